@@ -1,0 +1,120 @@
+"""The connected event store: an event store that tells what it pushed."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any, Protocol
+
+from typing_extensions import TypeVar
+
+from castore_core._aggregate import A, Aggregate
+from castore_core._channel import EventSource, MessageChannelAdapter
+from castore_core._event import E, Event
+from castore_core._results import PushedEvent
+from castore_core._storage import EventStorageAdapter
+from castore_core._store import EventStore, raise_all
+from castore_core.errors import EventPublishError
+
+E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
+A_contra = TypeVar("A_contra", bound=Aggregate, contravariant=True)
+
+
+class PushedEventChannel(Protocol[E_contra, A_contra]):
+    """A channel that can carry the events of a store: any of the six, if its sources match."""
+
+    @property
+    def message_channel_id(self) -> str:
+        """The id of the channel."""
+        ...
+
+    @property
+    def carries_state(self) -> bool:
+        """Whether its messages hold the aggregate after the event."""
+        ...
+
+    def get_source_event_store(self, event_store_id: str) -> EventSource[Any, Any]:
+        """Return a source of the channel."""
+        ...
+
+    def get_message_channel_adapter(self) -> MessageChannelAdapter:
+        """Return the adapter of the channel."""
+        ...
+
+    async def publish_pushed_event(
+        self, event_store_id: str, pushed_event: PushedEvent[E_contra, A_contra], /
+    ) -> None:
+        """Publish the message of an event that was pushed."""
+        ...
+
+
+class ConnectedEventStore(EventStore[E, A]):
+    """An event store that publishes each event that it pushed, groups included.
+
+    It has the definition, the storage adapter and the ``on_event_pushed`` of the store that it
+    connects; setting them here sets them there.
+
+    The event is stored before it is published: between the two, a crash loses the message. Where
+    that is not acceptable, let a relay read the events from the storage instead.
+
+    Raises:
+        MessageChannelEventStoreNotFoundError: the store is no source of the channel.
+    """
+
+    def __init__(
+        self, event_store: EventStore[E, A], message_channel: PushedEventChannel[E, A]
+    ) -> None:
+        message_channel.get_source_event_store(event_store.event_store_id)
+        self.__dict__.update(vars(event_store))
+        self.event_store = event_store
+        self.message_channel = message_channel
+
+    @property
+    def storage_adapter(self) -> EventStorageAdapter | None:
+        """The storage adapter of the original store."""
+        return self.event_store.storage_adapter
+
+    @storage_adapter.setter
+    def storage_adapter(self, storage_adapter: EventStorageAdapter | None) -> None:
+        self.event_store.storage_adapter = storage_adapter
+
+    @property
+    def on_event_pushed(self) -> Callable[[PushedEvent[E, A]], Awaitable[None]] | None:
+        """What the original store awaits after each write."""
+        return self.event_store.on_event_pushed
+
+    @on_event_pushed.setter
+    def on_event_pushed(
+        self, on_event_pushed: Callable[[PushedEvent[E, A]], Awaitable[None]] | None
+    ) -> None:
+        self.event_store.on_event_pushed = on_event_pushed
+
+    def _get_ready_adapter(self) -> EventStorageAdapter:
+        self.message_channel.get_message_channel_adapter()
+        return super()._get_ready_adapter()
+
+    async def _finish_push(self, pushed_event: PushedEvent[E, A]) -> PushedEvent[E, A]:
+        errors: list[Exception] = []
+        try:
+            pushed_event = await self._publish(pushed_event)
+        except EventPublishError as error:
+            errors.append(error)
+        try:
+            await super()._finish_push(pushed_event)
+        except Exception as error:  # noqa: BLE001 raised with the one of the publish
+            errors.append(error)
+        raise_all("the event is stored, but what follows the push failed", errors)
+        return pushed_event
+
+    async def _publish(self, pushed_event: PushedEvent[E, A]) -> PushedEvent[E, A]:
+        event = pushed_event.event
+        try:
+            if self.message_channel.carries_state and pushed_event.next_aggregate is None:
+                loaded = await self.get_existing_aggregate(
+                    event.aggregate_id, max_version=event.version
+                )
+                pushed_event = replace(pushed_event, next_aggregate=loaded.aggregate)
+            await self.message_channel.publish_pushed_event(self.event_store_id, pushed_event)
+        except Exception as error:
+            raise EventPublishError(
+                self.event_store_id, self.message_channel.message_channel_id, pushed_event
+            ) from error
+        return pushed_event

@@ -1,0 +1,222 @@
+"""Events: what happened to an aggregate, as frozen dataclasses of the user's own."""
+
+from dataclasses import MISSING, Field, dataclass, field, fields
+from datetime import datetime
+from typing import Any, ClassVar, Final, Generic, Self, dataclass_transform
+
+from typing_extensions import TypeVar
+
+from castore_core._json import ABSENT, Absent, JSONValue, check_json, is_unicode
+from castore_core._record import EventRecord
+from castore_core._timestamp import to_utc_milliseconds, utc_now
+from castore_core.errors import InvalidEventError, InvalidEventTypeError
+
+REPLAYED: Final = "__REPLAYED__"
+AGGREGATE_EXISTS: Final = "__AGGREGATE_EXISTS__"
+
+MAX_VERSION: Final = 2**53 - 1
+"""The greatest version: the greatest integer that JavaScript reads exactly."""
+
+_RESERVED_TYPES = frozenset({REPLAYED, AGGREGATE_EXISTS})
+_OWN_FIELDS = ("aggregate_id", "version", "timestamp")
+_DATA_FIELDS = ("payload", "metadata")
+
+
+class _DataField:
+    """How ``payload`` or ``metadata`` of one event type is read and written."""
+
+    __slots__ = ("_field", "index", "is_optional", "name")
+
+    def __init__(self, declared: Field[Any]) -> None:
+        self.name = declared.name
+        self.index = _DATA_FIELDS.index(declared.name)
+        self.is_optional = declared.default is None
+        self._field = declared
+
+    def default(self) -> object:
+        if self._field.default is not MISSING:
+            return self._field.default
+        if self._field.default_factory is not MISSING:
+            return self._field.default_factory()
+        raise ValueError(f"{self.name} is absent")
+
+
+def _find_data_fields(cls: type[Any]) -> tuple[_DataField, ...]:
+    declared = [each for each in fields(cls) if each.name not in _OWN_FIELDS]
+    for each in declared:
+        if each.name not in _DATA_FIELDS:
+            raise TypeError(
+                f"{cls.__name__}.{each.name}: an event type declares no other fields than "
+                "payload and metadata (a ClassVar is welcome)"
+            )
+    return tuple(_DataField(each) for each in declared)
+
+
+def _check_type(event_type: object) -> None:
+    if not isinstance(event_type, str) or not event_type:
+        raise InvalidEventTypeError(str(event_type), "is not a non-empty string")
+    if event_type in _RESERVED_TYPES:
+        raise InvalidEventTypeError(event_type, "is reserved")
+    if not is_unicode(event_type):
+        raise InvalidEventTypeError(event_type, "is not well-formed Unicode")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+class _FrozenBySubclass:
+    """Makes every subclass a frozen, keyword-only dataclass.
+
+    It is apart from `Event` because type checkers do not count the fields of the class that
+    carries ``dataclass_transform`` itself.
+    """
+
+    _data_fields: ClassVar[tuple[_DataField, ...]] = ()
+
+    def __init_subclass__(cls, *, type: str | None = None) -> None:
+        super().__init_subclass__()
+        if type is not None:
+            _check_type(type)
+            setattr(cls, "type", type)  # noqa: B010 the checkers know `type` from Event
+        dataclass(frozen=True, kw_only=True)(cls)
+        cls._data_fields = _find_data_fields(cls)
+
+
+class Event(_FrozenBySubclass):
+    """Something that happened to an aggregate.
+
+    Declare one class an event type, with the ``type`` that it is stored under, and with a
+    ``payload`` and a ``metadata`` field where it has them::
+
+        class PokemonAppeared(Event, type="POKEMON_APPEARED"):
+            payload: AppearedPayload
+            metadata: Trigger | None = None
+
+    The class becomes a frozen dataclass whose fields are keyword-only. A subclass without a
+    ``type`` is an abstract base, for fields that several event types share.
+
+    ``aggregate_id`` is not empty. ``version`` counts from 1 to 2**53 - 1 within the aggregate.
+    ``timestamp`` is aware; it is kept in UTC with millisecond precision, and defaults to now.
+
+    Plain events pass JSON values through as they are; annotate ``payload`` with a ``TypedDict``.
+    To hold other types, override `encode_field` and `decode_field`.
+
+    Raises:
+        InvalidEventError: a value that no event may have.
+        TypeError: the class is abstract.
+    """
+
+    type: ClassVar[str]
+    aggregate_id: str
+    version: int
+    timestamp: datetime = field(default_factory=utc_now)
+
+    def __post_init__(self) -> None:
+        if "type" not in self.__class__.__dict__:
+            raise TypeError(f"{self.__class__.__name__} is abstract: it was declared without type=")
+        _check_aggregate_id(self.type, self.aggregate_id)
+        _check_version(self.type, self.version)
+        object.__setattr__(self, "timestamp", _checked_timestamp(self.type, self.timestamp))
+
+    @classmethod
+    def draft(cls, **values: Any) -> "EventDraft[Self]":
+        """Say what happens without saying to whom: an aggregate command numbers its drafts.
+
+        Takes what the class takes, less ``aggregate_id`` and ``version``.
+        """
+        return EventDraft(cls, values)
+
+    def to_record(self) -> EventRecord:
+        """Encode the event for storage.
+
+        A field that is ``None``, and whose default is ``None``, is left out.
+
+        Raises:
+            NotJSONError: the encoded payload or metadata is not made of JSON values.
+        """
+        data = {each.name: self._encode(each) for each in self._data_fields}
+        return EventRecord(self.aggregate_id, self.version, self.type, self.timestamp, **data)
+
+    @classmethod
+    def from_record(cls, record: EventRecord) -> Self:
+        """Decode a stored event. What the class has no field for is passed over.
+
+        Raises:
+            ValueError: a field without a default is absent, or `decode_field` refused its value.
+        """
+        # Reading is the hot path: the frozen __init__ and the checks of a new event are left out.
+        event = object.__new__(cls)
+        values = event.__dict__
+        values["aggregate_id"], values["version"], _, values["timestamp"], *data = record
+        for each in cls._data_fields:
+            stored = data[each.index]
+            if stored is ABSENT:
+                values[each.name] = each.default()
+            else:
+                values[each.name] = cls.decode_field(each.name, stored)
+        return event
+
+    @classmethod
+    def encode_field(cls, name: str, value: Any) -> JSONValue:
+        """Turn the value of ``payload`` or ``metadata`` (the ``name``) into a JSON value."""
+        encoded: JSONValue = value
+        return encoded
+
+    @classmethod
+    def decode_field(cls, name: str, value: JSONValue) -> Any:
+        """Turn a stored JSON value back into that of ``payload`` or ``metadata`` (the ``name``).
+
+        Raises:
+            ValueError: the stored value does not fit.
+        """
+        return value
+
+    def _encode(self, each: _DataField) -> JSONValue | Absent:
+        value = getattr(self, each.name)
+        if value is None and each.is_optional:
+            return ABSENT
+        encoded = self.encode_field(each.name, value)
+        check_json(encoded, each.name)
+        return encoded
+
+
+E = TypeVar("E", bound=Event, default=Any)
+E_co = TypeVar("E_co", bound=Event, default=Any, covariant=True)
+
+
+@dataclass(frozen=True)
+class EventDraft(Generic[E_co]):
+    """An event that has no aggregate and no version yet."""
+
+    event_type: type[E_co]
+    values: dict[str, Any]
+
+    def to_event(self, aggregate_id: str, version: int) -> E_co:
+        """Return the event, as the ``version`` of an aggregate."""
+        return self.event_type(aggregate_id=aggregate_id, version=version, **self.values)
+
+
+def _check_aggregate_id(event_type: str, aggregate_id: object) -> None:
+    if not isinstance(aggregate_id, str):
+        reason = f"is not a string: {aggregate_id!r}"
+    elif not aggregate_id:
+        reason = "is empty"
+    elif not is_unicode(aggregate_id):
+        reason = f"is not well-formed Unicode: {aggregate_id!r}"
+    else:
+        return
+    raise InvalidEventError(event_type, "aggregate_id", reason)
+
+
+def _check_version(event_type: str, version: object) -> None:
+    if type(version) is not int:
+        raise InvalidEventError(event_type, "version", f"is not an integer: {version!r}")
+    if not 1 <= version <= MAX_VERSION:
+        raise InvalidEventError(event_type, "version", f"is not from 1 to 2**53 - 1: {version}")
+
+
+def _checked_timestamp(event_type: str, timestamp: object) -> datetime:
+    if not isinstance(timestamp, datetime):
+        raise InvalidEventError(event_type, "timestamp", f"is not a datetime: {timestamp!r}")
+    try:
+        return to_utc_milliseconds(timestamp)
+    except ValueError as error:
+        raise InvalidEventError(event_type, "timestamp", str(error)) from None

@@ -1,0 +1,109 @@
+"""JSON values: their type, and the check that a value is made of them."""
+
+from enum import Enum
+from typing import Final, Literal, TypeAlias, cast
+
+from castore_core.errors import NotJSONError
+
+JSONValue: TypeAlias = (
+    None | bool | int | float | str | list["JSONValue"] | dict[str, "JSONValue"]
+)
+
+
+class Absent(Enum):
+    """The type of `ABSENT`."""
+
+    ABSENT = "ABSENT"
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+ABSENT: Final[Literal[Absent.ABSENT]] = Absent.ABSENT
+"""Stands for a field that is not there, which is not the same as one that is null."""
+
+# int() and json refuse longer decimal literals (sys.set_int_max_str_digits).
+_MAX_INTEGER_BITS = 14_000
+
+_Fault: TypeAlias = tuple[list[str], str]
+
+
+def check_json(value: object, path: str) -> None:
+    """Refuse a value that would not come back from JSON as it went in.
+
+    Accepted are ``None``, and exactly `bool`, `int` (up to 14,000 bits), `float` (finite), `str`
+    (well-formed Unicode), `list`, and `dict` with keys of `str`. Subclasses (an enum, a
+    ``defaultdict``) and tuples are refused, because they would be read as another type.
+
+    Raises:
+        NotJSONError: with the path to the first offending value, that begins with ``path``.
+    """
+    try:
+        fault = _find_fault(value)
+    except RecursionError:
+        raise NotJSONError(path, "is nested too deeply, or contains itself") from None
+    if fault is not None:
+        steps, reason = fault
+        raise NotJSONError(path + "".join(reversed(steps)), reason)
+
+
+def _find_fault(value: object) -> _Fault | None:
+    kind = type(value)
+    if kind is str:
+        return _find_text_fault(cast("str", value))
+    if kind is dict:
+        return _find_dict_fault(cast("dict[object, object]", value))
+    if kind is list:
+        for index, item in enumerate(cast("list[object]", value)):
+            if (fault := _find_fault(item)) is not None:
+                fault[0].append(f"[{index}]")
+                return fault
+        return None
+    if value is None or kind is bool:
+        return None
+    return _find_number_fault(value)
+
+
+def _find_dict_fault(value: dict[object, object]) -> _Fault | None:
+    for key, item in value.items():
+        if type(key) is not str:
+            return [], f"has a key that is no string: {key!r}"
+        fault = _find_fault(item)
+        if fault is not None:
+            fault[0].append(f".{key}")
+            return fault
+        if not key.isascii() and _find_text_fault(key) is not None:
+            return [], f"has a key that is not well-formed Unicode: {key!r}"
+    return None
+
+
+def _find_text_fault(text: str) -> _Fault | None:
+    if is_unicode(text):
+        return None
+    return [], f"is not well-formed Unicode: {text!r}"
+
+
+def _find_number_fault(value: object) -> _Fault | None:
+    if type(value) is int:
+        if value.bit_length() <= _MAX_INTEGER_BITS:
+            return None
+        return [], f"is an integer of more than {_MAX_INTEGER_BITS} bits"
+    if type(value) is float:
+        if value - value == 0.0:
+            return None
+        return [], f"is {value!r}, which JSON does not have"
+    return [], f"is not JSON: {type(value).__qualname__} {value!r:.100}"
+
+
+def is_unicode(text: str) -> bool:
+    """Tell whether a text can be written as UTF-8 (it holds no lone surrogate)."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

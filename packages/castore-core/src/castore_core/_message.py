@@ -1,0 +1,119 @@
+"""Messages: what is told to others about what was pushed."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, NamedTuple, TypeAlias
+
+from castore_core._aggregate import A_co
+from castore_core._event import E_co
+from castore_core._json import ABSENT, JSONValue
+from castore_core._record import EventRecord
+from castore_core._timestamp import format_timestamp, parse_timestamp
+
+
+@dataclass(frozen=True)
+class AggregateExistsMessage:
+    """Tells that an aggregate exists, without saying anything of its events."""
+
+    event_store_id: str
+    aggregate_id: str
+    initial_event_timestamp: datetime
+
+
+@dataclass(frozen=True)
+class NotificationMessage(Generic[E_co]):
+    """Tells that an event was pushed."""
+
+    event_store_id: str
+    event: E_co
+
+
+@dataclass(frozen=True)
+class StateCarryingMessage(Generic[E_co, A_co]):
+    """Tells that an event was pushed, and the state of the aggregate after it."""
+
+    event_store_id: str
+    event: E_co
+    aggregate: A_co
+
+
+class MessageRecord(NamedTuple):
+    """A message as channel adapters see it: JSON values, and no user's class.
+
+    ``type`` is the event's type, or ``__AGGREGATE_EXISTS__``; ``version`` the event's version, or
+    ``None`` then. ``body`` is the message as it is written on the wire, in camelCase.
+    """
+
+    event_store_id: str
+    aggregate_id: str
+    version: int | None
+    type: str
+    body: "MessageBody"
+
+
+MessageBody: TypeAlias = dict[str, JSONValue]
+
+
+def event_to_body(record: EventRecord) -> MessageBody:
+    """Write an event as messages carry it."""
+    body: MessageBody = {
+        "aggregateId": record.aggregate_id,
+        "version": record.version,
+        "type": record.type,
+        "timestamp": format_timestamp(record.timestamp),
+    }
+    if record.payload is not ABSENT:
+        body["payload"] = record.payload
+    if record.metadata is not ABSENT:
+        body["metadata"] = record.metadata
+    return body
+
+
+def event_from_body(body: JSONValue) -> EventRecord:
+    """Read an event as messages carry it.
+
+    Raises:
+        ValueError: the body is no event.
+    """
+    if not isinstance(body, dict):
+        raise ValueError("its event is not an object")
+    aggregate_id, version, event_type = (_get(body, k) for k in ("aggregateId", "version", "type"))
+    if not isinstance(aggregate_id, str) or not isinstance(event_type, str):
+        raise ValueError("the aggregateId or type of its event is not a string")
+    if type(version) is not int:
+        raise ValueError("the version of its event is not an integer")
+    return EventRecord(
+        aggregate_id,
+        version,
+        event_type,
+        timestamp_from_body(body, "timestamp"),
+        body.get("payload", ABSENT),
+        body.get("metadata", ABSENT),
+    )
+
+
+def text_from_body(body: MessageBody, key: str) -> str:
+    """Read a string of a body.
+
+    Raises:
+        ValueError: the key is missing, or holds something else.
+    """
+    value = _get(body, key)
+    if not isinstance(value, str):
+        raise ValueError(f"its {key} is not a string")
+    return value
+
+
+def timestamp_from_body(body: MessageBody, key: str) -> datetime:
+    """Read a moment of a body.
+
+    Raises:
+        ValueError: the key is missing, or holds something else.
+    """
+    return parse_timestamp(text_from_body(body, key))
+
+
+def _get(body: MessageBody, key: str) -> JSONValue:
+    if key not in body:
+        raise ValueError(f"it has no {key}")
+    return body[key]

@@ -1,0 +1,335 @@
+"""Every error of castore, in one tree.
+
+    CastoreError
+    ├── InvalidEventError (ValueError)         an event, or an event type, that cannot be
+    │   ├── InvalidEventTypeError                  its type is reserved, missing or taken
+    │   └── NotJSONError                           its payload or metadata is not made of JSON values
+    ├── ForeignEventError                      an event of a type that the store does not have
+    ├── InvalidEventGroupError                 a group that no adapter could push at once
+    ├── EventAlreadyExistsError                the version is taken: somebody was faster
+    ├── AggregateNotFoundError                 there is no event of this aggregate
+    ├── UnknownEventTypeError                  a stored event is of no type that the store knows
+    ├── EventDecodeError                       a stored event does not fit its type any more
+    ├── InvalidPageTokenError                  the page token is damaged, or another store's
+    ├── StorageError                           the backend of a storage adapter failed
+    │   └── LeaseLostError                         somebody else holds the lease by now
+    ├── UndefinedStorageAdapterError           the event store has no storage adapter
+    ├── UndefinedAggregateCodecError           the event store has no aggregate codec
+    ├── UndefinedMessageChannelAdapterError    the channel has no adapter
+    ├── MessageChannelEventStoreNotFoundError  the event store is no source of the channel
+    ├── InvalidMessageError                    a received body is not a message of the channel
+    ├── MessagePublishError                    messages did not reach the channel
+    └── EventPublishError                      events are stored, but were not published
+
+Errors pickle, and carry what they speak of as attributes.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from castore_core._message import MessageRecord
+    from castore_core._results import PushedEvent
+
+__all__ = [
+    "AggregateNotFoundError",
+    "CastoreError",
+    "EventAlreadyExistsError",
+    "EventDecodeError",
+    "EventPublishError",
+    "ForeignEventError",
+    "InvalidEventError",
+    "InvalidEventGroupError",
+    "InvalidEventTypeError",
+    "InvalidMessageError",
+    "InvalidPageTokenError",
+    "LeaseLostError",
+    "MessageChannelEventStoreNotFoundError",
+    "MessagePublishError",
+    "NotJSONError",
+    "StorageError",
+    "UndefinedAggregateCodecError",
+    "UndefinedMessageChannelAdapterError",
+    "UndefinedStorageAdapterError",
+    "UnknownEventTypeError",
+]
+
+
+class CastoreError(Exception):
+    """The root of all errors of castore."""
+
+
+class InvalidEventError(CastoreError, ValueError):
+    """An event has a value that no event may have. Nothing was written."""
+
+    def __init__(self, event_type: str, field: str, reason: str) -> None:
+        super().__init__(event_type, field, reason)
+        self.event_type = event_type
+        self.field = field
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.field} of {self.event_type} {self.reason}"
+
+
+class InvalidEventTypeError(InvalidEventError):
+    """An event type is reserved, missing, or the name of two classes of one store."""
+
+    def __init__(self, event_type: str, reason: str) -> None:
+        CastoreError.__init__(self, event_type, reason)
+        self.event_type = event_type
+        self.field = "type"
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"event type {self.event_type!r} {self.reason}"
+
+
+class NotJSONError(InvalidEventError):
+    """A value is not made of JSON values. Nothing was written.
+
+    ``path`` leads to the offending value: ``payload.moves[2]``.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        CastoreError.__init__(self, path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.reason}"
+
+
+class ForeignEventError(CastoreError):
+    """An event was given to a store that does not have its type. Nothing was written."""
+
+    def __init__(self, event_store_id: str, event_type: str) -> None:
+        super().__init__(event_store_id, event_type)
+        self.event_store_id = event_store_id
+        self.event_type = event_type
+
+    def __str__(self) -> str:
+        return f"event store {self.event_store_id!r} has no event type {self.event_type!r}"
+
+
+class InvalidEventGroupError(CastoreError):
+    """The events of a group cannot be pushed at once. Nothing was written."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the event group cannot be pushed at once: {self.reason}"
+
+
+class EventAlreadyExistsError(CastoreError):
+    """The aggregate has an event of this version. Nothing was written.
+
+    ``retryable`` is false once an event of the same call was written (the error came up in what
+    runs after the write): commands do not run again then.
+    """
+
+    def __init__(self, event_store_id: str, aggregate_id: str, version: int) -> None:
+        super().__init__(event_store_id, aggregate_id, version)
+        self.event_store_id = event_store_id
+        self.aggregate_id = aggregate_id
+        self.version = version
+        self.retryable = True
+
+    def __str__(self) -> str:
+        return (
+            f"aggregate {self.aggregate_id!r} of event store {self.event_store_id!r} "
+            f"already has an event of version {self.version}"
+        )
+
+
+class AggregateNotFoundError(CastoreError):
+    """The aggregate has no event (up to the version that was asked for)."""
+
+    def __init__(self, event_store_id: str, aggregate_id: str) -> None:
+        super().__init__(event_store_id, aggregate_id)
+        self.event_store_id = event_store_id
+        self.aggregate_id = aggregate_id
+
+    def __str__(self) -> str:
+        return f"event store {self.event_store_id!r} has no aggregate {self.aggregate_id!r}"
+
+
+class UnknownEventTypeError(CastoreError):
+    """A stored event is of a type that its store neither has nor upcasts."""
+
+    def __init__(
+        self, event_store_id: str, aggregate_id: str, version: int, event_type: str
+    ) -> None:
+        super().__init__(event_store_id, aggregate_id, version, event_type)
+        self.event_store_id = event_store_id
+        self.aggregate_id = aggregate_id
+        self.version = version
+        self.event_type = event_type
+
+    def __str__(self) -> str:
+        return (
+            f"event {self.version} of aggregate {self.aggregate_id!r} is of type "
+            f"{self.event_type!r}, which event store {self.event_store_id!r} does not have: "
+            "add the type to event_types, or an upcaster"
+        )
+
+
+class EventDecodeError(CastoreError):
+    """A stored event does not fit its type: a field is missing, or was refused by its codec."""
+
+    def __init__(
+        self, event_store_id: str, aggregate_id: str, version: int, event_type: str, reason: str
+    ) -> None:
+        super().__init__(event_store_id, aggregate_id, version, event_type, reason)
+        self.event_store_id = event_store_id
+        self.aggregate_id = aggregate_id
+        self.version = version
+        self.event_type = event_type
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"event {self.version} of aggregate {self.aggregate_id!r} in event store "
+            f"{self.event_store_id!r} is no {self.event_type!r}: {self.reason}"
+        )
+
+
+class InvalidPageTokenError(CastoreError, ValueError):
+    """A page token is damaged, was made by something else, or belongs to another store."""
+
+    def __init__(self, event_store_id: str, reason: str) -> None:
+        super().__init__(event_store_id, reason)
+        self.event_store_id = event_store_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the page token is not one of event store {self.event_store_id!r}: {self.reason}"
+
+
+class StorageError(CastoreError):
+    """The backend of a storage adapter failed; the backend's own error is the ``__cause__``."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class LeaseLostError(StorageError):
+    """A bookmark was moved by an owner who does not hold its lease. Nothing was written."""
+
+    def __init__(self, bookmark_id: str, owner: str) -> None:
+        CastoreError.__init__(self, bookmark_id, owner)
+        self.bookmark_id = bookmark_id
+        self.owner = owner
+
+    def __str__(self) -> str:
+        return f"{self.owner!r} does not hold the lease of bookmark {self.bookmark_id!r}"
+
+
+class UndefinedStorageAdapterError(CastoreError):
+    """The event store has no storage adapter."""
+
+    def __init__(self, event_store_id: str) -> None:
+        super().__init__(event_store_id)
+        self.event_store_id = event_store_id
+
+    def __str__(self) -> str:
+        return f"event store {self.event_store_id!r} has no storage adapter: set storage_adapter"
+
+
+class UndefinedAggregateCodecError(CastoreError):
+    """The event store has no codec for its aggregates, and one is needed."""
+
+    def __init__(self, event_store_id: str) -> None:
+        super().__init__(event_store_id)
+        self.event_store_id = event_store_id
+
+    def __str__(self) -> str:
+        return (
+            f"event store {self.event_store_id!r} cannot turn its aggregates into JSON: "
+            "give it an aggregate_codec"
+        )
+
+
+class UndefinedMessageChannelAdapterError(CastoreError):
+    """The message channel has no adapter."""
+
+    def __init__(self, message_channel_id: str) -> None:
+        super().__init__(message_channel_id)
+        self.message_channel_id = message_channel_id
+
+    def __str__(self) -> str:
+        return (
+            f"message channel {self.message_channel_id!r} has no adapter: "
+            "set message_channel_adapter"
+        )
+
+
+class MessageChannelEventStoreNotFoundError(CastoreError):
+    """A message is about an event store that is not a source of the channel."""
+
+    def __init__(self, message_channel_id: str, event_store_id: str) -> None:
+        super().__init__(message_channel_id, event_store_id)
+        self.message_channel_id = message_channel_id
+        self.event_store_id = event_store_id
+
+    def __str__(self) -> str:
+        return (
+            f"event store {self.event_store_id!r} is not a source of message channel "
+            f"{self.message_channel_id!r}"
+        )
+
+
+class InvalidMessageError(CastoreError, ValueError):
+    """A received body is not a message of the channel."""
+
+    def __init__(self, message_channel_id: str, reason: str) -> None:
+        super().__init__(message_channel_id, reason)
+        self.message_channel_id = message_channel_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"not a message of channel {self.message_channel_id!r}: {self.reason}"
+
+
+class MessagePublishError(CastoreError):
+    """Some messages did not reach the channel; those that are not named here did.
+
+    ``failures`` pairs each message that did not go with the reason.
+    """
+
+    def __init__(self, failures: "Sequence[tuple[MessageRecord, str]]") -> None:
+        super().__init__(failures)
+        self.failures = tuple(failures)
+
+    def __str__(self) -> str:
+        _, reason = self.failures[0]
+        return f"{len(self.failures)} message(s) were not published, the first one: {reason}"
+
+
+class EventPublishError(CastoreError):
+    """The event is stored, but its message was not published: the ``__cause__`` says why.
+
+    ``pushed_event`` is the result that the push would have had. Publish its message again, or
+    leave that to a relay; do not push again.
+    """
+
+    def __init__(
+        self, event_store_id: str, message_channel_id: str, pushed_event: "PushedEvent[Any, Any]"
+    ) -> None:
+        super().__init__(event_store_id, message_channel_id, pushed_event)
+        self.event_store_id = event_store_id
+        self.message_channel_id = message_channel_id
+        self.pushed_event = pushed_event
+
+    def __str__(self) -> str:
+        event = self.pushed_event.event
+        return (
+            f"event {event.version} of aggregate {event.aggregate_id!r} is stored in event store "
+            f"{self.event_store_id!r}, but was not published to {self.message_channel_id!r}"
+        )
