@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from git_history.commits import LINE_ID, CommitImported
+from git_history.commits import CommitImported
 from git_history.files import File, FileDeleted, FileEvent
 from git_history.history import History
 
@@ -37,12 +37,11 @@ def experts(events: Sequence[FileEvent]) -> list[Expert]:
     return sorted(found, key=lambda expert: (-expert.changes, -expert.lines, expert.author))
 
 
-async def commit_at(history: History, moment: datetime) -> CommitImported | None:
+def commit_at(commits: Sequence[CommitImported], moment: datetime) -> CommitImported | None:
     """Return the last commit of the line that was made at the moment or before it.
 
     Commit dates need not rise along the line, and the place on the line is what counts.
     """
-    commits = await history.commits.get_events(LINE_ID)
     made_by_then = (commit for commit in reversed(commits) if committed_at(commit) <= moment)
     return next(made_by_then, None)
 

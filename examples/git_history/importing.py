@@ -65,23 +65,24 @@ async def import_commits(
     repository: Repository,
     tree: WorkingTree,
     *,
-    until: str,
+    until: str | None,
     on_start: Callable[[int], object] = lambda _: None,
     on_commit: Callable[[Commit], object] = lambda _: None,
 ) -> Imported:
     """Import the first-parent line up to the commit ``until``, and bring ``tree`` there.
 
-    ``on_start`` is told how many commits are to come, ``on_commit`` each one that is stored.
+    Without a commit there is nothing to import. ``on_start`` is told how many commits are to come, ``on_commit`` each one that is stored.
 
     Raises:
         HistoryRewrittenError: the line does not go on where the store ends.
     """
     newest = await history.last_commit()
     last, number = (newest.payload["commit"], newest.version) if newest else (None, 0)
-    if last is not None and not repository.contains(last):
-        raise HistoryRewrittenError(last)
-    on_start(count_commits(repository, after=last, until=until))
     imported = Imported()
+    if until is None or (last is not None and not repository.contains(last)):
+        _check_follows(None, last)
+        return imported
+    on_start(count_commits(repository, after=last, until=until))
     # Git reads ahead, in a process of its own, while the groups are pushed.
     with closing(read_commits(repository, after=last, until=until)) as commits:
         for commit in commits:
@@ -92,7 +93,7 @@ async def import_commits(
             imported.commits += 1
             imported.events.update(event.type for event in events)
             on_commit(commit)
-    _check_follows(last, until)
+    _check_follows(until, last)
     return imported
 
 
@@ -179,6 +180,7 @@ def _metadata(commit: Commit, number: int) -> CommitMetadata:
     }
 
 
-def _check_follows(parent: str | None, last: str | None) -> None:
-    if parent != last:
+def _check_follows(commit: str | None, last: str | None) -> None:
+    """Check that the line goes on, or ends, where the store does."""
+    if commit != last:
         raise HistoryRewrittenError(last or "none")

@@ -5,10 +5,10 @@ and git is asked by `git_facts`. A check that finds a difference says what diffe
 """
 
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from castore_core import CastoreError
 
@@ -33,6 +33,7 @@ class Check:
     title: str
     compared: int
     differences: tuple[str, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,19 +94,113 @@ async def _compare_all(
 ) -> list[Check]:
     # A shallow clone may have been deepened since the import: what came before is not asked for.
     line = git_facts.line_of_commits(repository, head)[-len(replay.commits) :]
-    numbers = [number for number in replay.trees if number <= len(line)]
     ledger = git_facts.ledger_of(repository, [commit for commit, _ in line])
+    stops = [_Stop(n, *line[n - 1], tree) for n, tree in replay.trees.items() if n <= len(line)]
     checks = [
         _compare_commits(replay, line),
         _compare_groups(replay),
         _compare_lines(replay.ledger, ledger),
-        _compare("commits by path and author", ledger.touches, replay.ledger.touches),
-        _compare_dates(replay, repository, head, [line[number - 1][1] for number in numbers]),
+        _compare("changes by path and author", ledger.touches, replay.ledger.touches),
+        _compare_dates(replay, repository, head, stops),
+        *(_compare_tree(repository, stop) for stop in reversed(stops)),
     ]
-    for number in numbers:
-        commit, date = line[number - 1]
-        when = f"commit {number:,}, {date:%Y-%m-%d}"
-        tree = git_facts.tree_at(repository, commit)
-        checks.append(_compare_trees(when, replay.trees[number], tree))
-    ...
+    if stops:
+        middle, last = stops[len(stops) // 2], stops[-1]
+        checks.append(_compare_line_counts(repository, last))
+        checks.append(_compare_line_counts(repository, middle))
+        checks.append(await _compare_versions(history, repository, middle))
     return checks
+
+
+class _Stop(NamedTuple):
+    """A commit of the line, as git has it, and the files that the events come to there."""
+
+    number: int
+    commit: str
+    date: datetime
+    files: FilesByPath
+
+    def __str__(self) -> str:
+        return f"commit {self.number:,} ({self.date:%Y-%m-%d})"
+
+
+def _compare_commits(replay: Replay, line: list[tuple[str, datetime]]) -> Check:
+    stored = [(event.payload["commit"], committed_at(event)) for event in replay.commits]
+    return _compare("commits of the line", dict(enumerate(line, 1)), dict(enumerate(stored, 1)))
+
+
+def _compare_groups(replay: Replay) -> Check:
+    announced = {event.version: event.payload["changes"] for event in replay.commits}
+    found = {number: replay.changes[number] for number in announced.keys() | replay.changes}
+    return _compare("events of each commit", announced, found, witness="the commit")
+
+
+def _compare_lines(stored: Ledger, ledger: Ledger) -> Check:
+    without = stored.uncounted
+    return _compare(
+        "lines added and deleted by path",
+        ledger.lines(without=without),
+        stored.lines(without=without),
+        note=f"{len(without)} paths left out: a binary file was renamed" if without else "",
+    )
+
+
+def _compare_dates(
+    replay: Replay, repository: Repository, head: str, stops: list[_Stop]
+) -> Check:
+    said = {stop.date: git_facts.commit_at(repository, head, stop.date) for stop in stops}
+    found = {date: commit_at(replay.commits, date) for date in said}
+    stored = {date: commit and commit.payload["commit"] for date, commit in found.items()}
+    return _compare("the commit at a date", said, stored)
+
+
+def _compare_tree(repository: Repository, stop: _Stop) -> Check:
+    stored = {path: Blob(file.mode, file.blob) for path, file in stop.files.items()}
+    return _compare(f"live files at {stop}", git_facts.tree_at(repository, stop.commit), stored)
+
+
+def _compare_line_counts(repository: Repository, stop: _Stop) -> Check:
+    """Compare how long the files are, less those that are, or once were, binary."""
+    counts = git_facts.line_counts_at(repository, stop.commit)
+    uncounted = {path for path, file in stop.files.items() if file.lines is None}
+    said = {path: lines for path, lines in counts.items() if path not in uncounted}
+    stored = {path: file.lines for path, file in stop.files.items() if path not in uncounted}
+    return _compare(f"lines of each file at {stop}", said, stored)
+
+
+async def _compare_versions(history: History, repository: Repository, stop: _Stop) -> Check:
+    """Ask the event store itself for files as they were, each at the version that it had then."""
+    tree = git_facts.tree_at(repository, stop.commit)
+    sample = sorted(tree)[:: len(tree) // _SAMPLE + 1]
+    stored: dict[str, Blob] = {}
+    for path in sample:
+        now = stop.files.get(path)
+        file = await file_at(history, now.aggregate_id, stop.number) if now else None
+        if file is not None and file.path == path:
+            stored[path] = Blob(file.mode, file.blob)
+    said = {path: tree[path] for path in sample}
+    return _compare(f"files by version at {stop}", said, stored)
+
+
+def _compare(
+    title: str,
+    said: Mapping[Any, object],
+    stored: Mapping[Any, object],
+    *,
+    witness: str = "git",
+    note: str = "",
+) -> Check:
+    keys = dict.fromkeys((*said, *stored))
+    differences = tuple(
+        f"{_text(key)}: {witness} says {_text(said.get(key))}, "
+        f"the store says {_text(stored.get(key))}"
+        for key in keys
+        if said.get(key) != stored.get(key)
+    )
+    return Check(title, len(keys), differences, note)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(_text, cast("tuple[object, ...]", value)))
+    return "nothing" if value is None else str(value)

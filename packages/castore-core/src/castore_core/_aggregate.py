@@ -66,9 +66,7 @@ class DataclassCodec(Generic[D]):
     reader. There is no run-time validation.
     """
 
-    def __init__(
-        self, aggregate_type: type[D], *, rename: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, aggregate_type: type[D], *, rename: Mapping[str, str] | None = None) -> None:
         rename = rename or {}
         names = [each.name for each in fields(aggregate_type) if each.init]
         if unknown := sorted(rename.keys() - set(names)):

@@ -30,9 +30,7 @@ class AggregateCommand(Generic[P, A]):
     def __repr__(self) -> str:
         return f"AggregateCommand({self.name!r})"
 
-    async def __call__(
-        self, aggregate_id: str, /, *args: P.args, **kwargs: P.kwargs
-    ) -> A | None:
+    async def __call__(self, aggregate_id: str, /, *args: P.args, **kwargs: P.kwargs) -> A | None:
         """Run the command, and return the aggregate after it.
 
         Raises:

@@ -155,13 +155,13 @@ class Event(_FrozenBySubclass):
         return event
 
     @classmethod
-    def encode_field(cls, name: str, value: Any) -> JSONValue:
+    def encode_field(cls, name: str, value: Any) -> JSONValue:  # noqa: ARG003 for overriders
         """Turn the value of ``payload`` or ``metadata`` (the ``name``) into a JSON value."""
         encoded: JSONValue = value
         return encoded
 
     @classmethod
-    def decode_field(cls, name: str, value: JSONValue) -> Any:
+    def decode_field(cls, name: str, value: JSONValue) -> Any:  # noqa: ARG003 for overriders
         """Turn a stored JSON value back into that of ``payload`` or ``metadata`` (the ``name``).
 
         Raises:

@@ -5,9 +5,7 @@ from typing import Final, Literal, TypeAlias, cast
 
 from castore_core.errors import NotJSONError
 
-JSONValue: TypeAlias = (
-    None | bool | int | float | str | list["JSONValue"] | dict[str, "JSONValue"]
-)
+JSONValue: TypeAlias = bool | int | float | str | list["JSONValue"] | dict[str, "JSONValue"] | None
 
 
 class Absent(Enum):

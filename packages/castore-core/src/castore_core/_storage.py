@@ -6,10 +6,12 @@ raised from the backend's own error.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 from castore_core._json import JSONValue
 from castore_core._record import EventRecord
+from castore_core._timestamp import format_timestamp, parse_timestamp
+from castore_core.errors import InvalidPageTokenError
 
 
 class ListedAggregate(NamedTuple):
@@ -17,6 +19,23 @@ class ListedAggregate(NamedTuple):
 
     aggregate_id: str
     initial_event_timestamp: datetime
+
+    def to_cursor(self) -> JSONValue:
+        """Return a cursor to what follows this aggregate, for adapters that page by key."""
+        return [format_timestamp(self.initial_event_timestamp), self.aggregate_id]
+
+    @classmethod
+    def from_cursor(cls, event_store_id: str, cursor: JSONValue) -> Self:
+        """Return the aggregate after which a cursor of `to_cursor` goes on.
+
+        Raises:
+            InvalidPageTokenError: the cursor is of another making.
+        """
+        match cursor:
+            case [str(timestamp), str(aggregate_id)]:
+                return cls(aggregate_id, parse_timestamp(timestamp))
+            case _:
+                raise InvalidPageTokenError(event_store_id, "it was made by another storage")
 
 
 class AggregateIdsSlice(NamedTuple):
@@ -27,7 +46,14 @@ class AggregateIdsSlice(NamedTuple):
     """
 
     aggregates: Sequence[ListedAggregate]
-    cursor: JSONValue
+    cursor: JSONValue = None
+
+    @classmethod
+    def from_lookahead(cls, found: Sequence[ListedAggregate], limit: int | None) -> Self:
+        """Return the slice of at most ``limit``, where one more was looked up, if there is one."""
+        if limit is None or len(found) <= limit:
+            return cls(found)
+        return cls(found[:limit], found[limit - 1].to_cursor())
 
 
 class GroupedRecord(NamedTuple):

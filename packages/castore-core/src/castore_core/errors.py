@@ -3,7 +3,7 @@
     CastoreError
     ├── InvalidEventError (ValueError)         an event, or an event type, that cannot be
     │   ├── InvalidEventTypeError                  its type is reserved, missing or taken
-    │   └── NotJSONError                           its payload or metadata is not made of JSON values
+    │   └── NotJSONError                           its payload or metadata is not JSON
     ├── ForeignEventError                      an event of a type that the store does not have
     ├── InvalidEventGroupError                 a group that no adapter could push at once
     ├── EventAlreadyExistsError                the version is taken: somebody was faster
@@ -305,7 +305,7 @@ class MessagePublishError(CastoreError):
 
     def __init__(self, failures: "Sequence[tuple[MessageRecord, str]]") -> None:
         super().__init__(failures)
-        self.failures = tuple(failures)
+        self.failures: tuple[tuple[MessageRecord, str], ...] = tuple(failures)
 
     def __str__(self) -> str:
         _, reason = self.failures[0]

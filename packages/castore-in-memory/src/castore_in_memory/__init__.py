@@ -1,3 +1,15 @@
-"""To be written."""
+"""castore in memory: storages and message channels that live in the process."""
 
-__all__: list[str] = []
+from castore_in_memory._bookmarks import InMemoryBookmarkStorageAdapter
+from castore_in_memory._events import InMemoryEventStorageAdapter
+from castore_in_memory._snapshots import InMemorySnapshotStorageAdapter
+
+__all__ = [
+    "InMemoryBookmarkStorageAdapter",
+    "InMemoryEventStorageAdapter",
+    "InMemorySnapshotStorageAdapter",
+]
+
+for _public in (globals()[name] for name in __all__):
+    if getattr(_public, "__module__", "").startswith("castore_in_memory."):
+        _public.__module__ = "castore_in_memory"  # what reprs, tracebacks and pickles name
