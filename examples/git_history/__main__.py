@@ -11,21 +11,21 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from io import TextIOWrapper
 from pathlib import Path
+from typing import cast
 
-from castore_core import CastoreError, EventAlreadyExistsError
 from rich.console import Console
 
+from castore_core import CastoreError, EventAlreadyExistsError
 from git_history import report
 from git_history.answers import commit_at, committed_at, experts, file_at, hottest_files
 from git_history.commits import LINE_ID
 from git_history.files import File, ImpossibleEventError
 from git_history.git import GitError, NotARepositoryError, Repository
+from git_history.git_log import Commit
 from git_history.history import History, open_adapter, open_history
 from git_history.importing import HistoryRewrittenError, import_commits, rebuild_tree
 from git_history.verification import verify
 from git_history.working_tree import WorkingTree
-
-_MOMENTS = 5
 
 
 class UnknownFileError(Exception):
@@ -40,10 +40,8 @@ class UnknownFileError(Exception):
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run, and return the exit code: 1 where git and the store differ, 2 where it cannot be done."""
+    """Run, and return the exit code: 1 if git says otherwise, 2 if it cannot be done."""
     arguments = _parser().parse_args(words)
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # file names may be beyond what it can print
     console = Console(highlight=False)
     try:
         return asyncio.run(run(arguments, console))
@@ -109,11 +107,78 @@ async def answer(
 ) -> None:
     """Answer from the store: the hottest files, and all about one of them."""
     hottest = hottest_files(tree.files.values(), limit=10)
-    console.print(report.hottest_table(hottest))
+    if hottest:
+        console.print(report.hottest_table(hottest))
     file = tree.find(arguments.file) if arguments.file else next(iter(hottest), None)
-    if arguments.file and file is None:
-        raise UnknownFileError(arguments.file)
-    if file is not None:
-        loaded = await history.files.get_existing_aggregate(file.aggregate_id)
-        console.print(report.experts_table(file, experts(loaded.events)))
-        ...
+    if file is None:
+        if arguments.file:
+            raise UnknownFileError(arguments.file)
+        return
+    loaded = await history.files.get_existing_aggregate(file.aggregate_id)
+    console.print(report.experts_table(file, experts(loaded.events)))
+    born_at = committed_at(loaded.events[0])
+    console.print(report.time_table(file, await _states(history, file, born_at, arguments.date)))
+
+
+async def _states(
+    history: History, file: File, born_at: datetime, date: datetime | None
+) -> list[report.State]:
+    """Return what the file was at the date; without one, at five moments of its life."""
+    commits = await history.commits.get_events(LINE_ID)
+    age = committed_at(commits[-1]) - born_at
+    moments = [date] if date else sorted({born_at + age * step / 4 for step in range(5)})
+    states: list[report.State] = []
+    for moment in moments:
+        commit = commit_at(commits, moment)
+        state = await file_at(history, file.aggregate_id, commit.version) if commit else None
+        states.append(report.State(moment, commit, state))
+    return states
+
+
+def default_database(repository: Repository) -> Path:
+    """Return the repository's own database in the user's state directory, which is made."""
+    home = Path(os.environ.get("XDG_STATE_HOME", ""))
+    directory = (home if home.is_absolute() else Path.home() / ".local" / "state") / "castore"
+    directory.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", repository.root.name)
+    digest = sha256(os.fsencode(repository.git_dir)).hexdigest()[:12]
+    return directory / f"git-history-{name}-{digest}.sqlite3"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="git_history", description=__doc__)
+    parser.add_argument(
+        "path",
+        nargs="?",
+        type=Path,
+        default=Path(__file__).parent,
+        help="a path in the repository (default: the clone that this program is part of)",
+    )
+    parser.add_argument(
+        "--database", type=Path, metavar="FILE", help="the SQLite database to import into"
+    )
+    parser.add_argument(
+        "--file", metavar="PATH", help="the file to ask about (default: the hottest one)"
+    )
+    parser.add_argument(
+        "--date",
+        type=_date,
+        help="the moment to ask about (2024-12-31, or 2024-12-31T12:00+01:00)",
+    )
+    return parser
+
+
+def _date(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _fail(console: Console, exit_code: int, message: str) -> int:
+    console.print(report.shown(message), style="bold red")
+    return exit_code
+
+
+if __name__ == "__main__":
+    # Names of files and people may be beyond what the terminal's encoding can print.
+    cast("TextIOWrapper", sys.stdout).reconfigure(errors="replace")
+    sys.exit(main())

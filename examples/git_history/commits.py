@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final, TypedDict
 
 from castore_core import Event, EventStorageAdapter, EventStore
-
 from git_history.files import CommitMetadata
 
 LINE_ID: Final = "HEAD"

@@ -130,7 +130,7 @@ class Repository:
             GitError: git failed, after the fields that came so far.
         """
         with tempfile.TemporaryFile() as complaints:
-            process = subprocess.Popen(  # noqa: S603 the arguments are our own
+            process = subprocess.Popen(
                 self._command(arguments),
                 bufsize=0,
                 cwd=self.git_dir,
@@ -170,7 +170,7 @@ def _find(path: Path, option: str) -> Path:
 
 
 def _run(name: str, command: list[str], cwd: Path | None, environment: dict[str, str]) -> bytes:
-    done = subprocess.run(  # noqa: S603 the arguments are our own
+    done = subprocess.run(
         command,
         check=False,
         cwd=cwd,

@@ -25,8 +25,9 @@ from git_history.git import DIFF_OPTIONS, FIRST_PARENT_OPTIONS, Repository
 _RENAME_OPTIONS: Final = ("--find-renames=50%", "--no-rename-empty", "-l1000")
 _HEADER: Final = ("commit %H", "%P", "%an", "%ae", "%at", "%ct", "%s")
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+_LATEST_SECONDS: Final = int(LATEST.timestamp())
 
 Status: TypeAlias = Literal["added", "changed", "renamed", "deleted"]
 
@@ -176,16 +177,16 @@ class _CommitParser:
 
 
 def path_text(path: bytes) -> str:
-    r"""Return the path as text, in which a backslash is ``\\`` and a byte outside UTF-8 ``\xNN``."""
+    r"""Return the path as text: a byte outside UTF-8 is ``\xNN``, and a backslash ``\\``."""
     return path.replace(b"\\", rb"\\").decode(errors="backslashreplace")
 
 
 def parse_seconds(seconds: str) -> datetime:
-    """Return the moment; the epoch where git could not read the date, and no year after 9999."""
-    try:
-        return _EPOCH + timedelta(seconds=int(seconds or 0))
-    except OverflowError:
-        return _LATEST
+    """Return the moment, no later than `LATEST`; `EPOCH` for a date that git cannot read."""
+    number = int(seconds or 0)
+    if number < 0 or number >= 1 << 63:  # how git reads what is before 1970, or beyond all digits
+        return EPOCH
+    return EPOCH + timedelta(seconds=min(number, _LATEST_SECONDS))
 
 
 def _count(digits: bytes) -> int | None:

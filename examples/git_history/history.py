@@ -1,15 +1,15 @@
 """The event stores in one database, and the ways to read them that the rest shares."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from castore_core import EventLog, EventStore
-from castore_sql import SQLEventStorageAdapter
 from sqlalchemy import URL, create_engine
 
+from castore_core import EventLog, EventStore
+from castore_sql import SQLEventStorageAdapter
 from git_history.commits import LINE_ID, CommitImported, Line, commit_store
 from git_history.files import File, FileEvent, file_store
 
@@ -41,7 +41,7 @@ class History:
 
 
 @contextmanager
-def open_adapter(database: Path) -> Iterator[SQLEventStorageAdapter]:
+def open_adapter(database: Path) -> Generator[SQLEventStorageAdapter]:
     """Give the storage of the database: SQLite, which is made at its first use."""
     engine = create_engine(URL.create("sqlite", database=str(database)))
     try:

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypedDict
 
-from castore_core import EventStore
-
+from castore_core import EventStore, GroupedEvent
 from git_history.commits import LINE_ID, CommitImported
 from git_history.files import (
     ChangedPayload,
@@ -71,7 +70,8 @@ async def import_commits(
 ) -> Imported:
     """Import the first-parent line up to the commit ``until``, and bring ``tree`` there.
 
-    Without a commit there is nothing to import. ``on_start`` is told how many commits are to come, ``on_commit`` each one that is stored.
+    Without a commit there is nothing to import. ``on_start`` is told how many commits are to
+    come, ``on_commit`` each one that is stored.
 
     Raises:
         HistoryRewrittenError: the line does not go on where the store ends.
@@ -123,10 +123,8 @@ async def push_commit(
         },
         metadata=_metadata(commit, number),
     )
-    await EventStore.push_event_group(
-        *(history.files.group_event(event) for event in events),
-        history.commits.group_event(imported),
-    )
+    group: list[GroupedEvent] = [history.files.group_event(event) for event in events]
+    await EventStore.push_event_group(*group, history.commits.group_event(imported))
 
 
 class _Envelope(TypedDict):

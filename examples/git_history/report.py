@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -20,8 +20,16 @@ from git_history.importing import Imported
 from git_history.verification import Check
 
 _SHOWN_DIFFERENCES: Final = 10
-_BAR: Final = 24
+_BAR: Final = 12
 _KINDS: Final = {SYMBOLIC_LINK: "symbolic link", SUBMODULE: "submodule"}
+
+
+class State(NamedTuple):
+    """A moment, the last commit by then, and what a file was after it."""
+
+    moment: datetime
+    commit: CommitImported | None
+    file: File | None
 
 
 def header(repository: Repository, head: str | None, database: Path) -> Panel:
@@ -70,7 +78,7 @@ def hottest_table(files: Sequence[File]) -> RenderableType:
         table.add_row(
             shown(file.path),
             f"{file.version:,}",
-            Text("█" * max(1, _BAR * file.version // most), "red"),
+            _bar(file.version, most, "red"),
             _lines(file),
             Text(f"+{file.added:,}", "green"),
             Text(f"-{file.deleted:,}", "red"),
@@ -83,26 +91,23 @@ def experts_table(file: File, experts: Sequence[Expert]) -> RenderableType:
     table = _table(
         Text.assemble("Who knows ", shown(file.path)), "author", "changes>", "", "lines>", "last>"
     )
-    total = sum(expert.changes for expert in experts)
     for expert in experts[:5]:
         table.add_row(
             shown(expert.author),
             f"{expert.changes:,}",
-            Text("█" * max(1, _BAR * expert.changes // total), "blue"),
+            _bar(expert.changes, experts[0].changes, "blue"),
             f"{expert.lines:,}",
             _day(expert.last_at),
         )
     return table
 
 
-def time_table(
-    file: File, states: Iterable[tuple[datetime, CommitImported | None, File | None]]
-) -> RenderableType:
+def time_table(file: File, states: Iterable[State]) -> RenderableType:
     """Show what a file was at some moments."""
     title = Text.assemble(shown(file.path), " through time")
-    table = _table(title, "at", "version>", "path", "kind", "lines>", "last commit of the line then")
+    table = _table(title, "at", "version>", "path", "kind", "lines>", "the last commit by then")
     for moment, commit, state in states:
-        subject = shown(commit.payload["subject"]) if commit else Text("none", "dim")
+        subject = shown(commit.payload["subject"]) if commit else Text()
         subject.truncate(50, overflow="ellipsis")
         if state is None or not state.is_live:
             table.add_row(_day(moment), "", Text("not there", "dim"), "", "", subject)
@@ -114,13 +119,21 @@ def time_table(
     return table
 
 
+def where(database: Path) -> Text:
+    """Say where the events are."""
+    size = database.stat().st_size / 1_000_000
+    return Text.assemble(("The events are in ", "dim"), shown(str(database)), f" ({size:.1f} MB)")
+
+
 def verification(checks: Sequence[Check]) -> RenderableType:
     """Show what was compared with git, and all that differs."""
     rows: list[RenderableType] = [Text("Verified against git", "bold")]
     for check in checks:
         rows.append(_check(check))
         hidden = len(check.differences) - _SHOWN_DIFFERENCES
-        rows += (Text.assemble("      ", shown(each)) for each in check.differences[:10])
+        rows += (
+            Text.assemble("      ", shown(each)) for each in check.differences[:_SHOWN_DIFFERENCES]
+        )
         if hidden > 0:
             rows.append(Text(f"      and {hidden:,} more", "dim"))
     return Group(*rows)
@@ -149,13 +162,26 @@ def _check(check: Check) -> Text:
 
 
 def _table(title: str | Text, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for column in columns:
         right = column.endswith(">")
         table.add_column(
-            column.removesuffix(">"), justify="right" if right else "left", overflow="fold"
+            column.removesuffix(">"),
+            justify="right" if right else "left",
+            overflow="fold",
+            no_wrap=not column,  # a bar
         )
     return table
+
+
+def _bar(value: int, most: int, style: str) -> Text:
+    return Text("█" * max(1, _BAR * value // most), style)
 
 
 def _lines(file: File) -> str:

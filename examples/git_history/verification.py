@@ -11,13 +11,13 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from castore_core import CastoreError
-
 from git_history import git_facts
 from git_history.answers import commit_at, committed_at, file_at
 from git_history.commits import LINE_ID, CommitImported
 from git_history.files import File, FileDeleted, FileEvent, FileRenamed, ImpossibleEventError
 from git_history.git import Repository
 from git_history.git_facts import Blob, Ledger
+from git_history.git_log import EPOCH, LATEST
 from git_history.history import History
 from git_history.working_tree import WorkingTree
 
@@ -103,12 +103,10 @@ async def _compare_all(
         _compare("changes by path and author", ledger.touches, replay.ledger.touches),
         _compare_dates(replay, repository, head, stops),
         *(_compare_tree(repository, stop) for stop in reversed(stops)),
+        *(_compare_line_counts(repository, stop) for stop in stops[::-2]),
     ]
     if stops:
-        middle, last = stops[len(stops) // 2], stops[-1]
-        checks.append(_compare_line_counts(repository, last))
-        checks.append(_compare_line_counts(repository, middle))
-        checks.append(await _compare_versions(history, repository, middle))
+        checks.append(await _compare_versions(history, repository, stops[len(stops) // 2]))
     return checks
 
 
@@ -145,13 +143,15 @@ def _compare_lines(stored: Ledger, ledger: Ledger) -> Check:
     )
 
 
-def _compare_dates(
-    replay: Replay, repository: Repository, head: str, stops: list[_Stop]
-) -> Check:
+def _compare_dates(replay: Replay, repository: Repository, head: str, stops: list[_Stop]) -> Check:
+    """Ask which commit was the last one at the dates of the stops."""
+    title = "the last commit at a date"
+    if any(committed_at(event) in {EPOCH, LATEST} for event in replay.commits):
+        return Check(title, 0, note="left out: git cannot read the date of some commit")
     said = {stop.date: git_facts.commit_at(repository, head, stop.date) for stop in stops}
     found = {date: commit_at(replay.commits, date) for date in said}
     stored = {date: commit and commit.payload["commit"] for date, commit in found.items()}
-    return _compare("the commit at a date", said, stored)
+    return _compare(title, said, stored)
 
 
 def _compare_tree(repository: Repository, stop: _Stop) -> Check:

@@ -73,6 +73,8 @@ class DataclassCodec(Generic[D]):
             raise ValueError(f"{aggregate_type.__name__} has no field {', '.join(unknown)}")
         self._aggregate_type = aggregate_type
         self._keys = {name: rename.get(name, name) for name in names}
+        if len(set(self._keys.values())) < len(names):
+            raise ValueError(f"two fields of {aggregate_type.__name__} get one name")
 
     def encode(self, aggregate: D) -> JSONValue:
         """Return the aggregate as an object with a key for each field.

@@ -106,6 +106,8 @@ class MessageChannel(ABC, Generic[M]):
         self.source_event_stores = tuple(source_event_stores)
         self.message_channel_adapter = message_channel_adapter
         self._sources = {each.event_store_id: each for each in self.source_event_stores}
+        if len(self._sources) < len(self.source_event_stores):
+            raise ValueError(f"two sources of {message_channel_id!r} have one event_store_id")
 
     def get_message_channel_adapter(self) -> MessageChannelAdapter:
         """Return the adapter.
@@ -254,6 +256,8 @@ class NotificationMessageChannel(MessageChannel[NotificationMessage[E]], Generic
 class StateCarryingMessageChannel(MessageChannel[StateCarryingMessage[E, A]], Generic[E, A]):
     """A channel of messages that tell of events, and of the state after each.
 
+    mypy infers the aggregates of one source only: with several, annotate the channel.
+
     Raises:
         UndefinedAggregateCodecError: a source has no ``aggregate_codec``.
     """
@@ -362,7 +366,10 @@ def _codec_of(source: EventSource[Any, Any]) -> AggregateCodec[Any]:
 
 
 def _to_object(body: str | bytes | Mapping[str, Any]) -> MessageBody:
-    parsed: JSONValue = json.loads(body) if isinstance(body, (str, bytes)) else dict(body)
-    if not isinstance(parsed, dict):
+    try:
+        parsed: object = json.loads(body) if isinstance(body, (str, bytes)) else body
+    except RecursionError:
+        raise ValueError("the body is nested too deeply") from None
+    if not isinstance(parsed, Mapping):
         raise ValueError("the body is not an object")
-    return parsed
+    return dict(cast("Mapping[str, JSONValue]", parsed))

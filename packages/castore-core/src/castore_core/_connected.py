@@ -89,7 +89,7 @@ class ConnectedEventStore(EventStore[E, A]):
 
     def _get_ready_adapter(self) -> EventStorageAdapter:
         self.message_channel.get_message_channel_adapter()
-        return super()._get_ready_adapter()
+        return self.event_store._get_ready_adapter()
 
     async def _finish_push(self, pushed_event: PushedEvent[E, A]) -> PushedEvent[E, A]:
         errors: list[Exception] = []
@@ -98,7 +98,7 @@ class ConnectedEventStore(EventStore[E, A]):
         except EventPublishError as error:
             errors.append(error)
         try:
-            await super()._finish_push(pushed_event)
+            await self.event_store._finish_push(pushed_event)
         except Exception as error:  # noqa: BLE001 raised with the one of the publish
             errors.append(error)
         raise_all("the event is stored, but what follows the push failed", errors)

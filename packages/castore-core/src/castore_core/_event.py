@@ -74,8 +74,9 @@ class _FrozenBySubclass:
     def __init_subclass__(cls, *, type: str | None = None) -> None:
         super().__init_subclass__()
         if type is not None:
-            _check_type(type)
             setattr(cls, "type", type)  # noqa: B010 the checkers know `type` from Event
+        if "type" in vars(cls):
+            _check_type(vars(cls)["type"])
         dataclass(frozen=True, kw_only=True)(cls)
         cls._data_fields = _find_data_fields(cls)
 

@@ -110,7 +110,11 @@ def timestamp_from_body(body: MessageBody, key: str) -> datetime:
     Raises:
         ValueError: the key is missing, or holds something else.
     """
-    return parse_timestamp(text_from_body(body, key))
+    text = text_from_body(body, key)
+    try:
+        return parse_timestamp(text)
+    except ValueError as error:
+        raise ValueError(f"its {key} {text!r:.100} is no moment: {error}") from error
 
 
 def _get(body: MessageBody, key: str) -> JSONValue:

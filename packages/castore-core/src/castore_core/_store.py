@@ -214,6 +214,12 @@ class EventStore(Generic[E, A]):
         *grouped_events: GroupedEvent[E1, A1], force: bool = False
     ) -> tuple[PushedEvent[E1, A1], ...]: ...
 
+    @overload
+    @staticmethod
+    async def push_event_group(
+        *grouped_events: GroupedEvent[Any, Any], force: bool = False
+    ) -> tuple[PushedEvent[Any, Any], ...]: ...
+
     @staticmethod
     async def push_event_group(
         *grouped_events: GroupedEvent[Any, Any], force: bool = False
@@ -377,14 +383,14 @@ class EventStore(Generic[E, A]):
         Each event in turn is handed to ``simulate_side_effect`` with the events before it, keyed
         by version; it returns those that hold from then on (by default, all of them and the
         event), and may change the dictionary that it was given. Of what is left, the events up to
-        ``at``, inclusive, are sorted by timestamp, numbered anew and reduced.
+        ``at``, inclusive, are sorted by timestamp and version, numbered anew and reduced.
         """
         held: dict[int, E] = {}
         for event in events:
             held = self._simulate_side_effect(held, event)
         moment = _checked_moment("at", at)
         kept = [each for each in held.values() if moment is None or each.timestamp <= moment]
-        kept.sort(key=lambda each: each.timestamp)
+        kept.sort(key=lambda each: (each.timestamp, each.version))
         return self.build_aggregate(
             _renumber(event, version) for version, event in enumerate(kept, 1)
         )
@@ -418,7 +424,7 @@ class EventStore(Generic[E, A]):
             )
         try:
             return event_type.from_record(record)
-        except ValueError as error:
+        except Exception as error:
             raise EventDecodeError(
                 self.event_store_id, record.aggregate_id, record.version, record.type, str(error)
             ) from error

@@ -27,7 +27,13 @@ def to_utc_milliseconds(moment: datetime) -> datetime:
 
 
 def format_timestamp(moment: datetime) -> str:
-    """Write a moment in UTC as ``2022-01-01T00:00:00.000Z``; these texts sort as the moments do."""
+    """Write an aware moment as ``2022-01-01T00:00:00.000Z``; these texts sort as the moments do.
+
+    Raises:
+        ValueError: the moment is naive, or has no place in the years 1 to 9999 of UTC.
+    """
+    if moment.tzinfo is not UTC:
+        moment = to_utc_milliseconds(moment)
     return moment.isoformat(timespec="milliseconds")[:23] + "Z"
 
 

@@ -2,22 +2,22 @@
 
     CastoreError
     ├── InvalidEventError (ValueError)         an event, or an event type, that cannot be
-    │   ├── InvalidEventTypeError                  its type is reserved, missing or taken
-    │   └── NotJSONError                           its payload or metadata is not JSON
+    │   └── InvalidEventTypeError                  its type is reserved, missing or taken
+    ├── NotJSONError (ValueError)              a payload, metadata or aggregate is not JSON
     ├── ForeignEventError                      an event of a type that the store does not have
     ├── InvalidEventGroupError                 a group that no adapter could push at once
     ├── EventAlreadyExistsError                the version is taken: somebody was faster
     ├── AggregateNotFoundError                 there is no event of this aggregate
     ├── UnknownEventTypeError                  a stored event is of no type that the store knows
     ├── EventDecodeError                       a stored event does not fit its type any more
-    ├── InvalidPageTokenError                  the page token is damaged, or another store's
+    ├── InvalidPageTokenError (ValueError)     the page token is damaged, or another store's
     ├── StorageError                           the backend of a storage adapter failed
-    │   └── LeaseLostError                         somebody else holds the lease by now
+    ├── LeaseLostError                         somebody else holds the lease by now
     ├── UndefinedStorageAdapterError           the event store has no storage adapter
     ├── UndefinedAggregateCodecError           the event store has no aggregate codec
     ├── UndefinedMessageChannelAdapterError    the channel has no adapter
     ├── MessageChannelEventStoreNotFoundError  the event store is no source of the channel
-    ├── InvalidMessageError                    a received body is not a message of the channel
+    ├── InvalidMessageError (ValueError)       a received body is not a message of the channel
     ├── MessagePublishError                    messages did not reach the channel
     └── EventPublishError                      events are stored, but were not published
 
@@ -85,14 +85,14 @@ class InvalidEventTypeError(InvalidEventError):
         return f"event type {self.event_type!r} {self.reason}"
 
 
-class NotJSONError(InvalidEventError):
+class NotJSONError(CastoreError, ValueError):
     """A value is not made of JSON values. Nothing was written.
 
     ``path`` leads to the offending value: ``payload.moves[2]``.
     """
 
     def __init__(self, path: str, reason: str) -> None:
-        CastoreError.__init__(self, path, reason)
+        super().__init__(path, reason)
         self.path = path
         self.reason = reason
 
@@ -109,7 +109,10 @@ class ForeignEventError(CastoreError):
         self.event_type = event_type
 
     def __str__(self) -> str:
-        return f"event store {self.event_store_id!r} has no event type {self.event_type!r}"
+        return (
+            f"the class of an event of type {self.event_type!r} is not in the event_types of "
+            f"event store {self.event_store_id!r}"
+        )
 
 
 class InvalidEventGroupError(CastoreError):
@@ -219,11 +222,11 @@ class StorageError(CastoreError):
         return self.reason
 
 
-class LeaseLostError(StorageError):
+class LeaseLostError(CastoreError):
     """A bookmark was moved by an owner who does not hold its lease. Nothing was written."""
 
     def __init__(self, bookmark_id: str, owner: str) -> None:
-        CastoreError.__init__(self, bookmark_id, owner)
+        super().__init__(bookmark_id, owner)
         self.bookmark_id = bookmark_id
         self.owner = owner
 

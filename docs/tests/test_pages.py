@@ -1,0 +1,58 @@
+"""Run the code of each page, from top to bottom.
+
+The ``python`` blocks of a page are one session, as in ``python -m asyncio``: names stay, and
+``await`` needs no function around it. A ``text`` block is what the block before it prints.
+"""
+
+import ast
+import asyncio
+from contextlib import redirect_stdout
+from inspect import isawaitable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sybil import Document, Example
+from sybil.parsers.markdown import CodeBlockParser
+
+DOCS = Path(__file__).parent.parent
+PAGES = [page for page in sorted(DOCS.glob("*.md")) if "```python" in page.read_text()]
+
+
+class Session:
+    """The namespace, the event loop, and the last output of a page."""
+
+    def __init__(self, runner: asyncio.Runner) -> None:
+        self.output = ""
+        self._namespace: dict[str, Any] = {"__name__": "__main__"}
+        self._runner = runner
+
+    def run(self, example: Example) -> None:
+        """Run a ``python`` block."""
+        source = "\n" * (example.line + example.parsed.line_offset) + example.parsed
+        code = compile(source, example.path, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+        async def run() -> None:
+            result = eval(code, self._namespace)  # noqa: S307 the code is the page's
+            if isawaitable(result):
+                await result
+
+        with redirect_stdout(StringIO()) as output:
+            self._runner.run(run())
+        self.output = output.getvalue()
+
+    def compare(self, example: Example) -> None:
+        """Compare a ``text`` block with what was printed."""
+        assert example.parsed == self.output, f"{example.path}:{example.line}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.usefixtures("in_tmp_path")
+def test_page(page: Path) -> None:
+    """Each block runs, and prints what the page says."""
+    with asyncio.Runner() as runner:
+        session = Session(runner)
+        parsers = CodeBlockParser("python", session.run), CodeBlockParser("text", session.compare)
+        for example in Document.parse(str(page), *parsers).examples():
+            example.evaluate()

@@ -1,0 +1,178 @@
+"""The in-memory message bus."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar, Unpack, overload
+
+from castore_core import (
+    Aggregate,
+    AggregateExistsMessage,
+    AggregateExistsMessageBus,
+    Event,
+    EventSource,
+    EventStore,
+    MessageBus,
+    MessageRecord,
+    NotificationMessage,
+    StateCarryingMessage,
+)
+
+from castore_in_memory._channel import InMemoryMessageChannelAdapter
+from castore_in_memory._delivery import DeliveryOptions, Handler, M, MessageContext
+
+M1 = TypeVar("M1")
+M_co = TypeVar("M_co", covariant=True)
+E = TypeVar("E", bound=Event)
+A = TypeVar("A", bound=Aggregate)
+R = TypeVar("R", bound=Awaitable[object] | None)
+
+
+class Subscribe(Protocol[M_co]):
+    """Makes a function that takes certain messages a listener, and gives it back."""
+
+    def __call__(
+        self, listener: Callable[[M_co, MessageContext], R], /
+    ) -> Callable[[M_co, MessageContext], R]:
+        """Let the function listen."""
+        ...
+
+
+class InMemoryMessageBusAdapter(InMemoryMessageChannelAdapter[M]):
+    """Tells the messages of one bus to any number of listeners, within the process.
+
+    A listener, ``listener(message, context)``, is a function or a coroutine function that is
+    registered with `on`. It is told the messages that are published from then on, one at a time,
+    in the order in which they were published, each as a copy of its own. A message that nobody
+    listens for is gone.
+
+    When a listener raises, the message is tried again with that listener alone after a while (see
+    `DeliveryOptions`), with the messages of its aggregate waiting behind it and all others going
+    on; the other listeners notice nothing. After the last retry it is a dead letter, in
+    ``dead_letters``, for that listener; so is, at once, a message that the bus cannot parse.
+
+    Publishing does not wait for the listeners; `join` does. An adapter works in one event loop at
+    a time, and is not thread-safe. What is pending when a loop ends is kept, and goes on with the
+    next publish or `join` in another one. A listener that is cancelled is run again for the same
+    message: it is told each message at least once.
+
+    Raises:
+        ValueError: an option is out of its bounds.
+    """
+
+    def __init__(self, bus: MessageBus[M], **options: Unpack[DeliveryOptions]) -> None:
+        super().__init__(bus, **options)
+
+    @staticmethod
+    def attach_to(
+        bus: MessageBus[M1], **options: Unpack[DeliveryOptions]
+    ) -> "InMemoryMessageBusAdapter[M1]":
+        """Make an adapter for a bus, and set it as the adapter of that bus."""
+        adapter = InMemoryMessageBusAdapter(bus, **options)
+        bus.message_channel_adapter = adapter
+        return adapter
+
+    @overload
+    def on(
+        self, listener: Callable[[M, MessageContext], R], /
+    ) -> Callable[[M, MessageContext], R]: ...
+
+    @overload
+    def on(self) -> Subscribe[M]: ...
+
+    @overload
+    def on(
+        self: "InMemoryMessageBusAdapter[AggregateExistsMessage]",
+        *,
+        event_store: EventSource[Any, Any],
+    ) -> Subscribe[AggregateExistsMessage]: ...
+
+    @overload
+    def on(
+        self: "InMemoryMessageBusAdapter[NotificationMessage[Any]]",
+        *,
+        event_store: EventSource[E, Any],
+    ) -> Subscribe[NotificationMessage[E]]: ...
+
+    @overload
+    def on(
+        self: "InMemoryMessageBusAdapter[NotificationMessage[Any]]",
+        *,
+        event_store: EventSource[Any, Any] | None = None,
+        event_type: type[E],
+    ) -> Subscribe[NotificationMessage[E]]: ...
+
+    @overload
+    def on(
+        self: "InMemoryMessageBusAdapter[StateCarryingMessage[Any, Any]]",
+        *,
+        event_store: EventSource[E, A],
+    ) -> Subscribe[StateCarryingMessage[E, A]]: ...
+
+    @overload
+    def on(
+        self: "InMemoryMessageBusAdapter[StateCarryingMessage[Any, A]]",
+        *,
+        event_type: type[E],
+    ) -> Subscribe[StateCarryingMessage[E, A]]: ...
+
+    @overload
+    def on(
+        self: "InMemoryMessageBusAdapter[StateCarryingMessage[Any, Any]]",
+        *,
+        event_store: EventSource[Any, A],
+        event_type: type[E],
+    ) -> Subscribe[StateCarryingMessage[E, A]]: ...
+
+    def on(
+        self,
+        listener: Handler[Any] | None = None,
+        /,
+        *,
+        event_store: EventSource[Any, Any] | None = None,
+        event_type: type[Event] | None = None,
+    ) -> Any:
+        """Register a listener for all messages, or for those that pass the filters.
+
+        ``event_store`` lets pass the messages of that store, ``event_type`` those whose event is
+        of that class or of a subclass. Use it as a decorator, or as a function::
+
+            @adapter.on
+            async def log(message, context): ...
+
+            @adapter.on(event_store=pokemons, event_type=PokemonCaught)
+            async def congratulate(message, context): ...
+
+            adapter.on(event_type=PokemonCaught)(congratulate)
+
+        A function that is registered twice is two listeners.
+
+        Raises:
+            MessageChannelEventStoreNotFoundError: the store is no source of the bus.
+            ValueError: no message of the bus can have an event of that type.
+        """
+        wants = self._make_filter(event_store, event_type)
+
+        def subscribe(listener: Handler[Any]) -> Handler[Any]:
+            self._add_consumer(listener, wants)
+            return listener
+
+        return subscribe if listener is None else subscribe(listener)
+
+    def _make_filter(
+        self, event_store: EventSource[Any, Any] | None, event_type: type[Event] | None
+    ) -> Callable[[MessageRecord], bool]:
+        sources = self._channel.source_event_stores
+        if event_store is not None:
+            sources = (self._channel.get_source_event_store(event_store.event_store_id),)
+        if event_type is None:
+            store_ids = {each.event_store_id for each in sources}
+            return lambda message: message.event_store_id in store_ids
+        kinds = {
+            (source.event_store_id, each.type)
+            for source in sources
+            if isinstance(source, EventStore)
+            for each in source.event_types
+            if issubclass(each, event_type)
+        }
+        if not kinds or isinstance(self._channel, AggregateExistsMessageBus):
+            raise ValueError(f"{self!r} has no messages with a {event_type.__name__}")
+        return lambda message: (message.event_store_id, message.type) in kinds
