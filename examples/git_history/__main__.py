@@ -46,15 +46,15 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return asyncio.run(run(arguments, console))
     except HistoryRewrittenError as error:
-        return _fail(console, 2, f"{error}. Import into a new database with --database FILE.")
+        return _fail(2, f"{error}. Import into a new database with --database FILE.")
     except EventAlreadyExistsError:
-        return _fail(console, 2, "Another run is importing into this database.")
+        return _fail(2, "Another run is importing into this database.")
     except ImpossibleEventError as error:
-        return _fail(console, 1, f"The database is damaged: {error}.")
+        return _fail(1, f"The database is damaged: {error}.")
     except (NotARepositoryError, GitError, UnknownFileError, CastoreError, OSError) as error:
-        return _fail(console, 2, f"{error}.")
+        return _fail(2, f"{error}.")
     except KeyboardInterrupt:
-        return _fail(console, 130, "Interrupted: the next run goes on from here.")
+        return _fail(130, "Interrupted: the next run goes on from here.")
 
 
 async def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -173,8 +173,8 @@ def _date(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _fail(console: Console, exit_code: int, message: str) -> int:
-    console.print(report.shown(message), style="bold red")
+def _fail(exit_code: int, message: str) -> int:
+    Console(stderr=True).print(report.shown(message), style="bold red", soft_wrap=True)
     return exit_code
 
 

@@ -76,7 +76,7 @@ def test_an_unknown_file_is_said_to_be_unknown(
     """There is no answer about a file that never was."""
     workshop.commit()
     assert 2 == main([str(workshop.path), "--file", "nowhere"])
-    assert "the history has no file 'nowhere'" in capsys.readouterr().out
+    assert "the history has no file 'nowhere'" in capsys.readouterr().err
 
 
 def test_an_empty_repository_is_no_error(
@@ -100,7 +100,7 @@ def test_what_is_no_repository_is_refused(
     """The message names the path, and nothing is left behind."""
     (tmp_path / "file").touch()
     assert 2 == main([str(tmp_path / path)])
-    assert "is not a git repository" in capsys.readouterr().out
+    assert "is not a git repository" in capsys.readouterr().err
     assert not (tmp_path / "state").exists()
 
 
@@ -112,7 +112,7 @@ def test_a_rewritten_history_is_refused(
     assert 0 == main([str(workshop.path)])
     workshop.git("commit", "-q", "--amend", "--allow-empty", "-m", "another")
     assert 2 == main([str(workshop.path)])
-    assert "Import into a new database with --database FILE" in capsys.readouterr().out
+    assert "Import into a new database with --database FILE" in capsys.readouterr().err
 
 
 def test_a_database_that_is_none_is_refused(
@@ -122,7 +122,7 @@ def test_a_database_that_is_none_is_refused(
     workshop.commit()
     database.write_bytes(b"something that somebody needs" * 100)
     assert 2 == main([str(workshop.path), "--database", str(database)])
-    assert "not a database" in capsys.readouterr().out
+    assert "not a database" in capsys.readouterr().err
     assert database.read_bytes().startswith(b"something that somebody needs")
 
 
@@ -160,7 +160,7 @@ def test_a_store_that_cannot_be_read_fails(
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("DELETE FROM event WHERE aggregate_id = 'file' AND version = 1")
     assert 1 == main([str(workshop.path), "--database", str(database)])
-    assert "The database is damaged: event 2 of 'file'" in capsys.readouterr().out
+    assert "The database is damaged: event 2 of 'file'" in capsys.readouterr().err
 
 
 def test_two_repositories_have_two_databases(

@@ -66,7 +66,7 @@ class AggregateCommands(Generic[E, A]):
         on_event_already_exists: ConflictCallback | None = None,
     ) -> None:
         self.event_store = event_store
-        self.event_already_exists_retries = check_retries(event_already_exists_retries)
+        self.event_already_exists_retries: int = check_retries(event_already_exists_retries)
         self.on_event_already_exists = on_event_already_exists
         self._commands: dict[str, AggregateCommand[..., A]] = {}
 

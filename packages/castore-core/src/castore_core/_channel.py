@@ -103,7 +103,7 @@ class MessageChannel(ABC, Generic[M]):
         message_channel_adapter: MessageChannelAdapter | None = None,
     ) -> None:
         self.message_channel_id = message_channel_id
-        self.source_event_stores = tuple(source_event_stores)
+        self.source_event_stores: tuple[EventSource[Any, Any], ...] = tuple(source_event_stores)
         self.message_channel_adapter = message_channel_adapter
         self._sources = {each.event_store_id: each for each in self.source_event_stores}
         if len(self._sources) < len(self.source_event_stores):

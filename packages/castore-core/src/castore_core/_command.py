@@ -51,7 +51,7 @@ class Command(Generic[I, S, P, O]):
     ) -> None:
         self.command_id = command_id
         self.required_event_stores = required_event_stores
-        self.event_already_exists_retries = check_retries(event_already_exists_retries)
+        self.event_already_exists_retries: int = check_retries(event_already_exists_retries)
         self.on_event_already_exists = on_event_already_exists
         self._handle = handler
         self.__doc__ = handler.__doc__

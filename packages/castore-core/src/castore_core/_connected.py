@@ -98,7 +98,7 @@ class ConnectedEventStore(EventStore[E, A]):
         except EventPublishError as error:
             errors.append(error)
         try:
-            await self.event_store._finish_push(pushed_event)
+            pushed_event = await self.event_store._finish_push(pushed_event)
         except Exception as error:  # noqa: BLE001 raised with the one of the publish
             errors.append(error)
         raise_all("the event is stored, but what follows the push failed", errors)

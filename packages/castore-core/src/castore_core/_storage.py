@@ -145,7 +145,6 @@ class EventLog(Protocol):
     async def read_events(
         self,
         event_store_ids: Sequence[str] | None = None,
-        *,
         after_position: int = 0,
         limit: int = 100,
     ) -> Sequence[LogEntry]:

@@ -9,29 +9,26 @@ from castore_core import (
     AggregateExistsMessageBus,
     Event,
     EventSource,
-    EventStore,
     MessageBus,
     MessageRecord,
     NotificationMessage,
     StateCarryingMessage,
 )
-
 from castore_in_memory._channel import InMemoryMessageChannelAdapter
 from castore_in_memory._delivery import DeliveryOptions, Handler, M, MessageContext
 
 M1 = TypeVar("M1")
-M_co = TypeVar("M_co", covariant=True)
 E = TypeVar("E", bound=Event)
 A = TypeVar("A", bound=Aggregate)
 R = TypeVar("R", bound=Awaitable[object] | None)
 
 
-class Subscribe(Protocol[M_co]):
+class Subscribe(Protocol[M1]):
     """Makes a function that takes certain messages a listener, and gives it back."""
 
     def __call__(
-        self, listener: Callable[[M_co, MessageContext], R], /
-    ) -> Callable[[M_co, MessageContext], R]:
+        self, listener: Callable[[M1, MessageContext], R], /
+    ) -> Callable[[M1, MessageContext], R]:
         """Let the function listen."""
         ...
 
@@ -125,7 +122,6 @@ class InMemoryMessageBusAdapter(InMemoryMessageChannelAdapter[M]):
     def on(
         self,
         listener: Handler[Any] | None = None,
-        /,
         *,
         event_store: EventSource[Any, Any] | None = None,
         event_type: type[Event] | None = None,
@@ -169,10 +165,14 @@ class InMemoryMessageBusAdapter(InMemoryMessageChannelAdapter[M]):
         kinds = {
             (source.event_store_id, each.type)
             for source in sources
-            if isinstance(source, EventStore)
-            for each in source.event_types
+            for each in _event_types_of(source)
             if issubclass(each, event_type)
         }
         if not kinds or isinstance(self._channel, AggregateExistsMessageBus):
             raise ValueError(f"{self!r} has no messages with a {event_type.__name__}")
         return lambda message: (message.event_store_id, message.type) in kinds
+
+
+def _event_types_of(source: EventSource[Any, Any]) -> tuple[type[Event], ...]:
+    event_types: tuple[type[Event], ...] = getattr(source, "event_types", ())
+    return event_types

@@ -6,7 +6,6 @@ from inspect import isawaitable
 from typing import Any, Generic, Self
 
 from castore_core import MessageChannel, MessagePublishError, MessageRecord
-
 from castore_in_memory._consumer import Consumer
 from castore_in_memory._delivery import (
     DeadLetter,

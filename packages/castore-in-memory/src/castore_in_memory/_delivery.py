@@ -1,12 +1,12 @@
 """What travels in an in-memory channel, and how often it is tried."""
 
-import json
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Self, TypeAlias, TypedDict, TypeVar
 
 from castore_core import MessageRecord, check_json
+from castore_in_memory._copy import copy_json
 
 M = TypeVar("M")
 
@@ -79,7 +79,6 @@ class Letter(NamedTuple):
 
     number: int
     message: MessageRecord
-    text: str
     replay: bool
 
     @classmethod
@@ -90,8 +89,7 @@ class Letter(NamedTuple):
             NotJSONError: the body is not made of JSON values.
         """
         check_json(message.body, "body")
-        text = json.dumps(message.body)
-        return cls(number, message._replace(body=json.loads(text)), text, replay)
+        return cls(number, message._replace(body=copy_json(message.body)), replay)
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,6 @@ class InMemoryEventStorageAdapter:
     async def read_events(
         self,
         event_store_ids: Sequence[str] | None = None,
-        *,
         after_position: int = 0,
         limit: int = 100,
     ) -> list[LogEntry]:

@@ -3,7 +3,6 @@
 from typing import TypeVar, Unpack
 
 from castore_core import MessageQueue
-
 from castore_in_memory._channel import InMemoryMessageChannelAdapter
 from castore_in_memory._delivery import DeliveryOptions, Handler, M
 

@@ -158,7 +158,6 @@ class SQLEventStorageAdapter:
     async def read_events(
         self,
         event_store_ids: Sequence[str] | None = None,
-        *,
         after_position: int = 0,
         limit: int = 100,
     ) -> list[LogEntry]:

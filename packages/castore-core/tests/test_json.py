@@ -1,0 +1,211 @@
+"""check_json accepts what comes back from JSON as it went in, and names the path to the rest."""
+
+import json
+from collections import OrderedDict, defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum, IntEnum
+from pickle import dumps, loads
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+from castore_core import ABSENT, Absent, NotJSONError, check_json
+from hypothesis import given
+from hypothesis import strategies as st
+
+json_values: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+almost_json_values: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters())
+    | st.text(st.characters(categories=["Cs"]))
+    | st.binary(max_size=3)
+    | st.dates(),
+    lambda inner: (
+        st.lists(inner)
+        | st.tuples(inner)
+        | st.sets(st.integers())
+        | st.dictionaries(st.text() | st.integers() | st.booleans() | st.none(), inner)
+    ),
+    max_leaves=5,
+)
+
+
+@dataclass
+class Point:
+    """What JSON does not know."""
+
+    x: int
+
+
+class Color(Enum):
+    """What JSON does not know either."""
+
+    RED = "red"
+
+
+class Level(IntEnum):
+    """What JSON would give back as a plain integer."""
+
+    ONE = 1
+
+
+class Text(str):
+    """What JSON would give back as a plain string."""
+
+    __slots__ = ()
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Tell whether two values are equal, and of the same types all the way down."""
+    if type(one) is not type(other) or one != other:
+        return False
+    children = zip(_children(one), _children(other), strict=True)
+    return all(is_same(each, its_twin) for each, its_twin in children)
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        items = cast("dict[Any, Any]", value)
+        return [*items.keys(), *items.values()]
+    return list(cast("list[Any]", value)) if isinstance(value, list) else []
+
+
+def comes_back(value: Any) -> bool:
+    """Tell whether JSON, written as UTF-8, gives the same value back."""
+    try:
+        return is_same(value, json.loads(json.dumps(value, ensure_ascii=False).encode()))
+    except (TypeError, ValueError):
+        return False
+
+
+def is_accepted(value: Any) -> bool:
+    """Tell whether check_json accepts a value."""
+    try:
+        check_json(value, "value")
+    except NotJSONError:
+        return False
+    return True
+
+
+@given(json_values)
+def test_json_values_are_accepted(value: Any) -> None:
+    """Any JSON value is accepted."""
+    check_json(value, "payload")
+
+
+@given(almost_json_values)
+def test_accepted_is_what_json_gives_back(value: Any) -> None:
+    """A value is accepted exactly when JSON gives it back, equal and of the same types."""
+    assert comes_back(value) == is_accepted(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Point(1),
+        {1, 2},
+        frozenset[int](),
+        b"bytes",
+        (1, 2),
+        float("nan"),
+        float("inf"),
+        float("-inf"),
+        Color.RED,
+        Level.ONE,
+        Text("text"),
+        Decimal(1),
+        datetime(2022, 1, 1, tzinfo=UTC),
+        UUID(int=0),
+        1j,
+        object(),
+        defaultdict[str, int](int),
+        OrderedDict[str, int](),
+        ABSENT,
+        "\ud800",
+        2**14_000,
+        print,
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_other_values_are_refused_with_their_path(value: Any) -> None:
+    """A value that is not JSON is refused wherever it is, and the error names the place."""
+    with pytest.raises(NotJSONError) as error:
+        check_json({"first": [None, {"second": value}]}, "payload")
+
+    assert "payload.first[1].second" == error.value.path
+    assert str(error.value).startswith("payload.first[1].second ")
+
+
+@pytest.mark.parametrize("key", [1, None, True, 1.5, ("a",), b"a", Text("a"), Level.ONE])
+def test_keys_are_strings(key: Any) -> None:
+    """A key of another type is refused, at the path of its object."""
+    with pytest.raises(NotJSONError, match="has a key that is no string") as error:
+        check_json([{"inner": {key: 1}}], "metadata")
+
+    assert "metadata[0].inner" == error.value.path
+
+
+def test_keys_are_well_formed() -> None:
+    """A key with a lone surrogate is refused, at the path of its object."""
+    with pytest.raises(NotJSONError, match="has a key that is not well-formed Unicode") as error:
+        check_json({"inner": {"\udc00": 1}}, "payload")
+
+    assert "payload.inner" == error.value.path
+
+
+def test_the_value_itself_can_be_at_fault() -> None:
+    """The path of the whole value is the one that was given."""
+    with pytest.raises(NotJSONError, match="^payload is nan, which JSON does not have$"):
+        check_json(float("nan"), "payload")
+
+
+def test_the_first_fault_is_named() -> None:
+    """Of several offending values, the first one is named."""
+    with pytest.raises(NotJSONError, match=r"^payload\[1\] is not JSON: bytes b'1'$"):
+        check_json([0, b"1", b"2"], "payload")
+
+
+def test_a_long_value_is_cut_in_the_message() -> None:
+    """The message shows the beginning of an offending value only."""
+    with pytest.raises(NotJSONError) as error:
+        check_json(b"x" * 10_000, "payload")
+
+    assert len(str(error.value)) < 200
+
+
+def test_the_greatest_integer_can_be_read() -> None:
+    """Python's own limit to the digits of a number is not met by what is accepted."""
+    greatest = 2**14_000 - 1
+    check_json([greatest, -greatest], "payload")
+
+    assert [greatest, -greatest] == json.loads(json.dumps([greatest, -greatest]))
+
+
+def test_a_cycle_is_refused() -> None:
+    """A value that contains itself is refused instead of followed for ever."""
+    cycle: list[Any] = []
+    cycle.append({"again": cycle})
+
+    with pytest.raises(NotJSONError, match=r"^payload is nested too deeply, or contains itself$"):
+        check_json(cycle, "payload")
+
+
+def test_absent_is_false_and_one_of_its_kind() -> None:
+    """ABSENT is falsy, shows its name, and stays itself through pickle."""
+    assert not ABSENT
+    assert "ABSENT" == repr(ABSENT)
+    assert ABSENT is loads(dumps(ABSENT))
+    assert [ABSENT] == list(Absent)
