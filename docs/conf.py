@@ -17,7 +17,11 @@ html_title = f"castore {version}"
 
 myst_heading_anchors = 3
 
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {
+    "members": True,
+    "inherited-members": "Exception,Protocol,NamedTuple,Event",
+    "show-inheritance": True,
+}
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

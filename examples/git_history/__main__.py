@@ -65,7 +65,8 @@ async def run(arguments: argparse.Namespace, console: Console) -> int:
     console.print(report.header(repository, head, database))
     with open_adapter(database) as adapter:
         history = await open_history(adapter)
-        tree = await rebuild_tree(history)
+        with console.status("reading the store"):
+            tree = await rebuild_tree(history)
         await import_with_progress(history, repository, tree, head, console)
         if head is None:
             return 0
@@ -73,7 +74,7 @@ async def run(arguments: argparse.Namespace, console: Console) -> int:
         with console.status("asking git"):
             checks = await verify(history, repository, head)
     console.print(report.verification(checks))
-    console.print(report.where(database))
+    console.print(report.where(database), soft_wrap=True)
     return int(any(check.differences for check in checks))
 
 
@@ -83,7 +84,7 @@ async def import_with_progress(
     """Import what is new, and say what came in."""
     started = time.perf_counter()
     with report.progress_bar(console) as progress:
-        task = progress.add_task("", total=None, changes=0)
+        task = progress.add_task("", visible=False, changes=0)
         changes = 0
 
         def advance(commit: Commit) -> None:
@@ -96,7 +97,7 @@ async def import_with_progress(
             repository,
             tree,
             until=head,
-            on_start=lambda total: progress.update(task, total=total),
+            on_start=lambda total: progress.update(task, total=total, visible=True),
             on_commit=advance,
         )
     console.print(report.imported_text(imported, time.perf_counter() - started))
@@ -123,13 +124,15 @@ async def answer(
 async def _states(
     history: History, file: File, born_at: datetime, date: datetime | None
 ) -> list[report.State]:
-    """Return what the file was at the date; without one, at five moments of its life."""
+    """Return what the file was at the date; without one, at up to five moments of its life."""
     commits = await history.commits.get_events(LINE_ID)
     age = committed_at(commits[-1]) - born_at
     moments = [date] if date else sorted({born_at + age * step / 4 for step in range(5)})
     states: list[report.State] = []
     for moment in moments:
         commit = commit_at(commits, moment)
+        if states and states[-1].commit == commit:
+            continue
         state = await file_at(history, file.aggregate_id, commit.version) if commit else None
         states.append(report.State(moment, commit, state))
     return states

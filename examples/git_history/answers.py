@@ -22,7 +22,8 @@ class Expert:
 def hottest_files(files: Iterable[File], *, limit: int) -> list[File]:
     """Return the live files that changed most often: a file's version counts its events."""
     live = [file for file in files if file.is_live]
-    return sorted(live, key=lambda file: (-file.version, file.path))[:limit]
+    by_heat = sorted(live, key=lambda file: (-file.version, -file.added - file.deleted, file.path))
+    return by_heat[:limit]
 
 
 def experts(events: Sequence[FileEvent]) -> list[Expert]:

@@ -2,6 +2,7 @@
 
 What git prints depends on a good deal besides the repository: the user's configuration, the
 environment, the attributes in the working tree. All of it is set here, once, for whoever asks.
+Git 2.31 or newer is needed.
 """
 
 import os
@@ -138,6 +139,7 @@ class Repository:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=complaints,
+                start_new_session=True,  # Ctrl-C is for us: git ends when we do
             )
             with process:
                 try:

@@ -21,24 +21,34 @@ class Blob(NamedTuple):
     blob: str
 
 
+class LineCommit(NamedTuple):
+    """A commit of the first-parent line: who made it, and when."""
+
+    hash: str
+    author: str
+    email: str
+    authored_at: datetime
+    committed_at: datetime
+
+
 @dataclass
 class Ledger:
-    """Every line that was ever added or deleted, by path, and who had a hand in it.
+    """Every change that a commit made at a path: its author, and the lines added and deleted.
 
-    A rename is a deletion here, and an addition. ``uncounted`` has the paths about which one side
-    cannot know the lines.
+    A rename is a deletion here, and an addition. ``binary`` counts the changes that have no lines.
     """
 
     touches: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     added: Counter[str] = field(default_factory=Counter[str])
     deleted: Counter[str] = field(default_factory=Counter[str])
-    uncounted: set[str] = field(default_factory=set[str])
+    binary: Counter[str] = field(default_factory=Counter[str])
 
     def enter(self, path: str, author: str, added: int | None, deleted: int | None) -> None:
         """Enter what one commit did at a path; None, of a binary file, is no line."""
         self.touches[path, author] += 1
         self.added[path] += added or 0
         self.deleted[path] += deleted or 0
+        self.binary[path] += added is None or deleted is None
 
     def lines(self, *, without: set[str]) -> dict[str, tuple[int, int]]:
         """Return the lines added and deleted at each path, less the paths ``without``."""
@@ -47,11 +57,26 @@ class Ledger:
         }
 
 
-def line_of_commits(repository: Repository, head: str) -> list[tuple[str, datetime]]:
-    """Return the first-parent line, oldest first, with the commit dates."""
-    printed = repository.ask("rev-list", "--first-parent", "--timestamp", head, "--").decode()
-    rows = (row.split(" ") for row in reversed(printed.splitlines()))
-    return [(commit, parse_seconds(seconds)) for seconds, commit in rows]
+def line_of_commits(repository: Repository, head: str) -> list[LineCommit]:
+    """Return the first-parent line, oldest first."""
+    placeholders = ("%H", "%an", "%ae", "%at", "%ct")
+    fields = repository.stream(
+        "log",
+        "-z",
+        "--first-parent",
+        "--no-patch",
+        "--encoding=UTF-8",
+        f"--format={'%x00'.join(placeholders)}",
+        head,
+        "--",
+    )
+    texts = [field.decode(errors="replace") for field in fields]
+    columns = [texts[start :: len(placeholders)] for start in range(len(placeholders))]
+    commits = [
+        LineCommit(commit, author, email, parse_seconds(authored_at), parse_seconds(committed_at))
+        for commit, author, email, authored_at, committed_at in zip(*columns, strict=True)
+    ]
+    return commits[::-1]
 
 
 def commit_at(repository: Repository, head: str, moment: datetime) -> str | None:

@@ -31,13 +31,13 @@ from git_history.working_tree import WorkingTree
 class HistoryRewrittenError(Exception):
     """The commits in the store are not the first ones of the first-parent line of HEAD."""
 
-    def __init__(self, last_commit: str) -> None:
+    def __init__(self, last_commit: str | None) -> None:
         super().__init__(last_commit)
         self.last_commit = last_commit
 
     def __str__(self) -> str:
         return (
-            f"commit {self.last_commit[:12]}, the last one in the database, is not on the "
+            f"commit {(self.last_commit or '')[:12]}, the last one in the database, is not on the "
             "first-parent line of HEAD: another branch is checked out, the history was rewritten, "
             "or the database is of another repository"
         )
@@ -49,6 +49,11 @@ class Imported:
 
     commits: int = 0
     events: Counter[str] = field(default_factory=Counter[str])
+
+    def add(self, events: list[FileEvent]) -> None:
+        """Count a commit, by its file events."""
+        self.commits += 1
+        self.events.update(event.type for event in events)
 
 
 async def rebuild_tree(history: History) -> WorkingTree:
@@ -76,41 +81,32 @@ async def import_commits(
     Raises:
         HistoryRewrittenError: the line does not go on where the store ends.
     """
+    imported = Imported()
     newest = await history.last_commit()
     last, number = (newest.payload["commit"], newest.version) if newest else (None, 0)
-    imported = Imported()
-    if until is None or (last is not None and not repository.contains(last)):
-        _check_follows(None, last)
+    if until == last:
         return imported
+    if until is None or (last is not None and not repository.contains(last)):
+        raise HistoryRewrittenError(last)
     on_start(count_commits(repository, after=last, until=until))
     # Git reads ahead, in a process of its own, while the groups are pushed.
     with closing(read_commits(repository, after=last, until=until)) as commits:
-        for commit in commits:
-            _check_follows(commit.parent, last)
-            last, number = commit.hash, number + 1
-            events = commit_events(tree, commit, number)
-            await push_commit(history, commit, number, events)
-            imported.commits += 1
-            imported.events.update(event.type for event in events)
+        for number, commit in enumerate(commits, start=number + 1):
+            if commit.parent != last:
+                raise HistoryRewrittenError(last)
+            imported.add(await push_commit(history, tree, commit, number))
             on_commit(commit)
-    _check_follows(until, last)
+            last = commit.hash
+    if until != last:
+        raise HistoryRewrittenError(last)
     return imported
 
 
-def commit_events(tree: WorkingTree, commit: Commit, number: int) -> list[FileEvent]:
-    """Return the events of a commit, and apply them to the tree."""
-    events: list[FileEvent] = []
-    for change in commit.changes:
-        event = _event(_envelope(tree, change, commit, number), change)
-        tree.apply(event)
-        events.append(event)
-    return events
-
-
 async def push_commit(
-    history: History, commit: Commit, number: int, events: list[FileEvent]
-) -> None:
+    history: History, tree: WorkingTree, commit: Commit, number: int
+) -> list[FileEvent]:
     """Push the events of a commit and the news that they are there: all of it, or nothing."""
+    events = commit_events(tree, commit, number)
     imported = CommitImported(
         aggregate_id=LINE_ID,
         version=number,
@@ -125,6 +121,17 @@ async def push_commit(
     )
     group: list[GroupedEvent] = [history.files.group_event(event) for event in events]
     await EventStore.push_event_group(*group, history.commits.group_event(imported))
+    return events
+
+
+def commit_events(tree: WorkingTree, commit: Commit, number: int) -> list[FileEvent]:
+    """Return the events of a commit, and apply them to the tree."""
+    events: list[FileEvent] = []
+    for change in commit.changes:
+        event = _event(_envelope(tree, change, commit, number), change)
+        tree.apply(event)
+        events.append(event)
+    return events
 
 
 class _Envelope(TypedDict):
@@ -176,9 +183,3 @@ def _metadata(commit: Commit, number: int) -> CommitMetadata:
         "email": commit.email,
         "committed_at": commit.committed_at.isoformat(),
     }
-
-
-def _check_follows(commit: str | None, last: str | None) -> None:
-    """Check that the line goes on, or ends, where the store does."""
-    if commit != last:
-        raise HistoryRewrittenError(last or "none")

@@ -1,11 +1,11 @@
 """What the terminal shows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from rich import box
+from rich import box, filesize
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -20,7 +20,7 @@ from git_history.importing import Imported
 from git_history.verification import Check
 
 _SHOWN_DIFFERENCES: Final = 10
-_BAR: Final = 12
+_BAR: Final = 8
 _KINDS: Final = {SYMBOLIC_LINK: "symbolic link", SUBMODULE: "submodule"}
 
 
@@ -62,7 +62,7 @@ def imported_text(imported: Imported, seconds: float) -> Text:
     rate = events / seconds if seconds else events
     text = Text.assemble(
         ("Imported ", "green"),
-        (f"{imported.commits:,} commits, {events:,} file events", "bold green"),
+        (f"{_count(imported.commits, 'commit')}, {_count(events, 'file event')}", "bold green"),
         (f" in {seconds:.1f} s ({rate:,.0f} events a second)", "green"),
     )
     for event_type, number in imported.events.most_common():
@@ -102,27 +102,33 @@ def experts_table(file: File, experts: Sequence[Expert]) -> RenderableType:
     return table
 
 
-def time_table(file: File, states: Iterable[State]) -> RenderableType:
+def time_table(file: File, states: Sequence[State]) -> RenderableType:
     """Show what a file was at some moments."""
     title = Text.assemble(shown(file.path), " through time")
     table = _table(title, "at", "version>", "path", "kind", "lines>", "the last commit by then")
+    format_moment = _minute if len({_day(state.moment) for state in states}) < len(states) else _day
     for moment, commit, state in states:
         subject = shown(commit.payload["subject"]) if commit else Text()
         subject.truncate(50, overflow="ellipsis")
         if state is None or not state.is_live:
-            table.add_row(_day(moment), "", Text("not there", "dim"), "", "", subject)
+            table.add_row(format_moment(moment), "", Text("not there", "dim"), "", "", subject)
             continue
         kind = _KINDS.get(state.mode, "file")
         table.add_row(
-            _day(moment), f"{state.version:,}", shown(state.path), kind, _lines(state), subject
+            format_moment(moment),
+            f"{state.version:,}",
+            shown(state.path),
+            kind,
+            _lines(state),
+            subject,
         )
     return table
 
 
 def where(database: Path) -> Text:
     """Say where the events are."""
-    size = database.stat().st_size / 1_000_000
-    return Text.assemble(("The events are in ", "dim"), shown(str(database)), f" ({size:.1f} MB)")
+    size = filesize.decimal(database.stat().st_size)
+    return Text.assemble(("The events are in ", "dim"), shown(str(database)), f" ({size})")
 
 
 def verification(checks: Sequence[Check]) -> RenderableType:
@@ -180,6 +186,10 @@ def _table(title: str | Text, *columns: str) -> Table:
     return table
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def _bar(value: int, most: int, style: str) -> Text:
     return Text("█" * max(1, _BAR * value // most), style)
 
@@ -190,3 +200,7 @@ def _lines(file: File) -> str:
 
 def _day(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d}"
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"

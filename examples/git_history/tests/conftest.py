@@ -1,9 +1,10 @@
 """Real repositories, made by running git, and a database to import them into."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from git_history.history import History, open_adapter, open_history
 from git_history.tests.workshop import Workshop
 

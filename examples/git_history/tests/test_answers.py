@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+
 from git_history.answers import Expert, commit_at, experts, file_at, hottest_files
 from git_history.commits import LINE_ID
 from git_history.history import History

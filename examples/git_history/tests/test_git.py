@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from git_history.git import GitError, NotARepositoryError, Repository
 from git_history.tests.workshop import Workshop
 

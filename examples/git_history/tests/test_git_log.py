@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from git_history.git import GitError
 from git_history.git_log import (
     EPOCH,
@@ -20,8 +23,6 @@ from git_history.git_log import (
     read_commits,
 )
 from git_history.tests.workshop import MONDAY, Workshop
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def read(workshop: Workshop, after: str | None = None) -> list[Commit]:
@@ -42,26 +43,29 @@ def test_a_commit_says_who_and_when(workshop: Workshop) -> None:
     workshop.write("file")
     commit = workshop.commit("a subject", author="Ada", GIT_AUTHOR_DATE="1000000000 -0330")
     (read_commit,) = read(workshop)
-    assert Commit(
-        hash=commit,
-        parent=None,
-        author="Ada",
-        email="ada@example.com",
-        authored_at=datetime.fromtimestamp(1_000_000_000, UTC),
-        committed_at=datetime.fromtimestamp(MONDAY + 3600, UTC),
-        subject="a subject",
-        changes=(
-            Change(
-                status="added",
-                path="file",
-                old_path="file",
-                mode="100644",
-                blob=workshop.git("rev-parse", "HEAD:file"),
-                added=3,
-                deleted=0,
+    assert (
+        Commit(
+            hash=commit,
+            parent=None,
+            author="Ada",
+            email="ada@example.com",
+            authored_at=datetime.fromtimestamp(1_000_000_000, UTC),
+            committed_at=datetime.fromtimestamp(MONDAY + 3600, UTC),
+            subject="a subject",
+            changes=(
+                Change(
+                    status="added",
+                    path="file",
+                    old_path="file",
+                    mode="100644",
+                    blob=workshop.git("rev-parse", "HEAD:file"),
+                    added=3,
+                    deleted=0,
+                ),
             ),
-        ),
-    ) == read_commit
+        )
+        == read_commit
+    )
 
 
 def test_changes_and_deletions_count_lines(workshop: Workshop) -> None:
@@ -181,9 +185,7 @@ def test_modes_and_kinds_change(workshop: Workshop) -> None:
         (b"latin-\xfc", r"latin-\xfc"),
     ],
 )
-def test_any_name_is_read_also_after_a_rename(
-    workshop: Workshop, name: bytes, text: str
-) -> None:
+def test_any_name_is_read_also_after_a_rename(workshop: Workshop, name: bytes, text: str) -> None:
     """Names are bytes, of which only NUL and the slash mean something."""
     workshop.write(name)
     workshop.commit()
@@ -313,9 +315,7 @@ SETTINGS = {
 }
 
 
-def test_configuration_changes_nothing(
-    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_configuration_changes_nothing(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The history is the same for everybody, whatever they set."""
     workshop.write("b/old", "one\ntwo\nthree\n")
     workshop.write("a", "one\n")

@@ -10,13 +10,16 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
+
+import pytest
 
 import git_history
-import pytest
-from castore_core import EventRecord
+from castore_core import EventRecord, JSONValue
 from git_history.commits import LINE_ID
 from git_history.history import History, open_adapter, open_history
 from git_history.importing import HistoryRewrittenError, Imported, import_commits, rebuild_tree
+from git_history.tests.random_history import make_random_history
 from git_history.tests.workshop import Workshop, make_odd_history
 from git_history.verification import Check, verify
 
@@ -69,29 +72,35 @@ async def test_each_commit_is_a_group_of_events(workshop: Workshop, history: His
         ("other", 2, "FILE_DELETED"),
         (LINE_ID, 2, "COMMIT_IMPORTED"),
     ] == [record[:3] for record in records]
-    metadata = {
+    metadata: JSONValue = {
         "commit": first,
         "number": 1,
         "author": "Ada",
         "email": "ada@example.com",
         "committed_at": datetime.fromtimestamp(workshop.now - 3600, UTC).isoformat(),
     }
-    assert EventRecord(
-        "file",
-        1,
-        "FILE_ADDED",
-        datetime.fromtimestamp(1_000_000_000, UTC),
-        {"path": "file", "mode": "100644", "blob": blob, "added": 2, "deleted": 0},
-        metadata,
-    ) == records[0]
-    assert EventRecord(
-        LINE_ID,
-        1,
-        "COMMIT_IMPORTED",
-        datetime.fromtimestamp(1_000_000_000, UTC),
-        {"commit": first, "parent": None, "subject": "first", "changes": 2},
-        metadata,
-    ) == records[2]
+    assert (
+        EventRecord(
+            "file",
+            1,
+            "FILE_ADDED",
+            datetime.fromtimestamp(1_000_000_000, UTC),
+            {"path": "file", "mode": "100644", "blob": blob, "added": 2, "deleted": 0},
+            metadata,
+        )
+        == records[0]
+    )
+    assert (
+        EventRecord(
+            LINE_ID,
+            1,
+            "COMMIT_IMPORTED",
+            datetime.fromtimestamp(1_000_000_000, UTC),
+            {"commit": first, "parent": None, "subject": "first", "changes": 2},
+            metadata,
+        )
+        == records[2]
+    )
 
 
 @pytest.mark.parametrize("object_format", ["sha1", "sha256"])
@@ -105,6 +114,20 @@ async def test_an_odd_history_is_what_git_says(
     assert len(line(workshop)) == imported.commits
     assert {"FILE_ADDED", "FILE_CHANGED", "FILE_RENAMED", "FILE_DELETED"} == imported.events.keys()
     assert [] == await differing(history, workshop)
+
+
+@pytest.mark.parametrize("seed", range(15))
+async def test_any_history_is_what_git_says(
+    workshop: Workshop, history: History, seed: int
+) -> None:
+    """Also a history that nobody thought of holds against git, and on the way to its end."""
+    random = Random(seed)
+    make_random_history(workshop, random, commits=random.randrange(1, 120))
+    commits = line(workshop)
+    for commit in [*commits[:: len(commits) // 3 + 1], commits[-1]]:
+        await run(history, workshop, commit)
+        checks = await verify(history, workshop.repository, commit)
+        assert [] == [check for check in checks if check.differences]
 
 
 async def test_a_bare_repository_is_imported(
@@ -206,16 +229,15 @@ def begin_anew(workshop: Workshop) -> None:
     workshop.git("switch", "-q", "--orphan", "nothing")
 
 
-@pytest.mark.parametrize(
-    "rewrite", [amend, go_back, switch, merge_the_wrong_way_round, begin_anew]
-)
+@pytest.mark.parametrize("rewrite", [amend, go_back, switch, merge_the_wrong_way_round, begin_anew])
 async def test_a_history_that_was_rewritten_is_not_imported(
     workshop: Workshop, history: History, rewrite: Callable[[Workshop], None]
 ) -> None:
     """The events in the store would not be those of the line any more."""
     for number in range(3):
         workshop.write("file", f"{number}\n")
-        last = workshop.commit(str(number))
+        workshop.commit(str(number))
+    last = workshop.head()
     await run(history, workshop)
     before = await stored(history)
     rewrite(workshop)
@@ -263,23 +285,30 @@ def start(workshop: Workshop, database: Path) -> "subprocess.Popen[bytes]":
     """Start an import in a process of its own."""
     folder = Path(git_history.__file__).parent.parent
     path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-m", "git_history", workshop.path, "--database", database]
+    command = [sys.executable, "-m", "git_history", str(workshop.path)]
     environment = os.environ | {"PYTHONPATH": path}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [*command, "--database", str(database)], env=environment, stdout=subprocess.DEVNULL
+    )
+
+
+def kill_at(process: "subprocess.Popen[bytes]", database: Path, events: int) -> bool:
+    """Kill the process when so many events are there, and return whether it came to that."""
+    with process:
+        while count_events(database) < events and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    return process.returncode == -signal.SIGKILL
 
 
 async def test_an_import_that_was_killed_goes_on(
     workshop: Workshop, history: History, database: Path, tmp_path: Path
 ) -> None:
     """Killed again and again, it comes to the same events as one that was left alone."""
-    grow(workshop, 2_000)
+    grow(workshop, 400)
     kills = 0
-    for target in (100, 1_000, 2_500):
-        with start(workshop, database) as process:
-            while count_events(database) < target and process.poll() is None:
-                time.sleep(0.002)
-            process.send_signal(signal.SIGKILL)
-        kills += process.returncode == -signal.SIGKILL
+    for target in (100, 400, 800):
+        kills += kill_at(start(workshop, database), database, target)
         so_far = await stored(history)
         assert len(so_far) >= target
         assert "COMMIT_IMPORTED" == so_far[-1].type

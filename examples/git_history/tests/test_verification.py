@@ -5,9 +5,10 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from git_history.commits import LINE_ID
 from git_history.history import History
 from git_history.importing import import_commits
 from git_history.tests.workshop import Workshop
@@ -40,120 +41,162 @@ async def imported(workshop: Workshop, history: History) -> Workshop:
 async def test_a_faithful_store_passes(imported: Workshop, history: History) -> None:
     """Every check compares something, and finds no difference."""
     checks = await verify(history, imported.repository, imported.head())
-    assert 12 == len(checks)
+    assert 13 == len(checks)
     assert [] == [check for check in checks if check.differences or not check.compared]
 
 
-def edit(database: Path, where: str, column: str, **values: Any) -> None:
-    """Change values in a JSON column of one event."""
+def edit(database: Path, aggregate_id: str, version: int, column: str, **values: object) -> None:
+    """Change values in the data, or the metadata, of one event."""
+    place = (aggregate_id, version)
+    select, update = {
+        "data": (
+            "SELECT data FROM event WHERE aggregate_id = ? AND version = ?",
+            "UPDATE event SET data = ? WHERE aggregate_id = ? AND version = ?",
+        ),
+        "metadata": (
+            "SELECT metadata FROM event WHERE aggregate_id = ? AND version = ?",
+            "UPDATE event SET metadata = ? WHERE aggregate_id = ? AND version = ?",
+        ),
+    }[column]
     with closing(sqlite3.connect(database)) as connection, connection:
-        rows = connection.execute(f"SELECT id, {column} FROM event WHERE {where}").fetchall()  # noqa: S608 the test's own words
-        ((row_id, old),) = rows
-        new = json.dumps(json.loads(old) | values)
-        connection.execute(f"UPDATE event SET {column} = ? WHERE id = ?", (new, row_id))  # noqa: S608
+        ((old,),) = connection.execute(select, place).fetchall()
+        connection.execute(update, (json.dumps(json.loads(old) | values), *place))
 
 
-def execute(database: Path, statement: str) -> None:
-    """Run a statement that hits something."""
+def retype(database: Path, aggregate_id: str, version: int, event_type: str) -> None:
+    """Change the type of one event."""
+    statement = "UPDATE event SET type = ? WHERE aggregate_id = ? AND version = ?"
     with closing(sqlite3.connect(database)) as connection, connection:
-        assert connection.execute(statement).rowcount > 0
+        assert 1 == connection.execute(statement, (event_type, aggregate_id, version)).rowcount
 
 
-def file_event(aggregate_id: str, version: int) -> str:
-    """Return the condition for one event of a file."""
-    return f"aggregate_name = 'FILES' AND aggregate_id = '{aggregate_id}' AND version = {version}"
+def backdate(database: Path, aggregate_id: str, version: int) -> None:
+    """Give one event the timestamp of another time."""
+    statement = "UPDATE event SET timestamp = ? WHERE aggregate_id = ? AND version = ?"
+    values = ("2001-01-01T00:00:00.000Z", aggregate_id, version)
+    with closing(sqlite3.connect(database)) as connection, connection:
+        assert 1 == connection.execute(statement, values).rowcount
 
 
-def commit_event(version: int) -> str:
-    """Return the condition for one commit."""
-    return f"aggregate_name = 'COMMITS' AND version = {version}"
+def delete(database: Path, aggregate_id: str, *versions: int) -> None:
+    """Delete events."""
+    statement = "DELETE FROM event WHERE aggregate_id = ? AND version = ?"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        for version in versions:
+            assert 1 == connection.execute(statement, (aggregate_id, version)).rowcount
+
+
+def delete_all(database: Path) -> None:
+    """Delete every event."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("DELETE FROM event")
 
 
 Damage = Callable[[Path], None]
 
 DAMAGES: dict[str, tuple[Damage, str]] = {
     "a line too many": (
-        lambda file: edit(file, file_event("a", 2), "data", added=2),
+        lambda file: edit(file, "a", 2, "data", added=2),
         "lines added and deleted by path",
     ),
     "a line too many on both sides": (
-        lambda file: edit(file, file_event("a", 2), "data", added=2, deleted=1),
+        lambda file: edit(file, "a", 2, "data", added=2, deleted=1),
         "lines added and deleted by path",
     ),
     "other lines in a deletion": (
-        lambda file: edit(file, file_event("c", 2), "data", deleted=6),
+        lambda file: edit(file, "c", 2, "data", deleted=6),
         "lines added and deleted by path",
     ),
     "lines that are not counted": (
-        lambda file: edit(file, file_event("a", 4), "data", added=None),
+        lambda file: edit(file, "a", 4, "data", added=None),
         "lines added and deleted by path",
     ),
     "another content": (
-        lambda file: edit(file, file_event("a", 4), "data", blob="0" * 40),
-        "live files at commit 5",
+        lambda file: edit(file, "a", 4, "data", blob="0" * 40),
+        "live files at HEAD",
     ),
     "another content in the past": (
-        lambda file: edit(file, file_event("a", 2), "data", blob="0" * 40),
+        lambda file: edit(file, "a", 2, "data", blob="0" * 40),
         "live files at commit 2",
     ),
     "another mode": (
-        lambda file: edit(file, file_event("d", 2), "data", mode="100755"),
-        "live files at commit 5",
+        lambda file: edit(file, "d", 2, "data", mode="100755"),
+        "live files at HEAD",
     ),
     "another path": (
-        lambda file: edit(file, file_event("b", 3), "data", path="elsewhere"),
+        lambda file: edit(file, "b", 3, "data", path="elsewhere"),
         "live files at commit 3",
     ),
+    "a file that passes for binary": (
+        lambda file: edit(file, "b", 1, "data", added=None, deleted=None),
+        "binary changes by path",
+    ),
+    "a rename that passes for binary": (
+        lambda file: edit(file, "b", 3, "data", added=None, deleted=None),
+        "lines added and deleted by path",
+    ),
+    "another author of a commit": (
+        lambda file: edit(file, LINE_ID, 3, "metadata", author="Nobody"),
+        "commits of the line",
+    ),
+    "another address": (
+        lambda file: edit(file, "a", 3, "metadata", email="nobody@example.com"),
+        "events of each commit",
+    ),
+    "another timestamp": (
+        lambda file: backdate(file, "a", 3),
+        "events of each commit",
+    ),
+    "another timestamp of a commit": (
+        lambda file: backdate(file, LINE_ID, 3),
+        "commits of the line",
+    ),
     "another author": (
-        lambda file: edit(file, file_event("a", 3), "metadata", author="Nobody"),
+        lambda file: edit(file, "a", 3, "metadata", author="Nobody"),
         "changes by path and author",
     ),
     "another commit": (
-        lambda file: edit(file, commit_event(3), "data", commit="0" * 40),
+        lambda file: edit(file, LINE_ID, 3, "data", commit="0" * 40),
         "commits of the line",
     ),
     "another date": (
-        lambda file: edit(
-            file, commit_event(3), "metadata", committed_at="2001-01-01T00:00:00+00:00"
-        ),
+        lambda file: edit(file, LINE_ID, 3, "metadata", committed_at="2001-01-01T00:00:00+00:00"),
         "the last commit at a date",
     ),
     "an event of an earlier commit": (
-        lambda file: edit(file, file_event("a", 3), "metadata", number=2),
+        lambda file: edit(file, "a", 3, "metadata", number=2),
         "events of each commit",
     ),
     "no last event": (
-        lambda file: execute(file, f"DELETE FROM event WHERE {file_event('a', 4)}"),
+        lambda file: delete(file, "a", 4),
         "events of each commit",
     ),
     "no event in the middle": (
-        lambda file: execute(file, f"DELETE FROM event WHERE {file_event('a', 3)}"),
+        lambda file: delete(file, "a", 3),
         "events that can be read",
     ),
     "no first event": (
-        lambda file: execute(file, f"DELETE FROM event WHERE {file_event('a', 1)}"),
+        lambda file: delete(file, "a", 1),
         "events that can be read",
     ),
     "a file that is missing": (
-        lambda file: execute(file, "DELETE FROM event WHERE aggregate_id = 'd'"),
-        "live files at commit 5",
+        lambda file: delete(file, "d", 1, 2),
+        "live files at HEAD",
     ),
     "a commit that is missing at the end": (
-        lambda file: execute(file, f"DELETE FROM event WHERE {commit_event(5)}"),
+        lambda file: delete(file, LINE_ID, 5),
         "commits of the line",
     ),
     "an event of an unknown type": (
-        lambda file: execute(file, f"UPDATE event SET type = 'X' WHERE {file_event('a', 3)}"),
+        lambda file: retype(file, "a", 3, "X"),
         "events that can be read",
     ),
     "a deletion that is none": (
-        lambda file: execute(
-            file, f"UPDATE event SET type = 'FILE_DELETED' WHERE {file_event('d', 2)}"
-        ),
-        "live files at commit 5",
+        lambda file: retype(file, "d", 2, "FILE_DELETED"),
+        "live files at HEAD",
     ),
     "nothing at all": (
-        lambda file: execute(file, "DELETE FROM event"),
+        delete_all,
         "commits of the line",
     ),
 }
@@ -175,7 +218,7 @@ async def test_a_difference_says_what_differs(
     imported: Workshop, history: History, database: Path
 ) -> None:
     """It names the value, and what both sides say of it."""
-    edit(database, file_event("a", 2), "data", added=2)
+    edit(database, "a", 2, "data", added=2)
     checks = await verify(history, imported.repository, imported.head())
     (check,) = (each for each in checks if each.title == "lines added and deleted by path")
     assert ("a: git says 8 0, the store says 9 0",) == check.differences

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+
 from git_history.files import (
     CommitMetadata,
     FileAdded,
@@ -31,6 +32,7 @@ class Desk:
         self.tree = WorkingTree()
 
     def add(self, path: str) -> str:
+        """Let a file appear."""
         aggregate_id, version = self.tree.next_birth(path)
         return self._apply(
             FileAdded(
@@ -43,6 +45,7 @@ class Desk:
         )
 
     def change(self, path: str, added: int | None, deleted: int | None) -> str:
+        """Change a file by some lines."""
         file = self.tree.live(path)
         return self._apply(
             FileChanged(
@@ -55,6 +58,7 @@ class Desk:
         )
 
     def move(self, old: str, new: str) -> str:
+        """Rename a file."""
         file = self.tree.live(old)
         return self._apply(
             FileRenamed(
@@ -67,6 +71,7 @@ class Desk:
         )
 
     def delete(self, path: str) -> str:
+        """Delete a file."""
         file = self.tree.live(path)
         return self._apply(
             FileDeleted(

@@ -39,13 +39,18 @@ class Workshop:
         """The repository, as the import sees it."""
         return Repository.find(self.path)
 
-    def git(self, *arguments: str | bytes, stdin: bytes = b"", **environment: str) -> str:
+    def git(
+        self,
+        *arguments: str | bytes,
+        stdin: bytes = b"",
+        environment: dict[str, str] | None = None,
+    ) -> str:
         """Run git, and return what it prints."""
         dates = {"GIT_AUTHOR_DATE": f"{self.now} +0200", "GIT_COMMITTER_DATE": f"{self.now} -0700"}
         done = subprocess.run(
             ["git", "-C", self.path, "-c", "protocol.file.allow=always", *arguments],
             check=True,
-            env=os.environ | _ENVIRONMENT | dates | environment,
+            env=os.environ | _ENVIRONMENT | dates | (environment or {}),
             input=stdin,
             capture_output=True,
         )
@@ -53,17 +58,17 @@ class Workshop:
 
     def write(self, path: str | bytes, content: str | bytes = "one\ntwo\nthree\n") -> None:
         """Write a file into the working tree."""
-        file = os.path.join(os.fsencode(self.path), os.fsencode(path))
-        os.makedirs(os.path.dirname(file), exist_ok=True)
-        with open(file, "wb") as opened:
-            opened.write(content.encode() if isinstance(content, str) else content)
+        file = self.path / os.fsdecode(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
 
     def commit(self, subject: str = "a commit", *, author: str = "Ada", **environment: str) -> str:
         """Commit whatever the working tree holds, and return the commit's id."""
         self.now += 3600
         self.git("add", "--all")
         self.git(
-            "commit", "-q", "--allow-empty", "-m", subject, GIT_AUTHOR_NAME=author, **environment
+            *("commit", "-q", "--allow-empty", "-m", subject),
+            environment={"GIT_AUTHOR_NAME": author, **environment},
         )
         return self.head()
 
@@ -88,7 +93,7 @@ class Workshop:
 
 
 def make_odd_history(workshop: Workshop) -> None:
-    """make some 20 commits in which everything happens that can happen to a file."""
+    """Make some 20 commits in which everything happens that can happen to a file."""
     _odd_names(workshop)
     _comings_and_goings(workshop)
     _odd_kinds(workshop)
@@ -134,7 +139,7 @@ def _odd_kinds(workshop: Workshop) -> None:
     workshop.write("binary", bytes(range(256)))
     workshop.write("turns", "text\n" * 9)
     workshop.write("script", "#!/bin/sh\n")
-    os.symlink("script", workshop.path / "link")
+    (workshop.path / "link").symlink_to("script")
     workshop.commit("kinds")
     workshop.write("binary", bytes(range(255)))
     workshop.write("turns", b"text\0" * 9)

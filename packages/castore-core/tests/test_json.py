@@ -11,9 +11,10 @@ from typing import Any, cast
 from uuid import UUID
 
 import pytest
-from castore_core import ABSENT, Absent, NotJSONError, check_json
 from hypothesis import given
 from hypothesis import strategies as st
+
+from castore_core import ABSENT, Absent, NotJSONError, check_json
 
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none()
@@ -22,7 +23,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=20,
+    max_leaves=10,
 )
 almost_json_values: st.SearchStrategy[Any] = st.recursive(
     st.none()
@@ -66,6 +67,9 @@ class Text(str):
     """What JSON would give back as a plain string."""
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"Text({self})"
 
 
 def is_same(one: Any, other: Any) -> bool:
@@ -138,7 +142,7 @@ def test_accepted_is_what_json_gives_back(value: Any) -> None:
         2**14_000,
         print,
     ],
-    ids=lambda value: type(value).__name__,
+    ids=lambda value: f"{type(value).__name__}:{value!r:.20}",
 )
 def test_other_values_are_refused_with_their_path(value: Any) -> None:
     """A value that is not JSON is refused wherever it is, and the error names the place."""
@@ -149,7 +153,7 @@ def test_other_values_are_refused_with_their_path(value: Any) -> None:
     assert str(error.value).startswith("payload.first[1].second ")
 
 
-@pytest.mark.parametrize("key", [1, None, True, 1.5, ("a",), b"a", Text("a"), Level.ONE])
+@pytest.mark.parametrize("key", [1, None, True, 1.5, ("a",), b"a", Text("a"), Level.ONE], ids=repr)
 def test_keys_are_strings(key: Any) -> None:
     """A key of another type is refused, at the path of its object."""
     with pytest.raises(NotJSONError, match="has a key that is no string") as error:
@@ -168,7 +172,7 @@ def test_keys_are_well_formed() -> None:
 
 def test_the_value_itself_can_be_at_fault() -> None:
     """The path of the whole value is the one that was given."""
-    with pytest.raises(NotJSONError, match="^payload is nan, which JSON does not have$"):
+    with pytest.raises(NotJSONError, match=r"^payload is nan, which JSON does not have$"):
         check_json(float("nan"), "payload")
 
 
@@ -207,5 +211,5 @@ def test_absent_is_false_and_one_of_its_kind() -> None:
     """ABSENT is falsy, shows its name, and stays itself through pickle."""
     assert not ABSENT
     assert "ABSENT" == repr(ABSENT)
-    assert ABSENT is loads(dumps(ABSENT))
+    assert ABSENT is loads(dumps(ABSENT))  # noqa: S301 our own
     assert [ABSENT] == list(Absent)

@@ -5,9 +5,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from castore_core import format_timestamp, parse_timestamp
 from hypothesis import given
 from hypothesis import strategies as st
+
+from castore_core import format_timestamp, parse_timestamp
 
 offsets = st.timedeltas(timedelta(hours=-14), timedelta(hours=14)).map(
     lambda offset: timezone(timedelta(minutes=offset // timedelta(minutes=1)))

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Generic, Protocol
 
 from typing_extensions import TypeVar
 
-from castore_core._json import JSONValue, check_json
+from castore_core._json import JSONValue
 
 
 class Aggregate(Protocol):
@@ -34,7 +34,7 @@ class AggregateCodec(Protocol[A]):
     """Turns aggregates into JSON values and back, for state-carrying messages and snapshots."""
 
     def encode(self, aggregate: A) -> JSONValue:
-        """Return the aggregate as a JSON value."""
+        """Return the aggregate as a JSON value. Whoever calls this checks that it is one."""
         ...
 
     def decode(self, value: JSONValue) -> A:
@@ -77,14 +77,8 @@ class DataclassCodec(Generic[D]):
             raise ValueError(f"two fields of {aggregate_type.__name__} get one name")
 
     def encode(self, aggregate: D) -> JSONValue:
-        """Return the aggregate as an object with a key for each field.
-
-        Raises:
-            NotJSONError: a field holds something else than JSON values.
-        """
-        encoded = {key: getattr(aggregate, name) for name, key in self._keys.items()}
-        check_json(encoded, "aggregate")
-        return encoded
+        """Return the aggregate as an object with a key for each field."""
+        return {key: getattr(aggregate, name) for name, key in self._keys.items()}
 
     def decode(self, value: JSONValue) -> D:
         """Return the aggregate that an object stands for.

@@ -12,7 +12,7 @@ from typing_extensions import TypeVar
 
 from castore_core._aggregate import A, A_co, AggregateCodec
 from castore_core._event import AGGREGATE_EXISTS, E, E_co
-from castore_core._json import JSONValue
+from castore_core._json import JSONValue, check_json
 from castore_core._message import (
     AggregateExistsMessage,
     MessageBody,
@@ -28,10 +28,12 @@ from castore_core._record import EventRecord
 from castore_core._results import ExistingAggregate, PushedEvent
 from castore_core._timestamp import format_timestamp
 from castore_core.errors import (
+    CastoreError,
     InvalidMessageError,
     MessageChannelEventStoreNotFoundError,
     UndefinedAggregateCodecError,
     UndefinedMessageChannelAdapterError,
+    describe,
 )
 
 M = TypeVar("M", default=Any)
@@ -65,6 +67,11 @@ class EventSource(Protocol[E_co, A_co]):
     @property
     def event_store_id(self) -> str:
         """The id that messages carry."""
+        ...
+
+    @property
+    def event_types(self) -> tuple[type[E_co], ...]:
+        """The classes of its events."""
         ...
 
     @property
@@ -108,6 +115,9 @@ class MessageChannel(ABC, Generic[M]):
         self._sources = {each.event_store_id: each for each in self.source_event_stores}
         if len(self._sources) < len(self.source_event_stores):
             raise ValueError(f"two sources of {message_channel_id!r} have one event_store_id")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.message_channel_id!r})"
 
     def get_message_channel_adapter(self) -> MessageChannelAdapter:
         """Return the adapter.
@@ -164,8 +174,10 @@ class MessageChannel(ABC, Generic[M]):
             parsed = _to_object(body)
             source = self.get_source_event_store(text_from_body(parsed, "eventStoreId"))
             return self._message_from_body(source, parsed)
-        except ValueError as error:
-            raise InvalidMessageError(self.message_channel_id, str(error)) from error
+        except CastoreError:
+            raise
+        except Exception as error:
+            raise InvalidMessageError(self.message_channel_id, describe(error)) from error
 
     @abstractmethod
     def message_to_record(self, message: M) -> MessageRecord:
@@ -308,7 +320,9 @@ class StateCarryingMessageChannel(MessageChannel[StateCarryingMessage[E, A]], Ge
         """Encode a message for the adapter."""
         source = self.get_source_event_store(message.event_store_id)
         record = _event_message_to_record(source, message.event)
-        record.body["aggregate"] = self._codecs[source.event_store_id].encode(message.aggregate)
+        aggregate = self._codecs[source.event_store_id].encode(message.aggregate)
+        check_json(aggregate, "aggregate")
+        record.body["aggregate"] = aggregate
         return record
 
     def _message_from_body(

@@ -31,11 +31,15 @@ class ListedAggregate(NamedTuple):
         Raises:
             InvalidPageTokenError: the cursor is of another making.
         """
+        reason = "it was made by another storage"
         match cursor:
             case [str(timestamp), str(aggregate_id)]:
-                return cls(aggregate_id, parse_timestamp(timestamp))
+                try:
+                    return cls(aggregate_id, parse_timestamp(timestamp))
+                except ValueError as error:
+                    raise InvalidPageTokenError(event_store_id, reason) from error
             case _:
-                raise InvalidPageTokenError(event_store_id, "it was made by another storage")
+                raise InvalidPageTokenError(event_store_id, reason)
 
 
 class AggregateIdsSlice(NamedTuple):
@@ -134,7 +138,8 @@ class EventStorageAdapter(Protocol):
 
         The bounds are inclusive. Equal timestamps are ordered too (by aggregate id where the
         backend can), so that no aggregate is skipped or repeated from one slice to the next.
-        ``cursor`` is one that this adapter returned for the same store, bounds and direction.
+        ``cursor`` is one that an adapter of this class returned for the same store; the bounds and
+        the direction may be others than then.
         """
         ...
 

@@ -28,6 +28,7 @@ from castore_core.errors import (
     InvalidEventTypeError,
     UndefinedStorageAdapterError,
     UnknownEventTypeError,
+    describe,
 )
 
 E_contra = TypeVar("E_contra", bound=Event, default=Any, contravariant=True)
@@ -426,7 +427,11 @@ class EventStore(Generic[E, A]):
             return event_type.from_record(record)
         except Exception as error:
             raise EventDecodeError(
-                self.event_store_id, record.aggregate_id, record.version, record.type, str(error)
+                self.event_store_id,
+                record.aggregate_id,
+                record.version,
+                record.type,
+                describe(error),
             ) from error
 
     # What a connected store does otherwise

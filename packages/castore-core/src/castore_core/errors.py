@@ -311,8 +311,8 @@ class MessagePublishError(CastoreError):
         self.failures: tuple[tuple[MessageRecord, str], ...] = tuple(failures)
 
     def __str__(self) -> str:
-        _, reason = self.failures[0]
-        return f"{len(self.failures)} message(s) were not published, the first one: {reason}"
+        reasons = "; ".join({reason: None for _, reason in self.failures})
+        return f"{len(self.failures)} message(s) were not published: {reasons}"
 
 
 class EventPublishError(CastoreError):
@@ -336,3 +336,8 @@ class EventPublishError(CastoreError):
             f"event {event.version} of aggregate {event.aggregate_id!r} is stored in event store "
             f"{self.event_store_id!r}, but was not published to {self.message_channel_id!r}"
         )
+
+
+def describe(error: Exception) -> str:
+    """Return the text of a `ValueError`, which speaks for itself, and name the type of others."""
+    return str(error) if isinstance(error, ValueError) else repr(error)

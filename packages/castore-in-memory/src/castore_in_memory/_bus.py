@@ -165,14 +165,9 @@ class InMemoryMessageBusAdapter(InMemoryMessageChannelAdapter[M]):
         kinds = {
             (source.event_store_id, each.type)
             for source in sources
-            for each in _event_types_of(source)
+            for each in source.event_types
             if issubclass(each, event_type)
         }
         if not kinds or isinstance(self._channel, AggregateExistsMessageBus):
             raise ValueError(f"{self!r} has no messages with a {event_type.__name__}")
         return lambda message: (message.event_store_id, message.type) in kinds
-
-
-def _event_types_of(source: EventSource[Any, Any]) -> tuple[type[Event], ...]:
-    event_types: tuple[type[Event], ...] = getattr(source, "event_types", ())
-    return event_types

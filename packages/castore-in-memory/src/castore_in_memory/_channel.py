@@ -48,7 +48,7 @@ class InMemoryMessageChannelAdapter(Generic[M]):
     def pending(self) -> list[PendingMessage]:
         """The messages that are neither handled by all nor dead letters, in their order."""
         letters = {each.number: each for consumer in self._consumers for each in consumer.letters}
-        return [PendingMessage(each.message, each.replay) for _, each in sorted(letters.items())]
+        return [PendingMessage(each.open(), each.replay) for _, each in sorted(letters.items())]
 
     async def publish_message(self, message: MessageRecord, *, replay: bool = False) -> None:
         """Take a message, and return without waiting for those who handle it.

@@ -8,7 +8,6 @@ from inspect import isawaitable
 from typing import Any, Generic
 
 from castore_core import MessageChannel, MessageRecord
-from castore_in_memory._copy import copy_json
 from castore_in_memory._delivery import (
     DeadLetter,
     Handler,
@@ -106,9 +105,8 @@ class Consumer(Generic[M]):
                 raise
 
     async def _deliver(self, delivery: _Delivery, handler: Handler[M]) -> None:
-        body = copy_json(delivery.letter.message.body)
         try:
-            message = self._channel.parse_message(body)
+            message = self._channel.parse_message(delivery.letter.open().body)
         except Exception as error:  # noqa: BLE001 a codec raises what it likes; no retry helps
             await self._give_up(delivery, handler, error, attempts=0)
         else:
@@ -146,8 +144,8 @@ class Consumer(Generic[M]):
     async def _give_up(
         self, delivery: _Delivery, handler: Handler[M], error: BaseException, *, attempts: int
     ) -> None:
-        _, message, replay = self._open.pop(delivery.letter.number).letter
-        await self._bury(DeadLetter(message, error, attempts, replay, handler))
+        letter = self._open.pop(delivery.letter.number).letter
+        await self._bury(DeadLetter(letter.open(), error, attempts, letter.replay, handler))
 
 
 def _is_cancelled() -> bool:

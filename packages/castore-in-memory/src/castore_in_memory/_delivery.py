@@ -89,7 +89,11 @@ class Letter(NamedTuple):
             NotJSONError: the body is not made of JSON values.
         """
         check_json(message.body, "body")
-        return cls(number, message._replace(body=copy_json(message.body)), replay)
+        return cls(number, _copy(message), replay)
+
+    def open(self) -> MessageRecord:
+        """Return a copy of the message."""
+        return _copy(self.message)
 
 
 @dataclass(frozen=True)
@@ -107,10 +111,18 @@ class Retries:
         _check_at_least(0, "retry_attempts", self.attempts)
         _check_at_least(0, "retry_delay", self.delay)
         _check_at_least(1, "retry_backoff_rate", self.backoff_rate)
+        try:
+            _ = float(self.backoff_rate) ** self.attempts
+        except OverflowError:
+            raise ValueError("retry_backoff_rate is too great for so many retries") from None
 
     async def wait_after(self, attempt: int) -> None:
         """Wait between a failed attempt, counted from 1, and the next one."""
         await self.sleep(self.delay * self.backoff_rate ** (attempt - 1))
+
+
+def _copy(message: MessageRecord) -> MessageRecord:
+    return message._replace(body=copy_json(message.body))
 
 
 def _check_at_least(minimum: int, name: str, value: float) -> None:

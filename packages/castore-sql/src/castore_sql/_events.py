@@ -33,9 +33,6 @@ from castore_sql._statements import EventStatements, Statement
 
 T = TypeVar("T")
 
-BUSY_TIMEOUT = 30.0
-"""For how many seconds a locked database is tried again, on top of the driver's own timeout."""
-
 _BUSY_PAUSE = 0.01
 _NO_LIMIT = -1
 _MAX_INTEGER = 2**63 - 1
@@ -52,19 +49,31 @@ class SQLEventStorageAdapter:
 
     Args:
         engine: a SQLAlchemy engine of the user's, who disposes of it. On SQLite, a synchronous
-            one is the faster by far; it is used from threads of the adapter's own.
+            one is the faster by far; it is used from threads of the adapter's own, or where its
+            pool keeps to one connection or one for each thread (a database in memory), from the
+            thread of the event loop. An async one belongs to one event loop at a time.
         table_name: the table of the events. Adapters of one engine with other tables can push a
             group together.
+        busy_timeout: for how many seconds a database that another process keeps locked is tried
+            again, on top of the driver's own ``timeout`` (5 seconds, unless ``connect_args`` say
+            otherwise). Then a push raises `StorageError`, and has written nothing.
 
     Raises:
         ValueError: the engine is of a database that this version does not know.
     """
 
-    def __init__(self, engine: Engine | AsyncEngine, *, table_name: str = "event") -> None:
+    def __init__(
+        self,
+        engine: Engine | AsyncEngine,
+        *,
+        table_name: str = "event",
+        busy_timeout: float = 30.0,
+    ) -> None:
         if engine.dialect.name != "sqlite":
             raise ValueError(f"castore-sql does not know {engine.dialect.name!r}: use SQLite")
         self._engine = engine
         self._statements = EventStatements(make_event_table(table_name), engine.dialect)
+        self._busy_timeout = busy_timeout
         self._runner = get_runner(engine)
         self._commits: WeakKeyDictionary[asyncio.AbstractEventLoop, GroupCommit[Write]]
         self._commits = WeakKeyDictionary()
@@ -188,9 +197,15 @@ class SQLEventStorageAdapter:
         await commits.write(write)
 
     async def _commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
-        return await self._guard(
-            lambda: self._runner.write(lambda each: _sqlite.commit(each, writes))
-        )
+        """Write together or, if that fails, one by one, so that none suffers from another."""
+        try:
+            return await self._guard(
+                lambda: self._runner.write(lambda each: _sqlite.commit(each, writes))
+            )
+        except Exception as error:  # noqa: BLE001 whoever wrote gets it
+            if len(writes) == 1 or _sqlite.is_busy(error.__cause__):
+                return [error] * len(writes)
+        return [outcome for each in writes for outcome in await self._commit([each])]
 
     async def _fetch(
         self,
@@ -209,12 +224,12 @@ class SQLEventStorageAdapter:
     async def _guard(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Try again while the database is busy, and translate other errors of the backend."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + BUSY_TIMEOUT
+        deadline = loop.time() + self._busy_timeout
         while True:
             try:
                 return await attempt()
             except (sqlite3.Error, SQLAlchemyError) as error:
-                if not _sqlite.is_busy(error) or loop.time() > deadline:
+                if not _sqlite.is_busy(error) or loop.time() >= deadline:
                     raise _sqlite.translate(error) from error
             await asyncio.sleep(_BUSY_PAUSE)
 

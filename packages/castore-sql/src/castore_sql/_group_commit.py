@@ -15,7 +15,8 @@ class GroupCommit(Generic[W]):
     """Gathers the writes of one event loop, and hands them over together.
 
     Args:
-        commit: writes a number of writes, durably when it returns, and says what became of each.
+        commit: writes a number of writes, durably when it returns, and says what became of each,
+            whatever that is: it does not raise.
     """
 
     def __init__(self, commit: Callable[[Sequence[W]], Awaitable[Sequence[Outcome]]]) -> None:

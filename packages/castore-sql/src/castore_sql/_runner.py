@@ -1,9 +1,10 @@
-"""Where work on the database runs: in threads for an engine, in the loop for an async one."""
+"""Where work on the database runs: in threads, at once, or in the loop of an async engine."""
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
+from threading import Lock
 from typing import Protocol, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -29,33 +30,43 @@ class Runner(Protocol):
 
 
 class ThreadRunner:
-    """Runs work on an engine in threads of its own: one that writes, and a few that read.
-
-    A pool that shares one connection, or has one for each thread, as databases in memory do, is
-    used from the writing thread only.
-    """
+    """Runs work on an engine in threads of its own: one that writes, and a few that read."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writer = ThreadPoolExecutor(1, "castore-sql-writer")
-        self._readers = self._writer
-        if not isinstance(engine.pool, (SingletonThreadPool, StaticPool)):
-            self._readers = ThreadPoolExecutor(_READERS, "castore-sql-reader")
+        self._readers = ThreadPoolExecutor(_READERS, "castore-sql-reader")
 
     async def write(self, work: Work[T]) -> T:
         """Run work in the writing thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._run, work)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writer, _run, self._engine, work)
 
     async def read(self, work: Work[T]) -> T:
         """Run work in a reading thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._run, work)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, _run, self._engine, work)
 
-    def _run(self, work: Work[T]) -> T:
-        connection = self._engine.raw_connection()
-        try:
-            return work(connection)
-        finally:
-            connection.close()
+
+class InlineRunner:
+    """Runs work on an engine at once, in the thread of the event loop.
+
+    This is for pools that share one connection, or have one for each thread, as those of databases
+    in memory do: the user's thread sees the same database, and can close what was opened.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = Lock()
+
+    async def write(self, work: Work[T]) -> T:
+        """Run work, while no other thread does."""
+        with self._lock:
+            return _run(self._engine, work)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run work, while no other thread does."""
+        return await self.write(work)
 
 
 class LoopRunner:
@@ -88,11 +99,29 @@ class LoopRunner:
 def get_runner(engine: Engine | AsyncEngine) -> Runner:
     """Return the runner of an engine, which all adapters on it share."""
     key = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
-    runner = _runners.get(key)
-    if runner is None:
-        runner = LoopRunner(engine) if isinstance(engine, AsyncEngine) else ThreadRunner(engine)
-        _runners[key] = runner
-    return runner
+    with _runners_lock:
+        runner = _runners.get(key)
+        if runner is None:
+            runner = _runners[key] = _make_runner(engine)
+        return runner
 
 
-_runners: WeakValueDictionary[Engine, ThreadRunner | LoopRunner] = WeakValueDictionary()
+def _make_runner(engine: Engine | AsyncEngine) -> ThreadRunner | InlineRunner | LoopRunner:
+    if isinstance(engine, AsyncEngine):
+        return LoopRunner(engine)
+    if isinstance(engine.pool, (SingletonThreadPool, StaticPool)):
+        return InlineRunner(engine)
+    return ThreadRunner(engine)
+
+
+def _run(engine: Engine, work: Work[T]) -> T:
+    connection = engine.raw_connection()
+    try:
+        return work(connection)
+    finally:
+        connection.close()
+
+
+_runners: WeakValueDictionary[Engine, ThreadRunner | InlineRunner | LoopRunner]
+_runners = WeakValueDictionary()
+_runners_lock = Lock()

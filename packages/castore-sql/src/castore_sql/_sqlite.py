@@ -1,8 +1,9 @@
 """What is SQLite's own: its transactions, its durability and its errors."""
 
 import sqlite3
-from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+from typing import NamedTuple, TypeAlias, cast
 
 from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.engine.interfaces import DBAPICursor
@@ -29,21 +30,13 @@ Write: TypeAlias = Sequence[Insert]
 
 
 def commit(connection: PoolProxiedConnection, writes: Sequence[Write]) -> list[Exception | None]:
-    """Write in one transaction, and say what became of each write.
-
-    If the transaction fails as a whole, each write has one of its own, so that none suffers from
-    another.
+    """Write in one transaction, and say which writes found a version taken.
 
     Raises:
-        sqlite3.Error: the only write failed, or the database was busy. Nothing was written.
+        sqlite3.Error: the transaction failed as a whole. Nothing was written.
     """
-    make_durable(connection)
-    try:
-        return _commit_together(connection, writes)
-    except sqlite3.Error as error:
-        if len(writes) == 1 or is_busy(error):
-            raise
-    return [_commit_alone(connection, each) for each in writes]
+    with _transaction(connection) as cursor:
+        return [_write(cursor, each) for each in writes]
 
 
 def create(connection: PoolProxiedConnection, statements: Sequence[str]) -> None:
@@ -52,17 +45,12 @@ def create(connection: PoolProxiedConnection, statements: Sequence[str]) -> None
     Raises:
         sqlite3.Error: nothing was created.
     """
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.fetchall()
-    cursor.execute("BEGIN IMMEDIATE")
-    try:
+    with _idle_cursor(connection) as cursor:
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.fetchall()
+    with _transaction(connection) as cursor:
         for each in statements:
             cursor.execute(each)
-        connection.commit()
-    except BaseException:
-        connection.rollback()
-        raise
 
 
 def fetch(
@@ -80,9 +68,9 @@ def fetch(
     return rows
 
 
-def is_busy(error: BaseException) -> bool:
+def is_busy(error: BaseException | None) -> bool:
     """Tell whether the database was locked by somebody else, so that trying again may help."""
-    code = getattr(error, "sqlite_errorcode", None)
+    code = getattr(getattr(error, "orig", error), "sqlite_errorcode", None)
     return code is not None and code & 0xFF in _BUSY
 
 
@@ -95,41 +83,48 @@ def translate(error: Exception) -> CastoreError:
     return StorageError(str(error))
 
 
-def make_durable(connection: PoolProxiedConnection) -> None:
+@contextmanager
+def _transaction(connection: PoolProxiedConnection) -> Generator[DBAPICursor]:
+    """Lock the database for writing; commit durably, or roll back if the block raises.
+
+    This is said in SQL, because the driver's own ``commit()`` does nothing in the mode
+    ``autocommit=True`` of Python 3.12.
+    """
+    with _idle_cursor(connection) as cursor:
+        _make_durable(connection, cursor)
+        cursor.execute("BEGIN IMMEDIATE")
+        try:
+            yield cursor
+            cursor.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # after some errors, SQLite has done so already
+                cursor.execute("ROLLBACK")
+            raise
+
+
+@contextmanager
+def _idle_cursor(connection: PoolProxiedConnection) -> Generator[DBAPICursor]:
+    """Give a cursor outside of the transaction that ``autocommit=False`` keeps open always."""
+    cursor = connection.cursor()
+    has_transaction = cast("sqlite3.Connection", connection.driver_connection).in_transaction
+    if has_transaction:
+        cursor.execute("ROLLBACK")
+    try:
+        yield cursor
+    finally:
+        if has_transaction:
+            cursor.execute("BEGIN")
+        cursor.close()
+
+
+def _make_durable(connection: PoolProxiedConnection, cursor: DBAPICursor) -> None:
     """Make sure, once a connection, that its commits survive a loss of power."""
     if connection.info.get(_IS_DURABLE):
         return
-    cursor = connection.cursor()
     cursor.execute("PRAGMA synchronous")
     if cursor.fetchall()[0][0] < _SYNCHRONOUS_FULL:
         cursor.execute("PRAGMA synchronous = FULL")
-    cursor.close()
     connection.info[_IS_DURABLE] = True
-
-
-def _commit_together(
-    connection: PoolProxiedConnection, writes: Sequence[Write]
-) -> list[Exception | None]:
-    cursor = connection.cursor()
-    cursor.execute("BEGIN IMMEDIATE")
-    try:
-        outcomes = [_write(cursor, each) for each in writes]
-        connection.commit()
-    except BaseException:
-        connection.rollback()
-        raise
-    finally:
-        cursor.close()
-    return outcomes
-
-
-def _commit_alone(connection: PoolProxiedConnection, write: Write) -> Exception | None:
-    try:
-        return _commit_together(connection, [write])[0]
-    except sqlite3.Error as error:
-        failure = translate(error)
-        failure.__cause__ = error
-        return failure
 
 
 def _write(cursor: DBAPICursor, write: Write) -> Exception | None:

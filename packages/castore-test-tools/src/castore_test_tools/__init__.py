@@ -1,3 +1,24 @@
-"""To be written."""
+"""Contract test suites for whoever writes an adapter of castore."""
 
-__all__: list[str] = []
+from castore_test_tools import _asserts as _asserts  # before the suites
+from castore_test_tools._bookmark_contract import BookmarkStorageAdapterTests
+from castore_test_tools._channel_contract import (
+    ChannelHarness,
+    MessageChannelAdapterTests,
+    ReceivedMessage,
+)
+from castore_test_tools._contract import overrides_contract
+from castore_test_tools._event_log_contract import EventLogTests
+from castore_test_tools._event_storage_contract import EventStorageAdapterTests
+from castore_test_tools._snapshot_contract import SnapshotStorageAdapterTests
+
+__all__ = [
+    "BookmarkStorageAdapterTests",
+    "ChannelHarness",
+    "EventLogTests",
+    "EventStorageAdapterTests",
+    "MessageChannelAdapterTests",
+    "ReceivedMessage",
+    "SnapshotStorageAdapterTests",
+    "overrides_contract",
+]

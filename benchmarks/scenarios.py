@@ -1,0 +1,252 @@
+"""The kinds of work that are measured. Each scenario yields its measurements."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from typing import TypeAlias
+
+from contestants import Contestant, Durable, Kinds, Listing, check_durability, opened
+from imports import measure_imports
+from measuring import Job, Measurement, Target, interleave
+from with_castore import Castore, CastoreAsync, CastoreInMemory
+from with_eventsourcing import EventSourcing, EventSourcingInMemory
+from with_sqlite3 import SQLite3, SQLite3GroupCommit
+from workload import make_id, make_payload
+
+OURS = Castore.name
+BARE = SQLite3.name
+GROUP_COMMIT = SQLite3GroupCommit.name
+PEER = EventSourcing.name
+
+WRITERS = 32
+PAGE = 100
+BATCH = 1000
+
+Measurements: TypeAlias = AsyncIterator[Measurement]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much work is done."""
+
+    rounds: int = 15
+    pushes: int = 100
+    pushes_of_a_writer: int = 10
+    log: int = 50_000
+    log_rounds: int = 5
+    starts: int = 20
+    lists: tuple[int, int] = (1000, 100_000)
+
+
+QUICK = Sizes(
+    rounds=3,
+    pushes=20,
+    pushes_of_a_writer=3,
+    log=5000,
+    log_rounds=2,
+    starts=3,
+    lists=(1000, 10_000),
+)
+
+
+def get_durable_kinds() -> list[Callable[[], Durable]]:
+    """Return those on a file, the bare driver first, less those that are not installed here."""
+    kinds: list[Callable[[], Durable]] = [SQLite3, Castore]
+    if find_spec("aiosqlite"):
+        kinds.append(CastoreAsync)
+    kinds.append(EventSourcing)
+    if find_spec("eventsource"):
+        from with_eventsource_py import EventsourcePy  # noqa: PLC0415 it needs the library
+
+        kinds.append(EventsourcePy)
+    return kinds
+
+
+def get_listing_kinds() -> list[Callable[[], Listing]]:
+    """Return those that list the ids of their aggregates."""
+    kinds: list[Callable[[], Listing]] = [SQLite3, Castore, CastoreInMemory]
+    if find_spec("aiosqlite"):
+        kinds.append(CastoreAsync)
+    return kinds
+
+
+MEMORY_KINDS: Kinds[Contestant] = [EventSourcingInMemory, CastoreInMemory]
+
+
+async def measure_pushes(sizes: Sizes) -> Measurements:
+    """Push one event after the other, each waiting for the disk, as versions of one aggregate."""
+
+    async def run(contestant: Contestant, number: int) -> None:
+        await _push_versions(contestant, f"push {number}", sizes.pushes)
+
+    title = "push, one by one"
+    async with opened(get_durable_kinds()) as durable:
+        await check_durability(durable)
+        jobs = _make_jobs(durable, run)
+        seconds = await interleave(jobs, rounds=sizes.rounds, operations=sizes.pushes)
+    yield Measurement("push", title, seconds, _all_to(BARE, seconds), [Target(OURS, BARE, 2.0)])
+
+    async with opened(MEMORY_KINDS) as contestants:
+        jobs = _make_jobs(contestants, run)
+        seconds = await interleave(jobs, rounds=sizes.rounds, operations=sizes.pushes)
+    yield _in_memory("push", title, seconds)
+
+
+async def measure_writers(sizes: Sizes) -> Measurements:
+    """Push from concurrent tasks, each with an aggregate of its own.
+
+    sqlite3 with one commit each, and eventsourcing, work in the event loop's thread, one push
+    after the other: SQLite has one writer at a time, and threads make both slower.
+    """
+
+    async def run(contestant: Contestant, number: int) -> None:
+        names = [f"writer {number} {writer}" for writer in range(WRITERS)]
+        pushes = sizes.pushes_of_a_writer
+        await asyncio.gather(*(_push_versions(contestant, name, pushes) for name in names))
+
+    title, operations = f"push, {WRITERS} writers", WRITERS * sizes.pushes_of_a_writer
+    kinds: Kinds[Durable] = [SQLite3GroupCommit, *get_durable_kinds()]
+    async with opened(kinds) as durable:
+        await check_durability(durable)
+        jobs = _make_jobs(durable, run)
+        seconds = await interleave(jobs, rounds=sizes.rounds, operations=operations)
+    targets = [
+        Target(OURS, GROUP_COMMIT, 0.7, is_speed=True),
+        Target(OURS, PEER, 5.0, is_speed=True),
+    ]
+    baselines = _all_to(GROUP_COMMIT, seconds)
+    yield Measurement("writers", title, seconds, baselines, targets, is_rate=True)
+
+    async with opened(MEMORY_KINDS) as contestants:
+        jobs = _make_jobs(contestants, run)
+        seconds = await interleave(jobs, rounds=sizes.rounds, operations=operations)
+    yield _in_memory("writers", title, seconds, is_rate=True)
+
+
+async def measure_loads(sizes: Sizes) -> Measurements:
+    """Load aggregates of several lengths."""
+    lengths = {10: 50, 100: 10, 1000: 2}  # and how often they are loaded in a round
+    ids = {length: make_id(f"load {length}") for length in lengths}
+
+    async def run(length: int, contestant: Contestant, number: int) -> None:  # noqa: ARG001
+        for _ in range(lengths[length]):
+            version = await contestant.load(ids[length])
+            assert version == length
+
+    versions = {ids[length]: length for length in lengths}
+    async with opened(get_durable_kinds()) as durable, opened(MEMORY_KINDS) as in_memory:
+        for each in (*durable, *in_memory):
+            await each.fill(versions)
+        for length, times in lengths.items():
+            title = f"load, {length:,} events"
+            jobs = _make_jobs(durable, partial(run, length))
+            seconds = await interleave(jobs, rounds=sizes.rounds, operations=times)
+            targets = [Target(OURS, BARE, 2.5)]
+            yield Measurement("load", title, seconds, _all_to(BARE, seconds), targets)
+
+            jobs = _make_jobs(in_memory, partial(run, length))
+            seconds = await interleave(jobs, rounds=sizes.rounds, operations=times)
+            yield _in_memory("load", title, seconds)
+
+
+async def measure_scans(sizes: Sizes) -> Measurements:
+    """Read a whole log, as typed events."""
+    length = 50
+    versions = {make_id(f"scan {number}"): length for number in range(sizes.log // length)}
+
+    async def run(contestant: Contestant, number: int) -> None:  # noqa: ARG001
+        count = await contestant.scan(BATCH)
+        assert count == sizes.log
+
+    title = f"scan, {sizes.log:,} events (each)"
+    async with opened(get_durable_kinds()) as durable:
+        for each in durable:
+            await each.fill(versions)
+        jobs = _make_jobs(durable, run)
+        seconds = await interleave(jobs, rounds=sizes.log_rounds, operations=sizes.log)
+    yield Measurement("scan", title, seconds, _all_to(BARE, seconds), [Target(OURS, BARE, 2.0)])
+
+    async with opened(MEMORY_KINDS) as in_memory:
+        for each in in_memory:
+            await each.fill(versions)
+        jobs = _make_jobs(in_memory, run)
+        seconds = await interleave(jobs, rounds=sizes.log_rounds, operations=sizes.log)
+    yield _in_memory("scan", title, seconds)
+
+
+async def measure_pages(sizes: Sizes) -> Measurements:
+    """List a page of ids, in a small and in a large store."""
+    times = 20
+    small, large = sizes.lists
+
+    async def run(contestant: Listing, cursor: object, number: int) -> None:  # noqa: ARG001
+        for _ in range(times):
+            count = await contestant.page(cursor, PAGE)
+            assert count == PAGE or cursor is not None
+
+    async with opened(get_listing_kinds()) as few, opened(get_listing_kinds()) as many:
+        for count, contestants in ((small, few), (large, many)):
+            versions = {make_id(f"page {number}"): 1 for number in range(count)}
+            for each in contestants:
+                await each.fill(versions)
+        for place, share in (("first", 0), ("middle", 2)):
+            jobs: dict[str, Job] = {}
+            baselines: dict[str, str] = {}
+            for count, contestants in ((small, few), (large, many)):
+                for each in contestants:
+                    name = _name_of_size(each.name, count)
+                    jobs[name] = partial(run, each, await each.seek(share and count // share))
+                    baselines[name] = _name_of_size(each.name, small)
+            seconds = await interleave(jobs, rounds=sizes.rounds, operations=times)
+            targets = [
+                Target(_name_of_size(name, large), _name_of_size(name, small), 1.5)
+                for name in (OURS, CastoreInMemory.name)
+            ]
+            title = f"page of {PAGE} ids, {place}"
+            yield Measurement("page", title, seconds, baselines, targets)
+
+
+async def measure_import_cost(sizes: Sizes) -> Measurements:
+    """Import the core in fresh processes."""
+    seconds = measure_imports(sizes.starts)
+    baselines = _all_to("dataclasses", seconds)
+    yield Measurement("import", "import, fresh process", seconds, baselines)
+
+
+SCENARIOS: Mapping[str, Callable[[Sizes], Measurements]] = {
+    "push": measure_pushes,
+    "writers": measure_writers,
+    "load": measure_loads,
+    "scan": measure_scans,
+    "page": measure_pages,
+    "import": measure_import_cost,
+}
+
+
+async def _push_versions(contestant: Contestant, name: str, count: int) -> None:
+    aggregate_id = make_id(name)
+    for version in range(1, count + 1):
+        await contestant.push(aggregate_id, version, make_payload(version))
+
+
+def _make_jobs(
+    contestants: Sequence[Contestant], run: Callable[[Contestant, int], Awaitable[None]]
+) -> dict[str, Job]:
+    return {each.name: partial(run, each) for each in contestants}
+
+
+def _in_memory(
+    scenario: str, title: str, seconds: Mapping[str, Sequence[float]], *, is_rate: bool = False
+) -> Measurement:
+    baselines = _all_to(EventSourcingInMemory.name, seconds)
+    return Measurement(scenario, f"{title}, in memory", seconds, baselines, is_rate=is_rate)
+
+
+def _all_to(baseline: str, names: Iterable[str]) -> dict[str, str]:
+    return dict.fromkeys(names, baseline)
+
+
+def _name_of_size(name: str, count: int) -> str:
+    return f"{name}, of {count:,}"

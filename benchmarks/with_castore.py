@@ -1,0 +1,195 @@
+"""castore, on SQLite and in memory."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from workload import ITEM_ADDED, PLACED, STORE, ItemPayload, make_payload
+
+from castore_core import Event, EventStore
+from castore_in_memory import InMemoryEventStorageAdapter
+from castore_sql import SQLEventStorageAdapter
+
+GROUP = 500
+
+
+class OrderPlaced(Event, type=PLACED):
+    """An order began, with its first item."""
+
+    payload: ItemPayload
+
+
+class ItemAdded(Event, type=ITEM_ADDED):
+    """An item was added."""
+
+    payload: ItemPayload
+
+
+OrderEvent: TypeAlias = OrderPlaced | ItemAdded
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is known of an order."""
+
+    aggregate_id: str
+    version: int
+    items: int
+    total: int
+    last_sku: str
+
+
+def reduce_order(order: Order | None, event: OrderEvent) -> Order:
+    """Return the order after the event."""
+    payload = event.payload
+    price = payload["quantity"] * payload["price"]["amount"]
+    match event:
+        case OrderPlaced():
+            return Order(event.aggregate_id, event.version, 1, price, payload["sku"])
+        case ItemAdded():
+            assert order is not None
+            return replace(
+                order,
+                version=event.version,
+                items=order.items + 1,
+                total=order.total + price,
+                last_sku=payload["sku"],
+            )
+
+
+OrderStore: TypeAlias = EventStore[OrderEvent, Order]
+Adapter: TypeAlias = SQLEventStorageAdapter | InMemoryEventStorageAdapter
+
+
+def make_store(adapter: Adapter) -> OrderStore:
+    """Return the event store of the orders."""
+    return EventStore(
+        STORE,
+        event_types=[OrderPlaced, ItemAdded],
+        reduce=reduce_order,
+        storage_adapter=adapter,
+    )
+
+
+def make_event(aggregate_id: str, version: int, payload: ItemPayload) -> OrderEvent:
+    """Return the event of a version."""
+    event_type = OrderPlaced if version == 1 else ItemAdded
+    return event_type(aggregate_id=aggregate_id, version=version, payload=payload)
+
+
+class _Castore:
+    """What does not depend on where the events are."""
+
+    _adapter: Adapter
+    _store: OrderStore
+
+    def _use(self, adapter: Adapter) -> None:
+        self._adapter = adapter
+        self._store = make_store(adapter)
+
+    async def push(self, aggregate_id: str, version: int, payload: ItemPayload) -> None:
+        """Make an event, and write it."""
+        await self._store.push_event(make_event(aggregate_id, version, payload))
+
+    async def fill(self, versions: Mapping[str, int]) -> None:
+        """Write in groups."""
+        events = [
+            make_event(aggregate_id, version, make_payload(version))
+            for aggregate_id, last in versions.items()
+            for version in range(1, last + 1)
+        ]
+        for start in range(0, len(events), GROUP):
+            group = [self._store.group_event(each) for each in events[start : start + GROUP]]
+            await EventStore.push_event_group(*group)
+
+    async def load(self, aggregate_id: str) -> int:
+        """Load the aggregate."""
+        return (await self._store.get_existing_aggregate(aggregate_id)).aggregate.version
+
+    async def scan(self, batch: int) -> int:
+        """Read the log, and decode each event."""
+        position = count = 0
+        while entries := await self._adapter.read_events(
+            [STORE], after_position=position, limit=batch
+        ):
+            events = [self._store.event_from_record(each.record) for each in entries]
+            position, count = entries[-1].position, count + len(events)
+        return count
+
+    async def seek(self, count: int) -> object:
+        """Return the token of what follows a page of ``count``."""
+        if count == 0:
+            return None
+        return (await self._store.list_aggregate_ids(limit=count)).next_page_token
+
+    async def page(self, cursor: object, limit: int) -> int:
+        """List a page."""
+        assert cursor is None or isinstance(cursor, str)
+        page = await self._store.list_aggregate_ids(limit=limit, page_token=cursor)
+        return len(page.aggregate_ids)
+
+
+class Castore(_Castore):
+    """castore on SQLite, through a synchronous engine."""
+
+    name = "castore"
+    _engine: Engine
+
+    async def open(self, path: Path) -> None:
+        """Create the tables."""
+        self._engine = create_engine(f"sqlite:///{path}")
+        adapter = SQLEventStorageAdapter(self._engine)
+        await adapter.create_tables()
+        self._use(adapter)
+
+    async def close(self) -> None:
+        """Dispose of the engine."""
+        self._engine.dispose()
+
+    async def read_pragma(self, name: str) -> object:
+        """Ask a connection of the engine."""
+        with self._engine.connect() as connection:
+            return _read_pragma(connection, name)
+
+
+class CastoreAsync(_Castore):
+    """castore on SQLite, through an asynchronous engine (aiosqlite)."""
+
+    name = "castore, async engine"
+    _engine: AsyncEngine
+
+    async def open(self, path: Path) -> None:
+        """Create the tables."""
+        self._engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+        adapter = SQLEventStorageAdapter(self._engine)
+        await adapter.create_tables()
+        self._use(adapter)
+
+    async def close(self) -> None:
+        """Dispose of the engine."""
+        await self._engine.dispose()
+
+    async def read_pragma(self, name: str) -> object:
+        """Ask a connection of the engine."""
+        async with self._engine.connect() as connection:
+            return await connection.run_sync(lambda each: _read_pragma(each, name))
+
+
+class CastoreInMemory(_Castore):
+    """castore in memory."""
+
+    name = "castore in memory"
+
+    async def open(self, path: Path) -> None:  # noqa: ARG002 there is no file
+        """Begin with nothing."""
+        self._use(InMemoryEventStorageAdapter())
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def _read_pragma(connection: Connection, name: str) -> object:
+    return connection.exec_driver_sql(f"PRAGMA {name}").scalar()

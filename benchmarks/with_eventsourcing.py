@@ -1,0 +1,125 @@
+"""The library eventsourcing, with its SQLite and its in-memory ("plain old Python") recorder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+from eventsourcing.application import Application
+from eventsourcing.domain import Aggregate
+from eventsourcing.sqlite import SQLiteApplicationRecorder
+from eventsourcing.utils import get_topic
+from workload import ItemPayload, make_payload
+
+BATCH = 500
+
+
+class Order(Aggregate):
+    """An order: mutable, as the library's documentation has it."""
+
+    items: int = 0
+    total: int = 0
+    last_sku: str = ""
+
+    class Placed(Aggregate.Created):
+        """The order began, with its first item."""
+
+        payload: ItemPayload
+
+        def apply(self, aggregate: "Order") -> None:
+            """Count the first item."""
+            aggregate.count(self.payload)
+
+    class ItemAdded(Aggregate.Event):
+        """An item was added."""
+
+        payload: ItemPayload
+
+        def apply(self, aggregate: "Order") -> None:
+            """Count the item."""
+            aggregate.count(self.payload)
+
+    def count(self, payload: ItemPayload) -> None:
+        """Take an item into account."""
+        self.items += 1
+        self.total += payload["quantity"] * payload["price"]["amount"]
+        self.last_sku = payload["sku"]
+
+
+TOPIC = get_topic(Order)
+
+
+def make_event(aggregate_id: UUID, version: int, payload: ItemPayload) -> Any:
+    """Return the event of a version."""
+    # The library's metaclass makes them dataclasses, which type checkers do not see.
+    placed, item_added = cast("Any", Order.Placed), cast("Any", Order.ItemAdded)
+    values = {
+        "originator_id": aggregate_id,
+        "originator_version": version,
+        "timestamp": Order.Event.create_timestamp(),
+        "payload": payload,
+    }
+    return placed(originator_topic=TOPIC, **values) if version == 1 else item_added(**values)
+
+
+class EventSourcingInMemory:
+    """An application, with the shortest ways that it has: its event store, repository and log."""
+
+    name = "eventsourcing in memory"
+    _application: Application[UUID]
+
+    async def open(self, path: Path) -> None:  # noqa: ARG002 there is no file
+        """Make an application with its defaults."""
+        self._application = Application()
+
+    async def close(self) -> None:
+        """Close the application."""
+        self._application.close()
+
+    async def push(self, aggregate_id: str, version: int, payload: ItemPayload) -> None:
+        """Put one event into the event store."""
+        self._application.events.put([make_event(UUID(aggregate_id), version, payload)])
+
+    async def fill(self, versions: Mapping[str, int]) -> None:
+        """Put many events at once."""
+        events = [
+            make_event(UUID(aggregate_id), version, make_payload(version))
+            for aggregate_id, last in versions.items()
+            for version in range(1, last + 1)
+        ]
+        for start in range(0, len(events), BATCH):
+            self._application.events.put(events[start : start + BATCH])
+
+    async def load(self, aggregate_id: str) -> int:
+        """Get the aggregate from the repository."""
+        order: Order = self._application.repository.get(UUID(aggregate_id))
+        return order.version
+
+    async def scan(self, batch: int) -> int:
+        """Select notifications, and map each to its event."""
+        position = count = 0
+        recorder, mapper = self._application.recorder, self._application.mapper
+        while found := recorder.select_notifications(position + 1, batch):
+            events = [mapper.to_domain_event(each) for each in found]
+            position, count = found[-1].id, count + len(events)
+        return count
+
+
+class EventSourcing(EventSourcingInMemory):
+    """The SQLite recorder, which sets WAL and leaves ``synchronous`` as SQLite has it: FULL."""
+
+    name = "eventsourcing"
+
+    async def open(self, path: Path) -> None:
+        """Create the table."""
+        self._application = Application(
+            {"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(path)}
+        )
+
+    async def read_pragma(self, name: str) -> object:
+        """Ask a connection of the recorder's pool."""
+        recorder = self._application.recorder
+        assert isinstance(recorder, SQLiteApplicationRecorder)
+        with recorder.datastore.transaction(commit=False) as cursor:
+            cursor.execute(f"PRAGMA {name}")
+            return cursor.fetchone()[0]

@@ -1,0 +1,309 @@
+"""Aggregate commands say what happens to one aggregate; the runner numbers and pushes it."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from castore_core import (
+    AggregateCommands,
+    ConflictAttempt,
+    Event,
+    EventAlreadyExistsError,
+    EventDraft,
+    EventStore,
+    ForeignEventError,
+    NotJSONError,
+)
+from castore_in_memory import InMemoryEventStorageAdapter
+
+NOW = datetime(2022, 1, 1, tzinfo=UTC)
+
+
+class Opened(Event, type="OPENED"):
+    """An account was opened."""
+
+    payload: str
+
+
+class Deposited(Event, type="DEPOSITED"):
+    """Money came in."""
+
+    payload: int
+
+
+class Forgotten(Event, type="FORGOTTEN"):
+    """An event of no store."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """An aggregate."""
+
+    aggregate_id: str
+    version: int
+    owner: str
+    balance: int = 0
+
+
+def reduce_account(account: Account | None, event: Opened | Deposited) -> Account:
+    """Compute the state."""
+    match event:
+        case Opened(payload=owner):
+            return Account(event.aggregate_id, event.version, owner)
+        case Deposited(payload=amount):
+            assert account is not None
+            return replace(account, version=event.version, balance=account.balance + amount)
+
+
+AccountStore = EventStore[Opened | Deposited, Account]
+
+
+@pytest.fixture
+def accounts() -> AccountStore:
+    """Return an empty store."""
+    return EventStore(
+        "ACCOUNTS",
+        event_types=[Opened, Deposited],
+        reduce=reduce_account,
+        storage_adapter=InMemoryEventStorageAdapter(),
+    )
+
+
+@pytest.fixture
+def commands(accounts: AccountStore) -> AggregateCommands[Opened | Deposited, Account]:
+    """Return the commands of the store, none yet."""
+    return AggregateCommands(accounts)
+
+
+Commands = AggregateCommands[Opened | Deposited, Account]
+
+
+async def open_account(accounts: AccountStore) -> None:
+    """Push a first event."""
+    await accounts.push_event(Opened(aggregate_id="a1", version=1, timestamp=NOW, payload="Ada"))
+
+
+async def test_one_draft(accounts: AccountStore, commands: Commands) -> None:
+    """A draft becomes the first event of an aggregate that was not there."""
+
+    @commands.handler
+    def open_for(account: Account | None, owner: str) -> EventDraft[Opened]:
+        assert account is None
+        return Opened.draft(payload=owner, timestamp=NOW)
+
+    assert Account("a1", 1, "Ada") == await open_for("a1", "Ada")
+    expected = [Opened(aggregate_id="a1", version=1, timestamp=NOW, payload="Ada")]
+    assert expected == await accounts.get_events("a1")
+
+
+async def test_several_drafts(accounts: AccountStore, commands: Commands) -> None:
+    """Drafts are numbered in their order, after the last event."""
+    await open_account(accounts)
+
+    @commands.handler
+    def deposit(account: Account | None, *, amounts: list[int]) -> list[EventDraft[Deposited]]:
+        assert account == Account("a1", 1, "Ada")
+        return [Deposited.draft(payload=each) for each in amounts]
+
+    assert Account("a1", 4, "Ada", 60) == await deposit("a1", amounts=[10, 20, 30])
+    events = await accounts.get_events("a1", min_version=2)
+    assert [(2, 10), (3, 20), (4, 30)] == [(each.version, each.payload) for each in events]
+
+
+@pytest.mark.parametrize("drafts", [None, [], ()], ids=repr)
+async def test_no_draft(accounts: AccountStore, commands: Commands, drafts: Any) -> None:
+    """A handler may leave everything as it is; the aggregate is returned all the same."""
+    await open_account(accounts)
+
+    @commands.handler
+    def look(_: Account | None) -> None:
+        return drafts
+
+    assert Account("a1", 1, "Ada") == await look("a1")
+    assert await look("a2") is None
+    assert 1 == len(await accounts.get_events("a1"))
+
+
+async def test_async_handler(commands: Commands) -> None:
+    """A handler may be a coroutine function."""
+
+    @commands.handler
+    async def open_later(_: Account | None) -> tuple[EventDraft[Opened], EventDraft[Deposited]]:
+        await asyncio.sleep(0)
+        return Opened.draft(payload="Ada"), Deposited.draft(payload=5)
+
+    assert Account("a1", 2, "Ada", 5) == await open_later("a1")
+
+
+async def test_handler_that_raises_pushes_nothing(
+    accounts: AccountStore, commands: Commands
+) -> None:
+    """A refusal is an error of the handler's own, which is not retried."""
+    runs: list[int] = []
+
+    @commands.handler
+    def refuse(_: Account | None) -> None:
+        runs.append(1)
+        raise LookupError("no account")
+
+    with pytest.raises(LookupError, match="no account"):
+        await refuse("a1")
+    assert [1] == runs
+    assert [] == await accounts.get_events("a1")
+
+
+async def test_drafts_are_pushed_all_or_none(accounts: AccountStore, commands: Commands) -> None:
+    """Where one draft is bad, none is pushed."""
+
+    @commands.handler
+    def open_badly(_: Account | None, bad: Any) -> list[Any]:
+        return [Opened.draft(payload="Ada"), bad]
+
+    with pytest.raises(NotJSONError, match="payload is nan"):
+        await open_badly("a1", Deposited.draft(payload=float("nan")))
+    with pytest.raises(TypeError, match="amount"):
+        await open_badly("a1", Deposited.draft(amount=1))
+    with pytest.raises(TypeError, match="version"):
+        await open_badly("a1", Deposited.draft(payload=1, version=7))
+    assert [] == await accounts.get_events("a1")
+
+
+async def test_foreign_draft_is_refused(accounts: AccountStore, commands: Commands) -> None:
+    """A draft of a type that the store does not have is not pushed."""
+
+    @commands.handler
+    def forget(_: Account | None) -> Any:
+        return Forgotten.draft()
+
+    with pytest.raises(ForeignEventError):
+        await forget("a1")
+    assert [] == await accounts.get_events("a1")
+
+
+class Rival:
+    """A handler that is overtaken: a deposit is pushed while it decides."""
+
+    def __init__(self, accounts: AccountStore, times: int) -> None:
+        self.accounts = accounts
+        self.times = times
+        self.seen: list[Account | None] = []
+
+    async def __call__(self, account: Account | None) -> list[EventDraft[Deposited]]:
+        """Push, and decide."""
+        self.seen.append(account)
+        if self.times:
+            self.times -= 1
+            assert account is not None
+            await self.accounts.push_event(
+                Deposited(aggregate_id="a1", version=account.version + 1, payload=1)
+            )
+        return [Deposited.draft(payload=10), Deposited.draft(payload=20)]
+
+
+async def test_conflict_is_retried_with_a_fresh_aggregate(
+    accounts: AccountStore, commands: Commands
+) -> None:
+    """After a conflict, the handler decides again, on the state as it is now."""
+    await open_account(accounts)
+    rival = Rival(accounts, times=2)
+    deposit = commands.handler(rival)
+
+    assert Account("a1", 5, "Ada", 32) == await deposit("a1")
+    assert [1, 2, 3] == [each.version for each in rival.seen if each]
+    assert [1, 1, 10, 20] == [each.payload for each in (await accounts.get_events("a1"))[1:]]
+
+
+async def test_retries_end(accounts: AccountStore) -> None:
+    """After the last retry the conflict is raised; the callback saw each one."""
+    await open_account(accounts)
+    seen: list[ConflictAttempt] = []
+    commands = AggregateCommands(
+        accounts,
+        event_already_exists_retries=1,
+        on_event_already_exists=lambda _, attempt: seen.append(attempt),
+    )
+    deposit = commands.handler(Rival(accounts, times=9))
+
+    with pytest.raises(EventAlreadyExistsError):
+        await deposit("a1")
+    assert [ConflictAttempt(1, 1), ConflictAttempt(2, 0)] == seen
+
+
+def test_bad_retries(accounts: AccountStore) -> None:
+    """A number of retries is 0 or more."""
+    with pytest.raises(ValueError, match="event_already_exists_retries is not 0 or more: -1"):
+        AggregateCommands(accounts, event_already_exists_retries=-1)
+
+
+async def test_concurrent_commands_lose_nothing(accounts: AccountStore) -> None:
+    """Each of many commands at once happens exactly once, given retries enough."""
+    await open_account(accounts)
+    commands = AggregateCommands(accounts, event_already_exists_retries=20)
+
+    @commands.handler
+    async def deposit(_: Account | None, amount: int) -> EventDraft[Deposited]:
+        await asyncio.sleep(0)
+        return Deposited.draft(payload=amount)
+
+    await asyncio.gather(*(deposit("a1", each) for each in range(20)))
+
+    loaded = await accounts.get_existing_aggregate("a1")
+    assert Account("a1", 21, "Ada", sum(range(20))) == loaded.aggregate
+
+
+# Names
+
+
+async def test_commands_are_run_by_name(commands: Commands) -> None:
+    """A command can be chosen by the name of its handler."""
+
+    @commands.handler
+    def open_for(_: Account | None, owner: str) -> EventDraft[Opened]:
+        return Opened.draft(payload=owner)
+
+    @commands.handler
+    def deposit(_: Account | None, *, amount: int) -> EventDraft[Deposited]:
+        return Deposited.draft(payload=amount)
+
+    await commands.run("open_for", "a1", owner="Ada")
+
+    assert Account("a1", 2, "Ada", 7) == await commands.run("deposit", "a1", amount=7)
+    assert ["open_for", "deposit"] == commands.names
+    assert ["open_for", "deposit"] == [open_for.name, deposit.name]
+    assert "AggregateCommand('deposit')" == repr(deposit)
+
+
+async def test_unknown_name(commands: Commands) -> None:
+    """A name that there is no command of is an error that tells the names."""
+
+    @commands.handler
+    def look(_: Account | None) -> None: ...
+
+    with pytest.raises(LookupError, match="no command 'deposit': there are look"):
+        await commands.run("deposit", "a1")
+    await look("a1")
+
+
+def test_name_that_is_taken(commands: Commands) -> None:
+    """A second command of one name is refused."""
+
+    def look(_: Account | None) -> None: ...
+
+    commands.handler(look)
+
+    with pytest.raises(ValueError, match="there is a command 'look' already"):
+        commands.handler(look)
+
+
+async def test_arguments_are_the_handlers(commands: Commands) -> None:
+    """What the handler does not take is refused as in any call."""
+
+    @commands.handler
+    def look(_: Account | None) -> None: ...
+
+    with pytest.raises(TypeError, match="amount"):
+        await commands.run("look", "a1", amount=1)
+    await look("a1")

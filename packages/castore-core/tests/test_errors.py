@@ -1,0 +1,232 @@
+"""Errors form one tree, pickle, and tell what they speak of."""
+
+import pickle
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+import castore_core
+from castore_core import CastoreError, Event, MessageRecord, PushedEvent, errors
+
+NOW = datetime(2022, 1, 1, tzinfo=UTC)
+
+
+class Counted(Event, type="COUNTED"):
+    """An event that can be pickled."""
+
+
+@dataclass(frozen=True)
+class Counter:
+    """An aggregate that can be pickled."""
+
+    aggregate_id: str
+    version: int
+
+
+PUSHED = PushedEvent(Counted(aggregate_id="c", version=3, timestamp=NOW), Counter("c", 3))
+MESSAGE = MessageRecord("COUNTERS", "c", 3, "COUNTED", {"eventStoreId": "COUNTERS"})
+
+# Of each error: one, its attributes, and its message.
+EXAMPLES: list[tuple[CastoreError, dict[str, Any], str]] = [
+    (
+        errors.InvalidEventError("COUNTED", "version", "is not an integer: 1.5"),
+        {"event_type": "COUNTED", "field": "version", "reason": "is not an integer: 1.5"},
+        "version of COUNTED is not an integer: 1.5",
+    ),
+    (
+        errors.InvalidEventTypeError("COUNTED", "is reserved"),
+        {"event_type": "COUNTED", "field": "type", "reason": "is reserved"},
+        "event type 'COUNTED' is reserved",
+    ),
+    (
+        errors.NotJSONError("payload.a", "is nan, which JSON does not have"),
+        {"path": "payload.a", "reason": "is nan, which JSON does not have"},
+        "payload.a is nan, which JSON does not have",
+    ),
+    (
+        errors.ForeignEventError("COUNTERS", "COUNTED"),
+        {"event_store_id": "COUNTERS", "event_type": "COUNTED"},
+        (
+            "the class of an event of type 'COUNTED' is not in the event_types of "
+            "event store 'COUNTERS'"
+        ),
+    ),
+    (
+        errors.InvalidEventGroupError("it is too large"),
+        {"reason": "it is too large"},
+        "the event group cannot be pushed at once: it is too large",
+    ),
+    (
+        errors.EventAlreadyExistsError("COUNTERS", "c", 3),
+        {"event_store_id": "COUNTERS", "aggregate_id": "c", "version": 3, "retryable": True},
+        "aggregate 'c' of event store 'COUNTERS' already has an event of version 3",
+    ),
+    (
+        errors.AggregateNotFoundError("COUNTERS", "c"),
+        {"event_store_id": "COUNTERS", "aggregate_id": "c"},
+        "event store 'COUNTERS' has no aggregate 'c'",
+    ),
+    (
+        errors.UnknownEventTypeError("COUNTERS", "c", 3, "COUNTED"),
+        {
+            "event_store_id": "COUNTERS",
+            "aggregate_id": "c",
+            "version": 3,
+            "event_type": "COUNTED",
+        },
+        (
+            "event 3 of aggregate 'c' is of type 'COUNTED', which event store 'COUNTERS' does not "
+            "have: add the type to event_types, or an upcaster"
+        ),
+    ),
+    (
+        errors.EventDecodeError("COUNTERS", "c", 3, "COUNTED", "payload is absent"),
+        {
+            "event_store_id": "COUNTERS",
+            "aggregate_id": "c",
+            "version": 3,
+            "event_type": "COUNTED",
+            "reason": "payload is absent",
+        },
+        "event 3 of aggregate 'c' in event store 'COUNTERS' is no 'COUNTED': payload is absent",
+    ),
+    (
+        errors.InvalidPageTokenError("COUNTERS", "it is damaged"),
+        {"event_store_id": "COUNTERS", "reason": "it is damaged"},
+        "the page token is not one of event store 'COUNTERS': it is damaged",
+    ),
+    (
+        errors.StorageError("disk is full"),
+        {"reason": "disk is full"},
+        "disk is full",
+    ),
+    (
+        errors.LeaseLostError("pokedex", "worker-1"),
+        {"bookmark_id": "pokedex", "owner": "worker-1"},
+        "'worker-1' does not hold the lease of bookmark 'pokedex'",
+    ),
+    (
+        errors.UndefinedStorageAdapterError("COUNTERS"),
+        {"event_store_id": "COUNTERS"},
+        "event store 'COUNTERS' has no storage adapter: set storage_adapter",
+    ),
+    (
+        errors.UndefinedAggregateCodecError("COUNTERS"),
+        {"event_store_id": "COUNTERS"},
+        "event store 'COUNTERS' cannot turn its aggregates into JSON: give it an aggregate_codec",
+    ),
+    (
+        errors.UndefinedMessageChannelAdapterError("BUS"),
+        {"message_channel_id": "BUS"},
+        "message channel 'BUS' has no adapter: set message_channel_adapter",
+    ),
+    (
+        errors.MessageChannelEventStoreNotFoundError("BUS", "COUNTERS"),
+        {"message_channel_id": "BUS", "event_store_id": "COUNTERS"},
+        "event store 'COUNTERS' is not a source of message channel 'BUS'",
+    ),
+    (
+        errors.InvalidMessageError("BUS", "it has no event"),
+        {"message_channel_id": "BUS", "reason": "it has no event"},
+        "not a message of channel 'BUS': it has no event",
+    ),
+    (
+        errors.MessagePublishError([(MESSAGE, "too large"), (MESSAGE, "throttled")]),
+        {"failures": ((MESSAGE, "too large"), (MESSAGE, "throttled"))},
+        "2 message(s) were not published, the first one: too large",
+    ),
+    (
+        errors.EventPublishError("COUNTERS", "BUS", PUSHED),
+        {"event_store_id": "COUNTERS", "message_channel_id": "BUS", "pushed_event": PUSHED},
+        (
+            "event 3 of aggregate 'c' is stored in event store 'COUNTERS', "
+            "but was not published to 'BUS'"
+        ),
+    ),
+]
+
+each_example = pytest.mark.parametrize(
+    ("error", "attributes", "message"),
+    EXAMPLES,
+    ids=[type(each).__name__ for each, *_ in EXAMPLES],
+)
+
+
+def subclasses(cls: type) -> list[type]:
+    """Return all subclasses of castore_core, those of subclasses too."""
+    own = [each for each in cls.__subclasses__() if each.__module__.startswith("castore_core")]
+    return [each for child in own for each in (child, *subclasses(child))]
+
+
+def test_every_error_has_an_example() -> None:
+    """No error is left out here."""
+    assert set(subclasses(CastoreError)) == {type(each) for each, *_ in EXAMPLES}
+
+
+@each_example
+def test_error_tells_what_it_speaks_of(
+    error: CastoreError, attributes: dict[str, Any], message: str
+) -> None:
+    """An error has its values as attributes, and one sentence."""
+    assert attributes == vars(error)
+    assert message == str(error)
+
+
+@each_example
+def test_error_pickles(error: CastoreError, attributes: dict[str, Any], message: str) -> None:
+    """An error crosses processes as it is."""
+    read = pickle.loads(pickle.dumps(error))  # noqa: S301 our own
+
+    assert type(error) is type(read)
+    assert attributes == vars(read)
+    assert message == str(read)
+
+
+@each_example
+def test_error_has_what_its_base_has(
+    error: CastoreError,
+    attributes: dict[str, Any],
+    message: str,  # noqa: ARG001
+) -> None:
+    """Whoever catches a base can rely on its attributes."""
+    bases = [each for each in EXAMPLES if isinstance(error, type(each[0]))]
+
+    assert bases
+    for _, attributes_of_base, _ in bases:
+        assert attributes_of_base.keys() <= attributes.keys()
+
+
+def test_retryable_survives_pickling() -> None:
+    """A conflict that must not be retried stays one."""
+    error = errors.EventAlreadyExistsError("COUNTERS", "c", 3)
+    error.retryable = False
+
+    assert not pickle.loads(pickle.dumps(error)).retryable  # noqa: S301 our own
+
+
+def test_tree_of_the_docstring_is_the_real_one() -> None:
+    """The docstring draws every error below its base, with the builtin that it also is."""
+    drawn: dict[str, tuple[str, bool]] = {}
+    path = ["CastoreError"]
+    line = re.compile(r" {4}((?:│ {3})*)[├└]── (\w+)( \(ValueError\))? +\S")
+    for prefix, name, is_value_error in line.findall(errors.__doc__ or ""):
+        depth = 1 + len(prefix) // 4
+        path[depth:] = [name]
+        drawn[name] = (path[depth - 1], bool(is_value_error))
+
+    real = {
+        each.__name__: (each.__bases__[0].__name__, ValueError in each.__bases__)
+        for each in subclasses(CastoreError)
+    }
+    assert real == drawn
+
+
+def test_errors_are_public() -> None:
+    """Every error of the module is a name of the package, and the other way round."""
+    names = {each.__name__ for each in subclasses(CastoreError)} | {"CastoreError"}
+
+    assert names == set(errors.__all__)
+    assert names == {each for each in castore_core.__all__ if each.endswith("Error")}

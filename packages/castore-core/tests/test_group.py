@@ -1,0 +1,338 @@
+"""A group of events of one or several stores is written as a whole, or not at all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from castore_core import (
+    Event,
+    EventAlreadyExistsError,
+    EventStore,
+    ForeignEventError,
+    GroupedEvent,
+    GroupedRecord,
+    InvalidEventGroupError,
+    NotJSONError,
+    PushedEvent,
+    UndefinedStorageAdapterError,
+)
+from castore_in_memory import InMemoryEventStorageAdapter
+
+NOW = datetime(2022, 1, 1, tzinfo=UTC)
+
+
+class Counted(Event, type="COUNTED"):
+    """One more."""
+
+    payload: Any = None
+
+
+class Forgotten(Event, type="FORGOTTEN"):
+    """An event of no store."""
+
+
+@dataclass(frozen=True)
+class Counter:
+    """An aggregate."""
+
+    aggregate_id: str
+    version: int
+
+
+def count(_: Counter | None, event: Counted) -> Counter:
+    """Compute the state; a payload of "bad" is too much."""
+    if event.payload == "bad":
+        raise LookupError("bad payload")
+    return Counter(event.aggregate_id, event.version)
+
+
+CounterStore = EventStore[Counted, Counter]
+
+
+class CountingAdapter(InMemoryEventStorageAdapter):
+    """Counts the groups that it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.groups: list[Sequence[GroupedRecord]] = []
+
+    async def push_event_group(
+        self, group: Sequence[GroupedRecord], *, force: bool = False
+    ) -> None:
+        """Count and write."""
+        self.groups.append(group)
+        await super().push_event_group(group, force=force)
+
+
+def new_store(event_store_id: str, storage_adapter: Any, **options: Any) -> CounterStore:
+    """Return a store."""
+    return EventStore(
+        event_store_id,
+        event_types=[Counted],
+        reduce=count,
+        storage_adapter=storage_adapter,
+        **options,
+    )
+
+
+@pytest.fixture
+def adapter() -> CountingAdapter:
+    """Return an empty storage."""
+    return CountingAdapter()
+
+
+@pytest.fixture
+def sheep(adapter: CountingAdapter) -> CounterStore:
+    """Return a store."""
+    return new_store("SHEEP", adapter)
+
+
+@pytest.fixture
+def goats(adapter: CountingAdapter) -> CounterStore:
+    """Return another store of the same storage."""
+    return new_store("GOATS", adapter)
+
+
+def counted(aggregate_id: str, version: int = 1, payload: Any = None) -> Counted:
+    """Return an event."""
+    return Counted(aggregate_id=aggregate_id, version=version, timestamp=NOW, payload=payload)
+
+
+def test_grouped_event_is_not_written(sheep: CounterStore) -> None:
+    """A grouped event remembers what it is to be pushed with."""
+    counter = Counter("a", 1)
+    grouped = sheep.group_event(counted("a", 2), prev_aggregate=counter)
+
+    assert GroupedEvent(sheep, counted("a", 2), counter) == grouped
+
+
+async def test_group_is_written_at_once(
+    adapter: CountingAdapter, sheep: CounterStore, goats: CounterStore
+) -> None:
+    """The events of several stores go to the storage together."""
+    await EventStore.push_event_group(
+        sheep.group_event(counted("a")),
+        goats.group_event(counted("a")),
+        sheep.group_event(counted("a", 2)),
+    )
+
+    assert [counted("a"), counted("a", 2)] == await sheep.get_events("a")
+    assert [counted("a")] == await goats.get_events("a")
+    ids_of_group = [(each.event_store_id, each.record.version) for each in adapter.groups[0]]
+    assert [("SHEEP", 1), ("GOATS", 1), ("SHEEP", 2)] == ids_of_group
+    assert 1 == len(adapter.groups)
+
+
+async def test_results_are_those_of_single_pushes(sheep: CounterStore, goats: CounterStore) -> None:
+    """Each event has its result, in its place, with the next aggregate where it can be known."""
+    await sheep.push_event(counted("a"))
+    results = await EventStore.push_event_group(
+        sheep.group_event(counted("a", 2), prev_aggregate=Counter("a", 1)),
+        goats.group_event(counted("b")),
+        sheep.group_event(counted("a", 3)),
+    )
+
+    assert (
+        PushedEvent(counted("a", 2), Counter("a", 2)),
+        PushedEvent(counted("b"), Counter("b", 1)),
+        PushedEvent(counted("a", 3), None),
+    ) == results
+
+
+async def test_group_of_one(sheep: CounterStore) -> None:
+    """A group of one event is a push."""
+    (pushed,) = await EventStore.push_event_group(sheep.group_event(counted("a")))
+
+    assert PushedEvent(counted("a"), Counter("a", 1)) == pushed
+    assert [counted("a")] == await sheep.get_events("a")
+
+
+async def test_empty_group() -> None:
+    """An empty group writes nothing, and needs no storage."""
+    assert () == await EventStore.push_event_group()
+
+
+async def test_conflict_names_its_event(sheep: CounterStore, goats: CounterStore) -> None:
+    """The error names the event that clashed, and nothing is written."""
+    await goats.push_event(counted("b"))
+
+    with pytest.raises(EventAlreadyExistsError) as error:
+        await EventStore.push_event_group(
+            sheep.group_event(counted("a")), goats.group_event(counted("b"))
+        )
+
+    assert "GOATS" == error.value.event_store_id
+    assert ("b", 1) == (error.value.aggregate_id, error.value.version)
+    assert [] == await sheep.get_events("a")
+
+
+async def test_force_replaces(sheep: CounterStore, goats: CounterStore) -> None:
+    """With force, events take the places of those of their versions."""
+    await goats.push_event(counted("b"))
+    await EventStore.push_event_group(
+        sheep.group_event(counted("a")), goats.group_event(counted("b", 1, "new")), force=True
+    )
+
+    assert [counted("a")] == await sheep.get_events("a")
+    assert [counted("b", 1, "new")] == await goats.get_events("b")
+
+
+@pytest.mark.parametrize("force", [False, True])
+async def test_one_version_twice_is_refused(
+    adapter: CountingAdapter, sheep: CounterStore, goats: CounterStore, force: bool
+) -> None:
+    """Two events of one version clash with each other, also with force."""
+    with pytest.raises(EventAlreadyExistsError) as error:
+        await EventStore.push_event_group(
+            goats.group_event(counted("a", 2)),
+            sheep.group_event(counted("a", 1)),
+            sheep.group_event(counted("a", 2)),
+            sheep.group_event(counted("a", 2, "other")),
+            force=force,
+        )
+
+    assert "SHEEP" == error.value.event_store_id
+    assert ("a", 2) == (error.value.aggregate_id, error.value.version)
+    assert [] == adapter.groups
+
+
+async def test_one_version_in_two_storages_is_fine(sheep: CounterStore) -> None:
+    """Stores of one id are apart where their storages are."""
+    elsewhere = new_store("SHEEP", CountingAdapter())
+    await EventStore.push_event_group(
+        sheep.group_event(counted("a")), elsewhere.group_event(counted("a"))
+    )
+
+    assert [counted("a")] == await sheep.get_events("a") == await elsewhere.get_events("a")
+
+
+async def test_other_kind_of_adapter_is_refused(
+    adapter: CountingAdapter, sheep: CounterStore
+) -> None:
+    """Two kinds of storage cannot write together; the error names both."""
+    other = new_store("GOATS", InMemoryEventStorageAdapter())
+
+    with pytest.raises(
+        InvalidEventGroupError, match="CountingAdapter and InMemoryEventStorageAdapter cannot"
+    ):
+        await EventStore.push_event_group(
+            sheep.group_event(counted("a")), other.group_event(counted("a"))
+        )
+    assert [] == adapter.groups
+
+
+def get_bad_event(sheep: CounterStore, fault: str) -> GroupedEvent[Any, Any]:
+    """Return an event that could not be pushed alone."""
+    foreign_event: Any = Forgotten(aggregate_id="b", version=1)
+    bad_events = {
+        "foreign": sheep.group_event(foreign_event),
+        "no JSON": sheep.group_event(counted("b", 1, {1})),
+        "no reduction": sheep.group_event(counted("b", 1, "bad")),
+        "no successor": sheep.group_event(counted("b", 3), prev_aggregate=Counter("b", 1)),
+        "no adapter": new_store("GOATS", None).group_event(counted("b")),
+    }
+    return bad_events[fault]
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ("foreign", ForeignEventError),
+        ("no JSON", NotJSONError),
+        ("no reduction", LookupError),
+        ("no successor", ValueError),
+        ("no adapter", UndefinedStorageAdapterError),
+    ],
+)
+async def test_one_bad_event_spoils_the_group(
+    adapter: CountingAdapter, sheep: CounterStore, fault: str, error: type[Exception]
+) -> None:
+    """An event that could not be pushed alone is refused before anything is written."""
+    with pytest.raises(error):
+        await EventStore.push_event_group(
+            sheep.group_event(counted("a")), get_bad_event(sheep, fault)
+        )
+    assert [] == adapter.groups
+
+
+# After the write
+
+
+async def test_hooks_run_for_each_event(adapter: CountingAdapter) -> None:
+    """After the write, each store's hook gets the results of its events, in order."""
+    seen: list[Any] = []
+
+    async def remember_sheep(pushed: PushedEvent[Counted, Counter]) -> None:
+        seen.append(("sheep", pushed, await sheep.get_events("b")))
+
+    async def remember_goat(pushed: PushedEvent[Counted, Counter]) -> None:
+        seen.append(("goat", pushed, await sheep.get_events("b")))
+
+    sheep = new_store("SHEEP", adapter, on_event_pushed=remember_sheep)
+    goats = new_store("GOATS", adapter, on_event_pushed=remember_goat)
+
+    first, second, third = await EventStore.push_event_group(
+        sheep.group_event(counted("a")),
+        goats.group_event(counted("a")),
+        sheep.group_event(counted("b")),
+    )
+
+    written = [counted("b")]
+    assert [
+        ("sheep", first, written),
+        ("goat", second, written),
+        ("sheep", third, written),
+    ] == seen
+
+
+class FailingHook:
+    """Raises for some aggregates, and remembers all."""
+
+    def __init__(self, **errors: Exception) -> None:
+        self.errors = errors
+        self.seen: list[str] = []
+
+    async def __call__(self, pushed: PushedEvent[Counted, Counter]) -> None:
+        """Remember, and raise."""
+        aggregate_id = pushed.event.aggregate_id
+        self.seen.append(aggregate_id)
+        if aggregate_id in self.errors:
+            raise self.errors[aggregate_id]
+
+
+async def test_single_hook_error_is_raised_as_it_is(adapter: CountingAdapter) -> None:
+    """One failing hook stops no other one, and its error goes to the caller."""
+    hook = FailingHook(a=OSError("no network"))
+    sheep = new_store("SHEEP", adapter, on_event_pushed=hook)
+
+    with pytest.raises(OSError, match="no network"):
+        await EventStore.push_event_group(*(sheep.group_event(counted(each)) for each in "abc"))
+
+    assert ["a", "b", "c"] == hook.seen
+    assert ["a", "b", "c"] == (await sheep.list_aggregate_ids()).aggregate_ids
+
+
+async def test_several_hook_errors_are_raised_as_a_group(adapter: CountingAdapter) -> None:
+    """Several failing hooks are all told to the caller."""
+    errors = {"a": OSError("no network"), "c": LookupError("no c")}
+    hook = FailingHook(**errors)
+    sheep = new_store("SHEEP", adapter, on_event_pushed=hook)
+
+    with pytest.raises(ExceptionGroup, match="the group is stored") as raised:
+        await EventStore.push_event_group(*(sheep.group_event(counted(each)) for each in "abc"))
+
+    assert (errors["a"], errors["c"]) == raised.value.exceptions
+    assert ["a", "b", "c"] == hook.seen
+
+
+async def test_conflict_in_a_hook_is_not_retryable(adapter: CountingAdapter) -> None:
+    """A conflict after the write is marked, so that no command pushes the group twice."""
+    hook = FailingHook(b=EventAlreadyExistsError("POKEDEX", "kanto", 1))
+    sheep = new_store("SHEEP", adapter, on_event_pushed=hook)
+
+    with pytest.raises(EventAlreadyExistsError) as error:
+        await EventStore.push_event_group(*(sheep.group_event(counted(each)) for each in "ab"))
+    assert not error.value.retryable

@@ -1,0 +1,29 @@
+"""The in-memory event storage keeps the contract."""
+
+import pytest
+
+from castore_in_memory import InMemoryEventStorageAdapter
+from castore_test_tools import EventStorageAdapterTests
+
+
+class TestInMemoryEventStorage(EventStorageAdapterTests):
+    """One adapter."""
+
+    @pytest.fixture
+    def adapter(self) -> InMemoryEventStorageAdapter:
+        """Return an empty adapter."""
+        return InMemoryEventStorageAdapter()
+
+
+class TestSeveralInMemoryEventStorages(EventStorageAdapterTests):
+    """Groups over two adapters."""
+
+    @pytest.fixture
+    def adapter(self) -> InMemoryEventStorageAdapter:
+        """Return an empty adapter."""
+        return InMemoryEventStorageAdapter()
+
+    @pytest.fixture
+    def sibling_adapter(self) -> InMemoryEventStorageAdapter:
+        """Return another one."""
+        return InMemoryEventStorageAdapter()

@@ -1,0 +1,167 @@
+"""A database that somebody else has locked delays a push, and fails it only in the end."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from castore_core import EventAlreadyExistsError, EventRecord, StorageError
+from castore_sql import SQLEventStorageAdapter
+
+MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
+IMPATIENT: dict[str, Any] = {"timeout": 0.01}
+
+
+def make_record(aggregate_id: str) -> EventRecord:
+    """Return the first event of an aggregate."""
+    return EventRecord(aggregate_id, 1, "PUSHED", MOMENT)
+
+
+async def read_ids(adapter: SQLEventStorageAdapter) -> list[str]:
+    """Return the aggregate ids of all events, in the order of the log."""
+    return [entry.record.aggregate_id for entry in await adapter.read_events()]
+
+
+@pytest.fixture(params=["sync", "async"])
+async def impatient(
+    path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[Engine | AsyncEngine]:
+    """Give an engine whose driver hardly waits for a lock."""
+    if request.param == "sync":
+        engine = create_engine(f"sqlite:///{path}", connect_args=IMPATIENT)
+        yield engine
+        engine.dispose()
+    else:
+        async_engine = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args=IMPATIENT)
+        yield async_engine
+        await async_engine.dispose()
+
+
+@pytest.fixture
+def lock(path: Path) -> Iterator[sqlite3.Connection]:
+    """Give the connection of somebody else, who may lock the database for writing."""
+    with closing(
+        sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    ) as connection:
+        yield connection
+
+
+async def test_a_lock_delays_pushes(
+    impatient: Engine | AsyncEngine, lock: sqlite3.Connection
+) -> None:
+    """Pushes wait for the lock, longer than the driver would, and then are written, once each."""
+    adapter = SQLEventStorageAdapter(impatient)
+    await adapter.create_tables()
+    lock.execute("BEGIN IMMEDIATE")
+
+    pushes = asyncio.gather(*(adapter.push_event("STORE", make_record(each)) for each in "abc"))
+    await asyncio.sleep(0.3)
+    assert not pushes.done()
+    lock.execute("COMMIT")
+    await pushes
+
+    assert ["a", "b", "c"] == await read_ids(adapter)
+
+
+async def test_a_lock_fails_pushes_in_the_end(
+    impatient: Engine | AsyncEngine, lock: sqlite3.Connection
+) -> None:
+    """After ``busy_timeout`` seconds each push of a batch raises StorageError, written nowhere."""
+    adapter = SQLEventStorageAdapter(impatient, busy_timeout=0.2)
+    await adapter.create_tables()
+    lock.execute("BEGIN IMMEDIATE")
+
+    outcomes = await asyncio.wait_for(
+        asyncio.gather(
+            *(adapter.push_event("STORE", make_record(each)) for each in "abc"),
+            return_exceptions=True,
+        ),
+        timeout=10,
+    )
+    lock.execute("COMMIT")
+
+    assert [StorageError] * 3 == [type(each) for each in outcomes]
+    assert "database is locked: another process kept it locked for too long" == str(outcomes[0])
+    assert [] == await read_ids(adapter)
+
+
+async def test_a_push_after_a_failed_one_is_written(
+    impatient: Engine | AsyncEngine, lock: sqlite3.Connection
+) -> None:
+    """A push that failed for a lock can be done again, and is no conflict with itself."""
+    adapter = SQLEventStorageAdapter(impatient, busy_timeout=0)
+    await adapter.create_tables()
+    lock.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageError):
+        await adapter.push_event("STORE", make_record("a"))
+    lock.execute("COMMIT")
+
+    await adapter.push_event("STORE", make_record("a"))
+
+    assert ["a"] == await read_ids(adapter)
+
+
+async def test_a_lock_does_not_delay_readers(
+    impatient: Engine | AsyncEngine, lock: sqlite3.Connection
+) -> None:
+    """Readers see what was committed before."""
+    adapter = SQLEventStorageAdapter(impatient)
+    await adapter.create_tables()
+    await adapter.push_event("STORE", make_record("a"))
+    lock.execute("BEGIN IMMEDIATE")
+    lock.execute("UPDATE event SET aggregate_id = 'b'")
+
+    assert ["a"] == await asyncio.wait_for(read_ids(adapter), timeout=5)
+
+
+async def test_a_lock_delays_create_tables(
+    impatient: Engine | AsyncEngine, lock: sqlite3.Connection
+) -> None:
+    """Tables are created when whoever holds the lock has done."""
+    adapter = SQLEventStorageAdapter(impatient)
+    lock.execute("BEGIN EXCLUSIVE")
+
+    creation = asyncio.ensure_future(adapter.create_tables())
+    await asyncio.sleep(0.2)
+    assert not creation.done()
+    lock.execute("COMMIT")
+    await creation
+
+    assert [] == await read_ids(adapter)
+
+
+async def test_a_lock_delays_each_push_of_a_batch_that_failed(
+    impatient: Engine | AsyncEngine, lock: sqlite3.Connection
+) -> None:
+    """Pushes that are written one by one, because a neighbour failed, wait for a lock too."""
+    adapter = SQLEventStorageAdapter(impatient)
+    await adapter.create_tables()
+    lock.execute(
+        "CREATE TRIGGER pick BEFORE INSERT ON event WHEN new.aggregate_id = 'refused' "
+        "BEGIN SELECT RAISE(ABORT, 'not this one'); END"
+    )
+    sync_engine = impatient.sync_engine if isinstance(impatient, AsyncEngine) else impatient
+
+    @event.listens_for(sync_engine, "checkin", once=True)
+    def _(*_: object) -> None:
+        lock.execute("BEGIN IMMEDIATE")  # the batch was rolled back just now
+
+    pushes = asyncio.gather(
+        *(adapter.push_event("STORE", make_record(each)) for each in ("a", "refused", "b", "a")),
+        return_exceptions=True,
+    )
+    await asyncio.sleep(0.3)
+    assert not pushes.done()
+    lock.execute("COMMIT")
+
+    assert [type(None), StorageError, type(None), EventAlreadyExistsError] == [
+        type(each) for each in await pushes
+    ]
+    assert ["a", "b"] == await read_ids(adapter)

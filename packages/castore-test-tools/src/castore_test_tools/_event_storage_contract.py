@@ -1,0 +1,35 @@
+"""The contract of event storage adapters."""
+
+from castore_test_tools._event_storage_groups import GroupContract
+from castore_test_tools._event_storage_lists import ListingContract
+from castore_test_tools._event_storage_pushes import PushingContract
+from castore_test_tools._event_storage_reads import ReadingContract
+from castore_test_tools._event_storage_values import ValuesContract
+from castore_test_tools._event_storage_writers import WritersContract
+
+
+class EventStorageAdapterTests(
+    ReadingContract,
+    PushingContract,
+    ValuesContract,
+    GroupContract,
+    ListingContract,
+    WritersContract,
+):
+    """What every `castore_core.EventStorageAdapter` keeps.
+
+    Subclass it, and override the fixture ``adapter``, sync or async; it returns an adapter
+    without events, for each test anew::
+
+        class TestMyEventStorage(EventStorageAdapterTests):
+            @pytest.fixture
+            def adapter(self, tmp_path: Path) -> MyEventStorageAdapter:
+                return MyEventStorageAdapter(tmp_path / "events")
+
+    Declare what the backend cannot do by overriding the class attributes
+    ``orders_ties_by_aggregate_id``, ``lists_are_consistent``, ``most_events_of_a_group``,
+    ``integral_floats_stay_floats``, ``works_in_several_event_loops`` and
+    ``characters_refused_in_event_store_ids``, and the method ``holds_number``. Override the
+    fixture ``sibling_adapter`` too, where a group can span several adapters. A test of the
+    contract is replaced with `overrides_contract` only.
+    """

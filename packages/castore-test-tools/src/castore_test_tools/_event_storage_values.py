@@ -1,0 +1,177 @@
+"""The event storage contract: what is pushed comes back as it was, whatever it is."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import count, product
+from typing import cast
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from castore_core import ABSENT, Absent, CastoreError, EventRecord, EventStorageAdapter, JSONValue
+from castore_test_tools._contract import properties, requires
+from castore_test_tools._event_storage_base import EventStorageContract, to_listed
+from castore_test_tools._running import push_in_order
+from castore_test_tools._values import (
+    IDS,
+    JSON_SAMPLES,
+    MOMENTS,
+    STORE,
+    exact,
+    json_values,
+    make_record,
+)
+
+_fresh_numbers = count()
+_id_texts = st.text("aA#/%_ '\u00e9\U0001f600", min_size=1, max_size=4)
+
+
+class ValuesContract(EventStorageContract):
+    """JSON, timestamps and ids."""
+
+    async def test_absent_is_not_null(self, adapter: EventStorageAdapter) -> None:
+        """A payload or metadata that is absent, null or a value is read as just that."""
+        fields: list[JSONValue | Absent] = [ABSENT, None, {"text": "milk"}]
+        records = [
+            make_record("a1", version, payload, metadata)
+            for version, (payload, metadata) in enumerate(product(fields, fields), 1)
+        ]
+        await push_in_order(adapter, STORE, records)
+        assert records == list(await adapter.get_events(STORE, "a1"))
+
+    @pytest.mark.parametrize("samples", JSON_SAMPLES.values(), ids=JSON_SAMPLES)
+    async def test_json(self, adapter: EventStorageAdapter, samples: dict[str, JSONValue]) -> None:
+        """A JSON value is read as it was written, with the types of its numbers."""
+        for name, value in samples.items():
+            await self._check(adapter, make_record(name, 1, value, value))
+
+    @properties
+    @given(json_values, json_values)
+    async def test_any_json(
+        self, adapter: EventStorageAdapter, payload: JSONValue, metadata: JSONValue
+    ) -> None:
+        """Any JSON value is read as it was written, or refused where a number is too great."""
+        aggregate_id = f"any-{next(_fresh_numbers)}"
+        await self._check(adapter, make_record(aggregate_id, 1, payload, metadata))
+
+    async def test_no_reference_is_kept(self, adapter: EventStorageAdapter) -> None:
+        """Whoever changes a value after pushing it does not change the event."""
+        payload: dict[str, JSONValue] = {"list": [1], "object": {"a": 1}}
+        await adapter.push_event(STORE, make_record("a1", 1, payload))
+        cast("list[JSONValue]", payload["list"]).append(2)
+        cast("dict[str, JSONValue]", payload["object"])["b"] = 2
+        payload["new"] = True
+        expected = make_record("a1", 1, {"list": [1], "object": {"a": 1}})
+        assert [expected] == list(await adapter.get_events(STORE, "a1"))
+
+    async def test_no_reference_is_given_out(self, adapter: EventStorageAdapter) -> None:
+        """Whoever changes a value that was read does not change the event."""
+        await adapter.push_event(STORE, make_record("a1", 1, {"list": [1]}, [1]))
+        (read,) = await adapter.get_events(STORE, "a1")
+        cast("dict[str, list[JSONValue]]", read.payload)["list"].append(2)
+        cast("list[JSONValue]", read.metadata).clear()
+        expected = make_record("a1", 1, {"list": [1]}, [1])
+        assert [expected] == list(await adapter.get_events(STORE, "a1"))
+
+    async def test_timestamps(self, adapter: EventStorageAdapter) -> None:
+        """Moments of the years 1 to 9999 are read to the millisecond, in UTC, and listed so."""
+        records = [make_record(str(each), timestamp=each) for each in MOMENTS]
+        await push_in_order(adapter, STORE, records)
+        expected = [(each, timedelta(0)) for each in MOMENTS]
+        reads = [(await adapter.get_events(STORE, str(each)))[0].timestamp for each in MOMENTS]
+        assert expected == [(each, each.utcoffset()) for each in reads]
+        await self.wait_until_listed(adapter, STORE, records)
+        found = await adapter.list_aggregate_ids(STORE)
+        listed = [each.initial_event_timestamp for each in found.aggregates]
+        assert expected == [(each, each.utcoffset()) for each in listed]
+
+    @properties
+    @given(st.datetimes(timezones=st.just(UTC)))
+    async def test_any_timestamp(self, adapter: EventStorageAdapter, timestamp: datetime) -> None:
+        """Any moment is read to the millisecond."""
+        timestamp = timestamp.replace(microsecond=timestamp.microsecond // 1000 * 1000)
+        aggregate_id = f"any-{next(_fresh_numbers)}"
+        await adapter.push_event(STORE, make_record(aggregate_id, timestamp=timestamp))
+        (read,) = await adapter.get_events(STORE, aggregate_id)
+        assert timestamp == read.timestamp
+
+    @pytest.mark.parametrize("ids", IDS.values(), ids=IDS)
+    async def test_aggregate_ids_are_data(
+        self, adapter: EventStorageAdapter, ids: list[str]
+    ) -> None:
+        """Ids of any characters, of which some look alike, are ids of different aggregates."""
+        records = [make_record(each, 1, each) for each in ids]
+        await push_in_order(adapter, STORE, records)
+        read = [await adapter.get_events(STORE, each) for each in ids]
+        assert [[each] for each in records] == [list(each) for each in read]
+        await self.wait_until_listed(adapter, STORE, records)
+        listed = (await adapter.list_aggregate_ids(STORE)).aggregates
+        assert sorted(ids) == sorted(each.aggregate_id for each in listed)
+
+    @pytest.mark.parametrize("ids", IDS.values(), ids=IDS)
+    async def test_event_store_ids_are_data(
+        self, adapter: EventStorageAdapter, ids: list[str]
+    ) -> None:
+        """Stores of any name, of which some look alike, are different stores."""
+        taken = [each for each in ids if self.takes_event_store_id(each)]
+        for each in taken:
+            await adapter.push_event(each, make_record("a1", 1, each))
+        read = [list(await adapter.get_events(each, "a1")) for each in taken]
+        assert [[make_record("a1", 1, each)] for each in taken] == read
+
+    @requires("characters_refused_in_event_store_ids")
+    async def test_refused_characters_of_event_store_ids(
+        self, adapter: EventStorageAdapter
+    ) -> None:
+        """A store whose name has a character that the adapter does not take is refused."""
+        for each in self.characters_refused_in_event_store_ids:
+            with pytest.raises(CastoreError):
+                await adapter.push_event(f"NO{each}TES", make_record("a1"))
+
+    async def test_event_types_are_data(self, adapter: EventStorageAdapter) -> None:
+        """The name of an event type may hold any characters."""
+        names = ["it's", "a#b", "\u00e9 \U0001f600", "t" * 200]
+        records = [
+            make_record("a1", version)._replace(type=name) for version, name in enumerate(names, 1)
+        ]
+        await push_in_order(adapter, STORE, records)
+        assert records == list(await adapter.get_events(STORE, "a1"))
+
+    async def test_a_store_whose_id_begins_with_anothers(
+        self, adapter: EventStorageAdapter
+    ) -> None:
+        """Two stores see nothing of each other, also where one's id is a prefix of the other's."""
+        await push_in_order(adapter, "NOTE", [make_record("a1"), make_record("Sa1")])
+        await push_in_order(adapter, "NOTES", [make_record("a1"), make_record("a1", 2)])
+        assert 1 == len(await adapter.get_events("NOTE", "a1"))
+        await self.wait_until_listed(adapter, "NOTES", [make_record("a1")])
+        found = await adapter.list_aggregate_ids("NOTES")
+        assert to_listed([make_record("a1")]) == list(found.aggregates)
+
+    @properties
+    @given(_id_texts, _id_texts, _id_texts, _id_texts)
+    async def test_any_two_ids_are_kept_apart(
+        self, adapter: EventStorageAdapter, store: str, aggregate: str, store2: str, aggregate2: str
+    ) -> None:
+        """However ids are joined: another store or another id is another aggregate."""
+        assume((store, aggregate) != (store2, aggregate2))
+        assume(self.takes_event_store_id(store + store2))
+        run = f"any-{next(_fresh_numbers)}-"
+        await adapter.push_event(run + store, make_record(aggregate, 1, 1))
+        await adapter.push_event(run + store2, make_record(aggregate2, 1, 2))
+        first = await adapter.get_events(run + store, aggregate)
+        second = await adapter.get_events(run + store2, aggregate2)
+        assert [make_record(aggregate, 1, 1)] == list(first)
+        assert [make_record(aggregate2, 1, 2)] == list(second)
+
+    async def _check(self, adapter: EventStorageAdapter, record: EventRecord) -> None:
+        values = (record.payload, record.metadata)
+        if not all(self.holds(each) for each in values):
+            with pytest.raises(CastoreError):
+                await adapter.push_event(STORE, record)
+            assert [] == list(await adapter.get_events(STORE, record.aggregate_id))
+            return
+        await adapter.push_event(STORE, record)
+        (read,) = await adapter.get_events(STORE, record.aggregate_id)
+        expected = [exact(self.as_read(each)) for each in values]
+        assert expected == [exact(read.payload), exact(read.metadata)]

@@ -1,0 +1,29 @@
+"""What contract suites of storages declare about numbers."""
+
+from castore_core import Absent, JSONValue
+from castore_test_tools._contract import ContractTests
+from castore_test_tools._values import find_numbers, map_numbers
+
+
+class JSONContract(ContractTests):
+    """The capabilities of a backend that keeps JSON values in a form of its own."""
+
+    integral_floats_stay_floats: bool = True
+    """``1.0`` is read as ``1.0``, rather than as ``1``."""
+
+    def holds_number(self, number: float) -> bool:  # noqa: ARG002 for overriders
+        """Tell whether the backend holds a number exactly.
+
+        A write with one that it does not hold raises a `CastoreError` and writes nothing.
+        """
+        return True
+
+    def holds(self, value: JSONValue | Absent) -> bool:
+        """Tell whether the backend holds all the numbers of a value."""
+        return all(self.holds_number(each) for each in find_numbers(value))
+
+    def as_read(self, value: JSONValue | Absent) -> JSONValue | Absent:
+        """Return a value as it should be read after it was written."""
+        if self.integral_floats_stay_floats:
+            return value
+        return map_numbers(value, lambda number: int(number) if number == int(number) else number)

@@ -1,0 +1,83 @@
+"""How contract suites run things at once, in pieces and elsewhere."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+from castore_core import EventAlreadyExistsError, EventRecord, EventStorageAdapter, JSONValue
+from castore_test_tools._values import make_record
+
+T = TypeVar("T")
+
+CANCELLED_AFTER: Final = [0, 1, 2, 4, 20]
+"""After how many turns of other tasks pushes are cancelled."""
+
+_AT_ONCE = 50
+
+
+async def push_all(
+    adapter: EventStorageAdapter, event_store_id: str, records: Sequence[EventRecord]
+) -> None:
+    """Push events, many at a time and in no order."""
+    for start in range(0, len(records), _AT_ONCE):
+        batch = records[start : start + _AT_ONCE]
+        await asyncio.gather(*(adapter.push_event(event_store_id, each) for each in batch))
+
+
+async def push_in_order(
+    adapter: EventStorageAdapter, event_store_id: str, records: Iterable[EventRecord]
+) -> None:
+    """Push events one after the other."""
+    for each in records:
+        await adapter.push_event(event_store_id, each)
+
+
+async def try_push(push: Awaitable[None]) -> EventAlreadyExistsError | None:
+    """Wait for a push, and return the conflict that it raised, if it did."""
+    try:
+        await push
+    except EventAlreadyExistsError as conflict:
+        return conflict
+    return None
+
+
+async def push_at_once(
+    pushes: Iterable[Coroutine[Any, Any, None]],
+) -> list[EventAlreadyExistsError | None]:
+    """Run pushes at once, and return the conflict of each, if it had one."""
+    return await asyncio.gather(*(try_push(each) for each in pushes))
+
+
+async def append(
+    adapter: EventStorageAdapter,
+    event_store_id: str,
+    aggregate_id: str,
+    payload: JSONValue,
+    *,
+    pause: int = 0,
+) -> EventRecord:
+    """Push an event as the next version, again and again until no other writer is faster.
+
+    ``pause`` lets other tasks run so many times between reading and writing.
+    """
+    while True:
+        last = await adapter.get_events(event_store_id, aggregate_id, reverse=True, limit=1)
+        for _ in range(pause):
+            await asyncio.sleep(0)
+        record = make_record(aggregate_id, last[0].version + 1 if last else 1, payload)
+        if await try_push(adapter.push_event(event_store_id, record)) is None:
+            return record
+
+
+async def run_elsewhere(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine in an event loop of its own, in another thread, and wait for it."""
+    return await asyncio.to_thread(lambda: asyncio.run(work()))
+
+
+async def cancel_after(work: Coroutine[Any, Any, None], steps: int) -> None:
+    """Start work, and cancel it after other tasks had so many turns."""
+    task = asyncio.ensure_future(work)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
