@@ -83,7 +83,7 @@ async def import_commits(
     """
     imported = Imported()
     newest = await history.last_commit()
-    last, number = (newest.payload["commit"], newest.version) if newest else (None, 0)
+    last, done = (newest.payload["commit"], newest.version) if newest else (None, 0)
     if until == last:
         return imported
     if until is None or (last is not None and not repository.contains(last)):
@@ -91,7 +91,7 @@ async def import_commits(
     on_start(count_commits(repository, after=last, until=until))
     # Git reads ahead, in a process of its own, while the groups are pushed.
     with closing(read_commits(repository, after=last, until=until)) as commits:
-        for number, commit in enumerate(commits, start=number + 1):
+        for number, commit in enumerate(commits, start=done + 1):
             if commit.parent != last:
                 raise HistoryRewrittenError(last)
             imported.add(await push_commit(history, tree, commit, number))

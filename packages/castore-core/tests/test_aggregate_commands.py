@@ -16,6 +16,7 @@ from castore_core import (
     EventStore,
     ForeignEventError,
     NotJSONError,
+    PushedEvent,
 )
 from castore_in_memory import InMemoryEventStorageAdapter
 
@@ -111,6 +112,38 @@ async def test_several_drafts(accounts: AccountStore, commands: Commands) -> Non
     assert Account("a1", 4, "Ada", 60) == await deposit("a1", amounts=[10, 20, 30])
     events = await accounts.get_events("a1", min_version=2)
     assert [(2, 10), (3, 20), (4, 30)] == [(each.version, each.payload) for each in events]
+
+
+async def test_drafts_follow_a_gap(accounts: AccountStore, commands: Commands) -> None:
+    """Drafts go on after the last version, which is not the number of events."""
+    await open_account(accounts)
+    await accounts.push_event(Deposited(aggregate_id="a1", version=5, payload=1))
+
+    @commands.handler
+    def deposit(_: Account | None) -> EventDraft[Deposited]:
+        return Deposited.draft(payload=10)
+
+    assert Account("a1", 6, "Ada", 11) == await deposit("a1")
+
+
+async def test_hook_gets_the_state_after_each_draft(
+    accounts: AccountStore, commands: Commands
+) -> None:
+    """The state after each event is known, and goes to on_event_pushed."""
+    seen: list[Account | None] = []
+
+    async def remember(pushed: PushedEvent[Any, Account]) -> None:
+        seen.append(pushed.next_aggregate)
+
+    accounts.on_event_pushed = remember
+
+    @commands.handler
+    def open_with(_: Account | None, amount: int) -> Any:
+        return [Opened.draft(payload="Ada"), Deposited.draft(payload=amount)]
+
+    await open_with("a1", 7)
+
+    assert [Account("a1", 1, "Ada"), Account("a1", 2, "Ada", 7)] == seen
 
 
 @pytest.mark.parametrize("drafts", [None, [], ()], ids=repr)

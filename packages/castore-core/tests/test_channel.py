@@ -23,6 +23,7 @@ from castore_core import (
     EventStore,
     ForeignEventError,
     InvalidMessageError,
+    JSONValue,
     MessageBus,
     MessageChannel,
     MessageChannelEventStoreNotFoundError,
@@ -234,6 +235,7 @@ def test_channel_has_its_definition(new_channel: Any) -> None:
     assert (pokemons, trainers) == channel.source_event_stores
     assert adapter is channel.message_channel_adapter is channel.get_message_channel_adapter()
     assert trainers is channel.get_source_event_store("TRAINERS")
+    assert f"{new_channel.__name__}('CHANNEL')" == repr(channel)
 
 
 @each_channel
@@ -348,6 +350,21 @@ async def test_bad_event_is_not_published(
     )
     with pytest.raises(error):
         await channel.publish_messages([message_for(channel), message_for(channel, event)])
+    assert [] == adapter.taken
+
+
+@pytest.mark.parametrize("new_channel", CHANNELS[4:])
+async def test_bad_aggregate_is_not_published(new_channel: Any) -> None:
+    """A codec that returns no JSON is found out, and the error names the place."""
+    adapter = RecordingAdapter()
+    channel = new_channel(
+        "CHANNEL", source_event_stores=(pokemons,), message_channel_adapter=adapter
+    )
+    bad_name: Any = {"Pikachu"}
+    message = StateCarryingMessage("POKEMONS", second, Pokemon(PIKACHU, 2, bad_name, 7))
+
+    with pytest.raises(NotJSONError, match=r"^aggregate\.name is not JSON: set"):
+        await channel.publish_message(message)
     assert [] == adapter.taken
 
 
@@ -489,6 +506,29 @@ def test_malformed_aggregate(new_channel: Any, body: Any, reason: str) -> None:
     with pytest.raises(InvalidMessageError) as error:
         channel.parse_message(body)
     assert reason in error.value.reason
+
+
+class PickyCodec:
+    """Trips over whatever it reads."""
+
+    def encode(self, aggregate: Pokemon) -> JSONValue:
+        """Return the version alone."""
+        return aggregate.version
+
+    def decode(self, value: JSONValue) -> Pokemon:
+        """Raise."""
+        raise KeyError(value)
+
+
+def test_aggregate_that_its_codec_trips_over() -> None:
+    """Whatever a codec raises, the message is invalid, and the fault is the cause."""
+    store = new_pokemons(aggregate_codec=PickyCodec())
+    channel = StateCarryingMessageQueue("CHANNEL", source_event_stores=(store,))
+
+    with pytest.raises(InvalidMessageError) as error:
+        channel.parse_message({**body_with(), "aggregate": "picky"})
+    assert "KeyError('picky')" == error.value.reason
+    assert isinstance(error.value.__cause__, KeyError)
 
 
 @pytest.mark.parametrize("new_channel", CHANNELS[2:])

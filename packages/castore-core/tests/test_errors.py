@@ -29,6 +29,8 @@ class Counter:
 PUSHED = PushedEvent(Counted(aggregate_id="c", version=3, timestamp=NOW), Counter("c", 3))
 MESSAGE = MessageRecord("COUNTERS", "c", 3, "COUNTED", {"eventStoreId": "COUNTERS"})
 
+REASONS = ["too large", "throttled", "too large"]
+
 # Of each error: one, its attributes, and its message.
 EXAMPLES: list[tuple[CastoreError, dict[str, Any], str]] = [
     (
@@ -134,13 +136,18 @@ EXAMPLES: list[tuple[CastoreError, dict[str, Any], str]] = [
         "not a message of channel 'BUS': it has no event",
     ),
     (
-        errors.MessagePublishError([(MESSAGE, "too large"), (MESSAGE, "throttled")]),
-        {"failures": ((MESSAGE, "too large"), (MESSAGE, "throttled"))},
-        "2 message(s) were not published, the first one: too large",
+        errors.MessagePublishError([(MESSAGE, each) for each in REASONS]),
+        {"failures": tuple((MESSAGE, each) for each in REASONS)},
+        "3 message(s) were not published: too large; throttled",
     ),
     (
         errors.EventPublishError("COUNTERS", "BUS", PUSHED),
-        {"event_store_id": "COUNTERS", "message_channel_id": "BUS", "pushed_event": PUSHED},
+        {
+            "event_store_id": "COUNTERS",
+            "message_channel_id": "BUS",
+            "pushed_event": PUSHED,
+            "others": (),
+        },
         (
             "event 3 of aggregate 'c' is stored in event store 'COUNTERS', "
             "but was not published to 'BUS'"
@@ -205,6 +212,15 @@ def test_retryable_survives_pickling() -> None:
     error.retryable = False
 
     assert not pickle.loads(pickle.dumps(error)).retryable  # noqa: S301 our own
+
+
+def test_others_survive_pickling() -> None:
+    """What else went wrong after a write is not lost on the way."""
+    error = errors.EventPublishError("COUNTERS", "BUS", PUSHED)
+    error.others = (errors.StorageError("disk is full"),)
+
+    (other,) = pickle.loads(pickle.dumps(error)).others  # noqa: S301 our own
+    assert "disk is full" == other.reason
 
 
 def test_tree_of_the_docstring_is_the_real_one() -> None:

@@ -321,7 +321,7 @@ async def test_several_hook_errors_are_raised_as_a_group(adapter: CountingAdapte
     hook = FailingHook(**errors)
     sheep = new_store("SHEEP", adapter, on_event_pushed=hook)
 
-    with pytest.raises(ExceptionGroup, match="the group is stored") as raised:
+    with pytest.raises(ExceptionGroup, match="the events are stored") as raised:
         await EventStore.push_event_group(*(sheep.group_event(counted(each)) for each in "abc"))
 
     assert (errors["a"], errors["c"]) == raised.value.exceptions

@@ -518,8 +518,8 @@ async def test_unknown_stored_type_is_an_error() -> None:
     ("fault", "reason"),
     [
         (ValueError("no date"), "no date"),
-        (KeyError("date"), "'date'"),
-        (TypeError("must be str"), "must be str"),
+        (KeyError("date"), "KeyError('date')"),
+        (TypeError("must be str"), "TypeError('must be str')"),
     ],
     ids=repr,
 )

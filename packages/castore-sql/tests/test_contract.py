@@ -5,71 +5,104 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from castore_sql import SQLEventStorageAdapter
-from castore_test_tools import EventStorageAdapterTests
+from castore_test_tools import EventLogTests, EventStorageAdapterTests
 
 
-class TestSyncEngineOnFile(EventStorageAdapterTests):
-    """A file, threads of the adapter's own, and groups over two tables."""
+async def make_adapter(
+    engine: Engine | AsyncEngine, table_name: str = "event"
+) -> SQLEventStorageAdapter:
+    """Return an adapter of a table that was just created."""
+    adapter = SQLEventStorageAdapter(engine, table_name=table_name)
+    await adapter.create_tables()
+    return adapter
+
+
+class SyncEngineOnFile:
+    """A file, through threads of the adapter's own."""
 
     @pytest.fixture
     def engine(self, tmp_path: Path) -> Iterator[Engine]:
-        """Return an engine on a file."""
+        """Return an engine, and dispose of it."""
         engine = create_engine(f"sqlite:///{tmp_path}/events.db")
         yield engine
         engine.dispose()
 
     @pytest.fixture
     async def adapter(self, engine: Engine) -> SQLEventStorageAdapter:
-        """Return an adapter of an empty table."""
-        adapter = SQLEventStorageAdapter(engine)
-        await adapter.create_tables()
-        return adapter
-
-    @pytest.fixture
-    async def sibling_adapter(self, engine: Engine) -> SQLEventStorageAdapter:
-        """Return an adapter of another table."""
-        sibling = SQLEventStorageAdapter(engine, table_name="other_event")
-        await sibling.create_tables()
-        return sibling
+        """Return an adapter without events."""
+        return await make_adapter(engine)
 
 
-class TestSyncEngineInMemory(EventStorageAdapterTests):
-    """A database in memory, used from one thread."""
+class SyncEngineInMemory:
+    """A database in memory, through the thread of the event loop."""
+
+    works_in_several_event_loops = False  # each thread has a database of its own
 
     @pytest.fixture
     async def adapter(self) -> AsyncIterator[SQLEventStorageAdapter]:
-        """Return an adapter of an empty table."""
+        """Return an adapter without events."""
         engine = create_engine("sqlite://")
-        adapter = SQLEventStorageAdapter(engine)
-        await adapter.create_tables()
-        yield adapter
+        yield await make_adapter(engine)
         engine.dispose()
 
 
-class TestAsyncEngineOnFile(EventStorageAdapterTests):
+class AsyncEngineOnFile:
     """A file, through aiosqlite."""
 
     @pytest.fixture
     async def adapter(self, tmp_path: Path) -> AsyncIterator[SQLEventStorageAdapter]:
-        """Return an adapter of an empty table."""
+        """Return an adapter without events."""
         engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/events.db")
-        adapter = SQLEventStorageAdapter(engine)
-        await adapter.create_tables()
-        yield adapter
+        yield await make_adapter(engine)
         await engine.dispose()
 
 
-class TestAsyncEngineInMemory(EventStorageAdapterTests):
+class AsyncEngineInMemory:
     """A database in memory, through aiosqlite."""
 
     @pytest.fixture
     async def adapter(self) -> AsyncIterator[SQLEventStorageAdapter]:
-        """Return an adapter of an empty table."""
+        """Return an adapter without events."""
         engine = create_async_engine("sqlite+aiosqlite://")
-        adapter = SQLEventStorageAdapter(engine)
-        await adapter.create_tables()
-        yield adapter
+        yield await make_adapter(engine)
         await engine.dispose()
+
+
+class TestEventsOfSyncEngineOnFile(SyncEngineOnFile, EventStorageAdapterTests):
+    """The event storage, and groups over two tables."""
+
+    @pytest.fixture
+    async def sibling_adapter(self, engine: Engine) -> SQLEventStorageAdapter:
+        """Return an adapter of another table."""
+        return await make_adapter(engine, "other_event")
+
+
+class TestEventsOfSyncEngineInMemory(SyncEngineInMemory, EventStorageAdapterTests):
+    """The event storage."""
+
+
+class TestEventsOfAsyncEngineOnFile(AsyncEngineOnFile, EventStorageAdapterTests):
+    """The event storage."""
+
+
+class TestEventsOfAsyncEngineInMemory(AsyncEngineInMemory, EventStorageAdapterTests):
+    """The event storage."""
+
+
+class TestLogOfSyncEngineOnFile(SyncEngineOnFile, EventLogTests):
+    """The event log."""
+
+
+class TestLogOfSyncEngineInMemory(SyncEngineInMemory, EventLogTests):
+    """The event log."""
+
+
+class TestLogOfAsyncEngineOnFile(AsyncEngineOnFile, EventLogTests):
+    """The event log."""
+
+
+class TestLogOfAsyncEngineInMemory(AsyncEngineInMemory, EventLogTests):
+    """The event log."""

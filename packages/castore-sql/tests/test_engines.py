@@ -193,7 +193,7 @@ def test_eager_tasks(path: Path, name: str) -> None:
     engine.dispose()
 
 
-@pytest.mark.parametrize("name", ["file", "file, no pool", "memory, shared"])
+@pytest.mark.parametrize("name", ["file", "memory, shared"])
 def test_threads_with_loops_of_their_own(path: Path, name: str) -> None:
     """One adapter serves several threads at a time, each with an event loop."""
     url, options = ENGINES[name]

@@ -101,7 +101,7 @@ class ConnectedEventStore(EventStore[E, A]):
             pushed_event = await self.event_store._finish_push(pushed_event)
         except Exception as error:  # noqa: BLE001 raised with the one of the publish
             errors.append(error)
-        raise_all("the event is stored, but what follows the push failed", errors)
+        raise_all(errors)
         return pushed_event
 
     async def _publish(self, pushed_event: PushedEvent[E, A]) -> PushedEvent[E, A]:

@@ -23,6 +23,7 @@ from castore_core.errors import (
     AggregateNotFoundError,
     EventAlreadyExistsError,
     EventDecodeError,
+    EventPublishError,
     ForeignEventError,
     InvalidEventGroupError,
     InvalidEventTypeError,
@@ -231,7 +232,8 @@ class EventStore(Generic[E, A]):
         client) is the adapter's matter. An empty group writes nothing.
 
         After the write, ``on_event_pushed`` is awaited for each event, also when it raises for
-        another one. A single error goes to the caller as it is, several as an `ExceptionGroup`.
+        another one. Of several errors, the first `EventPublishError` is raised, with the ``others``
+        beside it; where there is none, they come as an `ExceptionGroup`.
 
         Raises:
             EventAlreadyExistsError: names an event whose version is taken. Nothing was written.
@@ -478,16 +480,27 @@ class EventStore(Generic[E, A]):
                 finished.append(await grouped.event_store._finish_push(pushed))
             except Exception as error:  # noqa: BLE001 raised below, when all had their turn
                 errors.append(error)
-        raise_all("the group is stored, but what follows a push failed", errors)
+        raise_all(errors)
         return tuple(finished)
 
 
-def raise_all(message: str, errors: Sequence[Exception]) -> None:
-    """Raise nothing, the one error as it is, or several as a group."""
+def raise_all(errors: Sequence[Exception]) -> None:
+    """Raise what came up after a write: nothing, the one error, or several as one.
+
+    A message that was not published is the news that nobody may miss: its error is raised, with
+    the others beside it.
+    """
     if len(errors) == 1:
         raise errors[0]
+    for error in errors:
+        if isinstance(error, EventPublishError):
+            others = [each for each in errors if each is not error]
+            error.others += tuple(others)
+            for each in others:
+                error.add_note(f"beside it: {each!r}")
+            raise error
     if errors:
-        raise ExceptionGroup(message, errors)
+        raise ExceptionGroup("the events are stored, but what follows a push failed", errors)
 
 
 def _index_event_types(event_types: Iterable[Callable[..., E]]) -> dict[str, type[E]]:

@@ -319,7 +319,8 @@ class EventPublishError(CastoreError):
     """The event is stored, but its message was not published: the ``__cause__`` says why.
 
     ``pushed_event`` is the result that the push would have had. Publish its message again, or
-    leave that to a relay; do not push again.
+    leave that to a relay; do not push again. ``others`` are the further errors that followed the
+    same write: of other events of a group, or of ``on_event_pushed``.
     """
 
     def __init__(
@@ -329,6 +330,7 @@ class EventPublishError(CastoreError):
         self.event_store_id = event_store_id
         self.message_channel_id = message_channel_id
         self.pushed_event = pushed_event
+        self.others: tuple[Exception, ...] = ()
 
     def __str__(self) -> str:
         event = self.pushed_event.event

@@ -1,5 +1,6 @@
 """Event storage in memory: the smallest honest implementation of the contract."""
 
+import asyncio
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Sequence
@@ -28,6 +29,9 @@ class InMemoryEventStorageAdapter:
     It is an event storage and an event log. Values are copied in and out, so that nobody can
     change history. Groups are atomic over any number of these adapters. Use it from one event
     loop at a time.
+
+    Each method lets other tasks go first, as a storage on a server would: those who race for a
+    version meet conflicts here too.
     """
 
     def __init__(self) -> None:
@@ -39,6 +43,7 @@ class InMemoryEventStorageAdapter:
         self, event_store_id: str, record: EventRecord, *, force: bool = False
     ) -> None:
         """Write one event."""
+        await asyncio.sleep(0)
         if not force:
             self._refuse_taken(event_store_id, record)
         self._write(event_store_id, record)
@@ -47,6 +52,7 @@ class InMemoryEventStorageAdapter:
         self, group: Sequence[GroupedRecord], *, force: bool = False
     ) -> None:
         """Write all the events of a group, or none: nothing is awaited between check and write."""
+        await asyncio.sleep(0)
         writes = [(_own(each.storage_adapter), each.event_store_id, each.record) for each in group]
         if not force:
             for adapter, event_store_id, record in writes:
@@ -65,6 +71,7 @@ class InMemoryEventStorageAdapter:
         reverse: bool = False,
     ) -> list[EventRecord]:
         """Read the events of an aggregate in the order of their versions."""
+        await asyncio.sleep(0)
         entries = self._aggregates.get((event_store_id, aggregate_id), {})
         versions = [
             version
@@ -85,6 +92,7 @@ class InMemoryEventStorageAdapter:
         cursor: JSONValue = None,
     ) -> AggregateIdsSlice:
         """List the aggregates that have an event of version 1, ordered by its timestamp and id."""
+        await asyncio.sleep(0)
         listed = self._lists.get(event_store_id, [])
         first, end = 0, len(listed)
         if initial_event_after is not None:
@@ -110,6 +118,7 @@ class InMemoryEventStorageAdapter:
         limit: int = 100,
     ) -> list[LogEntry]:
         """Read the events that follow a position, at most ``limit``, of some or all stores."""
+        await asyncio.sleep(0)
         following = islice(self._log, bisect_right(self._log, after_position, key=_position), None)
         wanted = (
             each

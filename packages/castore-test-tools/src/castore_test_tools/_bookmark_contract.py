@@ -27,7 +27,7 @@ class BookmarkStorageAdapterTests(ContractTests):
     """
 
     works_in_several_event_loops: bool = True
-    """One adapter can be used in one event loop after the other."""
+    """One adapter can be used in one event loop after the other, also of another thread."""
 
     short_lease: timedelta = timedelta(milliseconds=50)
     """A lease that the suite waits for to run out: no shorter than the backend can tell."""

@@ -29,7 +29,7 @@ class EventStorageContract(JSONContract):
     """How many events the backend writes at once. A larger group is refused."""
 
     works_in_several_event_loops: bool = True
-    """One adapter can be used in one event loop after the other."""
+    """One adapter can be used in one event loop after the other, also of another thread."""
 
     characters_refused_in_event_store_ids: str = ""
     """Characters that the layout of the backend has another use for."""

@@ -45,7 +45,7 @@ class SnapshotStorageAdapterTests(JSONContract):
     """
 
     works_in_several_event_loops: bool = True
-    """One adapter can be used in one event loop after the other."""
+    """One adapter can be used in one event loop after the other, also of another thread."""
 
     @adapter_fixture
     def adapter(self) -> SnapshotStorageAdapter:
