@@ -406,6 +406,19 @@ async def test_aggregate_that_is_not_there_is_not_published(new_channel: Any) ->
     assert [] == adapter.taken
 
 
+@pytest.mark.parametrize("new_channel", CHANNELS[4:])
+async def test_older_state_is_not_published_with_an_event(new_channel: Any) -> None:
+    """Where the store ends before the event of a notification, its state is not known."""
+    adapter = RecordingAdapter()
+    store = new_pokemons(storage_adapter=InMemoryEventStorageAdapter(), aggregate_codec=CODEC)
+    channel = new_channel("CHANNEL", source_event_stores=(store,), message_channel_adapter=adapter)
+    await store.push_event(appeared)
+
+    with pytest.raises(InvalidMessageError, match="has no event of version 2"):
+        await channel.get_aggregate_and_publish_message(NotificationMessage("POKEMONS", second))
+    assert [] == adapter.taken
+
+
 # Reading
 
 EVENT: dict[str, Any] = {

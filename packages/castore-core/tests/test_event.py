@@ -4,6 +4,7 @@ import copy
 import pickle
 from dataclasses import FrozenInstanceError, field, replace
 from datetime import UTC, date, datetime, timedelta, timezone
+from enum import Enum
 from types import new_class
 from typing import Any, ClassVar, TypedDict
 
@@ -222,6 +223,20 @@ def test_bad_aggregate_id(aggregate_id: Any, reason: str) -> None:
 
     assert ("POKEMON_APPEARED", "aggregate_id") == (error.value.event_type, error.value.field)
     assert f"aggregate_id of POKEMON_APPEARED {reason}" == str(error.value)
+
+
+class Starter(str, Enum):  # noqa: UP042 StrEnum formats as its value, this does not
+    """Ids that a user keeps in an enum."""
+
+    PIKACHU = "pikachu1"
+
+
+def test_aggregate_id_is_a_plain_string() -> None:
+    """An enum's member becomes the text that it stands for, which is what backends build keys of."""
+    event = appeared(aggregate_id=Starter.PIKACHU, version=1)
+
+    assert "pikachu1" == f"{event.aggregate_id}"
+    assert str is type(event.to_record().aggregate_id)
 
 
 @pytest.mark.parametrize("aggregate_id", ["'", "#", "a/b%20", " ", "⚡", "x" * 1000, "\x00"])

@@ -1,6 +1,9 @@
 """A list of aggregates comes in pages, whose tokens carry the options of the list."""
 
 import asyncio
+import json
+from base64 import urlsafe_b64encode
+from binascii import crc32
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -282,6 +285,18 @@ async def test_truncated_token(length: int) -> None:
     for part in (TOKEN[:length], TOKEN[length + 1 :], TOKEN[:length] + TOKEN[length + 1 :]):
         with pytest.raises(InvalidPageTokenError):
             await new_store().list_aggregate_ids(page_token=part)
+
+
+@pytest.mark.parametrize(
+    "options", [[0, None, None, False], ["1", None, None, False], [1, None, None, 1]]
+)
+async def test_forged_options(options: list[JSONValue]) -> None:
+    """Options that no query has are refused, also where the checksum is right."""
+    data = json.dumps(["COUNTERS", *options, None]).encode()
+    token = urlsafe_b64encode(crc32(data).to_bytes(4, "big") + data).decode().rstrip("=")
+
+    with pytest.raises(InvalidPageTokenError, match="damaged"):
+        await (await filled_store()).list_aggregate_ids(page_token=token)
 
 
 def test_token_fits_into_a_url() -> None:

@@ -297,11 +297,15 @@ class StateCarryingMessageChannel(MessageChannel[StateCarryingMessage[E, A]], Ge
 
         Raises:
             AggregateNotFoundError: the store has no event up to the one of the notification.
+            InvalidMessageError: the store has events, but not this one.
             MessagePublishError: the adapter could not hand the message over.
         """
         event = notification.event
         source = self.get_source_event_store(notification.event_store_id)
         loaded = await source.get_existing_aggregate(event.aggregate_id, max_version=event.version)
+        if loaded.last_event.version != event.version:
+            reason = f"{event.aggregate_id!r} has no event of version {event.version}"
+            raise InvalidMessageError(self.message_channel_id, reason)
         message = StateCarryingMessage(source.event_store_id, event, cast("A", loaded.aggregate))
         await self.publish_message(message, replay=replay)
 

@@ -113,8 +113,8 @@ class Event(_FrozenBySubclass):
     def __post_init__(self) -> None:
         if "type" not in self.__class__.__dict__:
             raise TypeError(f"{self.__class__.__name__} is abstract: it was declared without type=")
-        _check_aggregate_id(self.type, self.aggregate_id)
         _check_version(self.type, self.version)
+        object.__setattr__(self, "aggregate_id", _checked_id(self.type, self.aggregate_id))
         object.__setattr__(self, "timestamp", _checked_timestamp(self.type, self.timestamp))
 
     @classmethod
@@ -195,7 +195,7 @@ class EventDraft(Generic[E_co]):
         return self.event_type(aggregate_id=aggregate_id, version=version, **self.values)
 
 
-def _check_aggregate_id(event_type: str, aggregate_id: object) -> None:
+def _checked_id(event_type: str, aggregate_id: object) -> str:
     if not isinstance(aggregate_id, str):
         reason = f"is not a string: {aggregate_id!r}"
     elif not aggregate_id:
@@ -203,7 +203,7 @@ def _check_aggregate_id(event_type: str, aggregate_id: object) -> None:
     elif not is_unicode(aggregate_id):
         reason = f"is not well-formed Unicode: {aggregate_id!r}"
     else:
-        return
+        return str.__str__(aggregate_id)  # a plain one: an enum's member formats as its name
     raise InvalidEventError(event_type, "aggregate_id", reason)
 
 

@@ -50,11 +50,20 @@ def decode_page_token(event_store_id: str, token: str) -> tuple[AggregateIdsQuer
             before and parse_timestamp(before),
             reverse,
         )
+        _check_query(query)
     except (ValueError, TypeError) as error:
         raise InvalidPageTokenError(event_store_id, "it is damaged") from error
     if owner != event_store_id:
         raise InvalidPageTokenError(event_store_id, f"it is one of {owner!r}")
     return query, cursor
+
+
+def _check_query(query: AggregateIdsQuery) -> None:
+    limit = query.limit
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise ValueError("its limit is not 1 or more")
+    if type(query.reverse) is not bool:
+        raise ValueError("its direction is neither")
 
 
 _TO_URL = str.maketrans("+/", "-_")

@@ -528,7 +528,9 @@ def _get_common_adapter(group: Sequence[GroupedRecord]) -> EventStorageAdapter:
             )
         place = (event_store_id, record.aggregate_id, record.version)
         if (id(other), *place) in taken:
-            raise EventAlreadyExistsError(*place)
+            raise InvalidEventGroupError(
+                f"it has two events of version {record.version} of {record.aggregate_id!r}"
+            )
         taken.add((id(other), *place))
     return adapter
 

@@ -1,0 +1,177 @@
+"""Adapters that push events wrongly are caught."""
+
+import asyncio
+from typing import Any
+
+from castore_core import (
+    ABSENT,
+    AggregateIdsSlice,
+    EventAlreadyExistsError,
+    EventRecord,
+    ListedAggregate,
+)
+from castore_in_memory import (
+    InMemoryEventStorageAdapter,
+)
+from castore_test_tools import (
+    EventStorageAdapterTests,
+)
+
+
+class LastWriteWins(InMemoryEventStorageAdapter):
+    """Overwrites what is there."""
+
+    caught_by = EventStorageAdapterTests.test_a_taken_version_is_refused
+
+    async def push_event(self, event_store_id: str, record: EventRecord, **_: Any) -> None:
+        """Force."""
+        await super().push_event(event_store_id, record, force=True)
+
+
+class RefusesAfterWriting(InMemoryEventStorageAdapter):
+    """Raises the conflict, but too late."""
+
+    caught_by = EventStorageAdapterTests.test_a_refused_push_changes_nothing
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Write before the check."""
+        is_taken = not force and record.version in {
+            each.version for each in await self.get_events(event_store_id, record.aggregate_id)
+        }
+        await super().push_event(event_store_id, record, force=True)
+        if is_taken:
+            raise EventAlreadyExistsError(event_store_id, record.aggregate_id, record.version)
+
+
+class CheckThenWrite(InMemoryEventStorageAdapter):
+    """Lets others in between the check and the write."""
+
+    caught_by = EventStorageAdapterTests.test_one_of_many_writers_wins
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Pause."""
+        if not force:
+            found = await self.get_events(event_store_id, record.aggregate_id)
+            if record.version in {each.version for each in found}:
+                raise EventAlreadyExistsError(event_store_id, record.aggregate_id, record.version)
+        await asyncio.sleep(0)
+        await super().push_event(event_store_id, record, force=True)
+
+
+class ForceIgnored(InMemoryEventStorageAdapter):
+    """Keeps the event that is there, and says nothing."""
+
+    caught_by = EventStorageAdapterTests.test_force_replaces_an_event
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Swallow the conflict."""
+        try:
+            await super().push_event(event_store_id, record)
+        except EventAlreadyExistsError:
+            if not force:
+                raise
+
+
+class ForceMerges(InMemoryEventStorageAdapter):
+    """Keeps the old payload where the new event has none."""
+
+    caught_by = EventStorageAdapterTests.test_force_removes_fields
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Take over what is absent."""
+        for each in await self.get_events(event_store_id, record.aggregate_id):
+            if force and each.version == record.version and record.payload is ABSENT:
+                record = record._replace(payload=each.payload)
+        await super().push_event(event_store_id, record, force=force)
+
+
+class ForceLeavesTheList(InMemoryEventStorageAdapter):
+    """Lists the first initial timestamp that an aggregate had."""
+
+    caught_by = EventStorageAdapterTests.test_force_moves_an_aggregate
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._first: dict[tuple[str, str], ListedAggregate] = {}
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Remember."""
+        listed = ListedAggregate(record.aggregate_id, record.timestamp)
+        self._first.setdefault((event_store_id, record.aggregate_id), listed)
+        await super().push_event(event_store_id, record, force=force)
+
+    async def list_aggregate_ids(self, event_store_id: str, **options: Any) -> Any:
+        """List what was remembered."""
+        found = await super().list_aggregate_ids(event_store_id, **options)
+        old = [self._first[event_store_id, each.aggregate_id] for each in found.aggregates]
+        return AggregateIdsSlice(sorted(old, key=lambda each: each[::-1]), found.cursor)
+
+
+class KeywordOnlyError(EventAlreadyExistsError):
+    """An error that does not pickle."""
+
+    def __init__(self, *, store: str, aggregate: str, version: int) -> None:
+        super().__init__(store, aggregate, version)
+
+
+class ConflictDoesNotPickle(InMemoryEventStorageAdapter):
+    """Raises an error of its own."""
+
+    caught_by = EventStorageAdapterTests.test_a_conflict_pickles
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Raise another error."""
+        try:
+            await super().push_event(event_store_id, record, force=force)
+        except EventAlreadyExistsError as error:
+            raise KeywordOnlyError(
+                store=error.event_store_id, aggregate=error.aggregate_id, version=error.version
+            ) from error
+
+
+class OneEventLoopOnly(InMemoryEventStorageAdapter):
+    """Keeps the event loop of its first push."""
+
+    caught_by = EventStorageAdapterTests.test_one_event_loop_after_the_other
+
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Refuse another loop."""
+        self._loop = self._loop or asyncio.get_running_loop()
+        if self._loop is not asyncio.get_running_loop():
+            raise RuntimeError("attached to a different loop")
+        await super().push_event(event_store_id, record, force=force)
+
+
+class CancelledInTheMiddle(InMemoryEventStorageAdapter):
+    """Writes an event in two steps."""
+
+    caught_by = EventStorageAdapterTests.test_a_cancelled_push_is_whole_or_absent
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Write the metadata after a pause."""
+        await super().push_event(event_store_id, record._replace(metadata=ABSENT), force=force)
+        await asyncio.sleep(0)
+        await super().push_event(event_store_id, record, force=True)
+
+
+def test_a_broken_adapter_is_caught(broken: type[object], failures: dict[str, list[str]]) -> None:
+    """The test that is meant for its rule fails, in one of its cases at least."""
+    assert any(failures[broken.__name__])

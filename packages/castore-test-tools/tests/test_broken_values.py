@@ -1,0 +1,261 @@
+"""Adapters that change values, or mix up ids, are caught."""
+
+from collections.abc import Callable
+from typing import Any
+
+from castore_core import (
+    ABSENT,
+    AggregateIdsSlice,
+    EventRecord,
+)
+from castore_in_memory import (
+    InMemoryEventStorageAdapter,
+)
+from castore_test_tools import (
+    EventStorageAdapterTests,
+)
+
+
+class Rewriting(InMemoryEventStorageAdapter):
+    """Changes what is pushed."""
+
+    def rewrite(self, record: EventRecord) -> EventRecord:
+        """Return what is stored instead."""
+        return record
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Push something else."""
+        await super().push_event(event_store_id, self.rewrite(record), force=force)
+
+
+class AbsentIsNull(Rewriting):
+    """Has one way to say that there is nothing."""
+
+    caught_by = EventStorageAdapterTests.test_absent_is_not_null
+
+    def rewrite(self, record: EventRecord) -> EventRecord:
+        """Store null."""
+        return record._replace(payload=None) if record.payload is ABSENT else record
+
+
+class NullIsAbsent(Rewriting):
+    """Has one way to say that there is nothing."""
+
+    caught_by = EventStorageAdapterTests.test_absent_is_not_null
+
+    def rewrite(self, record: EventRecord) -> EventRecord:
+        """Store nothing."""
+        return record._replace(metadata=ABSENT) if record.metadata is None else record
+
+
+class FalsyIsAbsent(Rewriting):
+    """Tests a payload for truth."""
+
+    caught_by = EventStorageAdapterTests.test_json
+
+    def rewrite(self, record: EventRecord) -> EventRecord:
+        """Drop zero, false and what is empty."""
+        return record._replace(payload=record.payload or ABSENT)
+
+
+def map_scalars(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return a JSON value with the leaves changed."""
+    if isinstance(value, dict):
+        return {key: map_scalars(item, change) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list):
+        return [map_scalars(item, change) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    return change(value)
+
+
+class BooleansAreNumbers(Rewriting):
+    """Has no booleans."""
+
+    caught_by = EventStorageAdapterTests.test_json
+
+    def rewrite(self, record: EventRecord) -> EventRecord:
+        """Store 1 for true."""
+        value = map_scalars(record.payload, lambda x: int(x) if isinstance(x, bool) else x)
+        return record._replace(payload=value)
+
+
+class IntegersAreDoubles(Rewriting):
+    """Has the numbers of JavaScript."""
+
+    caught_by = EventStorageAdapterTests.test_json
+
+    def rewrite(self, record: EventRecord) -> EventRecord:
+        """Store floats of integral value as integers, rounded."""
+        value = map_scalars(record.payload, lambda x: int(float(x)) if type(x) is int else x)
+        return record._replace(payload=value)
+
+
+class IntegralFloatsAreIntegers(Rewriting):
+    """Has one kind of numbers, and does not declare it."""
+
+    caught_by = EventStorageAdapterTests.test_json
+
+    def rewrite(self, record: EventRecord) -> EventRecord:
+        """Store 1 for 1.0."""
+        value = map_scalars(
+            record.payload, lambda x: int(x) if type(x) is float and x.is_integer() else x
+        )
+        return record._replace(payload=value)
+
+
+class TextsAreTrimmed(Rewriting):
+    """Cuts texts at NUL, as C does."""
+
+    caught_by = EventStorageAdapterTests.test_any_json
+
+    def rewrite(self, record: EventRecord) -> EventRecord:
+        """Cut."""
+        value = map_scalars(
+            record.metadata, lambda x: x.partition("\0")[0] if isinstance(x, str) else x
+        )
+        return record._replace(metadata=value)
+
+
+class TimestampsAreSeconds(Rewriting):
+    """Has no milliseconds."""
+
+    caught_by = EventStorageAdapterTests.test_timestamps
+
+    def rewrite(self, record: EventRecord) -> EventRecord:
+        """Cut."""
+        return record._replace(timestamp=record.timestamp.replace(microsecond=0))
+
+
+class ReferenceKept(InMemoryEventStorageAdapter):
+    """Keeps the value that it was given."""
+
+    caught_by = EventStorageAdapterTests.test_no_reference_is_kept
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._records: dict[tuple[str, str, int], EventRecord] = {}
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Keep the record."""
+        await super().push_event(event_store_id, record, force=force)
+        self._records[event_store_id, record.aggregate_id, record.version] = record
+
+    async def get_events(self, event_store_id: str, aggregate_id: str, **options: Any) -> Any:
+        """Return the records."""
+        found = await super().get_events(event_store_id, aggregate_id, **options)
+        return [self._records[event_store_id, aggregate_id, each.version] for each in found]
+
+
+class ReferenceGivenOut(InMemoryEventStorageAdapter):
+    """Remembers what it read, and gives the same value out again."""
+
+    caught_by = EventStorageAdapterTests.test_no_reference_is_given_out
+
+    _read: Any = None
+
+    async def get_events(self, event_store_id: str, aggregate_id: str, **options: Any) -> Any:
+        """Read once."""
+        if self._read is None:
+            self._read = await super().get_events(event_store_id, aggregate_id, **options)
+        return self._read
+
+
+class IdsAreFolded(InMemoryEventStorageAdapter):
+    """Compares ids without regard to case."""
+
+    caught_by = EventStorageAdapterTests.test_aggregate_ids_are_data
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Fold."""
+        folded = record._replace(aggregate_id=record.aggregate_id.casefold())
+        await super().push_event(event_store_id, folded, force=force)
+
+    async def get_events(self, event_store_id: str, aggregate_id: str, **options: Any) -> Any:
+        """Fold."""
+        return await super().get_events(event_store_id, aggregate_id.casefold(), **options)
+
+
+class Renaming(InMemoryEventStorageAdapter):
+    """Has one space of names."""
+
+    def rename(self, event_store_id: str, aggregate_id: str) -> tuple[str, str]:
+        """Return the place where events of an aggregate are."""
+        return event_store_id, aggregate_id
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Push to that place."""
+        place = self.rename(event_store_id, record.aggregate_id)
+        await super().push_event(place[0], record._replace(aggregate_id=place[1]), force=force)
+
+    async def get_events(self, event_store_id: str, aggregate_id: str, **options: Any) -> Any:
+        """Read from that place."""
+        found = await super().get_events(*self.rename(event_store_id, aggregate_id), **options)
+        return [each._replace(aggregate_id=aggregate_id) for each in found]
+
+
+class StoresMixedUp(Renaming):
+    """Does not look at the store."""
+
+    caught_by = EventStorageAdapterTests.test_a_version_is_taken_in_its_aggregate_only
+
+    def rename(self, event_store_id: str, aggregate_id: str) -> tuple[str, str]:
+        """Drop the store."""
+        return event_store_id[:0] or "ALL", aggregate_id
+
+
+class StoresAreTrimmed(Renaming):
+    """Drops spaces at the end of names."""
+
+    caught_by = EventStorageAdapterTests.test_event_store_ids_are_data
+
+    def rename(self, event_store_id: str, aggregate_id: str) -> tuple[str, str]:
+        """Trim."""
+        return event_store_id.rstrip(" "), aggregate_id
+
+
+class IdsAreJoined(Renaming):
+    """Joins the ids with a character that ids may hold."""
+
+    caught_by = EventStorageAdapterTests.test_any_two_ids_are_kept_apart
+
+    def rename(self, event_store_id: str, aggregate_id: str) -> tuple[str, str]:
+        """Join."""
+        return "ALL", f"{event_store_id}#{aggregate_id}"
+
+
+class ListsByPrefix(InMemoryEventStorageAdapter):
+    """Looks for stores whose name begins with the one that was asked for."""
+
+    caught_by = EventStorageAdapterTests.test_a_store_whose_id_begins_with_anothers
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stores: set[str] = set()
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Remember the store, by its name and a letter less."""
+        await super().push_event(event_store_id, record, force=force)
+        self._stores.add(event_store_id)
+
+    async def list_aggregate_ids(self, event_store_id: str, **options: Any) -> Any:
+        """List them all."""
+        slices = [
+            await super(ListsByPrefix, self).list_aggregate_ids(each, **options)
+            for each in sorted(self._stores)
+            if event_store_id.startswith(each)
+        ]
+        return AggregateIdsSlice([each for found in slices for each in found.aggregates])
+
+
+def test_a_broken_adapter_is_caught(broken: type[object], failures: dict[str, list[str]]) -> None:
+    """The test that is meant for its rule fails, in one of its cases at least."""
+    assert any(failures[broken.__name__])
