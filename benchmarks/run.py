@@ -17,7 +17,6 @@ from report import (
 from rich.console import Console
 from scenarios import QUICK, SCENARIOS, Sizes
 
-
 REPORT_WIDTH = 120
 """How many columns a report has that goes to a file."""
 

@@ -1,6 +1,8 @@
 """The library eventsourcing, with its SQLite and its in-memory ("plain old Python") recorder."""
 
+import asyncio
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
@@ -12,6 +14,7 @@ from eventsourcing.utils import get_topic
 from workload import ItemPayload, make_payload
 
 BATCH = 500
+THREADS = 4
 
 
 class Order(Aggregate):
@@ -78,7 +81,7 @@ class EventSourcingInMemory:
 
     async def push(self, aggregate_id: str, version: int, payload: ItemPayload) -> None:
         """Put one event into the event store."""
-        self._application.events.put([make_event(UUID(aggregate_id), version, payload)])
+        self._put(aggregate_id, version, payload)
 
     async def fill(self, versions: Mapping[str, int]) -> None:
         """Put many events at once."""
@@ -104,6 +107,9 @@ class EventSourcingInMemory:
             position, count = found[-1].id, count + len(events)
         return count
 
+    def _put(self, aggregate_id: str, version: int, payload: ItemPayload) -> None:
+        self._application.events.put([make_event(UUID(aggregate_id), version, payload)])
+
 
 class EventSourcing(EventSourcingInMemory):
     """The SQLite recorder, which sets WAL and leaves ``synchronous`` as SQLite has it: FULL."""
@@ -123,3 +129,25 @@ class EventSourcing(EventSourcingInMemory):
         with recorder.datastore.transaction(commit=False) as cursor:
             cursor.execute(f"PRAGMA {name}")
             return cursor.fetchone()[0]
+
+
+class EventSourcingThreads(EventSourcing):
+    """The same, pushing from a few threads, which work while one of them waits for the disk."""
+
+    name = "eventsourcing, threads"
+    _threads: ThreadPoolExecutor
+
+    async def open(self, path: Path) -> None:
+        """Prepare the threads."""
+        await super().open(path)
+        self._threads = ThreadPoolExecutor(THREADS)
+
+    async def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown()
+        await super().close()
+
+    async def push(self, aggregate_id: str, version: int, payload: ItemPayload) -> None:
+        """Put one event into the event store, in a thread."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, self._put, aggregate_id, version, payload)

@@ -232,7 +232,7 @@ class Starter(str, Enum):  # noqa: UP042 StrEnum formats as its value, this does
 
 
 def test_aggregate_id_is_a_plain_string() -> None:
-    """An enum's member becomes the text that it stands for, which is what backends build keys of."""
+    """An enum's member becomes the text that it stands for: backends build keys of it."""
     event = appeared(aggregate_id=Starter.PIKACHU, version=1)
 
     assert "pikachu1" == f"{event.aggregate_id}"

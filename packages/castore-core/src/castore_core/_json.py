@@ -26,6 +26,8 @@ ABSENT: Final[Literal[Absent.ABSENT]] = Absent.ABSENT
 # int() and json refuse longer decimal literals (sys.set_int_max_str_digits).
 _MAX_INTEGER_BITS = 14_000
 
+_ALWAYS_JSON = frozenset({bool, type(None)})
+
 _Fault: TypeAlias = tuple[list[str], str]
 
 
@@ -52,6 +54,8 @@ def _find_fault(value: object) -> _Fault | None:
     kind = type(value)
     if kind is str:
         return _find_text_fault(cast("str", value))
+    if kind in _ALWAYS_JSON:
+        return None
     if kind is dict:
         return _find_dict_fault(cast("dict[object, object]", value))
     if kind is list:
@@ -59,8 +63,6 @@ def _find_fault(value: object) -> _Fault | None:
             if (fault := _find_fault(item)) is not None:
                 fault[0].append(f"[{index}]")
                 return fault
-        return None
-    if value is None or kind is bool:
         return None
     return _find_number_fault(value)
 
