@@ -12,10 +12,11 @@ from tempfile import TemporaryDirectory, gettempdir
 from time import perf_counter
 from typing import TextIO
 
-from measuring import Measurement, Spread
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+
+from measuring import Measurement, Spread
 
 PACKAGES = ("castore-core", "sqlalchemy", "orjson", "eventsourcing", "eventsource-py")
 

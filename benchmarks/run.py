@@ -6,6 +6,8 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
 
+from rich.console import Console
+
 from measuring import Measurement
 from report import (
     describe_environment,
@@ -14,7 +16,6 @@ from report import (
     print_targets,
     write_json,
 )
-from rich.console import Console
 from scenarios import QUICK, SCENARIOS, Sizes
 
 REPORT_WIDTH = 120

@@ -7,11 +7,11 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from workload import ITEM_ADDED, PLACED, STORE, ItemPayload, make_payload
 
 from castore_core import Event, EventStore
 from castore_in_memory import InMemoryEventStorageAdapter
 from castore_sql import SQLEventStorageAdapter
+from workload import ITEM_ADDED, PLACED, STORE, ItemPayload, make_payload
 
 GROUP = 500
 

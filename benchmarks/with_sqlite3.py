@@ -10,6 +10,7 @@ from threading import Thread
 from typing import TypeAlias, cast
 
 import orjson
+
 from workload import ITEM_ADDED, PLACED, STORE, ItemPayload, make_payload
 
 # The table of castore-sql, so that all wait for the same work of the disk.

@@ -197,11 +197,11 @@ def lock(url: str) -> None:
 
 def start(kind: str, url: str) -> None:
     """Fork a pusher."""
-    if pid := os.fork():
-        tell(started=pid)
+    if os.fork():
         return
     status = 1
     try:
+        tell(started=os.getpid())
         if kind == "locking":
             lock(url)
         else:

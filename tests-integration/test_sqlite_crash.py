@@ -51,6 +51,7 @@ class Pushers:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # a process group of their own
         )
         self._reader = threading.Thread(target=self._read)  # or else the pipe fills up
         self._reader.start()
@@ -80,14 +81,11 @@ class Pushers:
             self._note(line)
 
     def close(self) -> None:
-        """End it all."""
-        self.kill()
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        """End it all, whatever became of the test."""
+        os.killpg(self._process.pid, signal.SIGKILL)
         self._reader.join()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        assert self._process.wait(timeout=60) == 0
+        with self._process:  # closes the pipes
+            pass
 
     def _command(self, command: str) -> None:
         assert self._process.stdin is not None
@@ -124,7 +122,7 @@ def read_rows(path: Path) -> list[Row]:
         rows = connection.execute(
             "SELECT id, aggregate_name, aggregate_id, version, data FROM event ORDER BY id"
         )
-        return [Row(*place, json.loads(data)) for *place, data in rows]
+        return [Row._make([*place, json.loads(data)]) for *place, data in rows]
 
 
 def find_faults(path: Path, acknowledged: Sequence[Acknowledgement]) -> list[str]:

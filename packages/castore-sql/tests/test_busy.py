@@ -78,16 +78,14 @@ async def test_a_lock_fails_pushes_in_the_end(
     await adapter.create_tables()
     lock.execute("BEGIN IMMEDIATE")
 
-    outcomes = await asyncio.wait_for(
-        asyncio.gather(
-            *(adapter.push_event("STORE", make_record(each)) for each in "abc"),
+    async with asyncio.timeout(10):  # all at a time, not one after another
+        outcomes = await asyncio.gather(
+            *(adapter.push_event("STORE", make_record(str(each))) for each in range(100)),
             return_exceptions=True,
-        ),
-        timeout=10,
-    )
+        )
     lock.execute("COMMIT")
 
-    assert [StorageError] * 3 == [type(each) for each in outcomes]
+    assert [StorageError] * 100 == [type(each) for each in outcomes]
     assert "database is locked: another process kept it locked for too long" == str(outcomes[0])
     assert [] == await read_ids(adapter)
 

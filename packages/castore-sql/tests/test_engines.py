@@ -347,6 +347,8 @@ async def test_transaction_control_of_python_3_12(path: Path, *, mode: bool) -> 
     group = [GroupedRecord("STORE", make_record(each), adapter) for each in "bca"]
     with pytest.raises(EventAlreadyExistsError):
         await adapter.push_event_group(group)
+    with pytest.raises(UnicodeEncodeError):
+        await adapter.push_event("STORE", make_record("\ud800"))
 
     other_engine = create_engine(f"sqlite:///{path}")
     other = SQLEventStorageAdapter(other_engine, busy_timeout=0)

@@ -279,7 +279,26 @@ def test_a_loop_that_ends_under_way_cancels_the_push(
     lock.execute("COMMIT")
 
     assert [True, True] == [each.cancelled() for each in pushes]
-    assert ["a", "b", "c"] == asyncio.run(push_again())  # SQLite was waiting for the lock by then
+    # SQLite was waiting for the lock with the first push by then; the second waited for its turn.
+    assert ["a", "c"] == asyncio.run(push_again())
+
+
+async def test_a_push_after_all_tasks_were_cancelled_is_written(
+    adapter: SQLEventStorageAdapter, lock: sqlite3.Connection
+) -> None:
+    """Who pushes when somebody has just cancelled every task of the loop is not cancelled too."""
+    lock.execute("BEGIN IMMEDIATE")
+    under_way = asyncio.ensure_future(adapter.push_event("STORE", make_record("a")))
+    await asyncio.sleep(0.05)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    push = adapter.push_event("STORE", make_record("b"))
+    lock.execute("COMMIT")
+
+    await push
+
+    assert under_way.cancelled()
+    assert ["b"] == [each for each in await read_ids(adapter) if each != "a"]
 
 
 async def test_a_full_disk_loses_nothing(path: Path) -> None:

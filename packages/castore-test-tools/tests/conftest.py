@@ -7,9 +7,9 @@ in the strict mode of pytest-asyncio, beside the whole suites on adapters that a
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -51,7 +51,7 @@ globals().update(outer.make_suites())
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a test each broken adapter of its module."""
     if "broken" in metafunc.fixturenames:
-        found = find_broken(metafunc.module)
+        found = find_broken(vars(sys.modules[metafunc.function.__module__]))
         metafunc.parametrize("broken", found, ids=[each.__name__ for each in found])
 
 
@@ -66,15 +66,14 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     ]
     suites = [f"{inner}::TestSound{each.__name__}" for each in SUITES]
     report = folder / "report.xml"
-    options = ["-o", "asyncio_default_fixture_loop_scope=function", "-p", "no:cacheprovider"]
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-W", "error", *options, f"--junitxml={report}"]
-        + [*tests, *suites],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    options = [
+        *("-W", "error"),
+        *("-o", "asyncio_default_fixture_loop_scope=function"),
+        *("-p", "no:cacheprovider"),
+        f"--junitxml={report}",
+    ]
+    command = [sys.executable, "-m", "pytest", *options, *tests, *suites]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert 1 == run.returncode, run.stdout + run.stderr
     return read_failures(report)
 
@@ -93,6 +92,7 @@ def read_failures(report: Path) -> dict[str, list[str]]:
 
 def make_suites() -> dict[str, type[object]]:
     """Return the suites that the inner pytest collects."""
+    suites: dict[str, tuple[type[object], type[object]]]
     suites = {f"TestSound{each.__name__}": (each, SOUND[each]) for each in SUITES}
     for adapter in find_all():
         name = vars(adapter)["caught_by"].__name__
@@ -123,13 +123,9 @@ def find_in(path: Path) -> list[type[object]]:
     assert spec.loader
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    return find_broken(module)
+    return find_broken(vars(module))
 
 
-def find_broken(module: ModuleType) -> list[type[object]]:
+def find_broken(names: Mapping[str, object]) -> list[type[object]]:
     """Return the broken adapters of a module."""
-    return [
-        each
-        for each in vars(module).values()
-        if isinstance(each, type) and "caught_by" in vars(each)
-    ]
+    return [each for each in names.values() if isinstance(each, type) and "caught_by" in vars(each)]

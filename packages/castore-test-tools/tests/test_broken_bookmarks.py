@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Any
 
 from castore_in_memory import (
     InMemoryBookmarkStorageAdapter,
@@ -44,7 +43,7 @@ class AnybodyReleases(InMemoryBookmarkStorageAdapter):
         self._owner = owner if is_taken else self._owner
         return is_taken
 
-    async def release_lease(self, bookmark_id: str, *_: Any) -> None:
+    async def release_lease(self, bookmark_id: str, owner: str) -> None:  # noqa: ARG002 the fault
         """Release for the owner."""
         await super().release_lease(bookmark_id, self._owner)
 
@@ -103,6 +102,19 @@ class LeaseRace(InMemoryBookmarkStorageAdapter):
             return await super().acquire_lease(bookmark_id, owner, duration)
         self._owner = owner
         return True
+
+
+class LeaseMovesToZero(InMemoryBookmarkStorageAdapter):
+    """Begins anew with each lease."""
+
+    caught_by = BookmarkStorageAdapterTests.test_an_owner_takes_a_lease_again
+
+    async def acquire_lease(self, bookmark_id: str, owner: str, duration: timedelta) -> bool:
+        """Move to 0."""
+        is_taken = await super().acquire_lease(bookmark_id, owner, duration)
+        if is_taken:
+            await super().set_position(bookmark_id, 0, owner=owner)
+        return is_taken
 
 
 def test_a_broken_adapter_is_caught(broken: type[object], failures: dict[str, list[str]]) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 from castore_core import (
     EventAlreadyExistsError,
-    EventRecord,
     GroupedRecord,
     InvalidEventGroupError,
 )
@@ -116,17 +115,18 @@ class GroupWithoutLock(InMemoryEventStorageAdapter):
         await super().push_event_group(group, force=True)
 
 
-class GroupCancelledInTheMiddle(GroupNotAtomic):
+class GroupCancelledInTheMiddle(InMemoryEventStorageAdapter):
     """Can be cancelled between two events of a group."""
 
     caught_by = EventStorageAdapterTests.test_a_cancelled_group_is_whole_or_absent
 
-    async def push_event(
-        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    async def push_event_group(
+        self, group: Sequence[GroupedRecord], *, force: bool = False
     ) -> None:
-        """Pause."""
-        await super().push_event(event_store_id, record, force=force)
-        await asyncio.sleep(0)
+        """Pause after each event."""
+        for each in group:
+            await super().push_event_group([each], force=force)
+            await asyncio.sleep(0)
 
 
 def test_a_broken_adapter_is_caught(broken: type[object], failures: dict[str, list[str]]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from castore_core import (
     AggregateIdsSlice,
+    EventRecord,
     ListedAggregate,
 )
 from castore_in_memory import (
@@ -119,16 +120,25 @@ class ListOrderedById(Listing):
         return found._replace(aggregates=sorted(found.aggregates))
 
 
-class ListsWhateverIsPushed(ForceLeavesTheList):
+class ListsWhateverIsPushed(Listing):
     """Lists an aggregate from its first push on."""
 
     caught_by = EventStorageAdapterTests.test_aggregates_without_version_1_are_not_listed
 
-    async def list_aggregate_ids(self, event_store_id: str, **options: Any) -> Any:
-        """List all that was pushed to."""
-        await super().list_aggregate_ids(event_store_id, **options)
-        pushed = [each for (store_id, _), each in self._first.items() if store_id == event_store_id]
-        return AggregateIdsSlice(sorted(pushed, key=lambda each: each[::-1]))
+    def __init__(self) -> None:
+        super().__init__()
+        self._pushed: list[ListedAggregate] = []
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Remember."""
+        await super().push_event(event_store_id, record, force=force)
+        self._pushed.append(ListedAggregate(record.aggregate_id, record.timestamp))
+
+    async def list_aggregate_ids(self, *_: Any, **__: Any) -> AggregateIdsSlice:
+        """List what was remembered."""
+        return AggregateIdsSlice(sorted(self._pushed, key=lambda each: each[::-1]))
 
 
 class FirstPageOfListOnly(Listing):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from castore_core import (
     EventRecord,
+    GroupedRecord,
     LogEntry,
 )
 from castore_in_memory import (
@@ -118,6 +119,53 @@ class PositionsCommitLate(InMemoryEventStorageAdapter):
         """Leave out what is not committed."""
         found = await super().read_events(event_store_ids, after_position, limit)
         return [each for each in found if each.record != self._late]
+
+
+class LogOrderedByTime(InMemoryEventStorageAdapter):
+    """Logs events in the order of their timestamps."""
+
+    caught_by = EventLogTests.test_the_log_has_the_order_of_pushes
+
+    async def read_events(
+        self,
+        event_store_ids: Sequence[str] | None = None,
+        after_position: int = 0,
+        limit: int = 100,
+    ) -> list[LogEntry]:
+        """Sort."""
+        found = await super().read_events(event_store_ids, after_position, limit)
+        return sorted(found, key=lambda each: each.record.timestamp)
+
+
+class GroupLoggedBackwards(InMemoryEventStorageAdapter):
+    """Writes the last event of a group first."""
+
+    caught_by = EventLogTests.test_a_group_is_logged_in_its_order
+
+    async def push_event_group(
+        self, group: Sequence[GroupedRecord], *, force: bool = False
+    ) -> None:
+        """Reverse."""
+        await super().push_event_group(group[::-1], force=force)
+
+
+class LogHasNoAbsence(InMemoryEventStorageAdapter):
+    """Reads null where a field is absent."""
+
+    caught_by = EventLogTests.test_absent_is_not_null_in_the_log
+
+    async def read_events(
+        self,
+        event_store_ids: Sequence[str] | None = None,
+        after_position: int = 0,
+        limit: int = 100,
+    ) -> list[LogEntry]:
+        """Replace."""
+        found = await super().read_events(event_store_ids, after_position, limit)
+        return [
+            each._replace(record=each.record._replace(metadata=each.record.metadata or None))
+            for each in found
+        ]
 
 
 def test_a_broken_adapter_is_caught(broken: type[object], failures: dict[str, list[str]]) -> None:

@@ -17,7 +17,8 @@ class LimitIgnored(InMemoryEventStorageAdapter):
 
     async def get_events(self, event_store_id: str, aggregate_id: str, **options: Any) -> Any:
         """Drop the limit."""
-        return await super().get_events(event_store_id, aggregate_id, **{**options, "limit": None})
+        options["limit"] = None
+        return await super().get_events(event_store_id, aggregate_id, **options)
 
 
 class LimitBeforeOrder(InMemoryEventStorageAdapter):

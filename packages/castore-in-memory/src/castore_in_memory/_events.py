@@ -43,17 +43,17 @@ class InMemoryEventStorageAdapter:
         self, event_store_id: str, record: EventRecord, *, force: bool = False
     ) -> None:
         """Write one event."""
-        await asyncio.sleep(0)
-        if not force:
-            self._refuse_taken(event_store_id, record)
-        self._write(event_store_id, record)
+        await self.push_event_group([GroupedRecord(event_store_id, record, self)], force=force)
 
     async def push_event_group(
         self, group: Sequence[GroupedRecord], *, force: bool = False
     ) -> None:
         """Write all the events of a group, or none: nothing is awaited between check and write."""
+        writes = [
+            (_own(each.storage_adapter), each.event_store_id, _copy_record(each.record))
+            for each in group
+        ]
         await asyncio.sleep(0)
-        writes = [(_own(each.storage_adapter), each.event_store_id, each.record) for each in group]
         if not force:
             for adapter, event_store_id, record in writes:
                 adapter._refuse_taken(event_store_id, record)
@@ -135,7 +135,7 @@ class InMemoryEventStorageAdapter:
         entries = self._aggregates[event_store_id, record.aggregate_id]
         replaced = entries.get(record.version)
         position = len(self._log) + 1 if replaced is None else replaced.position
-        entry = LogEntry(position, event_store_id, _copy_record(record))
+        entry = LogEntry(position, event_store_id, record)
         entries[record.version] = entry
         if replaced is None:
             self._log.append(entry)

@@ -25,7 +25,7 @@ from castore_core import (
 )
 from castore_sql import _sqlite
 from castore_sql._group_commit import GroupCommit, Outcome
-from castore_sql._rows import record_to_values, row_to_entry, row_to_record
+from castore_sql._rows import record_to_row, row_to_entry, row_to_record
 from castore_sql._runner import get_runner
 from castore_sql._schema import make_event_table
 from castore_sql._sqlite import Insert, Write
@@ -185,9 +185,13 @@ class SQLEventStorageAdapter:
 
     def _to_insert(self, event_store_id: str, record: EventRecord, *, force: bool) -> Insert:
         statement = self._statements.replace if force else self._statements.insert
-        parameters = statement.bind(**record_to_values(event_store_id, record))
-        place = (event_store_id, record.aggregate_id, record.version)
-        return Insert(statement.sql, parameters, *place)
+        return Insert(
+            statement.sql,
+            record_to_row(event_store_id, record),
+            event_store_id,
+            record.aggregate_id,
+            record.version,
+        )
 
     async def _write(self, write: Write) -> None:
         loop = asyncio.get_running_loop()

@@ -14,6 +14,9 @@ _MOST_AT_ONCE = 512
 class GroupCommit(Generic[W]):
     """Gathers the writes of one event loop, and hands them over together.
 
+    A write that comes alone is committed by whoever brings it. What comes meanwhile waits for a
+    task, which commits it together, and so on until nothing waits.
+
     Args:
         commit: writes a number of writes, durably when it returns, and says what became of each,
             whatever that is: it does not raise.
@@ -22,18 +25,30 @@ class GroupCommit(Generic[W]):
     def __init__(self, commit: Callable[[Sequence[W]], Awaitable[Sequence[Outcome]]]) -> None:
         self._commit = commit
         self._waiting: list[tuple[W, asyncio.Future[None]]] = []
+        self._is_committing = False
         self._task: asyncio.Task[None] | None = None
 
     async def write(self, write: W) -> None:
         """Hand a write over, and return when it is durable, or raise what became of it."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        self._waiting.append((write, future))
-        if self._task is None:
-            self._task = loop.create_task(self._commit_all())
-        await future
+        if self._is_committing:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((write, future))
+            await future
+            return
+        self._is_committing = True
+        try:
+            (outcome,) = await self._commit([write])
+        finally:
+            self._go_on()
+        if outcome is not None:
+            raise outcome
 
-    async def _commit_all(self) -> None:
+    def _go_on(self) -> None:
+        self._is_committing = any(not future.cancelled() for _, future in self._waiting)
+        if self._is_committing:
+            self._task = asyncio.get_running_loop().create_task(self._commit_waiting())
+
+    async def _commit_waiting(self) -> None:
         batch: list[tuple[W, asyncio.Future[None]]] = []
         try:
             while batch := self._take_batch():
@@ -41,10 +56,9 @@ class GroupCommit(Generic[W]):
                 # Those who were just answered write again before the next batch is closed.
                 await asyncio.sleep(0)
         finally:
-            self._task = None
-            for _, future in (*batch, *self._waiting):
+            for _, future in batch:  # if they are not done, this task was cancelled
                 future.cancel()
-            self._waiting = []
+            self._go_on()
 
     def _take_batch(self) -> list[tuple[W, asyncio.Future[None]]]:
         wanted = [each for each in self._waiting if not each[1].cancelled()]

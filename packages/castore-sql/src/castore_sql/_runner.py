@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
 from threading import Lock
 from typing import Protocol, TypeAlias, TypeVar
@@ -10,6 +9,8 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from sqlalchemy import Engine, PoolProxiedConnection, SingletonThreadPool, StaticPool
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from castore_sql._threads import Threads
 
 T = TypeVar("T")
 Work: TypeAlias = Callable[[PoolProxiedConnection], T]
@@ -34,18 +35,16 @@ class ThreadRunner:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._writer = ThreadPoolExecutor(1, "castore-sql-writer")
-        self._readers = ThreadPoolExecutor(_READERS, "castore-sql-reader")
+        self._writer = Threads(1, "castore-sql-writer")
+        self._readers = Threads(_READERS, "castore-sql-reader")
 
     async def write(self, work: Work[T]) -> T:
         """Run work in the writing thread."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._writer, _run, self._engine, work)
+        return await self._writer.run(_run, self._engine, work)
 
     async def read(self, work: Work[T]) -> T:
         """Run work in a reading thread."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, _run, self._engine, work)
+        return await self._readers.run(_run, self._engine, work)
 
 
 class InlineRunner:

@@ -23,6 +23,7 @@ from castore_sql._schema import INITIAL_VERSION
 
 _KEY = ("aggregate_name", "aggregate_id", "version")
 _VALUES = ("type", "data", "metadata", "timestamp")
+INSERTED_COLUMNS = (*_KEY, *_VALUES)
 _NO_OFFSET: ColumnElement[int] = literal_column("0")
 
 
@@ -60,8 +61,8 @@ class EventStatements:
 
 
 def _make_inserts(table: Table) -> tuple[ClauseElement, ClauseElement]:
-    names = (*_KEY, *_VALUES)
-    insert = sqlite.insert(table).values({name: bindparam(name) for name in names}).inline()
+    values: dict[str, object] = {name: bindparam(name) for name in INSERTED_COLUMNS}
+    insert = sqlite.insert(table).values(values).inline()
     replaced = {name: insert.excluded[name] for name in _VALUES}
     return (
         insert.on_conflict_do_nothing(index_elements=_KEY),

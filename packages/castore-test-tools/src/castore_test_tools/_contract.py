@@ -66,19 +66,31 @@ class ContractTests:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        for name, test in list(vars(cls).items()):
-            if name.startswith("test_"):
-                _check_override(cls, name, test)
-        for name in dir(cls):
-            capability = getattr(getattr(cls, name), "_requires", None)
-            if name.startswith("test_") and capability and not getattr(cls, capability):
-                setattr(cls, name, None)  # pytest collects nothing here
+        names = [name for name in dir(cls) if name.startswith("test_")]
+        for name in names:
+            _check_overrides(cls, name)
+        for name in names:
+            if name not in vars(cls):
+                _choose(cls, name)
 
 
-def _check_override(cls: type[ContractTests], name: str, test: object) -> None:
-    is_standard = any(name in vars(base) for base in cls.__mro__[1:])
-    if is_standard and not hasattr(test, "_overrides_contract"):
-        raise TypeError(
-            f"{cls.__name__}.{name} replaces a test of the contract: "
-            "decorate it with @overrides_contract(reason)"
-        )
+def _choose(cls: type[ContractTests], name: str) -> None:
+    """Inherit a test, unless the class does not have the capability that it requires."""
+    tests = [vars(base)[name] for base in cls.__mro__ if name in vars(base)]
+    test = next(each for each in tests if each is not None)
+    capability = getattr(test, "_requires", None)
+    if capability is not None:
+        # Of what is no function, pytest collects nothing.
+        setattr(cls, name, test if getattr(cls, capability) else None)
+
+
+def _check_overrides(cls: type[ContractTests], name: str) -> None:
+    bases: tuple[type[object], ...] = cls.__mro__
+    *overriders, _ = [base for base in bases if name in vars(base)]
+    for base in overriders:
+        is_new = base is cls or not issubclass(base, ContractTests)  # others were checked before
+        if is_new and not hasattr(vars(base)[name], "_overrides_contract"):
+            raise TypeError(
+                f"{base.__name__}.{name} replaces a test of the contract: "
+                "decorate it with @overrides_contract(reason)"
+            )

@@ -198,9 +198,8 @@ class EventLogTests(ContractTests):
         limit: int,
     ) -> None:
         """Pages of any size hold each event of the wanted stores once, in the order of pushes."""
-        last = 0
-        while entries := await adapter.read_events(after_position=last, limit=1000):
-            last = entries[-1].position
+        before = await self._follow(adapter, limit=1000)
+        last = before[-1].position if before else 0
         aggregate_id = f"any-{next(_fresh_numbers)}"
         for version, each in enumerate(stores, 1):
             await adapter.push_event(each, make_record(aggregate_id, version))
@@ -237,6 +236,7 @@ class EventLogTests(ContractTests):
             is_last = writers.done()
             after = seen[-1].position if seen else 0
             found = await adapter.read_events(after_position=after, limit=7)
+            self._check_positions(found, after)
             seen.extend(found)
             if is_last and not found:
                 break
@@ -276,7 +276,12 @@ class EventLogTests(ContractTests):
         seen: list[LogEntry] = []
         while True:
             found = await adapter.read_events(wanted, after_position, limit)
+            self._check_positions(found, after_position)
             seen.extend(found)
             if not found:
                 return seen
             after_position = found[-1].position
+
+    def _check_positions(self, found: Sequence[LogEntry], after_position: int) -> None:
+        positions = [after_position, *(each.position for each in found)]
+        assert sorted(set(positions)) == positions

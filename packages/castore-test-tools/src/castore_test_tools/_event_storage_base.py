@@ -14,6 +14,7 @@ from castore_test_tools._json_contract import JSONContract
 
 _LIST_LAG = 10.0
 _LIST_PAUSE = 0.05
+_MOST_SLICES = 100
 
 
 class EventStorageContract(JSONContract):
@@ -85,6 +86,7 @@ async def walk_slices(
     slices: list[Sequence[ListedAggregate]] = []
     found = AggregateIdsSlice([], None)
     while not slices or found.cursor is not None:
+        assert len(slices) < _MOST_SLICES, "the list does not end"
         found = await adapter.list_aggregate_ids(
             event_store_id, limit=limit, reverse=reverse, cursor=found.cursor
         )

@@ -1,7 +1,7 @@
 """The event storage contract: a group of events is written as a whole, or not at all."""
 
-import asyncio
 import pickle
+from itertools import product
 
 import pytest
 
@@ -19,6 +19,8 @@ from castore_test_tools._event_storage_pushes import Noted, make_store
 from castore_test_tools._running import (
     CANCELLED_AFTER,
     cancel_after,
+    delay,
+    push_at_once,
     push_in_order,
     run_elsewhere,
     try_push,
@@ -182,32 +184,32 @@ class GroupContract(EventStorageContract):
             make_group(adapter, make_record(first, 1, index), make_record(second, 1, index))
             for index, (first, second) in enumerate(zip(ring, [*ring[1:], ring[0]], strict=True))
         ]
-        conflicts = await asyncio.gather(
-            *(try_push(adapter.push_event_group(each)) for each in groups)
-        )
+        conflicts = await push_at_once(adapter.push_event_group(each) for each in groups)
         won = [group for group, conflict in zip(groups, conflicts, strict=True) if conflict is None]
         assert won
         written = [each.record for group in won for each in group]
         read = [record for each in ring for record in await adapter.get_events(STORE, each)]
         assert sorted(map(repr, written)) == sorted(map(repr, read))
 
-    @pytest.mark.parametrize("group_first", [True, False])
-    async def test_a_group_among_single_pushes(
-        self, adapter: EventStorageAdapter, group_first: bool
-    ) -> None:
+    async def test_a_group_among_single_pushes(self, adapter: EventStorageAdapter) -> None:
         """A group at the time of single pushes of its versions wins all of them, or none."""
-        group = adapter.push_event_group(
-            make_group(adapter, *(make_record(each, 1, "group") for each in _AGGREGATES))
-        )
-        singles = [
-            adapter.push_event(STORE, make_record(each, 1, "single")) for each in _AGGREGATES[1:]
-        ]
-        pushes = [group, *singles] if group_first else [*singles, group]
-        conflicts = await asyncio.gather(*(try_push(each) for each in pushes))
-        group_conflict = conflicts[0 if group_first else -1]
-        expected = ["group"] * 3 if group_conflict is None else ["single"] * 2
-        assert expected == [each.payload for each in await self._read_all(adapter)]
-        assert len(singles if group_conflict is None else [group]) == sum(map(bool, conflicts))
+        for group_pause, single_pause in product(range(4), range(4)):
+            names = [f"{name}-{group_pause}-{single_pause}" for name in _AGGREGATES]
+            records = [make_record(each, 1, "group") for each in names]
+            group = adapter.push_event_group(make_group(adapter, *records))
+            singles = [
+                adapter.push_event(STORE, make_record(each, 1, "single")) for each in names[1:]
+            ]
+            conflicts = await push_at_once(
+                [delay(group, group_pause), *(delay(each, single_pause) for each in singles)]
+            )
+            read = [each for name in names for each in await adapter.get_events(STORE, name)]
+            if conflicts[0] is None:
+                assert records == read
+                assert [False, True, True] == [each is not None for each in conflicts]
+            else:
+                assert ["single", "single"] == [each.payload for each in read]
+                assert [True, False, False] == [each is not None for each in conflicts]
 
     @pytest.mark.parametrize("steps", CANCELLED_AFTER)
     async def test_a_cancelled_group_is_whole_or_absent(

@@ -213,6 +213,7 @@ class ListingContract(EventStorageContract):
             assert page.aggregates
             assert len(page.aggregates) <= limit
             found.extend(page.aggregates)
+            assert len(found) <= len(milliseconds)
         first, last = 0 if after is None else after, 3 if before is None else before
         within = [
             each
@@ -239,7 +240,7 @@ class ListingContract(EventStorageContract):
         while found.cursor is not None:
             found = await adapter.list_aggregate_ids(STORE, limit=1, cursor=found.cursor)
             seen.extend(found.aggregates)
-        assert len(set(seen)) == len(seen)
+            assert len(set(seen)) == len(seen)
         assert set(to_listed(records)) <= set(seen)
 
     async def test_a_token_carries_the_options(self, adapter: EventStorageAdapter) -> None:
@@ -302,7 +303,10 @@ class ListingContract(EventStorageContract):
         """Iterating over a store's ids walks all the pages."""
         records = make_initial(5, 1, 3, 2, 4)
         await self._fill(adapter, records)
-        found = [each async for each in make_store(adapter).iter_aggregate_ids(limit=2)]
+        found: list[str] = []
+        async for each in make_store(adapter).iter_aggregate_ids(limit=2):
+            found.append(each)
+            assert len(found) <= len(records)
         assert ["a01", "a03", "a02", "a04", "a00"] == found
 
     async def test_many_aggregates(self, adapter: EventStorageAdapter) -> None:

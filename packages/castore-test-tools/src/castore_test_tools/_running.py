@@ -13,6 +13,7 @@ CANCELLED_AFTER: Final = [0, 1, 2, 4, 20]
 """After how many turns of other tasks pushes are cancelled."""
 
 _AT_ONCE = 50
+_MOST_ATTEMPTS = 500
 
 
 async def push_all(
@@ -60,18 +61,26 @@ async def append(
 
     ``pause`` lets other tasks run so many times between reading and writing.
     """
-    while True:
+    for _ in range(_MOST_ATTEMPTS):
         last = await adapter.get_events(event_store_id, aggregate_id, reverse=True, limit=1)
         for _ in range(pause):
             await asyncio.sleep(0)
         record = make_record(aggregate_id, last[0].version + 1 if last else 1, payload)
         if await try_push(adapter.push_event(event_store_id, record)) is None:
             return record
+    raise AssertionError(f"a writer had {_MOST_ATTEMPTS} conflicts, one after the other")
 
 
 async def run_elsewhere(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine in an event loop of its own, in another thread, and wait for it."""
     return await asyncio.to_thread(lambda: asyncio.run(work()))
+
+
+async def delay(work: Coroutine[Any, Any, T], steps: int) -> T:
+    """Run work after other tasks had so many turns."""
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    return await work
 
 
 async def cancel_after(work: Coroutine[Any, Any, None], steps: int) -> None:

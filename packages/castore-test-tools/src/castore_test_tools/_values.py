@@ -71,7 +71,7 @@ JSON_SAMPLES: Final[dict[str, dict[str, JSONValue]]] = {
         "a number": "1.0",
         "null": "null",
         "a date": "2024-02-29T12:00:00.000Z",
-        "long": "x" * 100_000,
+        "long": "x" * 50_000,
     },
     "containers": {
         "empty list": [],
@@ -94,7 +94,8 @@ json_values: Final[st.SearchStrategy[JSONValue]] = st.recursive(
     | st.integers()
     | st.integers(-(10**40), 10**40)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
+    | st.text()
+    | st.sampled_from([value for samples in JSON_SAMPLES.values() for value in samples.values()]),
     lambda inner: (
         st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
     ),

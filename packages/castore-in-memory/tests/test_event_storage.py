@@ -1,0 +1,89 @@
+"""What is the in-memory event storage's own: values are copied, and groups span adapters."""
+
+from datetime import UTC, datetime
+from typing import cast
+
+import pytest
+
+from castore_core import (
+    EventAlreadyExistsError,
+    EventRecord,
+    GroupedRecord,
+    JSONValue,
+)
+from castore_in_memory import InMemoryEventStorageAdapter
+
+NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
+
+
+def make_record(aggregate_id: str, payload: JSONValue = None, *, version: int = 1) -> EventRecord:
+    """Return an event."""
+    return EventRecord(aggregate_id, version, "NOTED", NOON, payload)
+
+
+def make_group(*adapters: InMemoryEventStorageAdapter) -> list[GroupedRecord]:
+    """Return a group with an event for each adapter."""
+    return [GroupedRecord("NOTES", make_record("a1", "group"), each) for each in adapters]
+
+
+async def test_adapters_share_nothing() -> None:
+    """Each adapter has events of its own."""
+    first, second = InMemoryEventStorageAdapter(), InMemoryEventStorageAdapter()
+    await first.push_event("NOTES", make_record("a1"))
+    assert [] == await second.get_events("NOTES", "a1")
+    assert [] == await second.read_events()
+
+
+async def test_a_group_spans_adapters() -> None:
+    """Each event is written to its own adapter, and logged there."""
+    adapters = [InMemoryEventStorageAdapter() for _ in range(3)]
+    await adapters[1].push_event("NOTES", make_record("a0"))
+    await adapters[0].push_event_group(make_group(*adapters))
+    read = [await each.get_events("NOTES", "a1") for each in adapters]
+    assert [[make_record("a1", "group")]] * 3 == read
+    logged = [[entry.position for entry in await each.read_events()] for each in adapters]
+    assert [[1], [1, 2], [1]] == logged
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2])
+async def test_a_group_over_adapters_is_all_or_nothing(taken: int) -> None:
+    """A version that is taken in any of the adapters keeps the group out of all of them."""
+    adapters = [InMemoryEventStorageAdapter() for _ in range(3)]
+    await adapters[taken].push_event("NOTES", make_record("a1", "before"))
+    with pytest.raises(EventAlreadyExistsError):
+        await adapters[0].push_event_group(make_group(*adapters))
+    found = [await each.get_events("NOTES", "a1") for each in adapters]
+    assert [make_record("a1", "before")] == [record for each in found for record in each]
+
+
+async def test_a_group_goes_through_the_adapter_of_another_event() -> None:
+    """The adapter that is given a group need not hold any of its events."""
+    first, second = InMemoryEventStorageAdapter(), InMemoryEventStorageAdapter()
+    await first.push_event_group(make_group(second))
+    assert [] == await first.get_events("NOTES", "a1")
+    assert [make_record("a1", "group")] == await second.get_events("NOTES", "a1")
+
+
+async def test_force_copies_too() -> None:
+    """A value that replaces another one is the storage's own."""
+    adapter = InMemoryEventStorageAdapter()
+    payload: list[JSONValue] = [1]
+    await adapter.push_event("NOTES", make_record("a1"))
+    await adapter.push_event("NOTES", make_record("a1", payload), force=True)
+    payload.append(2)
+    assert [make_record("a1", [1])] == await adapter.get_events("NOTES", "a1")
+
+
+async def test_groups_copy_too() -> None:
+    """The values of a group are the storage's own, also where its events share one."""
+    adapter = InMemoryEventStorageAdapter()
+    payload: list[JSONValue] = [1]
+    names = ("a1", "a2")
+    await adapter.push_event_group(
+        [GroupedRecord("NOTES", make_record(each, payload), adapter) for each in names]
+    )
+    payload.append(2)
+    (read,) = await adapter.get_events("NOTES", "a1")
+    cast("list[JSONValue]", read.payload).append(3)
+    found = [(await adapter.get_events("NOTES", each))[0].payload for each in names]
+    assert [[1], [1]] == found
