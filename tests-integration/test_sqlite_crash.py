@@ -64,7 +64,7 @@ class Pushers:
         self._running.add(line["started"])
 
     def listen(self, word: str) -> None:
-        """Wait until a pusher says something: that it ``pushed``, or has ``locked`` the database."""
+        """Wait until a pusher says that it ``pushed``, or has ``locked`` the database."""
         while word not in (line := self._lines.get(timeout=60)):
             self._note(line)
         self._note(line)

@@ -25,11 +25,11 @@ _DATA_FIELDS = ("payload", "metadata")
 class _DataField:
     """How ``payload`` or ``metadata`` of one event type is read and written."""
 
-    __slots__ = ("_field", "is_optional", "name", "place")
+    __slots__ = ("_field", "index", "is_optional", "name")
 
     def __init__(self, declared: Field[Any]) -> None:
         self.name = declared.name
-        self.place = EventRecord._fields.index(declared.name)
+        self.index = _DATA_FIELDS.index(declared.name)
         self.is_optional = declared.default is None
         self._field = declared
 
@@ -146,9 +146,10 @@ class Event(_FrozenBySubclass):
         # Reading is the hot path: the frozen __init__ and the checks of a new event are left out.
         event = object.__new__(cls)
         values = event.__dict__
-        values["aggregate_id"], values["version"], _, values["timestamp"], _, _ = record
+        values["aggregate_id"], values["version"], _, values["timestamp"] = record[:4]
+        data = record[4:]
         for each in cls._data_fields:
-            stored = record[each.place]
+            stored = data[each.index]
             if stored is ABSENT:
                 values[each.name] = each.default()
             else:

@@ -22,3 +22,7 @@ __all__ = [
     "SnapshotStorageAdapterTests",
     "overrides_contract",
 ]
+
+for _public in (globals()[name] for name in __all__):
+    if getattr(_public, "__module__", "").startswith("castore_test_tools."):
+        _public.__module__ = "castore_test_tools"  # what reprs, tracebacks and pickles name
