@@ -216,6 +216,30 @@ async def test_foreign_draft_is_refused(accounts: AccountStore, commands: Comman
     assert [] == await accounts.get_events("a1")
 
 
+@pytest.mark.parametrize(
+    "returned", [Deposited(aggregate_id="a1", version=1, payload=1), [Deposited], "deposit", 1]
+)
+async def test_only_drafts_are_taken(
+    accounts: AccountStore, commands: Commands, returned: Any
+) -> None:
+    """An event, or anything else that is no draft, is refused with a word on what to return."""
+
+    @commands.handler
+    def deposit(_: Account | None) -> Any:
+        return returned
+
+    with pytest.raises(TypeError, match=r"returns drafts, made by draft\(\)"):
+        await deposit("a1")
+    assert [] == await accounts.get_events("a1")
+
+
+@pytest.mark.parametrize("name", ["aggregate_id", "version"])
+def test_draft_has_no_place(name: str) -> None:
+    """The command gives the aggregate and the version."""
+    with pytest.raises(TypeError, match="a draft has no aggregate_id and no version"):
+        Deposited.draft(payload=1, **{name: 1})
+
+
 class Rival:
     """A handler that is overtaken: a deposit is pushed while it decides."""
 

@@ -180,6 +180,17 @@ async def test_force_replaces(sheep: CounterStore, goats: CounterStore) -> None:
     assert [counted("b", 1, "new")] == await goats.get_events("b")
 
 
+async def test_event_that_was_not_grouped_is_refused(
+    adapter: CountingAdapter, sheep: CounterStore
+) -> None:
+    """The error says what a group is made of."""
+    event: Any = counted("a")
+
+    with pytest.raises(TypeError, match=r"not made by group_event\(\)"):
+        await EventStore.push_event_group(sheep.group_event(counted("b")), event)
+    assert [] == adapter.groups
+
+
 @pytest.mark.parametrize("force", [False, True])
 async def test_one_version_twice_is_refused(
     adapter: CountingAdapter, sheep: CounterStore, goats: CounterStore, force: bool

@@ -135,10 +135,11 @@ def test_store_has_its_definition() -> None:
     assert "EventStore('POKEMONS')" == repr(store)
 
 
-def test_empty_event_store_id_is_refused() -> None:
-    """A store has an id."""
-    with pytest.raises(ValueError, match="event_store_id is empty"):
-        EventStore("", event_types=[PokemonAppeared], reduce=reduce_pokemon)
+@pytest.mark.parametrize("event_store_id", ["", "a\0b", "\ud800"])
+def test_event_store_id_that_is_no_text_is_refused(event_store_id: str) -> None:
+    """An id that some storage could not keep is refused before there is an event."""
+    with pytest.raises(ValueError, match="event_store_id is empty, or no text"):
+        EventStore(event_store_id, event_types=[PokemonAppeared], reduce=reduce_pokemon)
 
 
 def test_no_event_types_are_refused() -> None:

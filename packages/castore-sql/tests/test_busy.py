@@ -90,6 +90,40 @@ async def test_a_lock_fails_pushes_in_the_end(
     assert [] == await read_ids(adapter)
 
 
+async def test_the_driver_does_not_wait(
+    adapter: SQLEventStorageAdapter, engine: Engine, lock: sqlite3.Connection
+) -> None:
+    """It is ``busy_timeout`` that counts, and not the 5 seconds that the driver would wait."""
+    assert adapter
+    lock.execute("BEGIN IMMEDIATE")
+
+    async with asyncio.timeout(3):
+        with pytest.raises(StorageError):
+            await SQLEventStorageAdapter(engine, busy_timeout=0.1).push_event(
+                "STORE", make_record("a")
+            )
+
+
+@pytest.mark.parametrize("is_locked", [True, False])
+async def test_the_timeout_of_the_user_stays(
+    path: Path, lock: sqlite3.Connection, *, is_locked: bool
+) -> None:
+    """The connections of the user's engine wait as before, when a push is done or has failed."""
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 1.5}, pool_size=1)
+    adapter = SQLEventStorageAdapter(engine, busy_timeout=0)
+    await adapter.create_tables()
+    if is_locked:
+        lock.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError):
+            await adapter.push_event("STORE", make_record("a"))
+    else:
+        await adapter.push_event("STORE", make_record("a"))
+
+    with engine.connect() as connection:
+        assert 1500 == connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
+    engine.dispose()
+
+
 async def test_a_push_after_a_failed_one_is_written(
     impatient: Engine | AsyncEngine, lock: sqlite3.Connection
 ) -> None:

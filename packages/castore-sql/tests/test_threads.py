@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,6 +106,22 @@ def test_an_adapter_dies_with_pushes_under_way(engine: Engine, path: Path) -> No
     gc.collect()
 
     assert count_threads(0) == 0
+
+
+def test_an_event_loop_that_ended_is_not_kept(engine: Engine) -> None:
+    """An adapter that outlives many event loops does not pile them up."""
+    adapter = SQLEventStorageAdapter(engine)
+
+    async def push_some() -> weakref.ref[asyncio.AbstractEventLoop]:
+        await adapter.create_tables()
+        records = [EventRecord(each, 1, "PUSHED", MOMENT) for each in "abc"]
+        await asyncio.gather(*(adapter.push_event("STORE", each) for each in records))
+        return weakref.ref(asyncio.get_running_loop())
+
+    loop = asyncio.run(push_some())
+    gc.collect()
+
+    assert loop() is None
 
 
 LEAVING = """

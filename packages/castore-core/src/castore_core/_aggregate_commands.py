@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from inspect import isawaitable
-from typing import Any, Concatenate, Generic, ParamSpec, TypeAlias
+from typing import Any, Concatenate, Generic, ParamSpec, TypeAlias, cast
 
 from castore_core._aggregate import A
 from castore_core._command import (
@@ -135,4 +135,15 @@ class AggregateCommands(Generic[E, A]):
 def _to_sequence(drafts: Drafts[E]) -> Sequence[EventDraft[E]]:
     if drafts is None:
         return ()
-    return (drafts,) if isinstance(drafts, EventDraft) else drafts
+    if isinstance(drafts, EventDraft):
+        return (drafts,)
+    _check_drafts(drafts)
+    return drafts
+
+
+def _check_drafts(drafts: object) -> None:
+    if isinstance(drafts, Sequence):
+        kinds = {type(each) for each in cast("Sequence[object]", drafts)}
+        if kinds <= {EventDraft}:
+            return
+    raise TypeError(f"a handler returns drafts, made by draft() of an event type: {drafts!r}")

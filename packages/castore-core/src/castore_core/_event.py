@@ -123,6 +123,8 @@ class Event(_FrozenBySubclass):
 
         Takes what the class takes, less ``aggregate_id`` and ``version``.
         """
+        if not values.keys().isdisjoint(("aggregate_id", "version")):
+            raise TypeError("a draft has no aggregate_id and no version: the command gives them")
         return EventDraft(cls, values)
 
     def to_record(self) -> EventRecord:

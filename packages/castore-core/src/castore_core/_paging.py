@@ -5,6 +5,7 @@ from binascii import a2b_base64, b2a_base64, crc32
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
+from castore_core._event import MAX_VERSION
 from castore_core._json import JSONValue
 from castore_core._timestamp import format_timestamp, parse_timestamp
 from castore_core.errors import InvalidPageTokenError
@@ -46,12 +47,12 @@ def decode_page_token(event_store_id: str, token: str) -> tuple[AggregateIdsQuer
         owner, limit, after, before, reverse, cursor = _open(token)
         query = AggregateIdsQuery(
             limit,
-            after and parse_timestamp(after),
-            before and parse_timestamp(before),
+            None if after is None else parse_timestamp(after),
+            None if before is None else parse_timestamp(before),
             reverse,
         )
         _check_query(query)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidPageTokenError(event_store_id, "it is damaged") from error
     if owner != event_store_id:
         raise InvalidPageTokenError(event_store_id, f"it is one of {owner!r}")
@@ -60,7 +61,7 @@ def decode_page_token(event_store_id: str, token: str) -> tuple[AggregateIdsQuer
 
 def _check_query(query: AggregateIdsQuery) -> None:
     limit = query.limit
-    if limit is not None and (type(limit) is not int or limit < 1):
+    if limit is not None and (type(limit) is not int or not 1 <= limit <= MAX_VERSION):
         raise ValueError("its limit is not 1 or more")
     if type(query.reverse) is not bool:
         raise ValueError("its direction is neither")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol, Self
 
-from castore_core._json import JSONValue
+from castore_core._json import JSONValue, is_unicode
 from castore_core._record import EventRecord
 from castore_core._timestamp import format_timestamp, parse_timestamp
 from castore_core.errors import InvalidPageTokenError
@@ -33,7 +33,7 @@ class ListedAggregate(NamedTuple):
         """
         reason = "it was made by another storage"
         match cursor:
-            case [str(timestamp), str(aggregate_id)]:
+            case [str(timestamp), str(aggregate_id)] if is_unicode(aggregate_id):
                 try:
                     return cls(aggregate_id, parse_timestamp(timestamp))
                 except ValueError as error:

@@ -9,6 +9,7 @@ from typing_extensions import TypeVar
 
 from castore_core._aggregate import A, Aggregate, AggregateCodec
 from castore_core._event import MAX_VERSION, E, Event
+from castore_core._json import is_unicode
 from castore_core._paging import AggregateIdsQuery, decode_page_token, encode_page_token
 from castore_core._record import EventRecord
 from castore_core._results import (
@@ -97,8 +98,8 @@ class EventStore(Generic[E, A]):
         aggregate_codec: AggregateCodec[A] | None = None,
         upcasters: Sequence[Upcaster] = (),
     ) -> None:
-        if not event_store_id:
-            raise ValueError("event_store_id is empty")
+        if not event_store_id or "\0" in event_store_id or not is_unicode(event_store_id):
+            raise ValueError(f"event_store_id is empty, or no text: {event_store_id!r}")
         self._event_store_id = event_store_id
         self._event_types = _index_event_types(event_types)
         self._reduce = reduce
@@ -242,6 +243,7 @@ class EventStore(Generic[E, A]):
         """
         if not grouped_events:
             return ()
+        _check_grouped(grouped_events)
         group = [EventStore._to_grouped_record(each) for each in grouped_events]
         adapter = _get_common_adapter(group)
         pushed_events = [
@@ -305,8 +307,10 @@ class EventStore(Generic[E, A]):
             UnknownEventTypeError, EventDecodeError: as in `get_events`.
         """
         loaded = await self.get_aggregate(aggregate_id, max_version=max_version)
-        if loaded.aggregate is None or loaded.last_event is None:
+        if loaded.last_event is None:
             raise AggregateNotFoundError(self.event_store_id, aggregate_id)
+        if loaded.aggregate is None:
+            raise TypeError(f"the reducer of event store {self.event_store_id!r} returned None")
         return ExistingAggregate(loaded.aggregate, loaded.events, loaded.last_event)
 
     async def list_aggregate_ids(
@@ -516,6 +520,12 @@ def _index_event_types(event_types: Iterable[Callable[..., E]]) -> dict[str, typ
     if not index:
         raise ValueError("event_types is empty")
     return index
+
+
+def _check_grouped(grouped_events: Sequence[object]) -> None:
+    for each in grouped_events:
+        if not isinstance(each, GroupedEvent):
+            raise TypeError(f"not made by group_event() of an event store: {each!r}")
 
 
 def _get_common_adapter(group: Sequence[GroupedRecord]) -> EventStorageAdapter:

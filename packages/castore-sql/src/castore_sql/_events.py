@@ -20,6 +20,7 @@ from castore_core import (
     JSONValue,
     ListedAggregate,
     LogEntry,
+    StorageError,
     format_timestamp,
     parse_timestamp,
 )
@@ -33,7 +34,7 @@ from castore_sql._statements import EventStatements, Statement
 
 T = TypeVar("T")
 
-_BUSY_PAUSE = 0.01
+_BUSY_PAUSE = 0.002  # seconds; longer ones are unfair to who waits
 _NO_LIMIT = -1
 _MAX_INTEGER = 2**63 - 1
 _BEFORE_ALL = ("", "")
@@ -54,9 +55,9 @@ class SQLEventStorageAdapter:
             thread of the event loop. An async one belongs to one event loop at a time.
         table_name: the table of the events. Adapters of one engine with other tables can push a
             group together.
-        busy_timeout: for how many seconds a database that another process keeps locked is tried
-            again, on top of the driver's own ``timeout`` (5 seconds, unless ``connect_args`` say
-            otherwise). Then a push raises `StorageError`, and has written nothing.
+        busy_timeout: for how many seconds a commit waits for a database that another process
+            keeps locked, whatever the driver's ``timeout`` is. Then its pushes raise
+            `StorageError`, and have written nothing.
 
     Raises:
         ValueError: the engine is of a database that this version does not know.
@@ -69,10 +70,9 @@ class SQLEventStorageAdapter:
         table_name: str = "event",
         busy_timeout: float = 30.0,
     ) -> None:
-        if engine.dialect.name != "sqlite":
-            raise ValueError(f"castore-sql does not know {engine.dialect.name!r}: use SQLite")
+        _check_engine(engine)
         self._engine = engine
-        self._statements = EventStatements(make_event_table(table_name), engine.dialect)
+        self._statements = EventStatements(make_event_table(table_name))
         self._busy_timeout = busy_timeout
         self._runner = get_runner(engine)
         self._commits: WeakKeyDictionary[asyncio.AbstractEventLoop, GroupCommit[Write]]
@@ -104,16 +104,22 @@ class SQLEventStorageAdapter:
         """Write all the events of a group, or none, in one transaction.
 
         Raises:
-            InvalidEventGroupError: an adapter of the group has another engine.
+            InvalidEventGroupError: an adapter of the group has another engine, or two of them
+                write one event twice to one table.
         """
-        inserts: list[Insert] = []
+        inserts: dict[tuple[object, ...], Insert] = {}
         for event_store_id, record, storage_adapter in group:
             # The core gives a group to adapters of one class only.
             adapter = cast("SQLEventStorageAdapter", storage_adapter)
             if adapter._engine is not self._engine:
                 raise InvalidEventGroupError("its storage adapters have different engines")
-            inserts.append(adapter._to_insert(event_store_id, record, force=force))
-        await self._write(inserts)
+            insert = adapter._to_insert(event_store_id, record, force=force)
+            place = (insert.sql, event_store_id, record.aggregate_id, record.version)
+            if inserts.setdefault(place, insert) is not insert:
+                raise InvalidEventGroupError(
+                    f"it has two events of version {record.version} of {record.aggregate_id!r}"
+                )
+        await self._write(list(inserts.values()))
 
     async def get_events(
         self,
@@ -207,8 +213,10 @@ class SQLEventStorageAdapter:
                 lambda: self._runner.write(lambda each: _sqlite.commit(each, writes))
             )
         except Exception as error:  # noqa: BLE001 whoever wrote gets it
-            if len(writes) == 1 or _sqlite.is_busy(error.__cause__):
-                return [error] * len(writes)
+            if len(writes) == 1:
+                return [error]
+            if _sqlite.is_busy(error.__cause__):
+                return [StorageError(str(error)) for _ in writes]
         return [outcome for each in writes for outcome in await self._commit([each])]
 
     async def _fetch(
@@ -236,6 +244,13 @@ class SQLEventStorageAdapter:
                 if not _sqlite.is_busy(error) or loop.time() >= deadline:
                     raise _sqlite.translate(error) from error
             await asyncio.sleep(_BUSY_PAUSE)
+
+
+def _check_engine(engine: object) -> None:
+    if not isinstance(engine, (Engine, AsyncEngine)):
+        raise TypeError(f"not an engine of SQLAlchemy: {engine!r}")
+    if engine.dialect.name != "sqlite":
+        raise ValueError(f"castore-sql does not know {engine.dialect.name!r}: use SQLite")
 
 
 def _get_range(

@@ -44,7 +44,9 @@ class GroupCommit(Generic[W]):
             raise outcome
 
     def _go_on(self) -> None:
-        self._is_committing = any(not future.cancelled() for _, future in self._waiting)
+        self._task = None  # it would keep an event loop that has ended
+        self._waiting = [each for each in self._waiting if not each[1].cancelled()]
+        self._is_committing = bool(self._waiting)
         if self._is_committing:
             self._task = asyncio.get_running_loop().create_task(self._commit_waiting())
 

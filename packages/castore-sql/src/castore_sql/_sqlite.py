@@ -13,6 +13,7 @@ from castore_core import CastoreError, EventAlreadyExistsError, StorageError
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _SYNCHRONOUS_FULL = 2
 _IS_DURABLE = "castore_is_durable"
+_BUSY_TIMEOUT = "castore_busy_timeout"
 
 
 class Insert(NamedTuple):
@@ -92,22 +93,43 @@ def _transaction(connection: PoolProxiedConnection) -> Generator[DBAPICursor]:
     """
     with _idle_cursor(connection) as cursor:
         _make_durable(connection, cursor)
-        cursor.execute("BEGIN IMMEDIATE")
         try:
+            _begin(connection, cursor)
             yield cursor
             cursor.execute("COMMIT")
         except BaseException:
-            with suppress(sqlite3.Error):  # after some errors, SQLite has done so already
+            with suppress(sqlite3.Error):  # it had not begun, or SQLite has rolled back already
                 cursor.execute("ROLLBACK")
             raise
 
 
+def _begin(connection: PoolProxiedConnection, cursor: DBAPICursor) -> None:
+    """Take the lock for writing, or raise at once if somebody else has it.
+
+    The caller tries again soon. SQLite would wait in pauses of up to 100 ms, in which others who
+    write all the time keep a process out for many seconds.
+    """
+    if _BUSY_TIMEOUT not in connection.info:
+        cursor.execute("PRAGMA busy_timeout")
+        connection.info[_BUSY_TIMEOUT] = cursor.fetchall()[0][0]
+    try:
+        cursor.execute("PRAGMA busy_timeout = 0")
+        cursor.execute("BEGIN IMMEDIATE")
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout = {connection.info[_BUSY_TIMEOUT]}")
+
+
 @contextmanager
 def _idle_cursor(connection: PoolProxiedConnection) -> Generator[DBAPICursor]:
-    """Give a cursor outside of the transaction that ``autocommit=False`` keeps open always."""
+    """Give a cursor outside of the transaction that ``autocommit=False`` keeps open always.
+
+    Raises:
+        StorageError: the transaction is the user's, who shares the connection.
+    """
     cursor = connection.cursor()
     has_transaction = cast("sqlite3.Connection", connection.driver_connection).in_transaction
     if has_transaction:
+        _refuse_transaction_of_user(connection.driver_connection)
         cursor.execute("ROLLBACK")
     try:
         yield cursor
@@ -117,6 +139,12 @@ def _idle_cursor(connection: PoolProxiedConnection) -> Generator[DBAPICursor]:
         cursor.close()
 
 
+def _refuse_transaction_of_user(driver_connection: object) -> None:
+    is_always_open = getattr(driver_connection, "autocommit", None) is False
+    if isinstance(driver_connection, sqlite3.Connection) and not is_always_open:
+        raise StorageError("the connection is in a transaction of yours: end it before a push")
+
+
 def _make_durable(connection: PoolProxiedConnection, cursor: DBAPICursor) -> None:
     """Make sure, once a connection, that its commits survive a loss of power."""
     if connection.info.get(_IS_DURABLE):
@@ -124,6 +152,7 @@ def _make_durable(connection: PoolProxiedConnection, cursor: DBAPICursor) -> Non
     cursor.execute("PRAGMA synchronous")
     if cursor.fetchall()[0][0] < _SYNCHRONOUS_FULL:
         cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA fullfsync = ON")  # macOS would else leave it in the disk's cache
     connection.info[_IS_DURABLE] = True
 
 

@@ -43,7 +43,9 @@ class Statement:
 class EventStatements:
     """What is said to an event table on SQLite."""
 
-    def __init__(self, table: Table, dialect: Dialect) -> None:
+    def __init__(self, table: Table) -> None:
+        # Not the engine's own dialect: its user may have chosen another style of parameters.
+        dialect = sqlite.dialect(paramstyle="qmark")
         self.table_name = table.name
         self.create = [
             str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)),

@@ -5,10 +5,11 @@ short enough for that to show.
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, NamedTuple, TypeAlias, TypeVar, TypeVarTuple
 from weakref import finalize
 
@@ -32,6 +33,11 @@ class Threads:
     def __init__(self, size: int, name: str) -> None:
         self._size = size
         self._name = name
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self._pid = os.getpid()
+        self._lock = Lock()
         self._threads: list[Thread] = []
         self._errands: _Errands = SimpleQueue()
         finalize(self, _dismiss, self._errands, self._threads)
@@ -41,6 +47,8 @@ class Threads:
 
         Cancelling the future stops a call that has not begun.
         """
+        if os.getpid() != self._pid:  # a forked process has the queue, and none of the threads
+            self._start_anew()
         if len(self._threads) < self._size:
             self._begin()
         loop = asyncio.get_running_loop()
@@ -51,8 +59,10 @@ class Threads:
     def _begin(self) -> None:
         # Daemons, because the interpreter would else wait for them before it lets them end.
         thread = Thread(target=_run_errands, args=(self._errands,), name=self._name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        with self._lock:
+            if len(self._threads) < self._size:
+                thread.start()
+                self._threads.append(thread)
 
 
 def _dismiss(errands: _Errands, threads: list[Thread]) -> None:
@@ -73,6 +83,8 @@ def _run_errand(errand: _Errand) -> None:
     answer: Callable[[Any], None]
     try:
         answer, value = future.set_result, function(*arguments)
+    except StopIteration as error:  # which no future can raise
+        answer, value = future.set_exception, RuntimeError(repr(error))
     except BaseException as error:  # noqa: BLE001 whoever awaits the future gets it
         answer, value = future.set_exception, error
     with suppress(RuntimeError):  # the loop is closed: nobody waits any more
