@@ -57,7 +57,7 @@ def progress_bar(console: Console) -> Progress:
 def imported_text(imported: Imported, seconds: float) -> Text:
     """Say what came in."""
     if not imported.commits:
-        return Text("Nothing new: every commit is in the store already.", style="green")
+        return Text("Nothing new: the store has every commit that there is.", style="green")
     events = imported.events.total()
     rate = events / seconds if seconds else events
     text = Text.assemble(
