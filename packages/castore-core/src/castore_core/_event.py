@@ -1,8 +1,9 @@
 """Events: what happened to an aggregate, as frozen dataclasses of the user's own."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import datetime
-from typing import Any, ClassVar, Final, Generic, Self, dataclass_transform
+from typing import Any, ClassVar, Final, Generic, Self, cast, dataclass_transform
 
 from typing_extensions import TypeVar
 
@@ -196,6 +197,26 @@ class EventDraft(Generic[E_co]):
     def to_event(self, aggregate_id: str, version: int) -> E_co:
         """Return the event, as the ``version`` of an aggregate."""
         return self.event_type(aggregate_id=aggregate_id, version=version, **self.values)
+
+
+def index_event_types(event_types: Iterable[Callable[..., E]]) -> dict[str, type[E]]:
+    """Return the event types of a store by their names.
+
+    Raises:
+        InvalidEventTypeError: two of them share a name, or one has none.
+    """
+    index: dict[str, type[E]] = {}
+    for each in event_types:
+        if not isinstance(each, type) or not issubclass(each, Event):
+            raise TypeError(f"{each!r} is not a subclass of Event")
+        event_type = cast("type[E]", each)
+        if "type" not in vars(event_type):
+            raise InvalidEventTypeError(event_type.__name__, "is abstract: declare it with type=")
+        if index.setdefault(event_type.type, event_type) is not event_type:
+            raise InvalidEventTypeError(event_type.type, "is the name of two classes of one store")
+    if not index:
+        raise ValueError("event_types is empty")
+    return index
 
 
 def _checked_id(event_type: str, aggregate_id: object) -> str:

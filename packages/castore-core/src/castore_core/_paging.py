@@ -5,7 +5,7 @@ from binascii import a2b_base64, b2a_base64, crc32
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
-from castore_core._event import MAX_VERSION
+from castore_core._checks import checked_limit
 from castore_core._json import JSONValue
 from castore_core._timestamp import format_timestamp, parse_timestamp
 from castore_core.errors import InvalidPageTokenError
@@ -60,9 +60,8 @@ def decode_page_token(event_store_id: str, token: str) -> tuple[AggregateIdsQuer
 
 
 def _check_query(query: AggregateIdsQuery) -> None:
-    limit = query.limit
-    if limit is not None and (type(limit) is not int or not 1 <= limit <= MAX_VERSION):
-        raise ValueError("its limit is not 1 or more")
+    if checked_limit(query.limit) != query.limit:
+        raise ValueError("its limit is out of bounds")
     if type(query.reverse) is not bool:
         raise ValueError("its direction is neither")
 

@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeAlias, cast, overload
+from typing import Any, Generic, Protocol, TypeAlias, overload
 
 from typing_extensions import TypeVar
 
 from castore_core._aggregate import A, Aggregate, AggregateCodec
-from castore_core._event import MAX_VERSION, E, Event
+from castore_core._checks import checked_integer, checked_limit, checked_moment
+from castore_core._event import E, Event, index_event_types
 from castore_core._json import is_unicode
 from castore_core._paging import AggregateIdsQuery, decode_page_token, encode_page_token
 from castore_core._record import EventRecord
@@ -19,7 +20,6 @@ from castore_core._results import (
     PushedEvent,
 )
 from castore_core._storage import EventStorageAdapter, GroupedRecord
-from castore_core._timestamp import to_utc_milliseconds
 from castore_core.errors import (
     AggregateNotFoundError,
     EventAlreadyExistsError,
@@ -27,7 +27,6 @@ from castore_core.errors import (
     EventPublishError,
     ForeignEventError,
     InvalidEventGroupError,
-    InvalidEventTypeError,
     UndefinedStorageAdapterError,
     UnknownEventTypeError,
     describe,
@@ -101,7 +100,7 @@ class EventStore(Generic[E, A]):
         if not event_store_id or "\0" in event_store_id or not is_unicode(event_store_id):
             raise ValueError(f"event_store_id is empty, or no text: {event_store_id!r}")
         self._event_store_id = event_store_id
-        self._event_types = _index_event_types(event_types)
+        self._event_types = index_event_types(event_types)
         self._reduce = reduce
         self._storage_adapter = storage_adapter
         self._on_event_pushed = on_event_pushed
@@ -278,9 +277,9 @@ class EventStore(Generic[E, A]):
         records = await self.get_storage_adapter().get_events(
             self.event_store_id,
             aggregate_id,
-            min_version=_checked_integer("min_version", min_version),
-            max_version=_checked_integer("max_version", max_version),
-            limit=_checked_limit(limit),
+            min_version=checked_integer("min_version", min_version),
+            max_version=checked_integer("max_version", max_version),
+            limit=checked_limit(limit),
             reverse=reverse,
         )
         return [self.event_from_record(each) for each in records]
@@ -335,9 +334,9 @@ class EventStore(Generic[E, A]):
         if page_token is not None:
             query, cursor = decode_page_token(self.event_store_id, page_token)
         options: dict[str, Any] = {
-            "limit": _checked_limit(limit),
-            "initial_event_after": _checked_moment("initial_event_after", initial_event_after),
-            "initial_event_before": _checked_moment("initial_event_before", initial_event_before),
+            "limit": checked_limit(limit),
+            "initial_event_after": checked_moment("initial_event_after", initial_event_after),
+            "initial_event_before": checked_moment("initial_event_before", initial_event_before),
             "reverse": reverse,
         }
         query = query._replace(**{name: each for name, each in options.items() if each is not None})
@@ -395,7 +394,7 @@ class EventStore(Generic[E, A]):
         held: dict[int, E] = {}
         for event in events:
             held = self._simulate_side_effect(held, event)
-        moment = _checked_moment("at", at)
+        moment = checked_moment("at", at)
         kept = [each for each in held.values() if moment is None or each.timestamp <= moment]
         kept.sort(key=lambda each: (each.timestamp, each.version))
         return self.build_aggregate(
@@ -507,21 +506,6 @@ def raise_all(errors: Sequence[Exception]) -> None:
         raise ExceptionGroup("the events are stored, but what follows a push failed", errors)
 
 
-def _index_event_types(event_types: Iterable[Callable[..., E]]) -> dict[str, type[E]]:
-    index: dict[str, type[E]] = {}
-    for each in event_types:
-        if not isinstance(each, type) or not issubclass(each, Event):
-            raise TypeError(f"{each!r} is not a subclass of Event")
-        event_type = cast("type[E]", each)
-        if "type" not in vars(event_type):
-            raise InvalidEventTypeError(event_type.__name__, "is abstract: declare it with type=")
-        if index.setdefault(event_type.type, event_type) is not event_type:
-            raise InvalidEventTypeError(event_type.type, "is the name of two classes of one store")
-    if not index:
-        raise ValueError("event_types is empty")
-    return index
-
-
 def _check_grouped(grouped_events: Sequence[object]) -> None:
     for each in grouped_events:
         if not isinstance(each, GroupedEvent):
@@ -556,26 +540,3 @@ def _renumber(event: E, version: int) -> E:
     renumbered = object.__new__(type(event))
     vars(renumbered).update(vars(event), version=version)
     return renumbered
-
-
-def _checked_integer(name: str, value: int | None) -> int | None:
-    if value is None:
-        return None
-    if type(value) is not int:
-        raise ValueError(f"{name} is not an integer: {value!r}")
-    return max(0, min(value, MAX_VERSION))
-
-
-def _checked_limit(limit: int | None) -> int | None:
-    if limit is not None and (type(limit) is not int or limit < 1):
-        raise ValueError(f"limit is not 1 or more: {limit!r}")
-    return _checked_integer("limit", limit)
-
-
-def _checked_moment(name: str, moment: datetime | None) -> datetime | None:
-    if moment is None:
-        return None
-    try:
-        return to_utc_milliseconds(moment)
-    except ValueError as error:
-        raise ValueError(f"{name} {error}") from None

@@ -46,7 +46,6 @@ class EventStatements:
     def __init__(self, table: Table) -> None:
         # Not the engine's own dialect: its user may have chosen another style of parameters.
         dialect = sqlite.dialect(paramstyle="qmark")
-        self.table_name = table.name
         self.create = [
             str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)),
             *(
