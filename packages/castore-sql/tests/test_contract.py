@@ -1,10 +1,10 @@
 """SQLite keeps the contract, through each kind of engine."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from castore_sql import SQLEventStorageAdapter
@@ -35,6 +35,21 @@ class SyncEngineOnFile:
         """Return an adapter without events."""
         return await make_adapter(engine)
 
+    @pytest.fixture
+    def connect_again(self, engine: Engine) -> Callable[[], SQLEventStorageAdapter]:
+        """Make adapters on the same engine."""
+        return lambda: SQLEventStorageAdapter(engine)
+
+    @pytest.fixture
+    def break_backend(self, engine: Engine) -> Callable[[], None]:
+        """Drop the table behind the adapter's back."""
+
+        def drop() -> None:
+            with engine.begin() as connection:
+                connection.execute(text("DROP TABLE event"))
+
+        return drop
+
 
 class SyncEngineInMemory:
     """A database in memory, through the thread of the event loop."""
@@ -53,11 +68,31 @@ class AsyncEngineOnFile:
     """A file, through aiosqlite."""
 
     @pytest.fixture
-    async def adapter(self, tmp_path: Path) -> AsyncIterator[SQLEventStorageAdapter]:
-        """Return an adapter without events."""
+    async def engine(self, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+        """Return an engine, and dispose of it."""
         engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/events.db")
-        yield await make_adapter(engine)
+        yield engine
         await engine.dispose()
+
+    @pytest.fixture
+    async def adapter(self, engine: AsyncEngine) -> SQLEventStorageAdapter:
+        """Return an adapter without events."""
+        return await make_adapter(engine)
+
+    @pytest.fixture
+    def connect_again(self, engine: AsyncEngine) -> Callable[[], SQLEventStorageAdapter]:
+        """Make adapters on the same engine."""
+        return lambda: SQLEventStorageAdapter(engine)
+
+    @pytest.fixture
+    def break_backend(self, engine: AsyncEngine) -> Callable[[], Awaitable[None]]:
+        """Drop the table behind the adapter's back."""
+
+        async def drop() -> None:
+            async with engine.begin() as connection:
+                await connection.execute(text("DROP TABLE event"))
+
+        return drop
 
 
 class AsyncEngineInMemory:

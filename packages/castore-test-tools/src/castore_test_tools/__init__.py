@@ -2,11 +2,8 @@
 
 from castore_test_tools import _asserts as _asserts  # before the suites
 from castore_test_tools._bookmark_contract import BookmarkStorageAdapterTests
-from castore_test_tools._channel_contract import (
-    ChannelHarness,
-    MessageChannelAdapterTests,
-    ReceivedMessage,
-)
+from castore_test_tools._channel_base import ChannelHarness, ReceivedMessage
+from castore_test_tools._channel_contract import MessageChannelAdapterTests
 from castore_test_tools._contract import overrides_contract
 from castore_test_tools._event_log_contract import EventLogTests
 from castore_test_tools._event_storage_contract import EventStorageAdapterTests

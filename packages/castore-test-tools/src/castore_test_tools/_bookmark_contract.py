@@ -1,16 +1,19 @@
 """The contract of bookmark storages."""
 
 import asyncio
+import gc
 import pickle
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from castore_core import BookmarkStorageAdapter, LeaseLostError
+from castore_core import BookmarkStorageAdapter, LeaseLostError, StorageError
 from castore_test_tools._contract import ContractTests, adapter_fixture, properties, requires
-from castore_test_tools._running import run_elsewhere
+from castore_test_tools._running import call, close, run_elsewhere
 from castore_test_tools._values import IDS
 
 _LONG = timedelta(minutes=10)
@@ -23,7 +26,8 @@ class BookmarkStorageAdapterTests(ContractTests):
     """What every `castore_core.BookmarkStorageAdapter` keeps.
 
     Subclass it, and override the fixture ``adapter``, sync or async; it returns a storage without
-    bookmarks, for each test anew.
+    bookmarks, for each test anew. The fixtures ``connect_again`` and ``break_backend``, where the
+    suite has them, are for tests of the client and of failures.
     """
 
     works_in_several_event_loops: bool = True
@@ -231,6 +235,31 @@ class BookmarkStorageAdapterTests(ContractTests):
         await run_elsewhere(lambda: adapter.set_position("pokedex", 7, owner="ash"))
         assert 7 == await adapter.get_position("pokedex")
         await adapter.set_position("pokedex", 8, owner="ash")
+
+    @requires("connect_again")
+    async def test_bookmarks_leave_the_client_open(
+        self, adapter: BookmarkStorageAdapter, connect_again: Callable[[], Any]
+    ) -> None:
+        """A storage that was closed, or is gone, leaves its client to those who still use it."""
+        other = await call(connect_again)
+        assert await other.acquire_lease("pokedex", "ash", _LONG)
+        await close(other)
+        del other
+        gc.collect()
+        await adapter.set_position("pokedex", 7, owner="ash")
+        assert 7 == await adapter.get_position("pokedex")
+
+    @requires("break_backend")
+    async def test_failures_of_bookmark_storage_are_translated(
+        self, adapter: BookmarkStorageAdapter, break_backend: Callable[[], Any]
+    ) -> None:
+        """What the backend raises is the cause of a `StorageError`, that pickles."""
+        await call(break_backend)
+        with pytest.raises(StorageError) as caught:
+            await adapter.get_position("pokedex")
+        assert caught.value.__cause__ is not None, "raise StorageError(...) from the backend's own"
+        thawed = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 our own
+        assert (type(caught.value), str(caught.value)) == (type(thawed), str(thawed))
 
     async def _try_move(self, adapter: BookmarkStorageAdapter, position: int, owner: str) -> bool:
         try:

@@ -1,12 +1,11 @@
 """The contract of message channel adapters, as tests."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+from itertools import count
 
 import pytest
+from hypothesis import given
 
 from castore_core import (
     AggregateExistsMessage,
@@ -14,72 +13,34 @@ from castore_core import (
     AggregateExistsMessageQueue,
     JSONValue,
     MessageBody,
-    MessageChannel,
-    MessageChannelAdapter,
     NotificationMessage,
-    NotificationMessageBus,
-    NotificationMessageQueue,
-    StateCarryingMessageBus,
-    StateCarryingMessageQueue,
 )
-from castore_test_tools._contract import ContractTests, adapter_fixture, requires
+from castore_test_tools._channel_base import Connect, Line, in_any_order
+from castore_test_tools._channel_failures import FailuresContract
+from castore_test_tools._contract import properties, requires
 from castore_test_tools._messages import (
     SOURCES,
     Cleared,
     Notification,
-    StateMessage,
     make_notification,
     make_notifications,
     make_state,
 )
-from castore_test_tools._values import IDS, JSON_SAMPLES, NOON, OTHER_STORE, STORE, exact, moment
+from castore_test_tools._values import (
+    IDS,
+    JSON_SAMPLES,
+    NOON,
+    OTHER_STORE,
+    STORE,
+    exact,
+    json_values,
+    moment,
+)
 
-M = TypeVar("M")
-
-
-class ReceivedMessage(NamedTuple):
-    """A message as a consumer got it: its body, as the object that its JSON stands for."""
-
-    body: MessageBody
-    replay: bool
-
-
-class ChannelHarness(Protocol):
-    """An adapter, and a consumer at the other end of what it publishes to."""
-
-    @property
-    def adapter(self) -> MessageChannelAdapter:
-        """The adapter under test."""
-        ...
-
-    async def receive(self, count: int) -> Sequence[ReceivedMessage]:
-        """Return all that the consumer got from the beginning on, in the order in which it came.
-
-        Wait until that are ``count`` messages, but not for ever.
-        """
-        ...
+_fresh_numbers = count()
 
 
-Connect: TypeAlias = Callable[[Any], ChannelHarness]
-
-
-@dataclass(frozen=True)
-class _Line(Generic[M]):
-    """A channel whose consumer can be asked."""
-
-    channel: MessageChannel[M]
-    harness: ChannelHarness
-
-    async def receive(self, count: int) -> list[M]:
-        received = await self.harness.receive(count)
-        return [self.channel.parse_message(each.body) for each in received]
-
-    async def receive_body(self) -> MessageBody:
-        [received] = await self.harness.receive(1)
-        return received.body
-
-
-class MessageChannelAdapterTests(ContractTests):
+class MessageChannelAdapterTests(FailuresContract):
     """What every `MessageChannelAdapter` must do.
 
     Override the fixture ``connect``, and declare what the channel can do::
@@ -93,39 +54,37 @@ class MessageChannelAdapterTests(ContractTests):
 
     ``connect(channel)`` is called once a test. It returns a `ChannelHarness`: the adapter for that
     channel, and a consumer that got nothing yet and that gets all that the adapter publishes.
+
+    The class attributes ``is_bus``, ``keeps_order``, ``delivers_once`` and ``largest_payload``
+    declare what the channel is and can do. Some tests need a hand on the backend. They are
+    collected where the suite has the fixture that gives it: ``refuse_messages`` (partial
+    failures), ``break_backend`` (failures) and ``connect_again`` (other adapters on the same
+    client: it is given the channel). A test of the contract is replaced with
+    `overrides_contract` only.
     """
 
-    is_bus: ClassVar[bool] = False
-    """Whether the adapter is made for buses; ``connect`` is given a bus then, or else a queue."""
-
-    keeps_order: ClassVar[bool] = True
-    """Whether a consumer gets the messages of one aggregate in the order of publishing."""
-
-    @adapter_fixture
-    def connect(self) -> Connect:
-        """Return a function that connects an adapter and a consumer with a channel."""
-        raise NotImplementedError("override the fixture `connect`: see MessageChannelAdapterTests")
+    _line: Line[Notification] | None = None  # one for all the examples of a property
 
     # The three kinds of message
 
     async def test_an_aggregate_exists_message_arrives(self, connect: Connect) -> None:
         """A message about an aggregate comes back as it was published."""
         kind = AggregateExistsMessageBus if self.is_bus else AggregateExistsMessageQueue
-        line = _connect(connect, kind("EXISTS", source_event_stores=SOURCES))
+        line = self.connect_line(connect, kind("EXISTS", source_event_stores=SOURCES))
         message = AggregateExistsMessage(STORE, "a1", NOON)
         await line.channel.publish_message(message)
         assert [message] == await line.receive(1)
 
     async def test_a_notification_arrives(self, connect: Connect) -> None:
         """A message about an event comes back as it was published, as the same event type."""
-        line = self._notifications(connect)
+        line = self.connect_notifications(connect)
         message = make_notification(payload={"text": "milk"}, metadata={"by": "Ada"})
         await line.channel.publish_message(message)
         assert [message] == await line.receive(1)
 
     async def test_a_state_carrying_message_arrives(self, connect: Connect) -> None:
         """A message about an event and the state after it comes back as it was published."""
-        line = self._states(connect)
+        line = self.connect_states(connect)
         message = make_state(content={"text": "milk", "tags": [None, 1]})
         await line.channel.publish_message(message)
         assert [message] == await line.receive(1)
@@ -133,23 +92,23 @@ class MessageChannelAdapterTests(ContractTests):
     async def test_a_batch_of_aggregate_exists_messages_arrives(self, connect: Connect) -> None:
         """Messages without a version are taken in batches too."""
         kind = AggregateExistsMessageBus if self.is_bus else AggregateExistsMessageQueue
-        line = _connect(connect, kind("EXISTS", source_event_stores=SOURCES))
+        line = self.connect_line(connect, kind("EXISTS", source_event_stores=SOURCES))
         messages = [AggregateExistsMessage(STORE, f"a{each}", moment(each)) for each in range(12)]
         await line.channel.publish_messages(messages)
-        assert _in_any_order(messages) == _in_any_order(await line.receive(12))
+        assert in_any_order(messages) == in_any_order(await line.receive(12))
 
     async def test_a_batch_of_state_carrying_messages_arrives(self, connect: Connect) -> None:
         """Each message of a batch has a state of its own."""
-        line = self._states(connect)
+        line = self.connect_states(connect)
         messages = [make_state(version, content=f"line {version}") for version in range(1, 13)]
         await line.channel.publish_messages(messages)
-        assert _in_any_order(messages) == _in_any_order(await line.receive(12))
+        assert in_any_order(messages) == in_any_order(await line.receive(12))
 
     # Bodies
 
     async def test_an_absent_payload_stays_absent(self, connect: Connect) -> None:
         """An event without payload and metadata has no such keys when it arrives."""
-        line = self._notifications(connect)
+        line = self.connect_notifications(connect)
         event = Cleared(aggregate_id="a1", version=1, timestamp=NOON)
         await line.channel.publish_message(NotificationMessage(STORE, event))
         body = await line.receive_body()
@@ -163,7 +122,7 @@ class MessageChannelAdapterTests(ContractTests):
 
     async def test_a_null_payload_stays_null(self, connect: Connect) -> None:
         """A payload that is null arrives as null, and not as absent."""
-        line = self._notifications(connect)
+        line = self.connect_notifications(connect)
         await line.channel.publish_message(make_notification(payload=None))
         body = await line.receive_body()
         expected: MessageBody = {
@@ -178,16 +137,29 @@ class MessageChannelAdapterTests(ContractTests):
     @pytest.mark.parametrize("value", JSON_SAMPLES.values(), ids=JSON_SAMPLES.keys())
     async def test_json_values_arrive(self, connect: Connect, value: JSONValue) -> None:
         """Payloads and metadata arrive as they are: falsy ones, numbers, unicode, long texts."""
-        line = self._notifications(connect)
+        line = self.connect_notifications(connect)
         message = make_notification(payload=value, metadata=[value])
         await line.channel.publish_message(message)
         expected = line.channel.message_to_record(message).body
         assert exact(expected) == exact(await line.receive_body())
 
+    @properties
+    @given(json_values)
+    async def test_any_json_value_arrives(self, connect: Connect, value: JSONValue) -> None:
+        """Any JSON value arrives as it is."""
+        line = self._line = self._line or self.connect_notifications(connect)
+        aggregate_id = f"any-{next(_fresh_numbers)}"
+        message = make_notification(aggregate_id=aggregate_id, payload=value)
+        before = len(await line.receive_raw(0))
+        await line.channel.publish_message(message)
+        expected = line.channel.message_to_record(message).body
+        bodies = [each.body for each in await line.receive_raw(before + 1)]
+        assert [exact(expected)] == [exact(each) for each in bodies[before:]]
+
     @pytest.mark.parametrize("value", [None, "", 0, False, [], {}], ids=repr)
     async def test_an_empty_state_arrives(self, connect: Connect, value: JSONValue) -> None:
         """The state of a message arrives as it is, falsy values included."""
-        line = self._states(connect)
+        line = self.connect_states(connect)
         message = make_state(content=value)
         await line.channel.publish_message(message)
         expected = line.channel.message_to_record(message).body
@@ -196,50 +168,50 @@ class MessageChannelAdapterTests(ContractTests):
     @pytest.mark.parametrize("ids", IDS.values(), ids=IDS.keys())
     async def test_ids_are_data(self, connect: Connect, ids: list[str]) -> None:
         """Messages of aggregates with look-alike ids all arrive, each with its own id."""
-        line = self._notifications(connect)
+        line = self.connect_notifications(connect)
         messages = [make_notification(aggregate_id=each) for each in ids]
         await line.channel.publish_messages(messages)
-        assert _in_any_order(messages) == _in_any_order(await line.receive(len(ids)))
+        assert in_any_order(messages) == in_any_order(await line.receive(len(ids)))
 
     async def test_two_stores_are_told_apart(self, connect: Connect) -> None:
         """Messages of two stores about the same aggregate id and version both arrive."""
-        line = self._notifications(connect)
+        line = self.connect_notifications(connect)
         messages = [make_notification(event_store_id=each) for each in (STORE, OTHER_STORE)]
         await line.channel.publish_messages(messages)
-        assert _in_any_order(messages) == _in_any_order(await line.receive(2))
+        assert in_any_order(messages) == in_any_order(await line.receive(2))
 
     # The replay flag
 
     async def test_a_message_is_no_replay(self, connect: Connect) -> None:
         """Without the flag, consumers are told that a message is no replay."""
-        line = self._notifications(connect)
+        line = self.connect_notifications(connect)
         await line.channel.publish_message(make_notification())
-        assert [False] == await _receive_replays(line, 1)
+        assert [False] == await line.receive_replays(1)
 
     async def test_a_replay_is_one(self, connect: Connect) -> None:
         """With the flag, consumers are told that a message is a replay."""
-        line = self._notifications(connect)
+        line = self.connect_notifications(connect)
         await line.channel.publish_message(make_notification(), replay=True)
-        assert [True] == await _receive_replays(line, 1)
+        assert [True] == await line.receive_replays(1)
 
     async def test_a_batch_is_no_replay(self, connect: Connect) -> None:
         """Without the flag, no message of a batch is a replay."""
-        line = self._notifications(connect)
+        line = self.connect_notifications(connect)
         await line.channel.publish_messages(make_notifications("a1", 12))
-        assert [False] * 12 == await _receive_replays(line, 12)
+        assert [False] * 12 == await line.receive_replays(12)
 
     async def test_a_batch_of_replays_is_one(self, connect: Connect) -> None:
         """With the flag, every message of a batch is a replay."""
-        line = self._notifications(connect)
+        line = self.connect_notifications(connect)
         await line.channel.publish_messages(make_notifications("a1", 12), replay=True)
-        assert [True] * 12 == await _receive_replays(line, 12)
+        assert [True] * 12 == await line.receive_replays(12)
 
     async def test_the_flag_is_not_remembered(self, connect: Connect) -> None:
         """A replay makes no replay of the messages that follow it."""
-        line = self._notifications(connect)
+        line = self.connect_notifications(connect)
         await line.channel.publish_message(make_notification(), replay=True)
         await line.channel.publish_message(make_notification(version=2))
-        received = await line.harness.receive(2)
+        received = await line.receive_raw(2)
         events = [line.channel.parse_message(each.body).event for each in received]
         flags = [(event.version, each.replay) for event, each in zip(events, received, strict=True)]
         assert [(1, True), (2, False)] == sorted(flags)
@@ -248,37 +220,37 @@ class MessageChannelAdapterTests(ContractTests):
 
     async def test_an_empty_batch_is_fine(self, connect: Connect) -> None:
         """A batch of no messages publishes nothing, and does not fail."""
-        line = self._notifications(connect)
+        line = self.connect_notifications(connect)
         await line.channel.publish_messages([])
         assert [] == await line.receive(0)
 
     @pytest.mark.parametrize("count", [1, 10, 11, 25])
     async def test_a_batch_of_any_size_arrives(self, connect: Connect, count: int) -> None:
         """A batch arrives as a whole, each message once, also beyond the backend's own limit."""
-        line = self._notifications(connect)
+        line = self.connect_notifications(connect)
         messages = [make_notification(aggregate_id=f"a{each}") for each in range(count)]
         await line.channel.publish_messages(messages)
-        assert _in_any_order(messages) == _in_any_order(await line.receive(count))
+        assert in_any_order(messages) == in_any_order(await line.receive(count))
 
     async def test_a_batch_of_long_messages_arrives(self, connect: Connect) -> None:
         """A batch arrives as a whole, also where it is longer than the backend takes at once."""
-        line = self._notifications(connect)
+        line = self.connect_notifications(connect)
         messages = [make_notification(version=each, payload="x" * 100_000) for each in range(1, 13)]
         await line.channel.publish_messages(messages)
-        assert _in_any_order(messages) == _in_any_order(await line.receive(12))
+        assert in_any_order(messages) == in_any_order(await line.receive(12))
 
     async def test_batches_at_once_arrive(self, connect: Connect) -> None:
         """Batches that are published at the same time do not get in each other's way."""
-        line = self._notifications(connect)
+        line = self.connect_notifications(connect)
         batches = [make_notifications(f"a{each}", 12) for each in range(4)]
         await asyncio.gather(*(line.channel.publish_messages(each) for each in batches))
         messages = [each for batch in batches for each in batch]
-        assert _in_any_order(messages) == _in_any_order(await line.receive(48))
+        assert in_any_order(messages) == in_any_order(await line.receive(48))
 
     @requires("keeps_order")
     async def test_a_batch_keeps_its_order(self, connect: Connect) -> None:
         """The messages of one aggregate arrive in the order of the batch."""
-        line = self._notifications(connect)
+        line = self.connect_notifications(connect)
         batches = [make_notifications(each, 25) for each in ("a1", "a2")]
         await line.channel.publish_messages(
             [each for pair in zip(*batches, strict=True) for each in pair]
@@ -290,7 +262,7 @@ class MessageChannelAdapterTests(ContractTests):
     @requires("keeps_order")
     async def test_messages_keep_their_order(self, connect: Connect) -> None:
         """The messages of one aggregate arrive in the order in which they were published."""
-        line = self._notifications(connect)
+        line = self.connect_notifications(connect)
         messages = make_notifications("a1", 9)
         for each in messages[:3]:
             await line.channel.publish_message(each)
@@ -303,43 +275,21 @@ class MessageChannelAdapterTests(ContractTests):
 
     async def test_a_message_was_taken_when_publish_returns(self, connect: Connect) -> None:
         """What the publisher does to a record afterwards does not reach the consumer."""
-        line = self._notifications(connect)
+        line = self.connect_notifications(connect)
         records = [line.channel.message_to_record(each) for each in make_notifications("a1", 2)]
         expected = [deepcopy(each.body) for each in records]
         await line.harness.adapter.publish_message(records[0])
         await line.harness.adapter.publish_messages([records[1]])
         for each in records:
             each.body["event"] = "changed"
-        bodies = [each.body for each in await line.harness.receive(2)]
-        assert _in_any_order(expected) == _in_any_order(bodies)
+        bodies = [each.body for each in await line.receive_raw(2)]
+        assert in_any_order(expected) == in_any_order(bodies)
 
     async def test_publishing_does_not_change_the_record(self, connect: Connect) -> None:
         """An adapter leaves the records, and the batch that it was given, as they are."""
-        line = self._notifications(connect)
+        line = self.connect_notifications(connect)
         records = [line.channel.message_to_record(each) for each in make_notifications("a1", 2)]
         expected = deepcopy(records)
         await line.harness.adapter.publish_message(records[0], replay=True)
         await line.harness.adapter.publish_messages(records, replay=True)
         assert expected == records
-
-    def _notifications(self, connect: Connect) -> _Line[Notification]:
-        kind = NotificationMessageBus if self.is_bus else NotificationMessageQueue
-        return _connect(connect, kind("NOTIFICATIONS", source_event_stores=SOURCES))
-
-    def _states(self, connect: Connect) -> _Line[StateMessage]:
-        kind = StateCarryingMessageBus if self.is_bus else StateCarryingMessageQueue
-        return _connect(connect, kind("STATES", source_event_stores=SOURCES))
-
-
-def _connect(connect: Connect, channel: MessageChannel[M]) -> _Line[M]:
-    harness = connect(channel)
-    channel.message_channel_adapter = harness.adapter
-    return _Line(channel, harness)
-
-
-def _in_any_order(items: Iterable[object]) -> list[object]:
-    return sorted(items, key=repr)
-
-
-async def _receive_replays(line: _Line[Any], count: int) -> list[bool]:
-    return [each.replay for each in await line.harness.receive(count)]

@@ -64,6 +64,18 @@ class ContractTests:
     Suites are plain classes: pytest passes over an abstract one without a word.
     """
 
+    connect_again: Any = None
+    """A fixture, for adapters that are given a client (an engine, a connection, a path).
+
+    It returns a function that makes another adapter with the same client, on the same data.
+    """
+
+    break_backend: Any = None
+    """A fixture, where a backend can be made to fail for a test.
+
+    It returns a function after which the backend fails, whatever is asked of it.
+    """
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         names = [name for name in dir(cls) if name.startswith("test_")]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from castore_core import (
     AggregateIdsSlice,
@@ -34,6 +35,16 @@ class EventStorageContract(JSONContract):
 
     characters_refused_in_event_store_ids: str = ""
     """Characters that the layout of the backend has another use for."""
+
+    largest_payload: int | None = None
+    """How many bytes of text surely fit into a payload. A payload of twice as many is refused."""
+
+    lose_next_answer: Any = None
+    """A fixture, for adapters whose client repeats by itself a call that was not answered.
+
+    It returns a function that has the backend do the next write, and its answer get lost: the
+    client repeats the write, and the adapter is given the answer to the second one.
+    """
 
     @adapter_fixture
     def adapter(self) -> EventStorageAdapter:

@@ -1,5 +1,6 @@
 """The contract of event storage adapters."""
 
+from castore_test_tools._event_storage_backend import BackendContract
 from castore_test_tools._event_storage_groups import GroupContract
 from castore_test_tools._event_storage_lists import ListingContract
 from castore_test_tools._event_storage_pushes import PushingContract
@@ -15,6 +16,7 @@ class EventStorageAdapterTests(
     GroupContract,
     ListingContract,
     WritersContract,
+    BackendContract,
 ):
     """What every `castore_core.EventStorageAdapter` keeps.
 
@@ -28,8 +30,13 @@ class EventStorageAdapterTests(
 
     Declare what the backend cannot do by overriding the class attributes
     ``orders_ties_by_aggregate_id``, ``lists_are_consistent``, ``most_events_of_a_group``,
-    ``integral_floats_stay_floats``, ``works_in_several_event_loops`` and
-    ``characters_refused_in_event_store_ids``, and the method ``holds_number``. Override the
-    fixture ``sibling_adapter`` too, where a group can span several adapters. A test of the
-    contract is replaced with `overrides_contract` only.
+    ``largest_payload``, ``integral_floats_stay_floats``, ``works_in_several_event_loops`` and
+    ``characters_refused_in_event_store_ids``, and the method ``holds_number``.
+
+    Some tests need a hand on the backend. They are collected where the suite has the fixture that
+    gives it: ``connect_again`` (other adapters on the same client), ``lose_next_answer`` (a write
+    that is repeated) and ``break_backend`` (failures). Override the fixture ``sibling_adapter``
+    where a group can span several adapters.
+
+    A test of the contract is replaced with `overrides_contract` only.
     """

@@ -1,6 +1,7 @@
 """The event storage contract: the list of aggregates, and its pages."""
 
 import json
+import pickle
 from collections.abc import Sequence
 from itertools import chain, count
 
@@ -298,6 +299,14 @@ class ListingContract(EventStorageContract):
         for each in cursors:
             with pytest.raises(InvalidPageTokenError):
                 await adapter.list_aggregate_ids(STORE, cursor=each)
+
+    async def test_a_refused_cursor_pickles(self, adapter: EventStorageAdapter) -> None:
+        """The error keeps its type and values from process to process."""
+        with pytest.raises(InvalidPageTokenError) as caught:
+            await adapter.list_aggregate_ids(STORE, cursor="next")
+        thawed = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 our own
+        assert (type(caught.value), caught.value.args) == (type(thawed), thawed.args)
+        assert STORE == thawed.event_store_id
 
     async def test_a_store_walks_its_list(self, adapter: EventStorageAdapter) -> None:
         """Iterating over a store's ids walks all the pages."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from inspect import isawaitable
 from typing import Any, Final, TypeVar
 
 from castore_core import EventAlreadyExistsError, EventRecord, EventStorageAdapter, JSONValue
@@ -74,6 +75,22 @@ async def append(
 async def run_elsewhere(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine in an event loop of its own, in another thread, and wait for it."""
     return await asyncio.to_thread(lambda: asyncio.run(work()))
+
+
+async def call(hook: Callable[..., Any], *arguments: Any) -> Any:
+    """Call what a fixture of an adapter's suite returned, be it a coroutine function or not."""
+    result = hook(*arguments)
+    return await result if isawaitable(result) else result
+
+
+async def close(adapter: Any) -> None:
+    """Do to an adapter what its users may do at the end: leave its context, and close it."""
+    if hasattr(adapter, "__aexit__"):
+        await call(adapter.__aexit__, None, None, None)
+    if hasattr(adapter, "aclose"):
+        await call(adapter.aclose)
+    if hasattr(adapter, "close"):
+        await call(adapter.close)
 
 
 async def delay(work: Coroutine[Any, Any, T], steps: int) -> T:

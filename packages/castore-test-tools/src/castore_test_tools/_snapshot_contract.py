@@ -1,17 +1,26 @@
 """The contract of snapshot storages."""
 
 import asyncio
+import gc
+import pickle
+from collections.abc import Callable
 from itertools import product
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from castore_core import CastoreError, JSONValue, Snapshot, SnapshotStorageAdapter
+from castore_core import (
+    CastoreError,
+    JSONValue,
+    Snapshot,
+    SnapshotStorageAdapter,
+    StorageError,
+)
 from castore_test_tools._contract import adapter_fixture, properties, requires
 from castore_test_tools._json_contract import JSONContract
-from castore_test_tools._running import run_elsewhere
+from castore_test_tools._running import call, close, run_elsewhere
 from castore_test_tools._values import (
     IDS,
     JSON_SAMPLES,
@@ -42,6 +51,8 @@ class SnapshotStorageAdapterTests(JSONContract):
 
     Subclass it, and override the fixture ``adapter``, sync or async; it returns a storage without
     snapshots, for each test anew. A storage with a bound needs room for 50.
+    The fixtures ``connect_again`` and ``break_backend``, where the suite has them, are for tests
+    of the client and of failures.
     """
 
     works_in_several_event_loops: bool = True
@@ -252,6 +263,30 @@ class SnapshotStorageAdapterTests(JSONContract):
         await adapter.put_snapshot(make_snapshot(1))
         assert make_snapshot(1) == await run_elsewhere(lambda: self._get(adapter))
         assert make_snapshot(1) == await self._get(adapter)
+
+    @requires("connect_again")
+    async def test_snapshots_leave_the_client_open(
+        self, adapter: SnapshotStorageAdapter, connect_again: Callable[[], Any]
+    ) -> None:
+        """A storage that was closed, or is gone, leaves its client to those who still use it."""
+        other = await call(connect_again)
+        await other.put_snapshot(make_snapshot(1))
+        await close(other)
+        del other
+        gc.collect()
+        assert make_snapshot(1) == await self._get(adapter)
+
+    @requires("break_backend")
+    async def test_failures_of_snapshot_storage_are_translated(
+        self, adapter: SnapshotStorageAdapter, break_backend: Callable[[], Any]
+    ) -> None:
+        """What the backend raises is the cause of a `StorageError`, that pickles."""
+        await call(break_backend)
+        with pytest.raises(StorageError) as caught:
+            await self._get(adapter)
+        assert caught.value.__cause__ is not None, "raise StorageError(...) from the backend's own"
+        thawed = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 our own
+        assert (type(caught.value), str(caught.value)) == (type(thawed), str(thawed))
 
     async def _get(
         self,

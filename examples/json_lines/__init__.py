@@ -1,0 +1,223 @@
+"""A storage adapter in one file, on one file: copy it, and put your backend in its place."""
+
+import asyncio
+import json
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from datetime import datetime
+from fcntl import LOCK_EX, LOCK_SH, flock
+from io import FileIO
+from operator import attrgetter
+from pathlib import Path
+from threading import Lock
+from typing import Any, TypeVar, cast
+
+from castore_core import (
+    ABSENT,
+    AggregateIdsSlice,
+    EventAlreadyExistsError,
+    EventRecord,
+    GroupedRecord,
+    InvalidEventGroupError,
+    JSONValue,
+    ListedAggregate,
+    LogEntry,
+    StorageError,
+    format_timestamp,
+    parse_timestamp,
+)
+
+T = TypeVar("T")
+
+_place_in_list = attrgetter("initial_event_timestamp", "aggregate_id")
+
+
+class JSONLinesEventStorageAdapter:
+    """Keeps events in a file, to which each push adds a line.
+
+    It is an event storage and an event log. The file must exist: ``path.touch()`` makes an empty
+    one. Any number of processes of one machine can share it; each holds the events in memory too.
+
+    A line is a JSON array of the events of one push or group, and ends with a line feed. So a
+    group is all or nothing: a last line without its end, of a process that died while it wrote,
+    is not read, and the next push cuts it off.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.resolve()
+        self._threads = Lock()
+        self._end = 0  # of the lines that are loaded
+        self._log: list[LogEntry] = []
+        self._aggregates: defaultdict[tuple[str, str], dict[int, LogEntry]] = defaultdict(dict)
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Write one event."""
+        await self.push_event_group([GroupedRecord(event_store_id, record, self)], force=force)
+
+    async def push_event_group(
+        self, group: Sequence[GroupedRecord], *, force: bool = False
+    ) -> None:
+        """Write all the events of a group, or none: they are one line."""
+        # The core gives a group to adapters of one class only.
+        adapters = [cast("JSONLinesEventStorageAdapter", each.storage_adapter) for each in group]
+        if any(each._path != self._path for each in adapters):
+            raise InvalidEventGroupError("its storage adapters have different files")
+        line = json.dumps([_to_json(each) for each in group]).encode() + b"\n"
+        await asyncio.to_thread(self._append, line, [] if force else group)
+
+    async def get_events(
+        self,
+        event_store_id: str,
+        aggregate_id: str,
+        *,
+        min_version: int | None = None,
+        max_version: int | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+    ) -> list[EventRecord]:
+        """Read the events of an aggregate in the order of their versions."""
+
+        def read() -> list[EventRecord]:
+            entries = self._aggregates.get((event_store_id, aggregate_id), {})
+            versions = [
+                each
+                for each in sorted(entries, reverse=reverse)
+                if (min_version is None or each >= min_version)
+                and (max_version is None or each <= max_version)
+            ]
+            return [deepcopy(entries[each].record) for each in versions[:limit]]
+
+        return await asyncio.to_thread(self._read, read)
+
+    async def list_aggregate_ids(
+        self,
+        event_store_id: str,
+        *,
+        limit: int | None = None,
+        initial_event_after: datetime | None = None,
+        initial_event_before: datetime | None = None,
+        reverse: bool = False,
+        cursor: JSONValue = None,
+    ) -> AggregateIdsSlice:
+        """List the aggregates that have an event of version 1, ordered by its timestamp and id."""
+        last = None
+        if cursor is not None:
+            last = _place_in_list(ListedAggregate.from_cursor(event_store_id, cursor))
+
+        def follows(each: ListedAggregate) -> bool:
+            timestamp, place = each.initial_event_timestamp, _place_in_list(each)
+            return (
+                (initial_event_after is None or timestamp >= initial_event_after)
+                and (initial_event_before is None or timestamp <= initial_event_before)
+                and (last is None or (place < last if reverse else place > last))
+            )
+
+        def read() -> AggregateIdsSlice:
+            listed = [
+                ListedAggregate(aggregate_id, entries[1].record.timestamp)
+                for (store_id, aggregate_id), entries in self._aggregates.items()
+                if store_id == event_store_id and 1 in entries
+            ]
+            found = sorted(filter(follows, listed), key=_place_in_list, reverse=reverse)
+            return AggregateIdsSlice.from_lookahead(found, limit)
+
+        return await asyncio.to_thread(self._read, read)
+
+    async def read_events(
+        self,
+        event_store_ids: Sequence[str] | None = None,
+        after_position: int = 0,
+        limit: int = 100,
+    ) -> list[LogEntry]:
+        """Read the events that follow a position, at most ``limit``, of some or all stores."""
+
+        def read() -> list[LogEntry]:
+            found = [
+                each
+                for each in self._log[after_position:]
+                if event_store_ids is None or each.event_store_id in event_store_ids
+            ]
+            return deepcopy(found[:limit])
+
+        return await asyncio.to_thread(self._read, read)
+
+    def _read(self, read: Callable[[], T]) -> T:
+        with self._open(LOCK_SH):
+            return read()
+
+    def _append(self, line: bytes, new: Sequence[GroupedRecord]) -> None:
+        with self._open(LOCK_EX) as file:
+            for store_id, record, _ in new:
+                if record.version in self._aggregates.get((store_id, record.aggregate_id), {}):
+                    raise EventAlreadyExistsError(store_id, record.aggregate_id, record.version)
+            _write(file, self._end, line)
+
+    @contextmanager
+    def _open(self, lock: int) -> Iterator[FileIO]:
+        """Keep other threads and processes out, and load the lines that they have written."""
+        try:
+            with self._threads, self._path.open("r+b", buffering=0) as file:
+                flock(file, lock)
+                file.seek(self._end)
+                for line in file.readall().splitlines(keepends=True):
+                    if line.endswith(b"\n"):
+                        self._load(json.loads(line))
+                        self._end += len(line)
+                yield file
+        except (OSError, json.JSONDecodeError) as error:
+            raise StorageError(f"{self._path} cannot be used: {error}") from error
+
+    def _load(self, group: list[dict[str, Any]]) -> None:
+        for each in group:
+            event_store_id, record = each["eventStoreId"], _from_json(each)
+            entries = self._aggregates[event_store_id, record.aggregate_id]
+            replaced = entries.get(record.version)
+            position = len(self._log) + 1 if replaced is None else replaced.position
+            entry = LogEntry(position, event_store_id, record)
+            self._log[position - 1 : position] = [entry]  # appended, or in the old one's place
+            entries[record.version] = entry
+
+
+def _write(file: FileIO, end: int, line: bytes) -> None:
+    """Put a line, and nothing else, after the end, on the disk; or leave the file as it was."""
+    file.truncate(end)
+    file.seek(end)
+    try:
+        while line:
+            line = line[file.write(line) :]
+        os.fsync(file.fileno())
+    except OSError:
+        file.truncate(end)
+        raise
+
+
+def _to_json(grouped: GroupedRecord) -> dict[str, JSONValue]:
+    record = grouped.record
+    value: dict[str, JSONValue] = {
+        "eventStoreId": grouped.event_store_id,
+        "aggregateId": record.aggregate_id,
+        "version": record.version,
+        "type": record.type,
+        "timestamp": format_timestamp(record.timestamp),
+    }
+    if record.payload is not ABSENT:
+        value["payload"] = record.payload
+    if record.metadata is not ABSENT:
+        value["metadata"] = record.metadata
+    return value
+
+
+def _from_json(value: dict[str, Any]) -> EventRecord:
+    return EventRecord(
+        value["aggregateId"],
+        value["version"],
+        value["type"],
+        parse_timestamp(value["timestamp"]),
+        value.get("payload", ABSENT),
+        value.get("metadata", ABSENT),
+    )
