@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from datetime import datetime
@@ -158,7 +158,7 @@ class JSONLinesEventStorageAdapter:
             _write(file, self._end, line)
 
     @contextmanager
-    def _open(self, lock: int) -> Iterator[FileIO]:
+    def _open(self, lock: int) -> Generator[FileIO]:
         """Keep other threads and processes out, and load the lines that they have written."""
         try:
             with self._threads, self._path.open("r+b", buffering=0) as file:

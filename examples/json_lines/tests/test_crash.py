@@ -1,10 +1,10 @@
 """A process that pushes groups is killed at any moment: what it had pushed is there, and whole."""
 
+import asyncio
 import json
 import random
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -81,7 +81,7 @@ async def test_kills_lose_and_tear_nothing(path: Path) -> None:
     pushed = 0
     for _ in range(KILLS):
         process = start(path)
-        time.sleep(random.uniform(0.05, 0.2))  # noqa: ASYNC251 nothing else runs here
+        await asyncio.sleep(random.uniform(0.05, 0.2))
         pushed = max(pushed, kill(process))
         adapter = JSONLinesEventStorageAdapter(path)
         found = [await adapter.get_events(each, "a1") for each in ("LEFT", "RIGHT")]
