@@ -8,13 +8,21 @@ import pytest
 from castore_core import (
     AggregateExistsMessage,
     AggregateExistsMessageQueue,
+    Event,
     EventStore,
     parse_timestamp,
 )
 from directory_queue import DirectoryMessageQueueAdapter, handle_messages
 
+
+class Noted(Event, type="NOTED"):
+    """Something was written down."""
+
+
 NOON = parse_timestamp("2024-02-29T12:00:00.000Z")
-STORE: EventStore[Any, Any] = EventStore("NOTES", event_types=[], reduce=lambda _, event: event)
+STORE: EventStore[Any, Any] = EventStore(
+    "NOTES", event_types=[Noted], reduce=lambda _, event: event
+)
 
 
 async def test_a_message_stays_until_it_was_handled(tmp_path: Path) -> None:
