@@ -1,15 +1,16 @@
-"""Adapters that break one rule each, and the pytest in which the suites run on them.
+"""Adapters that break a rule of the contract, and the pytest in which the suites run on them.
 
-A module ``test_broken_*`` holds adapters whose attribute ``caught_by`` is the test that is meant
-for the rule. All of these tests run in one pytest of their own, without a configuration file, so
-in the strict mode of pytest-asyncio, beside the whole suites on adapters that are sound.
+The package ``broken`` has the adapters, and the list of rules. All of them run in one pytest of
+their own, without a configuration file, so in the strict mode of pytest-asyncio, beside the whole
+suites on adapters that are sound.
 """
 
 import subprocess
 import sys
-from collections.abc import Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -27,18 +28,6 @@ from castore_test_tools import (
 )
 
 HERE = Path(__file__).parent
-SUITES = (
-    EventStorageAdapterTests,
-    EventLogTests,
-    SnapshotStorageAdapterTests,
-    BookmarkStorageAdapterTests,
-)
-SOUND = {
-    EventStorageAdapterTests: InMemoryEventStorageAdapter,
-    EventLogTests: InMemoryEventStorageAdapter,
-    SnapshotStorageAdapterTests: InMemorySnapshotStorageAdapter,
-    BookmarkStorageAdapterTests: InMemoryBookmarkStorageAdapter,
-}
 INNER = """
 from importlib.util import module_from_spec, spec_from_file_location
 spec = spec_from_file_location("outer", {path!r})
@@ -48,28 +37,107 @@ globals().update(outer.make_suites())
 """
 
 
+def load_broken() -> ModuleType:
+    """Import the package of broken adapters, which is on no path."""
+    name = "castore_test_tools_broken"
+    if name not in sys.modules:
+        spec = spec_from_file_location(name, HERE / "broken" / "__init__.py")
+        assert spec
+        assert spec.loader
+        sys.modules[name] = module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+broken: Any = load_broken()
+
+# What keeps all rules, of the suites whose adapters declare nothing.
+PLAIN: dict[type[object], type[object]] = {
+    EventStorageAdapterTests: InMemoryEventStorageAdapter,
+    EventLogTests: InMemoryEventStorageAdapter,
+    SnapshotStorageAdapterTests: InMemorySnapshotStorageAdapter,
+    BookmarkStorageAdapterTests: InMemoryBookmarkStorageAdapter,
+}
+
+
+ADAPTER_METHODS = ("push_event", "read_events", "put_snapshot", "set_position", "publish_message")
+
+
+class Rule(NamedTuple):
+    """A test of a suite, and an adapter that it must catch."""
+
+    suite: type[object]
+    test: str
+    adapter: type[object]
+
+    @property
+    def name(self) -> str:
+        """The name of the suite on the adapter, without ``Test``."""
+        return f"{self.adapter.__name__}In{self.suite.__name__}"
+
+
+RULES = [
+    Rule(suite, test, adapter)
+    for suite, rules in broken.RULES.items()
+    for test, adapters in rules.items()
+    for adapter in adapters
+]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a test each broken adapter of its module."""
-    if "broken" in metafunc.fixturenames:
-        found = find_broken(vars(sys.modules[metafunc.function.__module__]))
-        metafunc.parametrize("broken", found, ids=[each.__name__ for each in found])
+    """Give a test each rule, or each suite on a sound adapter."""
+    if "rule" in metafunc.fixturenames:
+        ids = [f"{each.adapter.__name__}-{each.test}" for each in RULES]
+        metafunc.parametrize("rule", RULES, ids=ids)
+    if "sound" in metafunc.fixturenames:
+        metafunc.parametrize("sound", make_sound_suites())
 
 
 @pytest.fixture(scope="session")
-def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """Run the suites, and return, by adapter, what each test failed with: "" where it passed."""
+def rules() -> dict[type[object], dict[str, list[type[object]]]]:
+    """Return the adapters that each test of each suite must catch."""
+    return broken.RULES
+
+
+@pytest.fixture(scope="session")
+def broken_adapters() -> set[type[object]]:
+    """Return the adapters that were written to break a rule: those that no other is made from."""
+    names: dict[str, object] = vars(broken)
+    modules = [each for each in names.values() if isinstance(each, ModuleType)]
+    written = {
+        each
+        for module in modules
+        for each in vars(module).values()
+        if isinstance(each, type) and each.__module__ == module.__name__
+    }
+    adapters = {each for each in written if any(hasattr(each, name) for name in ADAPTER_METHODS)}
+    sound = {each.adapter_class for each in broken.DECLARING} | {broken.remote.EventServer}
+    return adapters - sound - {base for each in written for base in each.__bases__}
+
+
+@pytest.fixture(scope="session")
+def not_broken() -> dict[str, str]:
+    """Return the tests that no adapter breaks, with the reasons."""
+    return broken.NOT_BROKEN
+
+
+@pytest.fixture(scope="session")
+def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], list[str]]:
+    """Run the suites, and return what each test failed with: "" where it passed.
+
+    The keys are the name of the suite, without ``Test``, and that of the test.
+    """
     folder = tmp_path_factory.mktemp("inner")
     inner = folder / "test_inner.py"
     inner.write_text(INNER.format(path=__file__))
-    tests = [
-        f"{inner}::Test{each.__name__}::{vars(each)['caught_by'].__name__}" for each in find_all()
-    ]
-    suites = [f"{inner}::TestSound{each.__name__}" for each in SUITES]
+    tests = [f"{inner}::Test{each.name}::{each.test}" for each in RULES]
+    suites = [f"{inner}::{name}" for name in make_sound_suites()]
     report = folder / "report.xml"
     options = [
         *("-W", "error"),
         *("-o", "asyncio_default_fixture_loop_scope=function"),
         *("-p", "no:cacheprovider"),
+        "--hypothesis-seed=0",
         f"--junitxml={report}",
     ]
     command = [sys.executable, "-m", "pytest", *options, *tests, *suites]
@@ -78,54 +146,43 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     return read_failures(report)
 
 
-def read_failures(report: Path) -> dict[str, list[str]]:
+def read_failures(report: Path) -> dict[tuple[str, str], list[str]]:
     """Read the report of a pytest."""
-    failures: dict[str, list[str]] = {}
+    failures: dict[tuple[str, str], list[str]] = {}
     for case in ET.parse(report).iter("testcase"):  # noqa: S314 our own
         error = case.find("error")
         assert error is None, error.text
         failure = case.find("failure")
-        name = case.attrib["classname"].rpartition(".Test")[2]
-        failures.setdefault(name, []).append("" if failure is None else failure.get("message", ""))
+        place = case.attrib["classname"].rpartition(".Test")[2], case.attrib["name"].split("[")[0]
+        failures.setdefault(place, []).append("" if failure is None else failure.get("message", ""))
     return failures
 
 
 def make_suites() -> dict[str, type[object]]:
     """Return the suites that the inner pytest collects."""
-    suites: dict[str, tuple[type[object], type[object]]]
-    suites = {f"TestSound{each.__name__}": (each, SOUND[each]) for each in SUITES}
-    for adapter in find_all():
-        name = vars(adapter)["caught_by"].__name__
-        (suite,) = [each for each in SUITES if hasattr(each, name)]
-        suites[f"Test{adapter.__name__}"] = (suite, adapter)
-    return {name: make_suite(name, *each) for name, each in suites.items()}
+    return make_sound_suites() | {
+        f"Test{each.name}": make_suite(f"Test{each.name}", each.suite, each.adapter)
+        for each in RULES
+    }
+
+
+def make_sound_suites() -> dict[str, type[object]]:
+    """Return the suites of adapters that keep all rules."""
+    plain = {f"TestSound{each.__name__}": each for each in PLAIN}
+    declaring = {f"TestSound{each.__name__}": each for each in broken.DECLARING}
+    return {name: make_suite(name, each, PLAIN[each]) for name, each in plain.items()} | {
+        name: make_suite(name, each, each.adapter_class) for name, each in declaring.items()
+    }
 
 
 def make_suite(name: str, suite: type[object], adapter_class: type[object]) -> type[object]:
-    """Return a suite for an adapter."""
+    """Return a suite for an adapter: the one that declares what it can do, if there is one."""
+    for each in broken.DECLARING:
+        if issubclass(adapter_class, each.adapter_class) and issubclass(each, suite):
+            return type(name, (each,), {"adapter_class": adapter_class})
 
     @pytest.fixture
     def adapter(_: object) -> object:
         return adapter_class()
 
     return type(name, (suite,), {"adapter": adapter})
-
-
-def find_all() -> list[type[object]]:
-    """Return the broken adapters of all modules."""
-    return [each for path in sorted(HERE.glob("test_broken_*.py")) for each in find_in(path)]
-
-
-def find_in(path: Path) -> list[type[object]]:
-    """Return the broken adapters of a file."""
-    spec = spec_from_file_location(path.stem, path)
-    assert spec
-    assert spec.loader
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return find_broken(vars(module))
-
-
-def find_broken(names: Mapping[str, object]) -> list[type[object]]:
-    """Return the broken adapters of a module."""
-    return [each for each in names.values() if isinstance(each, type) and "caught_by" in vars(each)]

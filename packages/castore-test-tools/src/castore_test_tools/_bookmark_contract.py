@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import pickle
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -13,7 +12,12 @@ from hypothesis import strategies as st
 
 from castore_core import BookmarkStorageAdapter, LeaseLostError, StorageError
 from castore_test_tools._contract import ContractTests, adapter_fixture, properties, requires
-from castore_test_tools._running import call, close, run_elsewhere
+from castore_test_tools._running import (
+    call,
+    close,
+    run_elsewhere,
+    thaw,
+)
 from castore_test_tools._values import IDS
 
 _LONG = timedelta(minutes=10)
@@ -79,7 +83,7 @@ class BookmarkStorageAdapterTests(ContractTests):
         """An error that an adapter raised keeps its type and values from process to process."""
         with pytest.raises(LeaseLostError) as caught:
             await adapter.set_position("pokedex", 7, owner="ash")
-        thawed = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 our own
+        thawed = thaw(caught.value)
         assert type(thawed) is LeaseLostError
         assert ("pokedex", "ash") == (thawed.bookmark_id, thawed.owner)
 
@@ -258,7 +262,7 @@ class BookmarkStorageAdapterTests(ContractTests):
         with pytest.raises(StorageError) as caught:
             await adapter.get_position("pokedex")
         assert caught.value.__cause__ is not None, "raise StorageError(...) from the backend's own"
-        thawed = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 our own
+        thawed = thaw(caught.value)
         assert (type(caught.value), str(caught.value)) == (type(thawed), str(thawed))
 
     async def _try_move(self, adapter: BookmarkStorageAdapter, position: int, owner: str) -> bool:

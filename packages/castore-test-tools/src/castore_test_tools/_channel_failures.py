@@ -1,7 +1,6 @@
 """The channel contract: messages that are not taken, and the client behind an adapter."""
 
 import gc
-import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +10,11 @@ from castore_core import MessageChannelAdapter, MessagePublishError, MessageReco
 from castore_test_tools._channel_base import ChannelContract, Connect, Line, in_any_order
 from castore_test_tools._contract import requires
 from castore_test_tools._messages import Notification, make_notification, make_notifications
-from castore_test_tools._running import call, close
+from castore_test_tools._running import (
+    call,
+    close,
+    thaw,
+)
 
 _REFUSED = ("a0", "a11", "a24")
 
@@ -79,7 +82,7 @@ class FailuresContract(ChannelContract):
         await call(refuse_messages, ["a1"])
         with pytest.raises(MessagePublishError) as caught:
             await line.channel.publish_message(make_notification())
-        thawed = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 our own
+        thawed = thaw(caught.value)
         assert (type(caught.value), caught.value.failures) == (type(thawed), thawed.failures)
 
     @requires("break_backend")
@@ -92,7 +95,7 @@ class FailuresContract(ChannelContract):
         records = [line.channel.message_to_record(each) for each in make_notifications("a1", 12)]
         with pytest.raises(MessagePublishError) as caught:
             await line.harness.adapter.publish_messages(records)
-        thawed = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 our own
+        thawed = thaw(caught.value)
         for error in (caught.value, thawed):
             assert in_any_order(records) == in_any_order(each for each, _ in error.failures)
 

@@ -188,7 +188,7 @@ class EventLogTests(ContractTests):
     @given(
         st.lists(st.sampled_from("ABC"), max_size=8),
         st.none() | st.lists(st.sampled_from("ABCD"), max_size=3),
-        st.integers(1, 9),
+        st.integers(1, 4),
     )
     async def test_any_pages_of_the_log(
         self,

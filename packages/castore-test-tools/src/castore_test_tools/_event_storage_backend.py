@@ -1,7 +1,6 @@
 """The event storage contract: the client and the backend behind an adapter."""
 
 import gc
-import pickle
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
@@ -16,7 +15,13 @@ from castore_core import (
 )
 from castore_test_tools._contract import requires
 from castore_test_tools._event_storage_base import EventStorageContract
-from castore_test_tools._running import call, close, push_in_order, try_push
+from castore_test_tools._running import (
+    call,
+    close,
+    push_in_order,
+    thaw,
+    try_push,
+)
 from castore_test_tools._values import STORE, make_record, make_records
 
 _LARGE = 1_000_000
@@ -126,7 +131,7 @@ class BackendContract(EventStorageContract):
         with pytest.raises(StorageError) as caught:
             await use(adapter)
         assert caught.value.__cause__ is not None, "raise StorageError(...) from the backend's own"
-        thawed = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 our own
+        thawed = thaw(caught.value)
         assert (type(caught.value), str(caught.value)) == (type(thawed), str(thawed))
 
     async def test_a_large_event(self, adapter: EventStorageAdapter) -> None:

@@ -1,6 +1,5 @@
 """The event storage contract: a group of events is written as a whole, or not at all."""
 
-import pickle
 from itertools import product
 
 import pytest
@@ -23,6 +22,7 @@ from castore_test_tools._running import (
     push_at_once,
     push_in_order,
     run_elsewhere,
+    thaw,
     try_push,
 )
 from castore_test_tools._values import OTHER_STORE, STORE, make_record, make_records, moment
@@ -129,7 +129,8 @@ class GroupContract(EventStorageContract):
         await adapter.push_event(STORE, make_record("a2"))
         group = make_group(adapter, make_record("a1"), make_record("a2"))
         conflict = await try_push(adapter.push_event_group(group))
-        thawed = pickle.loads(pickle.dumps(conflict))  # noqa: S301 our own
+        assert conflict is not None
+        thawed = thaw(conflict)
         assert type(thawed) is EventAlreadyExistsError
         assert (STORE, "a2", 1) == (thawed.event_store_id, thawed.aggregate_id, thawed.version)
 

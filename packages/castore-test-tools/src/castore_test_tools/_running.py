@@ -1,6 +1,7 @@
 """How contract suites run things at once, in pieces and elsewhere."""
 
 import asyncio
+import pickle
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from inspect import isawaitable
 from typing import Any, Final, TypeVar
@@ -9,6 +10,7 @@ from castore_core import EventAlreadyExistsError, EventRecord, EventStorageAdapt
 from castore_test_tools._values import make_record
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Exception)
 
 CANCELLED_AFTER: Final = [0, 1, 2, 4, 20]
 """After how many turns of other tasks pushes are cancelled."""
@@ -75,6 +77,17 @@ async def append(
 async def run_elsewhere(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine in an event loop of its own, in another thread, and wait for it."""
     return await asyncio.to_thread(lambda: asyncio.run(work()))
+
+
+def thaw(error: E) -> E:
+    """Return an error as another process gets it."""
+    try:
+        return pickle.loads(pickle.dumps(error))  # noqa: S301 our own
+    except Exception as reason:
+        raise AssertionError(
+            f"{type(error).__name__} does not pickle: let it give all its arguments, which are "
+            "positional, to super().__init__()"
+        ) from reason
 
 
 async def call(hook: Callable[..., Any], *arguments: Any) -> Any:

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import pickle
 from collections.abc import Callable
 from itertools import product
 from typing import Any, cast
@@ -20,7 +19,12 @@ from castore_core import (
 )
 from castore_test_tools._contract import adapter_fixture, properties, requires
 from castore_test_tools._json_contract import JSONContract
-from castore_test_tools._running import call, close, run_elsewhere
+from castore_test_tools._running import (
+    call,
+    close,
+    run_elsewhere,
+    thaw,
+)
 from castore_test_tools._values import (
     IDS,
     JSON_SAMPLES,
@@ -125,14 +129,15 @@ class SnapshotStorageAdapterTests(JSONContract):
         self, adapter: SnapshotStorageAdapter, ids: list[str]
     ) -> None:
         """Stores, aggregates and reducers of any name, of which some look alike, are different."""
-        snapshots = [
-            make_snapshot(1, each, event_store_id=each, aggregate_id=each, reducer_version=each)
-            for each in ids
-        ]
-        for each in snapshots:
-            await adapter.put_snapshot(each)
-        read = [await adapter.get_snapshot(each, each, reducer_version=each) for each in ids]
-        assert snapshots == read
+        for field in ("event_store_id", "aggregate_id", "reducer_version"):
+            snapshots = [make_snapshot(1, each, **{field: each}) for each in ids]
+            for each in snapshots:
+                await adapter.put_snapshot(each)
+            read = [
+                await adapter.get_snapshot(*each[:2], reducer_version=each.reducer_version)
+                for each in snapshots
+            ]
+            assert snapshots == read
 
     async def test_joined_ids_of_snapshots_are_kept_apart(
         self, adapter: SnapshotStorageAdapter
@@ -285,7 +290,7 @@ class SnapshotStorageAdapterTests(JSONContract):
         with pytest.raises(StorageError) as caught:
             await self._get(adapter)
         assert caught.value.__cause__ is not None, "raise StorageError(...) from the backend's own"
-        thawed = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 our own
+        thawed = thaw(caught.value)
         assert (type(caught.value), str(caught.value)) == (type(thawed), str(thawed))
 
     async def _get(

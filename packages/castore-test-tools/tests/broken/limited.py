@@ -110,7 +110,7 @@ class LimitedStorageAdapter(InMemoryEventStorageAdapter):
         )
 
 
-class TestLimitedStorage(EventStorageAdapterTests):
+class LimitedStorageTests(EventStorageAdapterTests):
     """The limits are declared."""
 
     orders_ties_by_aggregate_id = False
@@ -120,11 +120,35 @@ class TestLimitedStorage(EventStorageAdapterTests):
     works_in_several_event_loops = False
     characters_refused_in_event_store_ids = "#"
 
+    adapter_class = LimitedStorageAdapter
+
     @pytest_asyncio.fixture
     async def adapter(self) -> LimitedStorageAdapter:
         """Return an empty adapter, made in the event loop of the test."""
-        return LimitedStorageAdapter()
+        return self.adapter_class()
 
     def holds_number(self, number: float) -> bool:
         """Tell whether it has 38 digits at most."""
         return abs(number) < GREATEST
+
+
+class LargeGroupInParts(LimitedStorageAdapter):
+    """Writes a large group in several calls of the backend."""
+
+    async def push_event_group(
+        self, group: Sequence[GroupedRecord], *, force: bool = False
+    ) -> None:
+        """Write as many as it takes at a time."""
+        for start in range(0, len(group), MOST_EVENTS_OF_A_GROUP):
+            part = group[start : start + MOST_EVENTS_OF_A_GROUP]
+            await super().push_event_group(part, force=force)
+
+
+class TakesEveryStore(LimitedStorageAdapter):
+    """Drops the character that it has another use for."""
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Drop it."""
+        await super().push_event(event_store_id.replace("#", ""), record, force=force)

@@ -1,0 +1,402 @@
+"""Adapters that are given the client of a server: a sound one of each kind, and broken ones.
+
+The client repeats by itself a call that was not answered, as those of many a database do.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import pytest
+
+from castore_core import (
+    CastoreError,
+    EventAlreadyExistsError,
+    EventRecord,
+    GroupedRecord,
+    InvalidEventGroupError,
+    Snapshot,
+    StorageError,
+)
+from castore_in_memory import (
+    InMemoryBookmarkStorageAdapter,
+    InMemoryEventStorageAdapter,
+    InMemorySnapshotStorageAdapter,
+)
+from castore_test_tools import (
+    BookmarkStorageAdapterTests,
+    EventStorageAdapterTests,
+    SnapshotStorageAdapterTests,
+)
+
+T = TypeVar("T")
+
+MOST_CHARACTERS = 150_000
+
+
+class Client:
+    """What the user hands in."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self._loses_answer = False
+        self._is_open = True
+
+    async def call(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        """Have the server work."""
+        if not self._is_open:
+            raise ConnectionError("the server does not answer")
+        if self._loses_answer:
+            self._loses_answer = False
+            with suppress(CastoreError):
+                await work(self._server)
+        return await work(self._server)
+
+    def lose_answer(self) -> None:
+        """Repeat the next call."""
+        self._loses_answer = True
+
+    def close(self) -> None:
+        """Answer no more calls."""
+        self._is_open = False
+
+
+class Remote:
+    """Calls a server, and translates its errors."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    async def call(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        """Have the server work."""
+        try:
+            return await self.client.call(work)
+        except ConnectionError as error:
+            raise StorageError(str(error)) from error
+
+
+class EventServer(InMemoryEventStorageAdapter):
+    """Keeps with each event the token of the call that wrote it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tokens: dict[tuple[object, ...], str] = {}
+
+    async def write(self, group: Sequence[GroupedRecord], token: str, *, force: bool) -> None:
+        """Write events, unless the same call did already."""
+        try:
+            own = [each._replace(storage_adapter=self) for each in group]
+            await self.push_event_group(own, force=force)
+        except EventAlreadyExistsError as conflict:
+            if self._tokens.get(conflict.args) != token:
+                raise
+        else:
+            for store_id, record, _ in group:
+                self._tokens[store_id, record.aggregate_id, record.version] = token
+
+
+class RemoteEvents(Remote):
+    """Keeps events on a server."""
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Write one event."""
+        await self.push_event_group([GroupedRecord(event_store_id, record, self)], force=force)
+
+    async def push_event_group(
+        self, group: Sequence[GroupedRecord], *, force: bool = False
+    ) -> None:
+        """Write events, with a token that stays when the call is repeated."""
+        self.check(group)
+        token = uuid4().hex
+        await self.call(lambda server: server.write(group, token, force=force))
+
+    def check(self, group: Sequence[GroupedRecord]) -> None:
+        """Refuse what is too large."""
+        if any(len(repr(each.record.payload)) > MOST_CHARACTERS for each in group):
+            raise StorageError("an event is too large")
+
+    async def get_events(self, event_store_id: str, aggregate_id: str, **options: Any) -> Any:
+        """Read events."""
+        return await self.call(
+            lambda each: each.get_events(event_store_id, aggregate_id, **options)
+        )
+
+    async def list_aggregate_ids(self, event_store_id: str, **options: Any) -> Any:
+        """List aggregates."""
+        return await self.call(lambda server: server.list_aggregate_ids(event_store_id, **options))
+
+
+class RemoteSnapshots(Remote):
+    """Keeps snapshots on a server."""
+
+    async def put_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot."""
+        await self.call(lambda server: server.put_snapshot(snapshot))
+
+    async def get_snapshot(self, event_store_id: str, aggregate_id: str, **options: Any) -> Any:
+        """Return a snapshot."""
+        return await self.call(
+            lambda server: server.get_snapshot(event_store_id, aggregate_id, **options)
+        )
+
+    async def delete_snapshots(self, event_store_id: str, aggregate_id: str | None = None) -> None:
+        """Forget snapshots."""
+        await self.call(lambda server: server.delete_snapshots(event_store_id, aggregate_id))
+
+
+class RemoteBookmarks(Remote):
+    """Keeps bookmarks on a server."""
+
+    async def get_position(self, bookmark_id: str) -> int:
+        """Return a position."""
+        return await self.call(lambda server: server.get_position(bookmark_id))
+
+    async def set_position(self, bookmark_id: str, position: int, *, owner: str) -> None:
+        """Move a bookmark."""
+        await self.call(lambda server: server.set_position(bookmark_id, position, owner=owner))
+
+    async def acquire_lease(self, bookmark_id: str, owner: str, duration: timedelta) -> bool:
+        """Take a lease."""
+        return await self.call(lambda server: server.acquire_lease(bookmark_id, owner, duration))
+
+    async def release_lease(self, bookmark_id: str, owner: str) -> None:
+        """Give a lease back."""
+        await self.call(lambda server: server.release_lease(bookmark_id, owner))
+
+
+class RemoteHooks:
+    """The fixtures that the suites of these adapters have."""
+
+    adapter_class: type[Remote]
+    server_class: type[object]
+
+    @pytest.fixture
+    def client(self) -> Client:
+        """Return a client of a new server."""
+        return Client(self.server_class())
+
+    @pytest.fixture
+    def adapter(self, client: Client) -> Remote:
+        """Return an adapter without anything."""
+        return self.adapter_class(client)
+
+    @pytest.fixture
+    def connect_again(self, client: Client) -> Callable[[], Remote]:
+        """Make more adapters on the client."""
+        return lambda: self.adapter_class(client)
+
+    @pytest.fixture
+    def break_backend(self, client: Client) -> Callable[[], None]:
+        """Close the client."""
+        return client.close
+
+    @pytest.fixture
+    def lose_next_answer(self, client: Client) -> Callable[[], None]:
+        """Repeat a call."""
+        return client.lose_answer
+
+
+class RemoteEventsTests(RemoteHooks, EventStorageAdapterTests):
+    """Everything is declared."""
+
+    adapter_class = RemoteEvents
+    server_class = EventServer
+    largest_payload = 100_000
+
+
+class RemoteSnapshotsTests(RemoteHooks, SnapshotStorageAdapterTests):
+    """Everything is declared."""
+
+    adapter_class = RemoteSnapshots
+    server_class = InMemorySnapshotStorageAdapter
+
+
+class RemoteBookmarksTests(RemoteHooks, BookmarkStorageAdapterTests):
+    """Everything is declared."""
+
+    adapter_class = RemoteBookmarks
+    server_class = InMemoryBookmarkStorageAdapter
+
+
+class ClosesItsClient(RemoteEvents):
+    """Closes what it was given."""
+
+    async def aclose(self) -> None:
+        """Close."""
+        self.client.close()
+
+
+class LeavesItsClient(RemoteEvents):
+    """Closes what it was given when it is used as a context manager."""
+
+    async def __aenter__(self) -> None:
+        """Do nothing."""
+
+    async def __aexit__(self, *_: object) -> None:
+        self.client.close()
+
+
+class TakesItsClientAlong(RemoteEvents):
+    """Closes what it was given when it is collected as garbage."""
+
+    def __del__(self) -> None:
+        self.client.close()
+
+
+class KeepsWhatItPushed(RemoteEvents):
+    """Reads an aggregate from what itself has pushed."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client)
+        self._pushed: list[EventRecord] = []
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Keep it."""
+        await super().push_event(event_store_id, record, force=force)
+        self._pushed.append(record)
+
+    async def get_events(self, event_store_id: str, aggregate_id: str, **options: Any) -> Any:
+        """Return what was kept."""
+        return self._pushed or await super().get_events(event_store_id, aggregate_id, **options)
+
+
+class KeepsWhatItRead(RemoteEvents):
+    """Looks for a conflict in what itself has read."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client)
+        self._versions: set[int] | None = None
+
+    async def get_events(self, event_store_id: str, aggregate_id: str, **options: Any) -> Any:
+        """Keep it."""
+        found = await super().get_events(event_store_id, aggregate_id, **options)
+        self._versions = {each.version for each in found}
+        return found
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Look there."""
+        is_new = self._versions is not None and record.version not in self._versions
+        await super().push_event(event_store_id, record, force=force or is_new)
+
+
+class RepeatedPushConflicts(RemoteEvents):
+    """Has no token that stays."""
+
+    async def push_event_group(
+        self, group: Sequence[GroupedRecord], *, force: bool = False
+    ) -> None:
+        """Make a token for each attempt."""
+        self.check(group)
+        await self.call(lambda server: server.write(group, uuid4().hex, force=force))
+
+
+class RepeatedPushIsCompared(RemoteEvents):
+    """Takes an equal event for its own."""
+
+    async def push_event_group(
+        self, group: Sequence[GroupedRecord], *, force: bool = False
+    ) -> None:
+        """Compare."""
+        try:
+            await super().push_event_group(group, force=force)
+        except EventAlreadyExistsError as conflict:
+            found = await self.get_events(conflict.event_store_id, conflict.aggregate_id)
+            if not {repr(each.record) for each in group} & {repr(each) for each in found}:
+                raise
+
+
+class ErrorsAreNotTranslated(Remote):
+    """Lets out what its client raises."""
+
+    async def call(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        """Have the server work."""
+        return await self.client.call(work)
+
+
+class EventErrorsAreNotTranslated(ErrorsAreNotTranslated, RemoteEvents):
+    """An event storage that does."""
+
+
+class SnapshotErrorsAreNotTranslated(ErrorsAreNotTranslated, RemoteSnapshots):
+    """A snapshot storage that does."""
+
+
+class BookmarkErrorsAreNotTranslated(ErrorsAreNotTranslated, RemoteBookmarks):
+    """A bookmark storage that does."""
+
+
+class ErrorsHaveNoCause(RemoteEvents):
+    """Hides what its client raised."""
+
+    async def call(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        """Have the server work."""
+        try:
+            return await super().call(work)
+        except StorageError as error:
+            raise StorageError(str(error)) from None
+
+
+class ServerError(StorageError):
+    """An error that does not pickle."""
+
+    def __init__(self, *, server: str) -> None:
+        super().__init__(f"{server} does not answer")
+
+
+class ErrorsDoNotPickle(RemoteEvents):
+    """Raises an error of its own."""
+
+    async def call(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        """Have the server work."""
+        try:
+            return await super().call(work)
+        except StorageError as error:
+            raise ServerError(server="the server") from error
+
+
+class ClosesItsClientOfSnapshots(RemoteSnapshots):
+    """Closes what it was given."""
+
+    def close(self) -> None:
+        """Close."""
+        self.client.close()
+
+
+class ClosesItsClientOfBookmarks(RemoteBookmarks):
+    """Closes what it was given."""
+
+    def close(self) -> None:
+        """Close."""
+        self.client.close()
+
+
+class TakesLargeEvents(RemoteEvents):
+    """Cuts what is too large."""
+
+    def check(self, group: Sequence[GroupedRecord]) -> None:
+        """Refuse nothing."""
+
+
+class ChecksTheFirstEvent(RemoteEvents):
+    """Looks at the size of one event of a group."""
+
+    def check(self, group: Sequence[GroupedRecord]) -> None:
+        """Check the first."""
+        super().check(group[:1])
+
+
+class LargeEventIsAnInvalidGroup(RemoteEvents):
+    """Has room for half of what it says."""
+
+    def check(self, group: Sequence[GroupedRecord]) -> None:
+        """Refuse what it should take."""
+        if any(len(repr(each.record.payload)) > MOST_CHARACTERS // 2 for each in group):
+            raise InvalidEventGroupError("an event is too large")
