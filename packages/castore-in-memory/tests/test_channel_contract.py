@@ -1,6 +1,6 @@
 """The in-memory queue and bus keep the contract of message channel adapters."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -50,21 +50,44 @@ class BusHarness:
         return self._inbox.received
 
 
-class TestInMemoryMessageQueueAdapter(MessageChannelAdapterTests):
+class InMemoryChannelTests(MessageChannelAdapterTests):
+    """What the two have in common."""
+
+    harness_class: type[QueueHarness | BusHarness]
+
+    @pytest.fixture
+    def harnesses(self) -> list[QueueHarness | BusHarness]:
+        """Give a place for what was connected."""
+        return []
+
+    @pytest.fixture
+    def connect(
+        self, harnesses: list[QueueHarness | BusHarness]
+    ) -> Callable[[Any], QueueHarness | BusHarness]:
+        """Connect a channel."""
+
+        def connect(channel: Any) -> QueueHarness | BusHarness:
+            harnesses.append(self.harness_class(channel))
+            return harnesses[0]
+
+        return connect
+
+    @pytest.fixture
+    def break_backend(
+        self, harnesses: list[QueueHarness | BusHarness]
+    ) -> Callable[[], Awaitable[None]]:
+        """Close the adapter, which is all there is."""
+        return lambda: harnesses[0].adapter.aclose()
+
+
+class TestInMemoryMessageQueueAdapter(InMemoryChannelTests):
     """The queue keeps the contract."""
 
-    @pytest.fixture
-    def connect(self) -> Callable[[MessageQueue[Any]], QueueHarness]:
-        """Connect a queue."""
-        return QueueHarness
+    harness_class = QueueHarness
 
 
-class TestInMemoryMessageBusAdapter(MessageChannelAdapterTests):
+class TestInMemoryMessageBusAdapter(InMemoryChannelTests):
     """The bus keeps the contract."""
 
+    harness_class = BusHarness
     is_bus = True
-
-    @pytest.fixture
-    def connect(self) -> Callable[[MessageBus[Any]], BusHarness]:
-        """Connect a bus."""
-        return BusHarness

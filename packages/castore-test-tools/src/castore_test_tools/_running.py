@@ -4,7 +4,7 @@ import asyncio
 import pickle
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from inspect import isawaitable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from castore_core import EventAlreadyExistsError, EventRecord, EventStorageAdapter, JSONValue
 from castore_test_tools._values import make_record
@@ -82,7 +82,7 @@ async def run_elsewhere(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 def thaw(error: E) -> E:
     """Return an error as another process gets it."""
     try:
-        return pickle.loads(pickle.dumps(error))  # noqa: S301 our own
+        return cast("E", pickle.loads(pickle.dumps(error)))  # noqa: S301 our own
     except Exception as reason:
         raise AssertionError(
             f"{type(error).__name__} does not pickle: let it give all its arguments, which are "

@@ -37,7 +37,7 @@ class AnybodyReleases(InMemoryBookmarkStorageAdapter):
         self._owner = owner if is_taken else self._owner
         return is_taken
 
-    async def release_lease(self, bookmark_id: str, owner: str) -> None:  # noqa: ARG002 the fault
+    async def release_lease(self, bookmark_id: str, owner: str) -> None:
         """Release for the owner."""
         await super().release_lease(bookmark_id, self._owner)
 

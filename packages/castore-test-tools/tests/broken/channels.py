@@ -66,7 +66,7 @@ class Channel:
 
     def fail(
         self,
-        messages: Sequence[MessageRecord],  # noqa: ARG002 for broken ones
+        messages: Sequence[MessageRecord],
         failures: Sequence[tuple[MessageRecord, str]],
     ) -> None:
         """Say what was not sent."""
@@ -79,7 +79,7 @@ class Harness:
     def __init__(self, adapter: Channel) -> None:
         self.adapter = adapter
 
-    async def receive(self, count: int) -> Sequence[ReceivedMessage]:  # noqa: ARG002 for others
+    async def receive(self, count: int) -> Sequence[ReceivedMessage]:
         """Return all that was sent."""
         sent = self.adapter.broker.sent
         return [ReceivedMessage(json.loads(text), replay) for text, replay in sent]
@@ -347,7 +347,7 @@ class ReplayLost(Channel):
         self,
         messages: Sequence[MessageRecord],
         *,
-        replay: bool = False,  # noqa: ARG002 the fault
+        replay: bool = False,
     ) -> None:
         """Drop the flag."""
         await super().publish_messages(messages)
@@ -370,7 +370,7 @@ class EverythingIsAReplay(Channel):
         self,
         messages: Sequence[MessageRecord],
         *,
-        replay: bool = False,  # noqa: ARG002 the fault
+        replay: bool = False,
     ) -> None:
         """Set it."""
         await super().publish_messages(messages, replay=True)

@@ -69,7 +69,7 @@ class FirstPutWins(Snapshots):
 class DeletesTheStore(Snapshots):
     """Deletes too much."""
 
-    async def delete_snapshots(self, event_store_id: str, aggregate_id: str | None = None) -> None:  # noqa: ARG002 the fault
+    async def delete_snapshots(self, event_store_id: str, aggregate_id: str | None = None) -> None:
         """Drop the aggregate."""
         await super().delete_snapshots(event_store_id)
 
