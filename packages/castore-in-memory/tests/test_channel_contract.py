@@ -77,7 +77,11 @@ class InMemoryChannelTests(MessageChannelAdapterTests):
         self, harnesses: list[QueueHarness | BusHarness]
     ) -> Callable[[], Awaitable[None]]:
         """Close the adapter, which is all there is."""
-        return lambda: harnesses[0].adapter.aclose()
+
+        async def close() -> None:
+            await harnesses[0].adapter.aclose()
+
+        return close
 
 
 class TestInMemoryMessageQueueAdapter(InMemoryChannelTests):

@@ -5,8 +5,10 @@ their own, without a configuration file, so in the strict mode of pytest-asyncio
 suites on adapters that are sound.
 """
 
+import os
 import subprocess
 import sys
+from fcntl import LOCK_EX, flock
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -127,12 +129,24 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], 
 
     The keys are the name of the suite, without ``Test``, and that of the test.
     """
-    folder = tmp_path_factory.mktemp("inner")
+    is_alone = "PYTEST_XDIST_WORKER" not in os.environ
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if is_alone else base.parent) / "inner"
+    folder.mkdir(exist_ok=True)
+    report = folder / "report.xml"
+    with (folder / "lock").open("w") as lock:
+        flock(lock, LOCK_EX)  # one worker of pytest-xdist runs it for all
+        if not report.exists():
+            run_inner(folder, report)
+    return read_failures(report)
+
+
+def run_inner(folder: Path, report: Path) -> None:
+    """Run the suites in a pytest of their own."""
     inner = folder / "test_inner.py"
     inner.write_text(INNER.format(path=__file__))
     tests = [f"{inner}::Test{each.name}::{each.test}" for each in RULES]
     suites = [f"{inner}::{name}" for name in make_sound_suites()]
-    report = folder / "report.xml"
     options = [
         *("-W", "error"),
         *("-o", "asyncio_default_fixture_loop_scope=function"),
@@ -143,7 +157,6 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], 
     command = [sys.executable, "-m", "pytest", *options, *tests, *suites]
     run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert 1 == run.returncode, run.stdout + run.stderr
-    return read_failures(report)
 
 
 def read_failures(report: Path) -> dict[tuple[str, str], list[str]]:

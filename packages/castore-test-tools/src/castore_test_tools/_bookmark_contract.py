@@ -261,7 +261,7 @@ class BookmarkStorageAdapterTests(ContractTests):
         await call(break_backend)
         with pytest.raises(StorageError) as caught:
             await adapter.get_position("pokedex")
-        assert caught.value.__cause__ is not None, "raise StorageError(...) from the backend's own"
+        assert caught.value.__cause__ is not None, "raise StorageError(...) from error"
         thawed = thaw(caught.value)
         assert (type(caught.value), str(caught.value)) == (type(thawed), str(thawed))
 

@@ -263,7 +263,9 @@ class MessageChannelAdapterTests(FailuresContract):
         )
         received = await line.receive(50)
         for aggregate_id, batch in zip(("a1", "a2"), batches, strict=True):
-            assert batch == [each for each in received if each.event.aggregate_id == aggregate_id]
+            found = [each for each in received if each.event.aggregate_id == aggregate_id]
+            assert list(range(1, 26)) == [each.event.version for each in found]
+            assert batch == found
 
     @requires("keeps_order")
     async def test_messages_keep_their_order(self, connect: Connect) -> None:

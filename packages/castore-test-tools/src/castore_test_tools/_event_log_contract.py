@@ -242,7 +242,8 @@ class EventLogTests(ContractTests):
                 break
             await asyncio.sleep(0)
         await writers
-        assert list(await adapter.read_events(limit=1000)) == seen
+        log = list(await adapter.read_events(limit=1000))
+        assert log == seen, "a reader that followed the log has not seen what is in it now"
         events = {(e.event_store_id, e.record.aggregate_id, e.record.version) for e in seen}
         assert 6 * _WRITERS == len(events) == len(seen)
         for writer in range(_WRITERS):

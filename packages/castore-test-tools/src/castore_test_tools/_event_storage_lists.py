@@ -214,10 +214,10 @@ class ListingContract(EventStorageContract):
         found = list(page.aggregates)
         while page.next_page_token is not None:
             page = await store.list_aggregate_ids(page_token=page.next_page_token)
-            assert page.aggregates
+            assert page.aggregates, "a page is empty: a cursor is None where nothing follows"
             assert len(page.aggregates) <= limit
             found.extend(page.aggregates)
-            assert len(found) <= len(milliseconds)
+            assert len(found) <= len(milliseconds), "aggregates are repeated"
         first, last = 0 if after is None else after, 3 if before is None else before
         within = [
             each

@@ -168,13 +168,13 @@ class ValuesContract(EventStorageContract):
         ]
 
     async def _check(self, adapter: EventStorageAdapter, record: EventRecord) -> None:
-        values = (record.payload, record.metadata)
-        if not all(self.holds(each) for each in values):
+        values = {"payload": record.payload, "metadata": record.metadata}
+        if not all(self.holds(each) for each in values.values()):
             with pytest.raises(CastoreError):
                 await adapter.push_event(STORE, record)
             assert [] == list(await adapter.get_events(STORE, record.aggregate_id))
             return
         await adapter.push_event(STORE, record)
         (read,) = await adapter.get_events(STORE, record.aggregate_id)
-        expected = [exact(self.as_read(each)) for each in values]
-        assert expected == [exact(read.payload), exact(read.metadata)]
+        expected = {name: exact(self.as_read(each)) for name, each in values.items()}
+        assert expected == {"payload": exact(read.payload), "metadata": exact(read.metadata)}

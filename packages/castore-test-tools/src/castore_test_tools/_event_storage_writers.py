@@ -27,8 +27,8 @@ class WritersContract(EventStorageContract):
         winners = [
             record for record, conflict in zip(records, conflicts, strict=True) if conflict is None
         ]
+        assert 1 == len(winners), f"{len(winners)} writers were told that they won"
         assert winners == list(await adapter.get_events(STORE, "a1"))
-        assert 1 == len(winners)
 
     async def test_concurrent_conflicts_name_the_version(
         self, adapter: EventStorageAdapter

@@ -289,7 +289,7 @@ class SnapshotStorageAdapterTests(JSONContract):
         await call(break_backend)
         with pytest.raises(StorageError) as caught:
             await self._get(adapter)
-        assert caught.value.__cause__ is not None, "raise StorageError(...) from the backend's own"
+        assert caught.value.__cause__ is not None, "raise StorageError(...) from error"
         thawed = thaw(caught.value)
         assert (type(caught.value), str(caught.value)) == (type(thawed), str(thawed))
 

@@ -138,7 +138,7 @@ def exact(value: JSONValue | Absent) -> object:
         return {key: exact(item) for key, item in value.items()}
     if isinstance(value, list):
         return [exact(item) for item in value]
-    return type(value).__name__, repr(value)
+    return f"{type(value).__name__} {value!r}"
 
 
 def map_numbers(

@@ -21,8 +21,8 @@ class GroupNotAtomic(InMemoryEventStorageAdapter):
         self, group: Sequence[GroupedRecord], *, force: bool = False
     ) -> None:
         """Push each."""
-        for event_store_id, record, adapter in group:
-            await adapter.push_event(event_store_id, record, force=force)
+        for each in group:
+            await super().push_event_group([each], force=force)
 
 
 class GroupNamesItsFirst(InMemoryEventStorageAdapter):
