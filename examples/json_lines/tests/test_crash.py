@@ -88,7 +88,7 @@ async def test_kills_lose_and_tear_nothing(path: Path) -> None:
         assert found[0] == found[1]
         assert list(range(1, len(found[0]) + 1)) == [each.version for each in found[0]]
         assert pushed <= len(found[0]) <= pushed + 1
-    assert pushed > KILLS
+    assert pushed > 0
 
 
 @pytest.mark.parametrize("kept", [1, 100, -1])
