@@ -364,3 +364,78 @@ async def test_arguments_are_the_handlers(commands: Commands) -> None:
     with pytest.raises(TypeError, match="amount"):
         await commands.run("look", "a1", amount=1)
     await look("a1")
+
+
+# Other stores
+
+
+def make_accounts() -> AccountStore:
+    """Return another empty store."""
+    return EventStore(
+        "ACCOUNTS",
+        event_types=[Opened, Deposited],
+        reduce=reduce_account,
+        storage_adapter=InMemoryEventStorageAdapter(),
+    )
+
+
+async def test_a_command_on_another_store(accounts: AccountStore, commands: Commands) -> None:
+    """The same command runs on another store, and leaves the first one alone."""
+
+    @commands.handler
+    def open_for(_: Account | None, owner: str) -> EventDraft[Opened]:
+        return Opened.draft(payload=owner)
+
+    others = make_accounts()
+
+    assert Account("a1", 1, "Ada") == await open_for.using(others)("a1", "Ada")
+    assert 1 == len(await others.get_events("a1"))
+    assert [] == await accounts.get_events("a1")
+    assert [accounts, others] == [open_for.event_store, open_for.using(others).event_store]
+    assert "open_for" == open_for.using(others).name
+
+
+async def test_a_command_on_another_store_keeps_its_options(accounts: AccountStore) -> None:
+    """Retries and callback are those of the commands that the handler was added to."""
+    seen: list[ConflictAttempt] = []
+    commands = AggregateCommands(
+        accounts,
+        event_already_exists_retries=1,
+        on_event_already_exists=lambda _, attempt: seen.append(attempt),
+    )
+    others = make_accounts()
+    await open_account(others)
+    deposit = commands.handler(Rival(others, times=9))
+
+    with pytest.raises(EventAlreadyExistsError):
+        await deposit.using(others)("a1")
+    assert [ConflictAttempt(1, 1), ConflictAttempt(2, 0)] == seen
+
+
+async def test_commands_on_another_store(accounts: AccountStore, commands: Commands) -> None:
+    """All the commands of a store can be had for another one, with their options."""
+
+    @commands.handler
+    def open_for(_: Account | None, owner: str) -> EventDraft[Opened]:
+        return Opened.draft(payload=owner)
+
+    others = make_accounts()
+    used = commands.using(others)
+    await used.run("open_for", "a1", owner="Ada")
+
+    assert ["open_for"] == used.names
+    assert used.event_store is others
+    assert commands.event_already_exists_retries == used.event_already_exists_retries
+    assert 1 == len(await others.get_events("a1"))
+    assert [] == await accounts.get_events("a1")
+
+
+async def test_commands_on_another_store_are_apart(commands: Commands) -> None:
+    """A handler that is added to the one is not added to the other."""
+    used = commands.using(make_accounts())
+
+    @used.handler
+    def look(_: Account | None) -> None: ...
+
+    assert [] == commands.names
+    assert await look("a1") is None

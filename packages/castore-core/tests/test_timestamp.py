@@ -1,5 +1,7 @@
 """Moments are in UTC, of millisecond precision, and written so that their texts sort."""
 
+import asyncio
+from contextvars import copy_context
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -8,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from castore_core import format_timestamp, parse_timestamp
+from castore_core import Event, format_timestamp, parse_timestamp, use_clock
+
+NOON = datetime(2022, 1, 1, 12, tzinfo=UTC)
+
+
+class Noted(Event, type="NOTED"):
+    """Something was written down."""
+
 
 offsets = st.timedeltas(timedelta(hours=-14), timedelta(hours=14)).map(
     lambda offset: timezone(timedelta(minutes=offset // timedelta(minutes=1)))
@@ -80,3 +89,70 @@ def test_parse_refuses_what_is_no_moment(text: str) -> None:
 def test_any_utc_is_utc(zone: Any) -> None:
     """Other objects that stand for UTC are as good."""
     assert "2022-01-01T00:00:00.000Z" == format_timestamp(datetime(2022, 1, 1, tzinfo=zone))
+
+
+# The clock
+
+
+def now() -> datetime:
+    """Return the timestamp that an event gets."""
+    return Noted(aggregate_id="a1", version=1).timestamp
+
+
+def test_events_take_their_time_from_the_clock_in_use() -> None:
+    """Within the context the clock is asked, once for each event; after it, the system's is."""
+    moments = iter([NOON, NOON + timedelta(seconds=1)])
+
+    with use_clock(lambda: next(moments)):
+        assert [NOON, NOON + timedelta(seconds=1)] == [now(), now()]
+
+    assert abs(datetime.now(UTC) - now()) < timedelta(minutes=1)
+
+
+def test_a_timestamp_that_is_given_needs_no_clock() -> None:
+    """An event with a timestamp does not ask the clock."""
+
+    def fail() -> datetime:
+        raise AssertionError
+
+    with use_clock(fail):
+        assert NOON == Noted(aggregate_id="a1", version=1, timestamp=NOON).timestamp
+
+
+def test_the_moment_of_a_clock_is_brought_to_utc_and_milliseconds() -> None:
+    """A clock may have any offset and precision."""
+    east = timezone(timedelta(hours=2))
+    with use_clock(lambda: datetime(2022, 1, 1, 14, 0, 0, 999, tzinfo=east)):
+        assert NOON == now()
+
+
+def test_the_innermost_clock_counts() -> None:
+    """The end of a context, also by an error, brings back the clock of the outer one."""
+
+    def fail_within() -> None:
+        with use_clock(lambda: NOON + timedelta(days=1)):
+            assert NOON + timedelta(days=1) == now()
+            raise LookupError("within")
+
+    with use_clock(lambda: NOON):
+        with pytest.raises(LookupError, match="within"):
+            fail_within()
+        assert NOON == now()
+
+
+def test_a_naive_clock_is_refused() -> None:
+    """A clock tells aware moments."""
+    with (
+        use_clock(lambda: datetime(2022, 1, 1)),  # noqa: DTZ001
+        pytest.raises(ValueError, match="is naive"),
+    ):
+        now()
+    assert abs(datetime.now(UTC) - now()) < timedelta(minutes=1)
+
+
+async def test_the_clock_holds_in_all_tasks_and_threads() -> None:
+    """Also in a task that runs in a context from before."""
+    before = copy_context()
+    with use_clock(lambda: NOON):
+        task = asyncio.get_running_loop().create_task(asyncio.to_thread(now), context=before)
+        assert NOON == await task

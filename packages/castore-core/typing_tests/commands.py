@@ -175,6 +175,22 @@ def forget_absence(pokemon: Pokemon) -> None:
     """Take no absent pokemon."""
 
 
+# On another store of the same kind
+
+assert_type(appear.event_store, PokemonStore)
+assert_type(pokemon_commands.using(pokemons), AggregateCommands[PokemonEvent, Pokemon])
+
+appear.using(trainers)  # type: ignore[arg-type]
+pokemon_commands.using(trainers)  # type: ignore[arg-type]
+
+
+async def run_elsewhere() -> None:
+    """Know the arguments and the aggregate as before."""
+    assert_type(await appear.using(pokemons)("pikachu1", "Pikachu", level=5), Pokemon | None)
+
+    await appear.using(pokemons)("pikachu1", "Pikachu", level="5")  # type: ignore[arg-type]
+
+
 def take_any_command(command: AggregateCommand[..., Any]) -> str:
     """Take whatever comes."""
     return command.name

@@ -87,3 +87,23 @@ async def test_groups_copy_too() -> None:
     cast("list[JSONValue]", read.payload).append(3)
     found = [(await adapter.get_events("NOTES", each))[0].payload for each in names]
     assert [[1], [1]] == found
+
+
+async def test_initial_events() -> None:
+    """A storage may begin with events; it shares no values with whoever gave them."""
+    payload: JSONValue = {"notes": ["milk"]}
+    first, second = make_record("a1", payload), make_record("a1", "two", version=2)
+    adapter = InMemoryEventStorageAdapter([("NOTES", first), ("LISTS", first), ("NOTES", second)])
+    payload["notes"] = []
+
+    kept = make_record("a1", {"notes": ["milk"]})
+    assert [kept, second] == await adapter.get_events("NOTES", "a1")
+    assert [kept] == await adapter.get_events("LISTS", "a1")
+    assert [1, 2, 3] == [each.position for each in await adapter.read_events()]
+    assert 1 == len((await adapter.list_aggregate_ids("NOTES")).aggregates)
+
+
+def test_initial_events_of_one_version() -> None:
+    """Two initial events of one version are a conflict as any other."""
+    with pytest.raises(EventAlreadyExistsError, match="'a1' of event store 'NOTES'"):
+        InMemoryEventStorageAdapter([("NOTES", make_record("a1")), ("NOTES", make_record("a1"))])

@@ -45,7 +45,7 @@ from castore_core._storage import (
     SnapshotStorageAdapter,
 )
 from castore_core._store import EventStore, GroupedEvent, Reducer, Upcaster
-from castore_core._timestamp import format_timestamp, parse_timestamp
+from castore_core._timestamp import Clock, format_timestamp, parse_timestamp, use_clock
 from castore_core.errors import (
     AggregateNotFoundError,
     CastoreError,
@@ -85,6 +85,7 @@ __all__ = [
     "AggregateNotFoundError",
     "BookmarkStorageAdapter",
     "CastoreError",
+    "Clock",
     "Command",
     "ConflictAttempt",
     "ConnectedEventStore",
@@ -144,6 +145,7 @@ __all__ = [
     "command",
     "format_timestamp",
     "parse_timestamp",
+    "use_clock",
 ]
 
 for _public in (globals()[name] for name in __all__):

@@ -20,11 +20,20 @@ Drafts: TypeAlias = EventDraft[E] | Sequence[EventDraft[E]] | None
 """What a handler returns: one draft, several, or none."""
 
 
-class AggregateCommand(Generic[P, A]):
-    """A handler with its runner: call it with an aggregate id and the handler's arguments."""
+class AggregateCommand(Generic[P, A, E]):
+    """A handler with its runner: call it with an aggregate id and the handler's arguments.
 
-    def __init__(self, name: str, run: Callable[Concatenate[str, P], Awaitable[A | None]]) -> None:
+    Made by `AggregateCommands.handler`, for the ``event_store`` of those commands.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        event_store: EventStore[E, A],
+        run: Callable[Concatenate[EventStore[E, A], str, P], Awaitable[A | None]],
+    ) -> None:
         self.name = name
+        self.event_store = event_store
         self._run = run
 
     def __repr__(self) -> str:
@@ -36,7 +45,14 @@ class AggregateCommand(Generic[P, A]):
         Raises:
             EventAlreadyExistsError: the last attempt ended with a conflict too.
         """
-        return await self._run(aggregate_id, *args, **kwargs)
+        return await self._run(self.event_store, aggregate_id, *args, **kwargs)
+
+    def using(self, event_store: EventStore[E, A]) -> "AggregateCommand[P, A, E]":
+        """Return the same command, with the same options, for another store of the same kind.
+
+        A test gives it a store of its own; a program, one for each tenant.
+        """
+        return AggregateCommand(self.name, event_store, self._run)
 
 
 class AggregateCommands(Generic[E, A]):
@@ -68,7 +84,7 @@ class AggregateCommands(Generic[E, A]):
         self.event_store = event_store
         self.event_already_exists_retries: int = check_retries(event_already_exists_retries)
         self.on_event_already_exists = on_event_already_exists
-        self._commands: dict[str, AggregateCommand[..., A]] = {}
+        self._commands: dict[str, AggregateCommand[..., A, E]] = {}
 
     @property
     def names(self) -> list[str]:
@@ -77,7 +93,7 @@ class AggregateCommands(Generic[E, A]):
 
     def handler(
         self, handler: Callable[Concatenate[A | None, P], Drafts[E] | Awaitable[Drafts[E]]], /
-    ) -> AggregateCommand[P, A]:
+    ) -> AggregateCommand[P, A, E]:
         """Add a handler, under the name of the function.
 
         Raises:
@@ -87,17 +103,19 @@ class AggregateCommands(Generic[E, A]):
         if name in self._commands:
             raise ValueError(f"there is a command {name!r} already")
 
-        async def run(aggregate_id: str, /, *args: P.args, **kwargs: P.kwargs) -> A | None:
+        async def run(
+            event_store: EventStore[E, A], aggregate_id: str, /, *args: P.args, **kwargs: P.kwargs
+        ) -> A | None:
             async def attempt() -> A | None:
-                return await self._attempt(
-                    aggregate_id, lambda aggregate: handler(aggregate, *args, **kwargs)
+                return await _attempt(
+                    event_store, aggregate_id, lambda aggregate: handler(aggregate, *args, **kwargs)
                 )
 
             return await retry_on_conflict(
                 attempt, self.event_already_exists_retries, self.on_event_already_exists
             )
 
-        added = AggregateCommand(name, run)
+        added = AggregateCommand(name, self.event_store, run)
         self._commands[name] = added
         return added
 
@@ -112,24 +130,40 @@ class AggregateCommands(Generic[E, A]):
             raise LookupError(f"no command {name!r}: there are {', '.join(self._commands)}")
         return await self._commands[name](aggregate_id, **arguments)
 
-    async def _attempt(
-        self,
-        aggregate_id: str,
-        decide: Callable[[A | None], Drafts[E] | Awaitable[Drafts[E]]],
-    ) -> A | None:
-        loaded = await self.event_store.get_aggregate(aggregate_id)
-        decided = decide(loaded.aggregate)
-        drafts = await decided if isawaitable(decided) else decided
-        version = loaded.last_event.version if loaded.last_event else 0
-        group: list[GroupedEvent[E, A]] = []
-        aggregate = loaded.aggregate
-        for draft in _to_sequence(drafts):
-            version += 1
-            event = draft.to_event(aggregate_id, version)
-            group.append(self.event_store.group_event(event, prev_aggregate=aggregate))
-            aggregate = self.event_store.build_aggregate([event], aggregate)
-        await EventStore.push_event_group(*group)
-        return aggregate
+    def using(self, event_store: EventStore[E, A]) -> "AggregateCommands[E, A]":
+        """Return the commands that there are, with their options, for another store of that kind.
+
+        A handler that is added to the one is not added to the other.
+        """
+        commands = AggregateCommands(
+            event_store,
+            event_already_exists_retries=self.event_already_exists_retries,
+            on_event_already_exists=self.on_event_already_exists,
+        )
+        commands._commands.update(
+            {name: each.using(event_store) for name, each in self._commands.items()}
+        )
+        return commands
+
+
+async def _attempt(
+    event_store: EventStore[E, A],
+    aggregate_id: str,
+    decide: Callable[[A | None], Drafts[E] | Awaitable[Drafts[E]]],
+) -> A | None:
+    loaded = await event_store.get_aggregate(aggregate_id)
+    decided = decide(loaded.aggregate)
+    drafts = await decided if isawaitable(decided) else decided
+    version = loaded.last_event.version if loaded.last_event else 0
+    group: list[GroupedEvent[E, A]] = []
+    aggregate = loaded.aggregate
+    for draft in _to_sequence(drafts):
+        version += 1
+        event = draft.to_event(aggregate_id, version)
+        group.append(event_store.group_event(event, prev_aggregate=aggregate))
+        aggregate = event_store.build_aggregate([event], aggregate)
+    await EventStore.push_event_group(*group)
+    return aggregate
 
 
 def _to_sequence(drafts: Drafts[E]) -> Sequence[EventDraft[E]]:

@@ -1,11 +1,38 @@
 """Moments: aware, in UTC, of millisecond precision, as the whole Castore family writes them."""
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
+from typing import TypeAlias
+
+Clock: TypeAlias = Callable[[], datetime]
+"""Returns the present moment, aware."""
+
+# For the whole process, and no context variable: a task may run in a copy of an older context,
+# as the tests and fixtures of a test do.
+_clock: Clock = partial(datetime.now, UTC)
+
+
+@contextmanager
+def use_clock(clock: Clock) -> Generator[None]:
+    """Take the time of events that are made without a ``timestamp`` from a clock of your own.
+
+    It holds in the whole process, in all its threads and tasks, until the context ends: it is
+    meant for tests and simulations. Of contexts within each other, the innermost counts.
+    A clock that returns a naive moment makes the event raise a `ValueError`.
+    """
+    global _clock  # noqa: PLW0603 what this function is for
+    outer, _clock = _clock, clock
+    try:
+        yield
+    finally:
+        _clock = outer
 
 
 def utc_now() -> datetime:
-    """Return the present moment."""
-    return to_utc_milliseconds(datetime.now(UTC))
+    """Return the present moment, by the clock in use."""
+    return to_utc_milliseconds(_clock())
 
 
 def to_utc_milliseconds(moment: datetime) -> datetime:

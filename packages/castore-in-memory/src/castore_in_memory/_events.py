@@ -3,7 +3,7 @@
 import asyncio
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 from operator import attrgetter
@@ -32,12 +32,20 @@ class InMemoryEventStorageAdapter:
 
     Each method lets other tasks go first, as a storage on a server would: those who race for a
     version meet conflicts here too.
+
+    It may begin with ``initial_events``, each with the id of its event store.
+
+    Raises:
+        EventAlreadyExistsError: two of them have one version.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, initial_events: Iterable[tuple[str, EventRecord]] = ()) -> None:
         self._aggregates: defaultdict[tuple[str, str], dict[int, LogEntry]] = defaultdict(dict)
         self._lists: defaultdict[str, list[tuple[datetime, str]]] = defaultdict(list)
         self._log: list[LogEntry] = []
+        for event_store_id, record in initial_events:
+            self._refuse_taken(event_store_id, record)
+            self._write(event_store_id, _copy_record(record))
 
     async def push_event(
         self, event_store_id: str, record: EventRecord, *, force: bool = False
