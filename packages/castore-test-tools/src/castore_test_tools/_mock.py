@@ -1,0 +1,135 @@
+"""Event stores that stand in for others, with events in memory."""
+
+from typing import Any, TypeAlias, overload
+
+from castore_core import (
+    AggregateExistsMessage,
+    ConnectedEventStore,
+    EventStore,
+    MessageChannel,
+    NotificationMessage,
+    StateCarryingMessage,
+)
+from castore_in_memory import InMemoryEventStorageAdapter
+from castore_test_tools._recorded import RecordedMessageChannelAdapter, channel_of
+from castore_test_tools._types import A, E, EventsOf
+
+PublishedMessage: TypeAlias = (
+    AggregateExistsMessage | NotificationMessage[E] | StateCarryingMessage[E, A]
+)
+"""What a connected store publishes: which of these is a matter of its channel."""
+
+
+class MockEventStore(EventStore[E, A]):
+    """An event store with the definition of another, and with events in memory of its own.
+
+    It begins with ``initial_events``, which may be those of several aggregates. It has the event
+    types, reducer, side effect, codec and upcasters of the other store, but not its
+    ``on_event_pushed``, which would have effects outside of the test: set one where you need it.
+    Mocks can be pushed to in one group.
+
+    Raises:
+        EventAlreadyExistsError: two initial events have one version.
+        ForeignEventError: an initial event is of a type that the store does not have.
+    """
+
+    def __init__(self, event_store: EventStore[E, A], initial_events: EventsOf[E] = ()) -> None:
+        super().__init__(
+            event_store.event_store_id,
+            event_types=event_store.event_types,
+            reduce=event_store.reduce,
+            simulate_side_effect=event_store._simulate_side_effect,
+            aggregate_codec=event_store.aggregate_codec,
+            upcasters=event_store._upcasters,
+        )
+        self._initial_events = tuple(initial_events)
+        self.reset()
+
+    @property
+    def initial_events(self) -> tuple[E, ...]:
+        """The events that it begins with."""
+        return self._initial_events
+
+    def reset(self) -> None:
+        """Go back to the initial events."""
+        self.storage_adapter = InMemoryEventStorageAdapter(
+            (self.event_store_id, self.event_to_record(each)) for each in self._initial_events
+        )
+
+
+class MockConnectedEventStore(ConnectedEventStore[E, A], MockEventStore[E, A]):
+    """A mock that publishes what it pushed, as the store does that it stands in for.
+
+    It publishes to a channel of the same definition, whose adapter is a
+    `RecordedMessageChannelAdapter`; the channel of the other store hears nothing.
+
+    Raises:
+        TypeError: the channel of the other store is none of the channels of castore_core.
+        EventAlreadyExistsError, ForeignEventError: as for a `MockEventStore`.
+    """
+
+    def __init__(
+        self, event_store: ConnectedEventStore[E, A], initial_events: EventsOf[E] = ()
+    ) -> None:
+        mock = mock_event_store(event_store.event_store, initial_events)
+        adapter = RecordedMessageChannelAdapter()
+        channel: Any = _copy_channel(channel_of(event_store), mock, adapter)
+        ConnectedEventStore.__init__(self, mock, channel)
+        self._mock = mock
+        self._channel_adapter = adapter
+
+    @property
+    def channel_adapter(self) -> RecordedMessageChannelAdapter:
+        """Records what is published, tells replays, and can be told to fail."""
+        return self._channel_adapter
+
+    @property
+    def published(self) -> list[PublishedMessage[E, A]]:
+        """The messages that were published, in that order."""
+        return self._channel_adapter.parse(channel_of(self))
+
+    def reset(self) -> None:
+        """Go back to the initial events, and forget what was published."""
+        self._mock.reset()
+        self._channel_adapter.clear()
+
+
+@overload
+def mock_event_store(
+    event_store: ConnectedEventStore[E, A], initial_events: EventsOf[E] = ()
+) -> MockConnectedEventStore[E, A]: ...
+
+
+@overload
+def mock_event_store(
+    event_store: EventStore[E, A], initial_events: EventsOf[E] = ()
+) -> MockEventStore[E, A]: ...
+
+
+def mock_event_store(
+    event_store: EventStore[E, A], initial_events: EventsOf[E] = ()
+) -> MockEventStore[E, A]:
+    """Return an event store that stands in for another: same definition, events in memory.
+
+    The other store, its storage adapter and its channel are left alone. Of a connected store the
+    mock is connected too, and remembers what it published.
+
+    Raises:
+        EventAlreadyExistsError: two initial events have one version.
+        ForeignEventError: an initial event is of a type that the store does not have.
+    """
+    if isinstance(event_store, ConnectedEventStore):
+        return MockConnectedEventStore(event_store, initial_events)
+    return MockEventStore(event_store, initial_events)
+
+
+def _copy_channel(
+    channel: MessageChannel, event_store: EventStore, adapter: RecordedMessageChannelAdapter
+) -> MessageChannel:
+    sources = [
+        event_store if each.event_store_id == event_store.event_store_id else each
+        for each in channel.source_event_stores
+    ]
+    return type(channel)(
+        channel.message_channel_id, source_event_stores=sources, message_channel_adapter=adapter
+    )

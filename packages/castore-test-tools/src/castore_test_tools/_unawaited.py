@@ -1,0 +1,47 @@
+"""What has to be awaited, lest a test that forgot it passes."""
+
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final
+
+_watches: Final[list[list["ToBeAwaited"]]] = []
+
+
+class ToBeAwaited:
+    """Gives a `RuntimeWarning` at its end if it was never settled, as a coroutine does."""
+
+    _settled = True  # nobody can await what was not made
+
+    def __init__(self) -> None:
+        self._settled = False
+        if _watches:
+            _watches[-1].append(self)
+
+    def __del__(self) -> None:
+        if not self._settled:
+            warnings.warn(f"{self!r} was never awaited", RuntimeWarning, stacklevel=2, source=self)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it was awaited, or became a part of what is to be awaited."""
+        return self._settled
+
+    def settle(self) -> None:
+        """Ask for no await any more."""
+        self._settled = True
+
+
+@contextmanager
+def watch() -> Generator[list[ToBeAwaited]]:
+    """Find what is made within the context and not settled at its end. It settles it, too."""
+    made: list[ToBeAwaited] = []
+    unawaited: list[ToBeAwaited] = []
+    _watches.append(made)
+    try:
+        yield unawaited
+    finally:
+        _watches.pop()
+        unawaited += [each for each in made if not each.is_settled]
+        for each in unawaited:
+            each.settle()
