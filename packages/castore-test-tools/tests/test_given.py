@@ -248,6 +248,13 @@ def test_neither_a_command_nor_an_event() -> None:
         start.when(1)
 
 
+def test_a_command_without_its_input() -> None:
+    """A command is called with something."""
+    start: Any = given(pokemons)
+    with pytest.raises(TypeError, match=r"needs what Command\('LEVEL_UP_POKEMON'\) is called with"):
+        start.when(level_up_pokemon)
+
+
 async def test_foreign_events_are_not_given() -> None:
     """Given events are those of their store."""
     foreign: Any = started
@@ -598,15 +605,15 @@ async def test_awaiting_runs_the_command_once() -> None:
     assert [7] == runs
 
 
-def test_steps_are_readable() -> None:
+async def test_steps_are_readable() -> None:
     """The text of a scenario tells its steps."""
     first = given(pokemons, [appeared, leveled_up]).given(trainers)
     assert isinstance(first, Given)
     second = first.when(caught, started).then_raises(LookupError).then_returns(None)
     third = second.then_aggregate(Pokemon(PIKACHU, 1, "", 1)).then_published([])
-    third.settle()
     assert (
         "given('POKEMONS', [PokemonAppeared, PokemonLeveledUp]).given('TRAINERS', [])"
         ".when(PokemonCaught, GameStarted).then_raises(...).then_returns(...)"
         ".then_aggregate(...).then_published(...)"
     ) == repr(third)
+    assert "LookupError was not raised" in await failure_of(third)

@@ -68,7 +68,7 @@ class Scenario(ToBeAwaited, Generic[O]):
         return ".".join(steps)
 
     def __await__(self) -> Generator[Any, None, None]:
-        self.settle()
+        self._settle()
         return self._run().__await__()
 
     def then(
@@ -125,7 +125,7 @@ class Scenario(ToBeAwaited, Generic[O]):
         return self._expect(Published(tuple(messages), event_store, check_ignore(ignore)))
 
     def _expect(self, expectation: Expectation) -> "Scenario[O]":
-        self.settle()
+        self._settle()
         return Scenario(self._givens, self._act, (*self._expectations, expectation))
 
     async def _run(self) -> None:
@@ -155,7 +155,7 @@ class Given(Scenario[None]):
 
     def given(self, event_store: EventStore[E, A], events: EventsOf[E] = ()) -> "Given":
         """Begin with events of another store, too."""
-        self.settle()
+        self._settle()
         return Given([*self._givens, (event_store, tuple(events))])
 
     @overload
@@ -182,7 +182,7 @@ class Given(Scenario[None]):
         A command runs with mocks of the stores that it requires, each with the events that were
         given for the store of that ``event_store_id``, and empty if there were none.
         """
-        self.settle()
+        self._settle()
         return Scenario(self._givens, _to_act(act, *args, **kwargs))
 
 
@@ -195,6 +195,8 @@ def given(event_store: EventStore[E, A], events: EventsOf[E] = ()) -> Given:
 
 
 def _to_act(act: object, /, *args: Any, **kwargs: Any) -> Act:
+    if isinstance(act, (Command, AggregateCommand)) and not args:
+        raise TypeError(f"when() needs what {act!r} is called with")
     if isinstance(act, Command):
         return RunCommand(cast("Command[Any, Any, ..., Any]", act), args[0], args[1:], kwargs)
     if isinstance(act, AggregateCommand):

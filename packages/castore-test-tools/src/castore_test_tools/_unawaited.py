@@ -22,13 +22,8 @@ class ToBeAwaited:
         if not self._settled:
             warnings.warn(f"{self!r} was never awaited", RuntimeWarning, stacklevel=2, source=self)
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether it was awaited, or became a part of what is to be awaited."""
-        return self._settled
-
-    def settle(self) -> None:
-        """Ask for no await any more."""
+    def _settle(self) -> None:
+        """Ask for no await any more: it was awaited, or is a part of what is to be awaited."""
         self._settled = True
 
 
@@ -42,6 +37,6 @@ def watch() -> Generator[list[ToBeAwaited]]:
         yield unawaited
     finally:
         _watches.pop()
-        unawaited += [each for each in made if not each.is_settled]
+        unawaited += [each for each in made if not each._settled]
         for each in unawaited:
-            each.settle()
+            each._settle()
