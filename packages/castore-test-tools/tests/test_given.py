@@ -607,12 +607,12 @@ async def test_awaiting_runs_the_command_once() -> None:
 
 async def test_steps_are_readable() -> None:
     """The text of a scenario tells its steps."""
-    first = given(pokemons, [appeared, leveled_up]).given(trainers)
+    first = given(pokemons, [appeared]).given(trainers)
     assert isinstance(first, Given)
     second = first.when(caught, started).then_raises(LookupError).then_returns(None)
     third = second.then_aggregate(Pokemon(PIKACHU, 1, "", 1)).then_published([])
     assert (
-        "given('POKEMONS', [PokemonAppeared, PokemonLeveledUp]).given('TRAINERS', [])"
+        "given('POKEMONS', [PokemonAppeared]).given('TRAINERS', [])"
         ".when(PokemonCaught, GameStarted).then_raises(...).then_returns(...)"
         ".then_aggregate(...).then_published(...)"
     ) == repr(third)

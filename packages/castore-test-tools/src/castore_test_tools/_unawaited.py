@@ -22,9 +22,10 @@ class ToBeAwaited:
         if not self._settled:
             warnings.warn(f"{self!r} was never awaited", RuntimeWarning, stacklevel=2, source=self)
 
-    def _settle(self) -> None:
-        """Ask for no await any more: it was awaited, or is a part of what is to be awaited."""
-        self._settled = True
+    def _settle(self) -> bool:
+        """Ask for no await any more, and tell whether one was still asked for."""
+        was_open, self._settled = not self._settled, True
+        return was_open
 
 
 @contextmanager
@@ -37,6 +38,5 @@ def watch() -> Generator[list[ToBeAwaited]]:
         yield unawaited
     finally:
         _watches.pop()
-        unawaited += [each for each in made if not each._settled]
-        for each in unawaited:
-            each._settle()
+        # users are to see no such method
+        unawaited += [each for each in made if each._settle()]  # pyright: ignore[reportPrivateUsage]
