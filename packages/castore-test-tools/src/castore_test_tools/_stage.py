@@ -87,6 +87,7 @@ class RunCommand:
 
     async def perform(self, stage: Stage) -> object:
         """Run it, and return its output."""
+        __tracebackhide__ = True
         mocks = tuple(stage.get_mock(each) for each in self.command.required_event_stores)
         return await self.command(self.input, mocks, *self.args, **self.kwargs)
 
@@ -105,6 +106,7 @@ class RunAggregateCommand:
 
     async def perform(self, stage: Stage) -> object:
         """Run it, and return the aggregate after it."""
+        __tracebackhide__ = True
         command = self.command.using(stage.get_mock(self.command.event_store))
         return await command(self.aggregate_id, *self.args, **self.kwargs)
 
@@ -120,5 +122,6 @@ class PushEvents:
 
     async def perform(self, stage: Stage) -> None:
         """Push them one after the other."""
+        __tracebackhide__ = True
         for each in self.events:
             await stage.find_mock(each).push_event(each)
