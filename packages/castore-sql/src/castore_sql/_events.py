@@ -69,11 +69,14 @@ class SQLEventStorageAdapter:
         *,
         table_name: str = "event",
         busy_timeout: float = 30.0,
+        rows_in_loop: int = 100,
     ) -> None:
         _check_engine(engine)
+        _check_rows_in_loop(rows_in_loop)
         self._engine = engine
         self._statements = EventStatements(make_event_table(table_name))
         self._busy_timeout = busy_timeout
+        self._rows_in_loop = rows_in_loop
         self._runner = get_runner(engine)
         self._commits: WeakKeyDictionary[asyncio.AbstractEventLoop, GroupCommit[Write]]
         self._commits = WeakKeyDictionary()
@@ -133,14 +136,28 @@ class SQLEventStorageAdapter:
     ) -> list[EventRecord]:
         """Read the events of an aggregate in the order of their versions."""
         statement = self._statements.select_events[reverse]
-        parameters = statement.bind(
-            aggregate_name=event_store_id,
-            aggregate_id=aggregate_id,
-            min_version=0 if min_version is None else min_version,
-            max_version=_MAX_INTEGER if max_version is None else max_version,
-            limit=_NO_LIMIT if limit is None else limit,
+
+        def bind(limit: int) -> tuple[object, ...]:
+            return statement.bind(
+                aggregate_name=event_store_id,
+                aggregate_id=aggregate_id,
+                min_version=0 if min_version is None else min_version,
+                max_version=_MAX_INTEGER if max_version is None else max_version,
+                limit=limit,
+            )
+
+        if self._rows_in_loop:
+            look = self._rows_in_loop + 1
+            parameters = bind(look if limit is None else min(limit, look))
+            rows = self._runner.read_at_once(
+                lambda each: _sqlite.fetch(each, statement.sql, parameters)
+            )
+            if rows is not None and len(rows) < look:
+                return [row_to_record(row) for row in rows]
+        # All of them, in one query: two would see a group that is forced in between by halves.
+        return await self._fetch(
+            statement, bind(_NO_LIMIT if limit is None else limit), row_to_record
         )
-        return await self._fetch(statement, parameters, row_to_record)
 
     async def list_aggregate_ids(
         self,
@@ -251,6 +268,11 @@ def _check_engine(engine: object) -> None:
         raise TypeError(f"not an engine of SQLAlchemy: {engine!r}")
     if engine.dialect.name != "sqlite":
         raise ValueError(f"castore-sql does not know {engine.dialect.name!r}: use SQLite")
+
+
+def _check_rows_in_loop(rows: object) -> None:
+    if type(rows) is not int or rows < 0:
+        raise ValueError(f"rows_in_loop is not 0 or more: {rows!r}")
 
 
 def _get_range(

@@ -1,25 +1,26 @@
 """Where work on the database runs: in threads, at once, or in the loop of an async engine."""
 
 import asyncio
-from collections.abc import Callable
+import sqlite3
 from contextlib import AbstractAsyncContextManager, nullcontext
 from threading import Lock
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from sqlalchemy import Engine, PoolProxiedConnection, SingletonThreadPool, StaticPool
+from sqlalchemy import Engine, SingletonThreadPool, StaticPool, event
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from castore_sql._held import HeldConnections, Work
 from castore_sql._threads import Threads
 
 T = TypeVar("T")
-Work: TypeAlias = Callable[[PoolProxiedConnection], T]
 
-_READERS = 4  # with the writer, as many as the connections of SQLAlchemy's default pool
+_READERS = 4
 
 
 class Runner(Protocol):
-    """Runs work with a connection of the user's engine."""
+    """Runs work with a connection to the database of the user's engine."""
 
     async def write(self, work: Work[T]) -> T:
         """Run work that may write."""
@@ -29,22 +30,44 @@ class Runner(Protocol):
         """Run work that only reads."""
         ...
 
+    def read_at_once(self, work: Work[T]) -> T | None:
+        """Run work that reads a little, where that spares a way to a thread and waits for nobody.
+
+        Returns ``None`` where it does not: `read` then runs the work, or says why it fails.
+        """
+        ...
+
 
 class ThreadRunner:
-    """Runs work on an engine in threads of its own: one that writes, and a few that read."""
+    """Runs work on an engine in threads of its own: one that writes, and a few that read.
+
+    The threads keep connections that nobody else uses, until the engine is disposed of.
+    """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self._connections = HeldConnections(engine)
         self._writer = Threads(1, "castore-sql-writer")
         self._readers = Threads(_READERS, "castore-sql-reader")
+        event.listen(engine, "engine_disposed", _close_held)
 
     async def write(self, work: Work[T]) -> T:
         """Run work in the writing thread."""
-        return await self._writer.run(_run, self._engine, work)
+        return await self._writer.run(self._connections.run, work)
 
     async def read(self, work: Work[T]) -> T:
         """Run work in a reading thread."""
-        return await self._readers.run(_run, self._engine, work)
+        return await self._readers.run(self._connections.run, work)
+
+    def read_at_once(self, work: Work[T]) -> T | None:
+        """Run work in the thread of the event loop, on a connection that is open already."""
+        try:
+            return self._connections.run_if_idle(work)
+        except (sqlite3.Error, SQLAlchemyError):  # busy, or what `read` will run into as well
+            return None
+
+    def close_held(self) -> None:
+        """Close the connections. The next work opens new ones."""
+        self._connections.dispose()
 
 
 class InlineRunner:
@@ -67,6 +90,9 @@ class InlineRunner:
         """Run work, while no other thread does."""
         return await self.write(work)
 
+    def read_at_once(self, work: Work[T]) -> None:  # noqa: ARG002 of the protocol
+        """Leave it to `read`, which needs no thread."""
+
 
 class LoopRunner:
     """Runs work on an async engine, whose driver has threads of its own.
@@ -88,6 +114,9 @@ class LoopRunner:
     async def read(self, work: Work[T]) -> T:
         """Run work on a connection of the pool."""
         return await self.write(work)
+
+    def read_at_once(self, work: Work[T]) -> None:  # noqa: ARG002 of the protocol
+        """Leave it to `read`, which awaits the driver."""
 
     def _get_lock(self) -> AbstractAsyncContextManager[None]:
         if not self._is_shared:
@@ -119,6 +148,12 @@ def _run(engine: Engine, work: Work[T]) -> T:
         return work(connection)
     finally:
         connection.close()
+
+
+def _close_held(engine: Engine) -> None:
+    runner = _runners.get(engine)
+    if isinstance(runner, ThreadRunner):
+        runner.close_held()
 
 
 _runners: WeakValueDictionary[Engine, ThreadRunner | InlineRunner | LoopRunner]

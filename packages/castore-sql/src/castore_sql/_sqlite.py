@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
-from typing import NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.engine.interfaces import DBAPICursor
@@ -28,6 +28,21 @@ class Insert(NamedTuple):
 
 Write: TypeAlias = Sequence[Insert]
 """The events of one push: all of them are written, or none."""
+
+
+def prepare(connection: PoolProxiedConnection) -> None:
+    """Set a connection that nobody else uses: it has no transaction of its own, and never waits.
+
+    Whoever finds the database locked tries again soon (see `_begin`).
+
+    Raises:
+        sqlite3.Error: the database cannot be used.
+    """
+    if getattr(connection.driver_connection, "autocommit", None) is False:  # Python 3.12
+        cast("Any", connection.driver_connection).autocommit = True
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout = 0")
+    cursor.close()
 
 
 def commit(connection: PoolProxiedConnection, writes: Sequence[Write]) -> list[Exception | None]:
@@ -63,10 +78,11 @@ def fetch(
         sqlite3.Error: the query failed.
     """
     cursor = connection.cursor()
-    cursor.execute(sql, parameters)
-    rows = cursor.fetchall()
-    cursor.close()
-    return rows
+    try:
+        cursor.execute(sql, parameters)
+        return cursor.fetchall()
+    finally:
+        cursor.close()
 
 
 def is_busy(error: BaseException | None) -> bool:
@@ -112,11 +128,14 @@ def _begin(connection: PoolProxiedConnection, cursor: DBAPICursor) -> None:
     if _BUSY_TIMEOUT not in connection.info:
         cursor.execute("PRAGMA busy_timeout")
         connection.info[_BUSY_TIMEOUT] = cursor.fetchall()[0][0]
+    timeout = connection.info[_BUSY_TIMEOUT]
     try:
-        cursor.execute("PRAGMA busy_timeout = 0")
+        if timeout:
+            cursor.execute("PRAGMA busy_timeout = 0")
         cursor.execute("BEGIN IMMEDIATE")
     finally:
-        cursor.execute(f"PRAGMA busy_timeout = {connection.info[_BUSY_TIMEOUT]}")
+        if timeout:
+            cursor.execute(f"PRAGMA busy_timeout = {timeout}")
 
 
 @contextmanager
