@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,19 @@ IMPATIENT: dict[str, Any] = {"timeout": 0.01}
 def make_record(aggregate_id: str) -> EventRecord:
     """Return the first event of an aggregate."""
     return EventRecord(aggregate_id, 1, "PUSHED", MOMENT)
+
+
+def trace(engine: Engine | AsyncEngine, callback: Callable[[str], None]) -> None:
+    """Call back with each statement before SQLite runs it, on connections that are opened later."""
+    sync_engine = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
+
+    @event.listens_for(sync_engine, "connect")
+    def _(connection: Any, _: object) -> None:
+        if sync_engine is engine:
+            connection.set_trace_callback(callback)
+        else:
+            set_callback = connection.driver_connection.set_trace_callback
+            connection.run_async(lambda _: set_callback(callback))  # pyright: ignore[reportUnknownLambdaType]
 
 
 async def read_ids(adapter: SQLEventStorageAdapter) -> list[str]:
@@ -173,23 +186,29 @@ async def test_a_lock_delays_each_push_of_a_batch_that_failed(
     impatient: Engine | AsyncEngine, lock: sqlite3.Connection
 ) -> None:
     """Pushes that are written one by one, because a neighbour failed, wait for a lock too."""
+    begun = 0
+
+    def lock_at_third(statement: str) -> None:
+        nonlocal begun
+        begun += statement == "BEGIN IMMEDIATE"
+        if begun == 3 and not lock.in_transaction:  # the batch was the second
+            lock.execute("BEGIN IMMEDIATE")
+
+    trace(impatient, lock_at_third)
     adapter = SQLEventStorageAdapter(impatient)
     await adapter.create_tables()
     lock.execute(
         "CREATE TRIGGER pick BEFORE INSERT ON event WHEN new.aggregate_id = 'refused' "
         "BEGIN SELECT RAISE(ABORT, 'not this one'); END"
     )
-    sync_engine = impatient.sync_engine if isinstance(impatient, AsyncEngine) else impatient
-
-    @event.listens_for(sync_engine, "checkin", once=True)
-    def _(*_: object) -> None:
-        lock.execute("BEGIN IMMEDIATE")  # the batch was rolled back just now
+    begun = 0
 
     pushes = asyncio.gather(
         *(adapter.push_event("STORE", make_record(each)) for each in ("a", "refused", "b", "a")),
         return_exceptions=True,
     )
     await asyncio.sleep(0.3)
+    assert lock.in_transaction
     assert not pushes.done()
     lock.execute("COMMIT")
 

@@ -1,13 +1,13 @@
 """Writes wait for the disk, whatever the user's connections were set to."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, Pool, SingletonThreadPool, StaticPool, create_engine, event
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from castore_core import EventRecord
@@ -17,38 +17,48 @@ RECORD = EventRecord("a", 1, "PUSHED", datetime(2024, 1, 1, tzinfo=UTC))
 OFF, NORMAL, FULL, EXTRA = range(4)
 
 
-@pytest.fixture
-def only_engine(path: Path) -> Iterator[Engine]:
-    """Give an engine of a single connection, so that it is the one that wrote."""
-    engine = create_engine(f"sqlite:///{path}", pool_size=1, max_overflow=0)
-    yield engine
-    engine.dispose()
-
-
-def set_synchronous(engine: Engine, value: int) -> None:
-    """Let a user set new connections of an engine."""
+def set_synchronous(engine: Engine, value: int) -> list[Any]:
+    """Let a user set new connections of an engine, and return the list that they go to."""
+    connections: list[Any] = []
 
     @event.listens_for(engine, "connect")
     def _(connection: Any, _: object) -> None:
+        connections.append(connection)
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA synchronous = {value}")
         cursor.close()
+
+    return connections
+
+
+def read_synchronous(connections: Sequence[sqlite3.Connection]) -> list[int]:
+    """Ask all that were opened."""
+    return [each.execute("PRAGMA synchronous").fetchone()[0] for each in connections]
 
 
 @pytest.mark.parametrize(
     ("value", "expected"), [(OFF, FULL), (NORMAL, FULL), (FULL, FULL), (EXTRA, EXTRA)]
 )
-async def test_a_connection_is_at_least_full(
-    only_engine: Engine, value: int, expected: int
-) -> None:
+async def test_a_connection_is_at_least_full(engine: Engine, value: int, expected: int) -> None:
     """OFF and NORMAL, which lose commits with the power, are raised; EXTRA is left alone."""
-    set_synchronous(only_engine, value)
-    adapter = SQLEventStorageAdapter(only_engine)
+    connections = set_synchronous(engine, value)
+    adapter = SQLEventStorageAdapter(engine)
     await adapter.create_tables()
     await adapter.push_event("STORE", RECORD)
 
-    with only_engine.connect() as connection:
-        assert expected == connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+    assert [expected] == read_synchronous(connections)
+
+
+@pytest.mark.parametrize("value", [OFF, NORMAL])
+async def test_a_connection_of_the_user_is_left_alone(engine: Engine, value: int) -> None:
+    """The adapter's connections are its own: those of the pool stay as the user wants them."""
+    set_synchronous(engine, value)
+    adapter = SQLEventStorageAdapter(engine)
+    await adapter.create_tables()
+    await adapter.push_event("STORE", RECORD)
+
+    with engine.connect() as connection:
+        assert value == connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
 
 
 async def test_a_connection_of_an_async_engine_is_full(path: Path) -> None:
@@ -66,28 +76,41 @@ async def test_a_connection_of_an_async_engine_is_full(path: Path) -> None:
 
 
 async def test_a_write_without_create_tables_is_full(
-    only_engine: Engine, adapter: SQLEventStorageAdapter
+    engine: Engine, adapter: SQLEventStorageAdapter
 ) -> None:
     """A process that finds the table there is as safe as the one that made it."""
     assert adapter
-    set_synchronous(only_engine, OFF)
-    await SQLEventStorageAdapter(only_engine).push_event("STORE", RECORD)
+    other = create_engine(engine.url)
+    connections = set_synchronous(other, OFF)
+    await SQLEventStorageAdapter(other).push_event("STORE", RECORD)
 
-    with only_engine.connect() as connection:
-        assert FULL == connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+    assert [FULL] == read_synchronous(connections)
+    other.dispose()
 
 
-async def test_a_new_connection_of_the_pool_is_full(only_engine: Engine) -> None:
-    """When the pool replaces a connection, the new one is looked at as the first one was."""
-    set_synchronous(only_engine, OFF)
-    adapter = SQLEventStorageAdapter(only_engine)
+async def test_a_connection_after_dispose_is_full(engine: Engine) -> None:
+    """When the engine was disposed of, the new connection is looked at as the first one was."""
+    connections = set_synchronous(engine, OFF)
+    adapter = SQLEventStorageAdapter(engine)
     await adapter.create_tables()
-    with only_engine.connect() as connection:
-        connection.invalidate()
+    engine.dispose()
+    connections.clear()
     await adapter.push_event("STORE", RECORD)
 
-    with only_engine.connect() as connection:
-        assert FULL == connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+    assert [FULL] == read_synchronous(connections)
+
+
+@pytest.mark.parametrize("pool", [SingletonThreadPool, StaticPool])
+async def test_a_shared_connection_is_full(path: Path, pool: type[Pool]) -> None:
+    """A connection that the adapter shares with the user is raised, too."""
+    engine = create_engine(f"sqlite:///{path}", poolclass=pool)
+    connections = set_synchronous(engine, OFF)
+    adapter = SQLEventStorageAdapter(engine)
+    await adapter.create_tables()
+    await adapter.push_event("STORE", RECORD)
+
+    assert [FULL] == read_synchronous(connections)
+    engine.dispose()
 
 
 async def test_what_was_pushed_is_committed(path: Path, adapter: SQLEventStorageAdapter) -> None:

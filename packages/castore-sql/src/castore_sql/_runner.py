@@ -90,7 +90,7 @@ class InlineRunner:
         """Run work, while no other thread does."""
         return await self.write(work)
 
-    def read_at_once(self, work: Work[T]) -> None:  # noqa: ARG002 of the protocol
+    def read_at_once(self, work: Work[T]) -> None:
         """Leave it to `read`, which needs no thread."""
 
 
@@ -115,7 +115,7 @@ class LoopRunner:
         """Run work on a connection of the pool."""
         return await self.write(work)
 
-    def read_at_once(self, work: Work[T]) -> None:  # noqa: ARG002 of the protocol
+    def read_at_once(self, work: Work[T]) -> None:
         """Leave it to `read`, which awaits the driver."""
 
     def _get_lock(self) -> AbstractAsyncContextManager[None]:
