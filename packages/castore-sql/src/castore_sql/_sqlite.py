@@ -52,6 +52,10 @@ def commit(connection: PoolProxiedConnection, writes: Sequence[Write]) -> list[E
         sqlite3.Error: the transaction failed as a whole. Nothing was written.
     """
     with _transaction(connection) as cursor:
+        if _insert_all(cursor, [insert for write in writes for insert in write]):
+            return [None] * len(writes)
+        cursor.execute("ROLLBACK")  # not to a SAVEPOINT, which would cost those without conflicts
+        _begin(connection, cursor)
         return [_write(cursor, each) for each in writes]
 
 
@@ -173,6 +177,15 @@ def _make_durable(connection: PoolProxiedConnection, cursor: DBAPICursor) -> Non
         cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA fullfsync = ON")  # macOS would else leave it in the disk's cache
     connection.info[_IS_DURABLE] = True
+
+
+def _insert_all(cursor: DBAPICursor, inserts: Sequence[Insert]) -> bool:
+    """Insert in one call, which takes half the time, and say whether there was no conflict."""
+    sql = inserts[0].sql
+    if any(each.sql != sql for each in inserts):
+        return False
+    cursor.executemany(sql, [each.parameters for each in inserts])
+    return cursor.rowcount == len(inserts)
 
 
 def _write(cursor: DBAPICursor, write: Write) -> Exception | None:
