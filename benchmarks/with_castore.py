@@ -1,11 +1,12 @@
 """castore, on SQLite and in memory."""
 
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from castore_core import Event, EventStore
@@ -137,10 +138,13 @@ class Castore(_Castore):
 
     name = "castore"
     _engine: Engine
+    _connections: list[sqlite3.Connection]
 
     async def open(self, path: Path) -> None:
         """Create the tables."""
         self._engine = create_engine(f"sqlite:///{path}")
+        self._connections = []
+        event.listen(self._engine, "connect", lambda each, _: self._connections.append(each))
         adapter = SQLEventStorageAdapter(self._engine)
         await adapter.create_tables()
         self._use(adapter)
@@ -150,9 +154,9 @@ class Castore(_Castore):
         self._engine.dispose()
 
     async def read_pragma(self, name: str) -> object:
-        """Ask a connection of the engine."""
-        with self._engine.connect() as connection:
-            return _read_pragma(connection, name)
+        """Ask the connections that were opened: the adapter's own."""
+        found = {each.execute(f"PRAGMA {name}").fetchone()[0] for each in self._connections}
+        return found.pop() if len(found) == 1 else found
 
 
 class CastoreAsync(_Castore):

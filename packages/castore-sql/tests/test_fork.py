@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import asyncio, os, sys
 from datetime import UTC, datetime
@@ -25,16 +27,18 @@ async def push(aggregate_id):
 asyncio.run(push("a"))
 pid = os.fork()
 if pid == 0:
-    engine.dispose(close=False)  # as SQLAlchemy advises
+    if sys.argv[2] == "dispose":
+        engine.dispose(close=False)  # as SQLAlchemy advises
     os._exit(0 if asyncio.run(push("b")) == ["a", "b"] else 1)
 print(os.waitpid(pid, 0)[1], asyncio.run(push("c")))
 """
 
 
-def test_a_forked_process_pushes(tmp_path: Path) -> None:
-    """Parent and child go on with threads of their own."""
+@pytest.mark.parametrize("way", ["dispose", "go on"])
+def test_a_forked_process_pushes(tmp_path: Path, way: str) -> None:
+    """Parent and child go on with threads and connections of their own."""
     result = subprocess.run(
-        [sys.executable, "-c", PROGRAM, tmp_path / "events.db"],
+        [sys.executable, "-c", PROGRAM, tmp_path / "events.db", way],
         capture_output=True,
         text=True,
         timeout=60,

@@ -115,8 +115,9 @@ class Event(_FrozenBySubclass):
         if "type" not in self.__class__.__dict__:
             raise TypeError(f"{self.__class__.__name__} is abstract: it was declared without type=")
         _check_version(self.type, self.version)
-        object.__setattr__(self, "aggregate_id", _checked_id(self.type, self.aggregate_id))
-        object.__setattr__(self, "timestamp", _checked_timestamp(self.type, self.timestamp))
+        values = self.__dict__  # which is not frozen
+        values["aggregate_id"] = _checked_id(self.type, self.aggregate_id)
+        values["timestamp"] = _checked_timestamp(self.type, self.timestamp)
 
     @classmethod
     def draft(cls, **values: Any) -> "EventDraft[Self]":

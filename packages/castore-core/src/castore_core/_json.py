@@ -1,7 +1,8 @@
 """JSON values: their type, and the check that a value is made of them."""
 
+from collections.abc import Callable
 from enum import Enum
-from typing import Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias
 
 from castore_core.errors import NotJSONError
 
@@ -52,15 +53,12 @@ def check_json(value: object, path: str) -> None:
 
 def _find_fault(value: object) -> _Fault | None:
     kind = type(value)
-    if kind is str:
-        return _find_text_fault(cast("str", value))
     if kind in _ALWAYS_JSON:
         return None
-    if kind is dict:
-        return _find_dict_fault(cast("dict[object, object]", value))
-    if kind is list:
-        return _find_list_fault(cast("list[object]", value))
-    return _find_number_fault(value)
+    find = _FINDERS.get(kind)
+    if find is None:
+        return [], f"is not JSON: {kind.__qualname__} {value!r:.100}"
+    return find(value)
 
 
 # Every push comes through these two: what needs no closer look costs no call.
@@ -96,16 +94,25 @@ def _find_text_fault(text: str) -> _Fault | None:
     return [], f"is not well-formed Unicode: {text!r}"
 
 
-def _find_number_fault(value: object) -> _Fault | None:
-    if type(value) is int:
-        if value.bit_length() <= _MAX_INTEGER_BITS:
-            return None
-        return [], f"is an integer of more than {_MAX_INTEGER_BITS} bits"
-    if type(value) is float:
-        if value - value == 0.0:
-            return None
-        return [], f"is {value!r}, which JSON does not have"
-    return [], f"is not JSON: {type(value).__qualname__} {value!r:.100}"
+def _find_integer_fault(value: int) -> _Fault | None:
+    if value.bit_length() <= _MAX_INTEGER_BITS:
+        return None
+    return [], f"is an integer of more than {_MAX_INTEGER_BITS} bits"
+
+
+def _find_float_fault(value: float) -> _Fault | None:
+    if value - value == 0.0:
+        return None
+    return [], f"is {value!r}, which JSON does not have"
+
+
+_FINDERS: dict[type[Any], Callable[[Any], _Fault | None]] = {
+    str: _find_text_fault,
+    int: _find_integer_fault,
+    float: _find_float_fault,
+    dict: _find_dict_fault,
+    list: _find_list_fault,
+}
 
 
 def is_unicode(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeAlias
 
@@ -48,8 +48,8 @@ def to_utc_milliseconds(moment: datetime) -> datetime:
             moment = moment.astimezone(UTC)
         except OverflowError:
             raise ValueError("is outside the years 1 to 9999 of UTC") from None
-    if moment.microsecond % 1000:
-        moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    if finer := moment.microsecond % 1000:
+        moment -= timedelta(microseconds=finer)  # half the price of replace()
     return moment
 
 
@@ -61,7 +61,7 @@ def format_timestamp(moment: datetime) -> str:
     """
     if moment.tzinfo is not UTC:
         moment = to_utc_milliseconds(moment)
-    return moment.isoformat(timespec="milliseconds")[:23] + "Z"
+    return moment.isoformat("T", "milliseconds")[:23] + "Z"
 
 
 def parse_timestamp(text: str) -> datetime:

@@ -17,13 +17,10 @@ _BUSY_TIMEOUT = "castore_busy_timeout"
 
 
 class Insert(NamedTuple):
-    """One event to insert, and whose place it takes."""
+    """One event to insert: the parameters begin with its store, its aggregate and its version."""
 
     sql: str
-    parameters: tuple[object, ...]
-    event_store_id: str
-    aggregate_id: str
-    version: int
+    parameters: tuple[Any, ...]
 
 
 Write: TypeAlias = Sequence[Insert]
@@ -205,4 +202,4 @@ def _insert(cursor: DBAPICursor, insert: Insert) -> EventAlreadyExistsError | No
     cursor.execute(insert.sql, insert.parameters)
     if cursor.rowcount:
         return None
-    return EventAlreadyExistsError(insert.event_store_id, insert.aggregate_id, insert.version)
+    return EventAlreadyExistsError(*insert.parameters[:3])
