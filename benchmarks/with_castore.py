@@ -144,7 +144,11 @@ class Castore(_Castore):
         """Create the tables."""
         self._engine = create_engine(f"sqlite:///{path}")
         self._connections = []
-        event.listen(self._engine, "connect", lambda each, _: self._connections.append(each))
+
+        @event.listens_for(self._engine, "connect")
+        def _(connection: sqlite3.Connection, _: object) -> None:
+            self._connections.append(connection)
+
         adapter = SQLEventStorageAdapter(self._engine)
         await adapter.create_tables()
         self._use(adapter)
