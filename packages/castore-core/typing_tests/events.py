@@ -15,7 +15,7 @@ from definitions import (
     appeared,
 )
 
-from castore_core import ABSENT, Absent, Event, EventDraft, EventRecord, JSONValue
+from castore_core import ABSENT, Absent, Event, EventDraft, EventRecord, JSONSchema, JSONValue
 
 # Fields
 
@@ -79,6 +79,7 @@ assert_type(PokemonCaught.draft(), EventDraft[PokemonCaught])
 assert_type(PokemonCaught.draft().to_event("pikachu1", 2), PokemonCaught)
 assert_type(appeared.to_record(), EventRecord)
 assert_type(appeared.to_record().payload, JSONValue | Absent)
+assert_type(PokemonAppeared.field_schema("payload"), JSONSchema | None)
 assert_type(PokemonAppeared.from_record(appeared.to_record()), PokemonAppeared)
 
 payload = appeared.to_record().payload

@@ -108,6 +108,7 @@ assert_type(pokemons.event_types, tuple[type[PokemonEvent], ...])
 assert_type(pokemons.reduce(None, appeared), Pokemon)
 assert_type(pokemons.storage_adapter, EventStorageAdapter | None)
 assert_type(pokemons.get_storage_adapter(), EventStorageAdapter)
+assert_type(pokemons.get_json_schemas(), dict[str, dict[str, Any]])
 pokemons.event_store_id = "TRAINERS"  # type: ignore[misc]
 
 

@@ -18,7 +18,7 @@ from castore_core._channel import (
 from castore_core._command import Command, ConflictAttempt, command
 from castore_core._connected import ConnectedEventStore, PushedEventChannel
 from castore_core._event import AGGREGATE_EXISTS, REPLAYED, Event, EventDraft
-from castore_core._json import ABSENT, Absent, JSONValue, check_json
+from castore_core._json import ABSENT, Absent, JSONSchema, JSONValue, check_json
 from castore_core._message import (
     AggregateExistsMessage,
     MessageBody,
@@ -109,6 +109,7 @@ __all__ = [
     "InvalidEventTypeError",
     "InvalidMessageError",
     "InvalidPageTokenError",
+    "JSONSchema",
     "JSONValue",
     "LeaseLostError",
     "ListedAggregate",

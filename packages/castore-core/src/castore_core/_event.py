@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final, Generic, Self, cast, dataclass_transfor
 
 from typing_extensions import TypeVar
 
-from castore_core._json import ABSENT, Absent, JSONValue, check_json, is_unicode
+from castore_core._json import ABSENT, Absent, JSONSchema, JSONValue, check_json, is_unicode
 from castore_core._record import EventRecord
 from castore_core._timestamp import to_utc_milliseconds, utc_now
 from castore_core.errors import InvalidEventError, InvalidEventTypeError
@@ -174,6 +174,14 @@ class Event(_FrozenBySubclass):
             ValueError: the stored value does not fit.
         """
         return value
+
+    @classmethod
+    def field_schema(cls, name: str) -> JSONSchema | None:  # noqa: ARG003 for overriders
+        """Return the JSON schema of the stored ``payload`` or ``metadata`` (the ``name``).
+
+        The schema is of draft 2020-12; ``None`` where nothing is known of the field.
+        """
+        return None
 
     def _encode(self, each: _DataField) -> JSONValue | Absent:
         value = getattr(self, each.name)

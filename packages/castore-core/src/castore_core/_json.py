@@ -1,12 +1,15 @@
 """JSON values: their type, and the check that a value is made of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Final, Literal, TypeAlias
 
 from castore_core.errors import NotJSONError
 
 JSONValue: TypeAlias = bool | int | float | str | list["JSONValue"] | dict[str, "JSONValue"] | None
+
+JSONSchema: TypeAlias = Mapping[str, Any] | bool
+"""A JSON schema of draft 2020-12, which is an object, or says yes or no to everything."""
 
 
 class Absent(Enum):

@@ -19,6 +19,7 @@ from castore_core._results import (
     LoadedAggregate,
     PushedEvent,
 )
+from castore_core._schema import get_event_schema
 from castore_core._storage import EventStorageAdapter, GroupedRecord
 from castore_core.errors import (
     AggregateNotFoundError,
@@ -438,6 +439,14 @@ class EventStore(Generic[E, A]):
                 record.type,
                 describe(error),
             ) from error
+
+    def get_json_schemas(self) -> dict[str, dict[str, Any]]:
+        """Return the JSON schema (draft 2020-12) of each event as it is on the wire, by its type.
+
+        A field of which nothing is known, as in a plain event, may hold anything. A field that
+        has a default is not required, and a key that is not named may be there.
+        """
+        return {name: get_event_schema(each) for name, each in self._event_types.items()}
 
     # What a connected store does otherwise
 
