@@ -1,0 +1,72 @@
+"""Values of any type that pydantic knows, validated, and as JSON values."""
+
+from collections.abc import Callable
+from threading import RLock
+from typing import Any, Final, Generic, TypeVar, cast
+
+from pydantic import TypeAdapter
+from pydantic_core import to_json
+
+from castore_core import JSONValue
+from castore_pydantic._schema import StoredJsonSchema
+
+T = TypeVar("T")
+
+_BUILDING: Final = RLock()  # pydantic builds one thing at a time: classes may refer to each other
+
+
+class ValueCodec(Generic[T]):
+    """Validates the values of one type, and turns them into JSON values and back.
+
+    What it takes is built once, at the first use: a program that only imports a module with a
+    hundred event types does not wait for a hundred validators, and types may be defined later.
+    """
+
+    __slots__ = ("_adapter", "_find_type")
+
+    def __init__(self, find_type: Callable[[], Any]) -> None:
+        self._find_type = find_type
+        self._adapter: TypeAdapter[T] | None = None
+
+    def validate(self, value: object) -> T:
+        """Return the valid value, or raise pydantic's ``ValidationError``."""
+        adapter = self._adapter or self._build()
+        return cast("T", adapter.validator.validate_python(value))
+
+    def encode(self, value: T) -> JSONValue:
+        """Return the JSON value under the aliases, or raise ``PydanticSerializationError``."""
+        adapter = self._adapter or self._build()
+        return cast(
+            "JSONValue",
+            adapter.serializer.to_python(
+                value, mode="json", by_alias=True, round_trip=True, warnings="error"
+            ),
+        )
+
+    def decode(self, value: JSONValue) -> T:
+        """Return what a JSON value stands for, or raise pydantic's ``ValidationError``.
+
+        It is read as JSON text is, where a strict model takes a moment that is a text.
+        """
+        return self.decode_text(to_json(value))
+
+    def decode_text(self, text: str | bytes | bytearray) -> T:
+        """Return what a JSON text stands for, or raise pydantic's ``ValidationError``."""
+        adapter = self._adapter or self._build()
+        return cast("T", adapter.validator.validate_json(text, by_alias=True))
+
+    def get_schema(self) -> dict[str, Any]:
+        """Return the JSON schema of what `encode` returns."""
+        adapter = self._adapter or self._build()
+        return adapter.json_schema(mode="serialization", schema_generator=StoredJsonSchema)
+
+    def get_input_schema(self) -> dict[str, Any]:
+        """Return the JSON schema of what `decode` takes."""
+        adapter = self._adapter or self._build()
+        return adapter.json_schema(mode="validation")
+
+    def _build(self) -> TypeAdapter[T]:
+        with _BUILDING:
+            if self._adapter is None:
+                self._adapter = TypeAdapter(self._find_type())
+            return self._adapter

@@ -1,0 +1,167 @@
+"""Commands whose input and output are validated by pydantic."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
+
+from pydantic import ValidationError
+
+from castore_core import Command, ConflictAttempt, EventAlreadyExistsError, EventStore, JSONSchema
+from castore_pydantic._codec import ValueCodec
+from castore_pydantic._handler import HandlerTypes
+from castore_pydantic._violations import find_violations
+from castore_pydantic.errors import InvalidCommandInputError, InvalidCommandOutputError
+
+P = ParamSpec("P")
+I = TypeVar("I")  # noqa: E741 the input
+O = TypeVar("O")  # noqa: E741 the output
+S = TypeVar("S", bound=tuple[EventStore, ...])
+
+ConflictCallback: TypeAlias = Callable[
+    [EventAlreadyExistsError, ConflictAttempt], Awaitable[None] | None
+]
+
+DEFAULT_RETRIES = 2
+
+
+class PydanticCommand(Command[I, S, P, O], Generic[I, S, P, O]):
+    """A command whose input and output are validated.
+
+    Their types are the annotations of the handler's first parameter and of what it returns, or
+    those that are given. The input is validated once, before the handler runs; the output after
+    its last run, where it is annotated. The handler gets the valid input, the caller the valid
+    output. The context is not validated. The other options are those of `Command`.
+
+    Args:
+        input_type: the type of the input, in place of the handler's annotation.
+        output_type: the type of the output, in place of the handler's annotation.
+
+    Raises:
+        TypeError: nothing says what the type of the input is.
+    """
+
+    def __init__(
+        self,
+        command_id: str,
+        *,
+        required_event_stores: S,
+        handler: Callable[Concatenate[I, S, P], Awaitable[O]],
+        input_type: Any = None,
+        output_type: Any = None,
+        event_already_exists_retries: int = DEFAULT_RETRIES,
+        on_event_already_exists: ConflictCallback | None = None,
+    ) -> None:
+        super().__init__(
+            command_id,
+            required_event_stores=required_event_stores,
+            handler=handler,
+            event_already_exists_retries=event_already_exists_retries,
+            on_event_already_exists=on_event_already_exists,
+        )
+        found = HandlerTypes(handler)
+        if input_type is None and not found.has_input:
+            raise TypeError(f"command {command_id!r}: annotate the input, or give its input_type")
+        self._input: ValueCodec[I] = ValueCodec(
+            found.find_input if input_type is None else lambda: input_type
+        )
+        self._output: ValueCodec[O] = ValueCodec(
+            found.find_output if output_type is None else lambda: output_type
+        )
+
+    def __repr__(self) -> str:
+        return f"PydanticCommand({self.command_id!r})"
+
+    @property
+    def input_schema(self) -> JSONSchema:
+        """The JSON schema of the input, as `run_json` takes it."""
+        return self._input.get_input_schema()
+
+    @property
+    def output_schema(self) -> JSONSchema:
+        """The JSON schema of the output, as pydantic writes it."""
+        return self._output.get_schema()
+
+    async def __call__(self, input: I, event_stores: S, *args: P.args, **kwargs: P.kwargs) -> O:
+        """Run the command, again after a conflict.
+
+        Raises:
+            InvalidCommandInputError: the input is not valid. The handler did not run.
+            InvalidCommandOutputError: the output is not valid. What was pushed is written.
+            EventAlreadyExistsError: the last attempt ended with a conflict too.
+        """
+        try:
+            valid = self._input.validate(input)
+        except ValidationError as error:
+            raise self._refuse_input(error) from error
+        return await self._run(valid, event_stores, *args, **kwargs)
+
+    handler = __call__
+    """Runs the command: Castore's name for calling it."""
+
+    async def run_json(
+        self,
+        body: str | bytes | Mapping[str, Any],
+        event_stores: S,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> O:
+        """Run the command with an input that came as JSON: a text, or an object parsed from it.
+
+        The input is read as pydantic reads JSON: under its aliases, and a strict model takes a
+        moment that is a text.
+
+        Raises:
+            InvalidCommandInputError: the body is no JSON, or not valid. The handler did not run.
+            InvalidCommandOutputError, EventAlreadyExistsError: as a call does.
+        """
+        try:
+            if isinstance(body, str | bytes):
+                valid = self._input.decode_text(body)
+            else:
+                valid = self._input.decode(dict(body))
+        except ValueError as error:
+            raise self._refuse_input(error) from error
+        return await self._run(valid, event_stores, *args, **kwargs)
+
+    def _refuse_input(self, error: ValueError) -> InvalidCommandInputError:
+        return InvalidCommandInputError(self.command_id, find_violations(error, "input"))
+
+    async def _run(self, input: I, event_stores: S, *args: P.args, **kwargs: P.kwargs) -> O:
+        output = await super().__call__(input, event_stores, *args, **kwargs)
+        try:
+            return self._output.validate(output)
+        except ValidationError as error:
+            violations = find_violations(error, "output")
+            raise InvalidCommandOutputError(self.command_id, violations) from error
+
+
+class _CommandDecorator(Protocol[S]):
+    def __call__(
+        self, handler: Callable[Concatenate[I, S, P], Awaitable[O]], /
+    ) -> PydanticCommand[I, S, P, O]: ...
+
+
+def pydantic_command(
+    command_id: str,
+    *,
+    required_event_stores: S,
+    input_type: Any = None,
+    output_type: Any = None,
+    event_already_exists_retries: int = DEFAULT_RETRIES,
+    on_event_already_exists: ConflictCallback | None = None,
+) -> _CommandDecorator[S]:
+    """Make a `PydanticCommand` of the decorated handler. The options are those of the class."""
+
+    def decorate(
+        handler: Callable[Concatenate[I, S, P], Awaitable[O]],
+    ) -> PydanticCommand[I, S, P, O]:
+        return PydanticCommand(
+            command_id,
+            required_event_stores=required_event_stores,
+            handler=handler,
+            input_type=input_type,
+            output_type=output_type,
+            event_already_exists_retries=event_already_exists_retries,
+            on_event_already_exists=on_event_already_exists,
+        )
+
+    return decorate
