@@ -52,6 +52,7 @@ class PydanticCodec(Generic[A]):
         except ValidationError as error:
             raise ValueError(describe(error, "aggregate")) from error
 
-    def get_schema(self) -> JSONSchema:
-        """Return the JSON schema of an encoded aggregate."""
+    @property
+    def schema(self) -> JSONSchema:
+        """The JSON schema of an encoded aggregate."""
         return self._codec.get_schema()

@@ -1,5 +1,6 @@
 """Violations: where a value is not valid, and why."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -31,7 +32,8 @@ def find_violations(error: ValueError, root: str) -> list[Violation]:
     An error of the serializer is one violation, of the root.
     """
     if not isinstance(error, ValidationError):
-        return [Violation(root, str(error), "serialization")]
+        reason = re.sub(r"input_value=.*?, (?=input_type=)", "", str(error), flags=re.DOTALL)
+        return [Violation(root, " ".join(reason.split()), "serialization")]
     return [
         Violation(root + _format_path(each["loc"]), each["msg"], each["type"])
         for each in error.errors(include_url=False, include_context=False, include_input=False)
