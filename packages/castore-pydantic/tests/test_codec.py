@@ -67,7 +67,7 @@ def test_dataclass() -> None:
 
 def test_union() -> None:
     """An aggregate may be of one of several classes."""
-    codec = PydanticCodec[Pokemon | Trainer](Pokemon | Trainer)
+    codec = PydanticCodec(Pokemon | Trainer)
     trainer = Trainer("ash", 3)
 
     assert [pokemon, trainer] == [codec.decode(codec.encode(each)) for each in (pokemon, trainer)]

@@ -1,9 +1,10 @@
 """Aggregates that pydantic turns into JSON values and back."""
 
-from typing import Any, Generic, TypeVar, overload
+from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
+from typing_extensions import TypeForm
 
 from castore_core import Aggregate, JSONSchema, JSONValue
 from castore_pydantic._codec import ValueCodec
@@ -17,17 +18,9 @@ class PydanticCodec(Generic[A]):
 
     It is an `AggregateCodec`, for state-carrying messages and snapshots. Fields are written under
     their aliases and without computed fields, and are validated when they are read.
-
-    Where the aggregate is a union, say so: ``PydanticCodec[Egg | Pokemon](Egg | Pokemon)``.
     """
 
-    @overload
-    def __init__(self, aggregate_type: type[A]) -> None: ...
-
-    @overload
-    def __init__(self, aggregate_type: Any) -> None: ...
-
-    def __init__(self, aggregate_type: Any) -> None:
+    def __init__(self, aggregate_type: TypeForm[A]) -> None:
         self._codec: ValueCodec[A] = ValueCodec(lambda: aggregate_type)
 
     def encode(self, aggregate: A) -> JSONValue:

@@ -32,8 +32,8 @@ class PydanticCommand(Command[I, S, P, O], Generic[I, S, P, O]):
     output. The context is not validated. The other options are those of `Command`.
 
     Args:
-        input_type: the type of the input, in place of the handler's annotation.
-        output_type: the type of the output, in place of the handler's annotation.
+        input_type: the type of the input, where the handler's annotation does not say it.
+        output_type: the type of the output, likewise.
 
     Raises:
         TypeError: nothing says what the type of the input is.

@@ -24,18 +24,18 @@ class InvalidEventDataError(InvalidEventError):
     """
 
     def __init__(self, event_type: str, field: str, violations: Iterable[Violation]) -> None:
-        self.violations = tuple(violations)
+        self.violations: tuple[Violation, ...] = tuple(violations)
         CastoreError.__init__(self, event_type, field, self.violations)
         self.event_type = event_type
         self.field = field
-        self.reason = f"is not valid: {join(self.violations)}"
+        self.reason: str = f"is not valid: {join(self.violations)}"
 
 
 class InvalidCommandInputError(CastoreError, ValueError):
     """The input of a command is not valid. The handler did not run."""
 
     def __init__(self, command_id: str, violations: Iterable[Violation]) -> None:
-        self.violations = tuple(violations)
+        self.violations: tuple[Violation, ...] = tuple(violations)
         super().__init__(command_id, self.violations)
         self.command_id = command_id
 
@@ -47,7 +47,7 @@ class InvalidCommandOutputError(CastoreError):
     """What a handler returned is not valid. What the handler pushed is written."""
 
     def __init__(self, command_id: str, violations: Iterable[Violation]) -> None:
-        self.violations = tuple(violations)
+        self.violations: tuple[Violation, ...] = tuple(violations)
         super().__init__(command_id, self.violations)
         self.command_id = command_id
 
