@@ -473,6 +473,20 @@ def test_secret_needs_a_serializer() -> None:
     assert "**********" == make(Signed, payload="hunter2").to_record().payload
 
 
+def test_subclass_is_written_as_the_declared_class() -> None:
+    """What a subclass adds is not stored: this is what the documentation warns of."""
+
+    class Hit(Move):
+        damage: int = 5
+
+    class Used(PydanticEvent, type="USED"):
+        payload: Move
+
+    event = make(Used, payload=Hit(name="Spark"))
+
+    assert {"name": "Spark", "power": 10} == event.to_record().payload
+
+
 # Kinds of types
 
 
