@@ -6,7 +6,13 @@ import sys
 from importlib.util import find_spec
 from tempfile import TemporaryDirectory
 
-MODULES = ("dataclasses", "castore_core", "pydantic", "eventsourcing.application")
+MODULES = (
+    "dataclasses",
+    "castore_core",
+    "pydantic",
+    "castore_pydantic",
+    "eventsourcing.application",
+)
 
 _PROGRAM = """
 from time import perf_counter

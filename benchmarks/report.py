@@ -18,7 +18,7 @@ from rich.table import Table
 
 from measuring import Measurement, Spread
 
-PACKAGES = ("castore-core", "sqlalchemy", "orjson", "eventsourcing", "eventsource-py")
+PACKAGES = ("castore-core", "sqlalchemy", "orjson", "pydantic", "eventsourcing", "eventsource-py")
 
 
 def describe_environment() -> dict[str, object]:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from contestants import Contestant, Durable, Kinds, Listing, check_durability, opened
 from imports import measure_imports
 from measuring import Job, Measurement, Target, interleave
+from validation import measure_validation
 from with_castore import Castore, CastoreAsync, CastoreInMemory
 from with_eventsourcing import EventSourcing, EventSourcingInMemory, EventSourcingThreads
 from with_sqlite3 import SQLite3, SQLite3GroupCommit
@@ -217,6 +218,7 @@ SCENARIOS: Mapping[str, Callable[[Sizes], Measurements]] = {
     "scan": measure_scans,
     "page": measure_pages,
     "import": measure_import_cost,
+    "validation": lambda sizes: measure_validation(sizes.rounds),
 }
 
 
