@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import Enum
 from threading import Barrier, Thread
 from types import new_class
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
 
 import pytest
 from pydantic import (
@@ -655,6 +655,22 @@ def test_type_parameters_are_filled() -> None:
     assert {"type": "string", "format": "date", "description": "one of them"} == (
         DatesBoxed.field_schema("metadata")
     )
+
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Content(Protocol[T_co]):
+    """A protocol with a type parameter."""
+
+
+class ProtocolBoxed(Content[int], Boxed[int], type="PROTOCOL_BOXED"):
+    """It has a base that is no event."""
+
+
+def test_base_that_is_a_protocol() -> None:
+    """A generic base that declares no field is passed over."""
+    assert [Box[int](content=1)] == make(ProtocolBoxed, payload=[{"content": "1"}]).payload
 
 
 def test_type_parameter_that_is_left_open() -> None:

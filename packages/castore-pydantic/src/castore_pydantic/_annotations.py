@@ -86,7 +86,7 @@ def _find_type_arguments(cls: type[Any]) -> dict[type[Any], dict[Any, Any]]:
             known = found.get(child, {})
             found[base] = {
                 parameter: _substitute(argument, known)
-                for parameter, argument in zip(parameters, arguments, strict=True)
+                for parameter, argument in zip(parameters, arguments, strict=False)
             }
             walk(base)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from threading import RLock
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar
 
 from pydantic import TypeAdapter
 from pydantic_core import to_json
@@ -31,17 +31,16 @@ class ValueCodec(Generic[T]):
     def validate(self, value: object) -> T:
         """Return the valid value, or raise pydantic's ``ValidationError``."""
         adapter = self._adapter or self._build()
-        return cast("T", adapter.validator.validate_python(value))
+        valid: T = adapter.validator.validate_python(value)
+        return valid
 
     def encode(self, value: T) -> JSONValue:
         """Return the JSON value under the aliases, or raise ``PydanticSerializationError``."""
         adapter = self._adapter or self._build()
-        return cast(
-            "JSONValue",
-            adapter.serializer.to_python(
-                value, mode="json", by_alias=True, round_trip=True, warnings="error"
-            ),
+        encoded: JSONValue = adapter.serializer.to_python(
+            value, mode="json", by_alias=True, round_trip=True, warnings="error"
         )
+        return encoded
 
     def decode(self, value: JSONValue) -> T:
         """Return what a JSON value stands for, or raise pydantic's ``ValidationError``.
@@ -53,7 +52,8 @@ class ValueCodec(Generic[T]):
     def decode_text(self, text: str | bytes | bytearray) -> T:
         """Return what a JSON text stands for, or raise pydantic's ``ValidationError``."""
         adapter = self._adapter or self._build()
-        return cast("T", adapter.validator.validate_json(text, by_alias=True))
+        valid: T = adapter.validator.validate_json(text, by_alias=True)
+        return valid
 
     def get_schema(self) -> dict[str, Any]:
         """Return the JSON schema of what `encode` returns."""
