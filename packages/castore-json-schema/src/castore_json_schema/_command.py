@@ -56,9 +56,7 @@ class JSONSchemaCommand(Command[I, S, P, O], Generic[I, S, P, O]):
         )
         owner = f"command {command_id!r}"
         self._input, self._output = (
-            None
-            if schema is None
-            else SchemaValidator(owner, f"{name}_schema", name, schema, schema_registry)
+            None if schema is None else SchemaValidator(owner, name, schema, schema_registry)
             for name, schema in (("input", input_schema), ("output", output_schema))
         )
 

@@ -1,6 +1,6 @@
 """Schemas as documents: copied, held against the metaschema, and searched for references."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from functools import cache
 from typing import Any, Final, TypeAlias, cast
@@ -34,7 +34,7 @@ def copy_schema(owner: str, name: str, schema: JSONSchema) -> Document:
 def find_references(value: Any, *steps: str | int) -> Iterator[tuple[list[str | int], str]]:
     """Yield the place and the target of each reference."""
     if isinstance(value, list):
-        for index, each in enumerate(cast("list[Any]", value)):
+        for index, each in enumerate(cast("Iterable[Any]", value)):
             yield from find_references(each, *steps, index)
     elif isinstance(value, dict):
         for key, each in cast("dict[str, Any]", value).items():
@@ -44,17 +44,11 @@ def find_references(value: Any, *steps: str | int) -> Iterator[tuple[list[str | 
                 yield from find_references(each, *steps, key)
 
 
-def without_references(value: Any) -> Any:
-    """Return a copy whose references are left out."""
-    if isinstance(value, list):
-        return [without_references(each) for each in cast("list[Any]", value)]
-    if isinstance(value, dict):
-        return {
-            key: without_references(each)
-            for key, each in cast("dict[str, Any]", value).items()
-            if key not in _REFERENCES
-        }
-    return value
+def with_one_reference(schema: Document, target: str) -> Document:
+    """Return a copy of a schema that has no reference but one, which is used for certain."""
+    document = dict(_without_references(schema))
+    document["allOf"] = [*document.get("allOf", []), {"$ref": target}]
+    return document
 
 
 def _find_faults(name: str, schema: object) -> Iterator[Violation]:
@@ -67,11 +61,24 @@ def _find_faults(name: str, schema: object) -> Iterator[Violation]:
     except NotJSONError as error:
         yield Violation(error.path, error.reason)
         return
-    if document.get("$schema", DIALECT).rstrip("#") != DIALECT:
-        yield Violation(f"{name}['$schema']", f"is not {DIALECT!r}: {document['$schema']!r}")
+    dialect = document.get("$schema", DIALECT)
+    if isinstance(dialect, str) and dialect != DIALECT:
+        yield Violation(f"{name}['$schema']", f"is not {DIALECT!r}: {dialect!r}")
         return
     for each in _get_metaschema().iter_errors(document):
         yield Violation(format_path(name, each.instance_path), shorten(each.message))
+
+
+def _without_references(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_references(each) for each in cast("Iterable[Any]", value)]
+    if isinstance(value, dict):
+        return {
+            key: _without_references(each)
+            for key, each in cast("dict[str, Any]", value).items()
+            if key not in _REFERENCES
+        }
+    return value
 
 
 @cache

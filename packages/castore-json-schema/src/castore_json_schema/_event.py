@@ -51,8 +51,8 @@ class JSONSchemaEvent(Event):
 
     def __init_subclass__(cls, *, type: str | None = None) -> None:
         super().__init_subclass__(type=type)
-        cls._validators = dict(_find_validators(cls))
-        cls._checked_fields = tuple(_find_checked_fields(cls))
+        cls._validators = dict(cls._find_validators())
+        cls._checked_fields = tuple(cls._find_checked_fields())
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,30 +102,28 @@ class JSONSchemaEvent(Event):
         if violations:
             raise InvalidEventDataError(cls.type, violations)
 
+    @classmethod
+    def _find_validators(cls) -> Iterator[tuple[str, SchemaValidator]]:
+        for name in _DATA_FIELDS:
+            attribute = f"{name}_schema"
+            owner = next(each for each in cls.__mro__ if attribute in vars(each))
+            schema: JSONSchema | None = vars(owner)[attribute]
+            if schema is None:
+                continue
+            if owner is not cls and issubclass(owner, JSONSchemaEvent):
+                validator = owner._validators[name]
+            else:
+                registry = cls.schema_registry
+                validator = SchemaValidator(cls.__name__, name, schema, registry)
+            yield name, validator
 
-def _find_validators(cls: type[JSONSchemaEvent]) -> Iterator[tuple[str, SchemaValidator]]:
-    for field in _DATA_FIELDS:
-        attribute = f"{field}_schema"
-        owner = next(each for each in cls.__mro__ if attribute in vars(each))
-        schema: JSONSchema | None = vars(owner)[attribute]
-        if schema is None:
-            continue
-        if owner is not cls and issubclass(owner, JSONSchemaEvent):
-            yield field, owner._validators[field]
-        else:
-            yield (
-                field,
-                SchemaValidator(cls.__name__, attribute, field, schema, cls.schema_registry),
-            )
-
-
-def _find_checked_fields(cls: type[JSONSchemaEvent]) -> Iterator[_CheckedField]:
-    is_optional = {each.name: each.default is None for each in fields(cls)}
-    is_abstract = "type" not in vars(cls)
-    for name, validator in cls._validators.items():
-        if name in is_optional:
-            yield _CheckedField(name, is_optional[name], validator)
-        elif not is_abstract:
-            raise InvalidSchemaError(
-                cls.__name__, [Violation(f"{name}_schema", f"there is no field {name!r}")]
-            )
+    @classmethod
+    def _find_checked_fields(cls) -> Iterator[_CheckedField]:
+        is_optional = {each.name: each.default is None for each in fields(cls)}
+        is_abstract = "type" not in vars(cls)
+        for name, validator in cls._validators.items():
+            if name in is_optional:
+                yield _CheckedField(name, is_optional[name], validator)
+            elif not is_abstract:
+                fault = Violation(f"{name}_schema", f"there is no field {name!r}")
+                raise InvalidSchemaError(cls.__name__, [fault])

@@ -46,11 +46,13 @@ class InvalidCommandInputError(CastoreError, ValueError):
         self.violations = tuple(violations)
 
     def __str__(self) -> str:
-        return f"input of command {self.command_id!r} does not fit: {join(self.violations)}"
+        return (
+            f"input of command {self.command_id!r} does not fit its schema: {join(self.violations)}"
+        )
 
 
 class InvalidCommandOutputError(CastoreError):
-    """What the handler of a command returned does not fit. **What it pushed is written.**"""
+    """What a handler returned does not fit its schema. What the handler pushed is written."""
 
     def __init__(self, command_id: str, violations: Sequence[Violation]) -> None:
         super().__init__(command_id, violations)
@@ -58,7 +60,7 @@ class InvalidCommandOutputError(CastoreError):
         self.violations = tuple(violations)
 
     def __str__(self) -> str:
-        return f"output of command {self.command_id!r} does not fit: {join(self.violations)}"
+        return f"output of command {self.command_id!r} does not fit its schema: {join(self.violations)}"
 
 
 class InvalidSchemaError(CastoreError, ValueError):
