@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias, cast
 import jsonschema_rs
 
 from castore_core import JSONSchema, NotJSONError, check_json
-from castore_json_schema._violations import Violation, format_path, shorten
+from castore_json_schema._violations import Violation, find_violations, shorten
 from castore_json_schema.errors import InvalidSchemaError
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -65,8 +65,7 @@ def _find_faults(name: str, schema: object) -> Iterator[Violation]:
     if isinstance(dialect, str) and dialect != DIALECT:
         yield Violation(f"{name}['$schema']", f"is not {DIALECT!r}: {dialect!r}")
         return
-    for each in _get_metaschema().iter_errors(document):
-        yield Violation(format_path(name, each.instance_path), shorten(each.message))
+    yield from find_violations(_get_metaschema(), name, document)
 
 
 def _without_references(value: Any) -> Any:

@@ -3,12 +3,10 @@
 from copy import deepcopy
 from typing import Any
 
-import jsonschema_rs
-
 from castore_core import JSONSchema, check_json
 from castore_json_schema._documents import Document, copy_schema, find_references
 from castore_json_schema._registry import NO_REGISTRY, SchemaRegistry
-from castore_json_schema._violations import Violation, format_path, shorten
+from castore_json_schema._violations import Violation, find_violations
 
 
 class SchemaValidator:
@@ -48,13 +46,7 @@ class SchemaValidator:
             # overflows the stack on the way. Without references, the schema's depth is the limit.
             check_json(value, self._name)
         try:
-            if self._validator.is_valid(value):
-                return ()
-            return tuple(self._to_violation(each) for each in self._validator.iter_errors(value))
-        except ValueError as error:
+            return find_violations(self._validator, self._name, value)
+        except ValueError:
             check_json(value, self._name)
-            return (Violation(self._name, f"does not fit: {error}"),)
-
-    def _to_violation(self, error: jsonschema_rs.ValidationError) -> Violation:
-        path = format_path(self._name, error.instance_path)
-        return Violation(path, shorten(error.message))
+            raise

@@ -1,7 +1,9 @@
 """Violations: where a value does not fit its schema, and why."""
 
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NamedTuple
+
+import jsonschema_rs
 
 MAX_REASON: Final = 200
 """How many characters of a reason are kept: it may quote the value, which may be large."""
@@ -22,22 +24,51 @@ class Violation(NamedTuple):
         return f"{self.path}: {self.reason}"
 
 
-def format_path(root: str, steps: Iterable[str | int]) -> str:
-    """Return the path from ``root`` along keys and indexes."""
-    return root + "".join(_format_step(each) for each in steps)
+def find_violations(
+    validator: jsonschema_rs.Validator, name: str, value: Any
+) -> tuple[Violation, ...]:
+    """Return every place where a value does not fit, as paths that begin with ``name``.
+
+    Raises:
+        ValueError: the value is not made of what the validator knows.
+    """
+    if validator.is_valid(value):
+        return ()
+    found = tuple(
+        Violation(
+            format_path(name, _parse_pointer(each["instanceLocation"], value)),
+            shorten(each["error"]),
+        )
+        for each in validator.evaluate(value).errors()
+    )
+    return found or (Violation(name, "does not fit"),)
+
+
+def format_path(name: str, steps: Iterable[str | int]) -> str:
+    """Return the path from ``name`` along keys and indexes."""
+    return name + "".join(_format_step(each) for each in steps)
 
 
 def shorten(reason: str) -> str:
     """Cut the middle out of a long reason: it ends with what was expected of the value."""
     if len(reason) <= MAX_REASON:
         return reason
-    kept = MAX_REASON // 2 - 2
+    kept = (MAX_REASON - len(" ... ")) // 2
     return f"{reason[:kept]} ... {reason[-kept:]}"
 
 
 def join(violations: Iterable[Violation]) -> str:
     """Return all of them as one line."""
     return "; ".join(str(each) for each in violations)
+
+
+def _parse_pointer(pointer: str, value: Any) -> Iterator[str | int]:
+    """Yield the keys and indexes of a JSON pointer (RFC 6901) into a value."""
+    for token in pointer.split("/")[1:]:
+        is_key = isinstance(value, dict)
+        step = token.replace("~1", "/").replace("~0", "~") if is_key else int(token)
+        value = value[step]
+        yield step
 
 
 def _format_step(step: str | int) -> str:

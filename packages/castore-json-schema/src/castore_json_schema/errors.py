@@ -60,7 +60,10 @@ class InvalidCommandOutputError(CastoreError):
         self.violations = tuple(violations)
 
     def __str__(self) -> str:
-        return f"output of command {self.command_id!r} does not fit its schema: {join(self.violations)}"
+        return (
+            f"output of command {self.command_id!r} does not fit its schema: "
+            f"{join(self.violations)}"
+        )
 
 
 class InvalidSchemaError(CastoreError, ValueError):
