@@ -102,7 +102,7 @@ def test_any_json_value_fits_or_has_violations(payload: Any) -> None:
     """Construction and reading agree, and violations lead to places that are there."""
 
     class Numbers(JSONSchemaEvent, type="NUMBERS"):
-        payload_schema = {  # noqa: RUF012
+        payload_schema = {
             "type": ["number", "array", "object"],
             "items": {"$ref": "#"},
             "additionalProperties": {"$ref": "#"},
@@ -134,7 +134,7 @@ def test_not_json_is_told_from_not_fitting(payload: list[Any], position: int) ->
     """A value that is not JSON is never taken for one that fits or does not."""
 
     class Nested(JSONSchemaEvent, type="NESTED"):
-        payload_schema = {"type": "array", "items": {"$ref": "#"}}  # noqa: RUF012
+        payload_schema = {"type": "array", "items": {"$ref": "#"}}
         payload: Any
 
     payload.insert(position, {1})

@@ -74,7 +74,7 @@ def test_field_schema_brings_only_what_is_needed() -> None:
     """What is not referred to stays in the registry."""
 
     class Converted(ShopEvent, type="CONVERTED"):
-        payload_schema = {"$ref": CURRENCY}  # noqa: RUF012
+        payload_schema = {"$ref": CURRENCY}
         payload: str
 
     assert {
@@ -91,7 +91,7 @@ def test_later_changes_of_a_shared_schema_have_no_effect() -> None:
 
     class Priced(JSONSchemaEvent, type="PRICED"):
         schema_registry = shared
-        payload_schema = {"$ref": PRICE}  # noqa: RUF012
+        payload_schema = {"$ref": PRICE}
         payload: int
 
     assert 5 == Priced(aggregate_id="a", version=1, payload=5).payload
@@ -132,7 +132,7 @@ def test_nothing_is_fetched() -> None:
     with pytest.raises(InvalidSchemaError) as error:
 
         class Refunded(ShopEvent, type="REFUNDED"):  # pyright: ignore[reportUnusedClass]
-            payload_schema = {"items": {"$ref": "https://shop.example/refund"}}  # noqa: RUF012
+            payload_schema = {"items": {"$ref": "https://shop.example/refund"}}
             payload: list[Any]
 
     assert (

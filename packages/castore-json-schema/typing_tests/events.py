@@ -81,7 +81,7 @@ class WrongSchema(JSONSchemaEvent, type="WRONG"):
 class WrongRegistry(JSONSchemaEvent, type="WRONG_REGISTRY"):
     """Its registry is none."""
 
-    schema_registry = {"https://example.com": STRING_SCHEMA}  # type: ignore[assignment]
+    schema_registry = {"https://example.com": STRING_SCHEMA}  # type: ignore[assignment]  # noqa: RUF012 refused anyway
 
 
 SchemaRegistry({"https://example.com": STRING_SCHEMA}, formats={"short": lambda text: text == ""})

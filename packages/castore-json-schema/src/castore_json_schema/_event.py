@@ -56,7 +56,7 @@ class JSONSchemaEvent(Event):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        violations: list[Violation] = []
+        violations: tuple[Violation, ...] = ()
         for name, is_optional, validator in self._checked_fields:
             value = getattr(self, name)
             if value is not None or not is_optional:
@@ -94,7 +94,7 @@ class JSONSchemaEvent(Event):
 
     @classmethod
     def _check_record(cls, record: EventRecord) -> None:
-        violations: list[Violation] = []
+        violations: tuple[Violation, ...] = ()
         for name, _, validator in cls._checked_fields:
             value = getattr(record, name)
             if value is not ABSENT:

@@ -46,7 +46,10 @@ class SchemaValidator:
             # overflows the stack on the way. Without references, the schema's depth is the limit.
             check_json(value, self._name)
         try:
-            return find_violations(self._validator, self._name, value)
+            if self._validator.is_valid(value):
+                return ()
+            found = find_violations(self._validator, self._name, value)
         except ValueError:
             check_json(value, self._name)
             raise
+        return found or (Violation(self._name, "does not fit"),)
