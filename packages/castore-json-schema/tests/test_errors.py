@@ -69,3 +69,13 @@ def test_error_tells_and_pickles(
         assert type(each) is type(error)
         assert attributes == {name: getattr(each, name) for name in attributes}
         assert message == str(each)
+
+
+def test_text_tells_the_first_ten() -> None:
+    """A long list of violations does not fill the log; the attribute has all of them."""
+    violations = [Violation(f"payload[{index}]", "is bad") for index in range(1000)]
+    error = InvalidEventDataError("COUNTED", violations)
+
+    assert str(error).endswith("payload[9]: is bad; and 990 more")
+    assert "payload[10]" not in str(error)
+    assert tuple(violations) == error.violations

@@ -168,6 +168,24 @@ def test_long_reason_is_shortened() -> None:
     assert violation.reason.endswith('5" is not of type "integer"')
 
 
+def test_violations_of_alternatives() -> None:
+    """Where no alternative fits, each of them tells why."""
+
+    class Traded(JSONSchemaEvent, type="TRADED"):
+        payload_schema = {
+            "anyOf": [{"type": "string"}, {"properties": {"price": {"type": "integer"}}}]
+        }
+        payload: str | dict[str, int]
+
+    wrong: Any = {"price": "free"}
+    with pytest.raises(InvalidEventDataError) as error:
+        Traded(aggregate_id="a", version=1, payload=wrong)
+    assert [
+        ("payload", '{"price":"free"} is not of type "string"'),
+        ("payload.price", '"free" is not of type "integer"'),
+    ] == list(error.value.violations)
+
+
 @pytest.mark.parametrize(
     ("key", "path"),
     [

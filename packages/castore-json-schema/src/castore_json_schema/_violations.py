@@ -1,12 +1,16 @@
 """Violations: where a value does not fit its schema, and why."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import jsonschema_rs
 
 MAX_REASON: Final = 200
 """How many characters of a reason are kept: it may quote the value, which may be large."""
+
+
+MAX_TOLD: Final = 10
+"""How many violations a text tells: a long list may have one for each of its items."""
 
 
 class Violation(NamedTuple):
@@ -54,9 +58,12 @@ def shorten(reason: str) -> str:
     return f"{reason[:kept]} ... {reason[-kept:]}"
 
 
-def join(violations: Iterable[Violation]) -> str:
-    """Return all of them as one line."""
-    return "; ".join(str(each) for each in violations)
+def join(violations: Sequence[Violation]) -> str:
+    """Return the first of them as one line, and the number of the others."""
+    texts = [str(each) for each in violations[:MAX_TOLD]]
+    if len(violations) > MAX_TOLD:
+        texts.append(f"and {len(violations) - MAX_TOLD} more")
+    return "; ".join(texts)
 
 
 def _parse_pointer(pointer: str, value: Any) -> Iterator[str | int]:

@@ -7,7 +7,7 @@
     ├── InvalidCommandOutputError              what a handler returned does not fit its schema
     └── InvalidSchemaError (ValueError)        a schema is broken
 
-All of them list every violation.
+All of them have every violation; their text tells the first ten.
 """
 
 from collections.abc import Sequence
@@ -32,9 +32,9 @@ class InvalidEventDataError(InvalidEventError):
     def __init__(self, event_type: str, violations: Sequence[Violation]) -> None:
         CastoreError.__init__(self, event_type, violations)
         self.event_type = event_type
-        self.violations = tuple(violations)
+        self.violations: tuple[Violation, ...] = tuple(violations)
         self.field = "metadata" if self.violations[0].path.startswith("metadata") else "payload"
-        self.reason = f"does not fit its schema: {join(self.violations)}"
+        self.reason: str = f"does not fit its schema: {join(self.violations)}"
 
 
 class InvalidCommandInputError(CastoreError, ValueError):
@@ -43,7 +43,7 @@ class InvalidCommandInputError(CastoreError, ValueError):
     def __init__(self, command_id: str, violations: Sequence[Violation]) -> None:
         super().__init__(command_id, violations)
         self.command_id = command_id
-        self.violations = tuple(violations)
+        self.violations: tuple[Violation, ...] = tuple(violations)
 
     def __str__(self) -> str:
         return (
@@ -57,7 +57,7 @@ class InvalidCommandOutputError(CastoreError):
     def __init__(self, command_id: str, violations: Sequence[Violation]) -> None:
         super().__init__(command_id, violations)
         self.command_id = command_id
-        self.violations = tuple(violations)
+        self.violations: tuple[Violation, ...] = tuple(violations)
 
     def __str__(self) -> str:
         return (
@@ -72,7 +72,7 @@ class InvalidSchemaError(CastoreError, ValueError):
     def __init__(self, owner: str, violations: Sequence[Violation]) -> None:
         super().__init__(owner, violations)
         self.owner = owner
-        self.violations = tuple(violations)
+        self.violations: tuple[Violation, ...] = tuple(violations)
 
     def __str__(self) -> str:
         return f"schema of {self.owner} is broken: {join(self.violations)}"
