@@ -13,6 +13,9 @@ from castore_core import (
     Event,
     EventAlreadyExistsError,
     EventStore,
+    InvalidCommandInputError,
+    InvalidCommandOutputError,
+    Violation,
     command,
 )
 from castore_in_memory import InMemoryEventStorageAdapter
@@ -306,3 +309,40 @@ async def test_conflict_of_a_group_is_retried() -> None:
     await push_group("c", (store,))
 
     assert [1, 2] == [each.version for each in await store.get_events("c")]
+
+
+class Doubling(Command[int, tuple[CounterStore], [], int]):
+    """Checks that input and output are positive, and doubles both."""
+
+    def check_input(self, input: int) -> int:
+        """Refuse what is negative."""
+        if input < 1:
+            raise InvalidCommandInputError(self.command_id, [Violation("input", "is negative")])
+        return input * 2
+
+    def check_output(self, output: int) -> int:
+        """Refuse what is large."""
+        if output > 100:
+            raise InvalidCommandOutputError(self.command_id, [Violation("output", "is large")])
+        return output * 2
+
+
+async def test_checks_of_a_subclass_surround_all_runs() -> None:
+    """What a subclass makes of input and output counts, once each, whatever is retried."""
+    store = new_store()
+    conflicts = [conflict(), conflict()]
+
+    async def handle(input: int, event_stores: tuple[CounterStore]) -> int:  # noqa: ARG001
+        if conflicts:
+            raise conflicts.pop()
+        return input + 1
+
+    double = Doubling("DOUBLE", required_event_stores=(store,), handler=handle)
+
+    assert 22 == await double(5, (store,))
+    assert 22 == await double.handler(5, (store,))
+    with pytest.raises(InvalidCommandInputError, match="input: is negative"):
+        await double(-1, (store,))
+    with pytest.raises(InvalidCommandOutputError, match="output: is large"):
+        await double(50, (store,))
+    assert "Doubling('DOUBLE')" == repr(double)

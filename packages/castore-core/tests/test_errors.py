@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 import castore_core
-from castore_core import CastoreError, Event, MessageRecord, PushedEvent, errors
+from castore_core import (
+    CastoreError,
+    Event,
+    MessageRecord,
+    PushedEvent,
+    Violation,
+    errors,
+    format_path,
+)
 
 NOW = datetime(2022, 1, 1, tzinfo=UTC)
 
@@ -31,6 +39,12 @@ MESSAGE = MessageRecord("COUNTERS", "c", 3, "COUNTED", {"eventStoreId": "COUNTER
 
 REASONS = ["too large", "throttled", "too large"]
 
+VIOLATIONS = (
+    Violation("payload.level", "is no integer", "int_type"),
+    Violation("metadata", "is null"),
+)
+SENTENCE = "payload.level: is no integer; metadata: is null"
+
 # Of each error: one, its attributes, and its message.
 EXAMPLES: list[tuple[CastoreError, dict[str, Any], str]] = [
     (
@@ -42,6 +56,29 @@ EXAMPLES: list[tuple[CastoreError, dict[str, Any], str]] = [
         errors.InvalidEventTypeError("COUNTED", "is reserved"),
         {"event_type": "COUNTED", "field": "type", "reason": "is reserved"},
         "event type 'COUNTED' is reserved",
+    ),
+    (
+        errors.InvalidEventDataError("COUNTED", VIOLATIONS),
+        {
+            "event_type": "COUNTED",
+            "field": "payload",
+            "reason": f"is not valid: {SENTENCE}",
+            "violations": VIOLATIONS,
+        },
+        f"payload of COUNTED is not valid: {SENTENCE}",
+    ),
+    (
+        errors.InvalidCommandInputError("COUNT", VIOLATIONS),
+        {"command_id": "COUNT", "violations": VIOLATIONS},
+        f"input of command 'COUNT' is not valid: {SENTENCE}",
+    ),
+    (
+        errors.InvalidCommandOutputError("COUNT", VIOLATIONS),
+        {"command_id": "COUNT", "violations": VIOLATIONS},
+        (
+            "output of command 'COUNT' is not valid, but what the command pushed is written: "
+            f"{SENTENCE}"
+        ),
     ),
     (
         errors.NotJSONError("payload.a", "is nan, which JSON does not have"),
@@ -246,3 +283,28 @@ def test_errors_are_public() -> None:
 
     assert names == set(errors.__all__)
     assert names == {each for each in castore_core.__all__ if each.endswith("Error")}
+
+
+def test_text_tells_the_first_ten_violations() -> None:
+    """A long list of violations does not fill the log; the attribute has all of them."""
+    violations = [Violation(f"payload[{index}]", "is bad") for index in range(1000)]
+    error = errors.InvalidEventDataError("COUNTED", violations)
+
+    assert str(error).endswith("payload[9]: is bad; and 990 more")
+    assert "payload[10]" not in str(error)
+    assert tuple(violations) == error.violations
+
+
+def test_field_is_that_of_the_first_violation() -> None:
+    """An event of which only the metadata is not valid says so."""
+    error = errors.InvalidEventDataError("COUNTED", [Violation("metadata.by", "is null")])
+
+    assert "metadata" == error.field
+
+
+def test_path_of_a_violation() -> None:
+    """A path reads as Python does: what is no identifier is quoted."""
+    steps = ["moves", 0, "name", "first name", ""]
+
+    assert "payload.moves[0].name['first name']['']" == format_path("payload", steps)
+    assert "payload" == format_path("payload", [])

@@ -11,16 +11,16 @@ from castore_core import (
     Event,
     EventAlreadyExistsError,
     EventStore,
+    InvalidCommandInputError,
+    InvalidCommandOutputError,
     NotJSONError,
+    Violation,
 )
 from castore_in_memory import InMemoryEventStorageAdapter
 from castore_json_schema import (
-    InvalidCommandInputError,
-    InvalidCommandOutputError,
     InvalidSchemaError,
     JSONSchemaCommand,
     SchemaRegistry,
-    Violation,
     json_schema_command,
 )
 
@@ -139,7 +139,7 @@ async def test_invalid_input_does_not_reach_the_handler() -> None:
     assert [
         ("input", "Additional properties are not allowed ('extra' was unexpected)"),
         ("input.amount", '"3" is not of type "integer"'),
-    ] == sorted(error.value.violations)
+    ] == sorted((each.path, each.reason) for each in error.value.violations)
 
 
 async def test_handler_by_its_castore_name_validates_too() -> None:

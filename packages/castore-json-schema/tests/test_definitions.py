@@ -6,13 +6,8 @@ from typing import Any
 
 import pytest
 
-from castore_core import Event, JSONSchema
-from castore_json_schema import (
-    InvalidEventDataError,
-    InvalidSchemaError,
-    JSONSchemaEvent,
-    Violation,
-)
+from castore_core import Event, InvalidEventDataError, JSONSchema, Violation
+from castore_json_schema import InvalidSchemaError, JSONSchemaEvent
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 LEVEL_SCHEMA = {"type": "integer"}

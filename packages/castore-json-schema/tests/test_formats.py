@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from castore_json_schema import InvalidEventDataError, JSONSchemaEvent, SchemaRegistry
+from castore_core import InvalidEventDataError
+from castore_json_schema import JSONSchemaEvent, SchemaRegistry
 
 # Of each format of draft 2020-12: what is of it, and what is not.
 FORMATS = [

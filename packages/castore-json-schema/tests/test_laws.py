@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from castore_core import NotJSONError
-from castore_json_schema import InvalidEventDataError, JSONSchemaEvent
+from castore_core import InvalidEventDataError, NotJSONError
+from castore_json_schema import JSONSchemaEvent
 
 NOW = datetime(2022, 1, 1, tzinfo=UTC)
 

@@ -4,13 +4,8 @@ from typing import Any
 
 import pytest
 
-from castore_json_schema import (
-    InvalidEventDataError,
-    InvalidSchemaError,
-    JSONSchemaEvent,
-    SchemaRegistry,
-    Violation,
-)
+from castore_core import InvalidEventDataError, Violation
+from castore_json_schema import InvalidSchemaError, JSONSchemaEvent, SchemaRegistry
 
 PRICE = "https://shop.example/price"
 CURRENCY = "https://shop.example/currency"

@@ -18,11 +18,12 @@ from castore_core import (
     EventRecord,
     EventStorageAdapter,
     EventStore,
+    InvalidEventDataError,
     NotificationMessage,
     NotificationMessageQueue,
 )
 from castore_in_memory import InMemoryMessageQueueAdapter, MessageContext
-from castore_json_schema import InvalidEventDataError, JSONSchemaEvent
+from castore_json_schema import JSONSchemaEvent
 
 NOW = datetime(2022, 1, 1, tzinfo=UTC)
 
@@ -152,7 +153,7 @@ async def test_stored_event_that_does_not_fit(
 
     assert (
         "event 1 of aggregate 'pikachu1' in event store 'POKEMONS' is no 'POKEMON_APPEARED': "
-        "payload of POKEMON_APPEARED does not fit its schema: "
+        "payload of POKEMON_APPEARED is not valid: "
         'payload.name: "" is shorter than 1 character; '
         'payload.level: "5" is not of type "integer"'
     ) == str(error.value)

@@ -10,16 +10,18 @@ from typing import Any, TypeAlias
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from castore_core import CastoreError, Command, ConflictAttempt, EventAlreadyExistsError, EventStore
-from castore_in_memory import InMemoryEventStorageAdapter
-from castore_pydantic import (
+from castore_core import (
+    CastoreError,
+    Command,
+    ConflictAttempt,
+    EventAlreadyExistsError,
+    EventStore,
     InvalidCommandInputError,
     InvalidCommandOutputError,
-    PydanticCommand,
-    PydanticEvent,
     Violation,
-    pydantic_command,
 )
+from castore_in_memory import InMemoryEventStorageAdapter
+from castore_pydantic import PydanticCommand, PydanticEvent, pydantic_command
 
 NOW = datetime(2022, 1, 1, tzinfo=UTC)
 

@@ -30,10 +30,12 @@ from castore_core import (
     ABSENT,
     Event,
     EventRecord,
+    InvalidEventDataError,
     InvalidEventError,
     NotJSONError,
+    Violation,
 )
-from castore_pydantic import InvalidEventDataError, PydanticEvent, Violation
+from castore_pydantic import PydanticEvent
 
 NOW = datetime(2022, 1, 1, 12, tzinfo=UTC)
 

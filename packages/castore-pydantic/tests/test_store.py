@@ -23,11 +23,12 @@ from castore_core import (
     EventDraft,
     EventRecord,
     EventStore,
+    InvalidEventDataError,
     NotificationMessage,
     NotificationMessageQueue,
 )
 from castore_in_memory import InMemoryEventStorageAdapter
-from castore_pydantic import InvalidEventDataError, PydanticEvent
+from castore_pydantic import PydanticEvent
 
 NOW = datetime(2022, 1, 1, tzinfo=UTC)
 

@@ -15,7 +15,13 @@ from castore_core._channel import (
     StateCarryingMessageBus,
     StateCarryingMessageQueue,
 )
-from castore_core._command import Command, ConflictAttempt, command
+from castore_core._command import (
+    Command,
+    CommandOptions,
+    ConflictAttempt,
+    ConflictCallback,
+    command,
+)
 from castore_core._connected import ConnectedEventStore, PushedEventChannel
 from castore_core._event import AGGREGATE_EXISTS, REPLAYED, Event, EventDraft
 from castore_core._json import ABSENT, Absent, JSONSchema, JSONValue, check_json
@@ -46,6 +52,7 @@ from castore_core._storage import (
 )
 from castore_core._store import EventStore, GroupedEvent, Reducer, Upcaster
 from castore_core._timestamp import Clock, format_timestamp, parse_timestamp, use_clock
+from castore_core._violation import Violation, format_path, join_violations
 from castore_core.errors import (
     AggregateNotFoundError,
     CastoreError,
@@ -53,6 +60,9 @@ from castore_core.errors import (
     EventDecodeError,
     EventPublishError,
     ForeignEventError,
+    InvalidCommandInputError,
+    InvalidCommandOutputError,
+    InvalidEventDataError,
     InvalidEventError,
     InvalidEventGroupError,
     InvalidEventTypeError,
@@ -87,7 +97,9 @@ __all__ = [
     "CastoreError",
     "Clock",
     "Command",
+    "CommandOptions",
     "ConflictAttempt",
+    "ConflictCallback",
     "ConnectedEventStore",
     "DataclassCodec",
     "Event",
@@ -104,6 +116,9 @@ __all__ = [
     "ForeignEventError",
     "GroupedEvent",
     "GroupedRecord",
+    "InvalidCommandInputError",
+    "InvalidCommandOutputError",
+    "InvalidEventDataError",
     "InvalidEventError",
     "InvalidEventGroupError",
     "InvalidEventTypeError",
@@ -142,9 +157,12 @@ __all__ = [
     "UndefinedStorageAdapterError",
     "UnknownEventTypeError",
     "Upcaster",
+    "Violation",
     "check_json",
     "command",
+    "format_path",
     "format_timestamp",
+    "join_violations",
     "parse_timestamp",
     "use_clock",
 ]

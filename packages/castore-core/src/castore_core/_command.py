@@ -2,7 +2,18 @@
 
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import (
+    Any,
+    Concatenate,
+    Generic,
+    NamedTuple,
+    ParamSpec,
+    Protocol,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    Unpack,
+)
 
 from castore_core._store import EventStore
 from castore_core.errors import EventAlreadyExistsError
@@ -25,6 +36,13 @@ class ConflictAttempt(NamedTuple):
 ConflictCallback: TypeAlias = Callable[
     [EventAlreadyExistsError, ConflictAttempt], Awaitable[None] | None
 ]
+
+
+class CommandOptions(TypedDict, total=False):
+    """The options that all kinds of command have: see `Command`."""
+
+    event_already_exists_retries: int
+    on_event_already_exists: ConflictCallback | None
 
 
 class Command(Generic[I, S, P, O]):
@@ -57,24 +75,51 @@ class Command(Generic[I, S, P, O]):
         self.__doc__ = handler.__doc__
 
     def __repr__(self) -> str:
-        return f"Command({self.command_id!r})"
+        return f"{type(self).__name__}({self.command_id!r})"
 
     async def __call__(self, input: I, event_stores: S, *args: P.args, **kwargs: P.kwargs) -> O:
         """Run the command, again after a conflict.
 
         Raises:
             EventAlreadyExistsError: the last attempt ended with a conflict too.
+            InvalidCommandInputError: a subclass refused the input. The handler did not run.
+            InvalidCommandOutputError: a subclass refused what the handler returned.
         """
+        return await self._run(self.check_input(input), event_stores, *args, **kwargs)
 
+    async def handler(self, input: I, event_stores: S, *args: P.args, **kwargs: P.kwargs) -> O:
+        """Run the command: Castore's name for calling it."""
+        return await self(input, event_stores, *args, **kwargs)
+
+    def check_input(self, input: I) -> I:
+        """Return the input that the handler gets. Subclasses that validate override this.
+
+        It is called once, before the handler runs.
+
+        Raises:
+            InvalidCommandInputError: the input is not valid.
+        """
+        return input
+
+    def check_output(self, output: O) -> O:
+        """Return the output that the caller gets. Subclasses that validate override this.
+
+        It is called once, after the last run of the handler.
+
+        Raises:
+            InvalidCommandOutputError: the output is not valid. What was pushed is written.
+        """
+        return output
+
+    async def _run(self, input: I, event_stores: S, *args: P.args, **kwargs: P.kwargs) -> O:
         async def attempt() -> O:
             return await self._handle(input, event_stores, *args, **kwargs)
 
-        return await retry_on_conflict(
-            attempt, self.event_already_exists_retries, self.on_event_already_exists
+        return self.check_output(
+            await retry_on_conflict(
+                attempt, self.event_already_exists_retries, self.on_event_already_exists
+            )
         )
-
-    handler = __call__
-    """Runs the command: Castore's name for calling it."""
 
 
 class _CommandDecorator(Protocol[S]):
@@ -87,18 +132,13 @@ def command(
     command_id: str,
     *,
     required_event_stores: S,
-    event_already_exists_retries: int = DEFAULT_RETRIES,
-    on_event_already_exists: ConflictCallback | None = None,
+    **options: Unpack[CommandOptions],
 ) -> _CommandDecorator[S]:
     """Make a `Command` of the decorated handler. The options are those of the class."""
 
     def decorate(handler: Callable[Concatenate[I, S, P], Awaitable[O]]) -> Command[I, S, P, O]:
         return Command(
-            command_id,
-            required_event_stores=required_event_stores,
-            handler=handler,
-            event_already_exists_retries=event_already_exists_retries,
-            on_event_already_exists=on_event_already_exists,
+            command_id, required_event_stores=required_event_stores, handler=handler, **options
         )
 
     return decorate

@@ -2,7 +2,10 @@
 
     CastoreError
     ├── InvalidEventError (ValueError)         an event, or an event type, that cannot be
-    │   └── InvalidEventTypeError                  its type is reserved, missing or taken
+    │   ├── InvalidEventTypeError                  its type is reserved, missing or taken
+    │   └── InvalidEventDataError                  payload or metadata is not valid
+    ├── InvalidCommandInputError (ValueError)  the input of a command is not valid
+    ├── InvalidCommandOutputError              what a command's handler returned is not valid
     ├── NotJSONError (ValueError)              a payload, metadata or aggregate is not JSON
     ├── ForeignEventError                      an event of a type that the store does not have
     ├── InvalidEventGroupError                 a group that no adapter could push at once
@@ -24,8 +27,10 @@
 Errors pickle, and carry what they speak of as attributes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from castore_core._violation import Violation, join_violations
 
 if TYPE_CHECKING:
     from castore_core._message import MessageRecord
@@ -38,6 +43,9 @@ __all__ = [
     "EventDecodeError",
     "EventPublishError",
     "ForeignEventError",
+    "InvalidCommandInputError",
+    "InvalidCommandOutputError",
+    "InvalidEventDataError",
     "InvalidEventError",
     "InvalidEventGroupError",
     "InvalidEventTypeError",
@@ -83,6 +91,49 @@ class InvalidEventTypeError(InvalidEventError):
 
     def __str__(self) -> str:
         return f"event type {self.event_type!r} {self.reason}"
+
+
+class InvalidEventDataError(InvalidEventError):
+    """The payload or the metadata of an event is not valid. Nothing was written.
+
+    ``violations`` has every place that the validator found; ``field`` names that of the first.
+    """
+
+    def __init__(self, event_type: str, violations: Iterable[Violation]) -> None:
+        self.violations = tuple(violations)
+        CastoreError.__init__(self, event_type, self.violations)
+        self.event_type = event_type
+        self.field = "metadata" if self.violations[0].path.startswith("metadata") else "payload"
+        self.reason = f"is not valid: {join_violations(self.violations)}"
+
+
+class InvalidCommandInputError(CastoreError, ValueError):
+    """The input of a command is not valid. The handler did not run."""
+
+    def __init__(self, command_id: str, violations: Iterable[Violation]) -> None:
+        self.violations = tuple(violations)
+        super().__init__(command_id, self.violations)
+        self.command_id = command_id
+
+    def __str__(self) -> str:
+        return (
+            f"input of command {self.command_id!r} is not valid: {join_violations(self.violations)}"
+        )
+
+
+class InvalidCommandOutputError(CastoreError):
+    """What a command's handler returned is not valid. What the handler pushed is written."""
+
+    def __init__(self, command_id: str, violations: Iterable[Violation]) -> None:
+        self.violations = tuple(violations)
+        super().__init__(command_id, self.violations)
+        self.command_id = command_id
+
+    def __str__(self) -> str:
+        return (
+            f"output of command {self.command_id!r} is not valid, but what the command pushed is "
+            f"written: {join_violations(self.violations)}"
+        )
 
 
 class NotJSONError(CastoreError, ValueError):

@@ -3,23 +3,13 @@
 from castore_json_schema._command import JSONSchemaCommand, json_schema_command
 from castore_json_schema._event import JSONSchemaEvent
 from castore_json_schema._registry import SchemaRegistry
-from castore_json_schema._violations import Violation
-from castore_json_schema.errors import (
-    InvalidCommandInputError,
-    InvalidCommandOutputError,
-    InvalidEventDataError,
-    InvalidSchemaError,
-)
+from castore_json_schema.errors import InvalidSchemaError
 
 __all__ = [
-    "InvalidCommandInputError",
-    "InvalidCommandOutputError",
-    "InvalidEventDataError",
     "InvalidSchemaError",
     "JSONSchemaCommand",
     "JSONSchemaEvent",
     "SchemaRegistry",
-    "Violation",
     "json_schema_command",
 ]
 

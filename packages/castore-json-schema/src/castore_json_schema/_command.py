@@ -1,23 +1,23 @@
 """Commands whose input and output fit a JSON schema."""
 
 from collections.abc import Awaitable, Callable
-from typing import Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpack
 
-from castore_core import Command, ConflictAttempt, EventAlreadyExistsError, EventStore, JSONSchema
+from castore_core import (
+    Command,
+    CommandOptions,
+    EventStore,
+    InvalidCommandInputError,
+    InvalidCommandOutputError,
+    JSONSchema,
+)
 from castore_json_schema._registry import SchemaRegistry
 from castore_json_schema._validator import SchemaValidator
-from castore_json_schema.errors import InvalidCommandInputError, InvalidCommandOutputError
 
 P = ParamSpec("P")
 I = TypeVar("I")  # noqa: E741 the input
 O = TypeVar("O")  # noqa: E741 the output
 S = TypeVar("S", bound=tuple[EventStore, ...])
-
-ConflictCallback: TypeAlias = Callable[
-    [EventAlreadyExistsError, ConflictAttempt], Awaitable[None] | None
-]
-
-DEFAULT_RETRIES = 2
 
 
 class JSONSchemaCommand(Command[I, S, P, O], Generic[I, S, P, O]):
@@ -44,24 +44,16 @@ class JSONSchemaCommand(Command[I, S, P, O], Generic[I, S, P, O]):
         input_schema: JSONSchema | None = None,
         output_schema: JSONSchema | None = None,
         schema_registry: SchemaRegistry | None = None,
-        event_already_exists_retries: int = DEFAULT_RETRIES,
-        on_event_already_exists: ConflictCallback | None = None,
+        **options: Unpack[CommandOptions],
     ) -> None:
         super().__init__(
-            command_id,
-            required_event_stores=required_event_stores,
-            handler=handler,
-            event_already_exists_retries=event_already_exists_retries,
-            on_event_already_exists=on_event_already_exists,
+            command_id, required_event_stores=required_event_stores, handler=handler, **options
         )
         owner = f"command {command_id!r}"
         self._input, self._output = (
             None if schema is None else SchemaValidator(owner, name, schema, schema_registry)
             for name, schema in (("input", input_schema), ("output", output_schema))
         )
-
-    def __repr__(self) -> str:
-        return f"JSONSchemaCommand({self.command_id!r})"
 
     @property
     def input_schema(self) -> JSONSchema | None:
@@ -73,24 +65,27 @@ class JSONSchemaCommand(Command[I, S, P, O], Generic[I, S, P, O]):
         """A copy of the schema of the output."""
         return self._output.get_schema() if self._output else None
 
-    async def __call__(self, input: I, event_stores: S, *args: P.args, **kwargs: P.kwargs) -> O:
-        """Run the command, again after a conflict.
+    def check_input(self, input: I) -> I:
+        """Return the input, if it fits its schema.
 
         Raises:
-            InvalidCommandInputError: the input does not fit. The handler did not run.
-            InvalidCommandOutputError: the output does not fit. What was pushed is written.
-            NotJSONError: input or output is not made of JSON values.
-            EventAlreadyExistsError: the last attempt ended with a conflict too.
+            InvalidCommandInputError: it does not.
+            NotJSONError: it is not made of JSON values.
         """
         if self._input and (violations := self._input.find_violations(input)):
             raise InvalidCommandInputError(self.command_id, violations)
-        output = await super().__call__(input, event_stores, *args, **kwargs)
+        return input
+
+    def check_output(self, output: O) -> O:
+        """Return the output, if it fits its schema.
+
+        Raises:
+            InvalidCommandOutputError: it does not. What was pushed is written.
+            NotJSONError: it is not made of JSON values. What was pushed is written.
+        """
         if self._output and (violations := self._output.find_violations(output)):
             raise InvalidCommandOutputError(self.command_id, violations)
         return output
-
-    handler = __call__
-    """Runs the command: Castore's name for calling it."""
 
 
 class _CommandDecorator(Protocol[S]):
@@ -106,8 +101,7 @@ def json_schema_command(
     input_schema: JSONSchema | None = None,
     output_schema: JSONSchema | None = None,
     schema_registry: SchemaRegistry | None = None,
-    event_already_exists_retries: int = DEFAULT_RETRIES,
-    on_event_already_exists: ConflictCallback | None = None,
+    **options: Unpack[CommandOptions],
 ) -> _CommandDecorator[S]:
     """Make a `JSONSchemaCommand` of the decorated handler. The options are those of the class."""
 
@@ -121,8 +115,7 @@ def json_schema_command(
             input_schema=input_schema,
             output_schema=output_schema,
             schema_registry=schema_registry,
-            event_already_exists_retries=event_already_exists_retries,
-            on_event_already_exists=on_event_already_exists,
+            **options,
         )
 
     return decorate

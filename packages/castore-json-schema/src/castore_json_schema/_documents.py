@@ -7,8 +7,8 @@ from typing import Any, Final, TypeAlias, cast
 
 import jsonschema_rs
 
-from castore_core import JSONSchema, NotJSONError, check_json
-from castore_json_schema._violations import Violation, find_violations, shorten
+from castore_core import JSONSchema, NotJSONError, Violation, check_json
+from castore_json_schema._violations import find_violations, shorten
 from castore_json_schema.errors import InvalidSchemaError
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"

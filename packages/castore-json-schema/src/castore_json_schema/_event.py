@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import ClassVar, NamedTuple, Self
 
-from castore_core import ABSENT, Event, EventRecord, JSONSchema
+from castore_core import ABSENT, Event, EventRecord, InvalidEventDataError, JSONSchema, Violation
 from castore_json_schema._registry import SchemaRegistry
 from castore_json_schema._validator import SchemaValidator
-from castore_json_schema._violations import Violation
-from castore_json_schema.errors import InvalidEventDataError, InvalidSchemaError
+from castore_json_schema.errors import InvalidSchemaError
 
 _DATA_FIELDS = ("payload", "metadata")
 

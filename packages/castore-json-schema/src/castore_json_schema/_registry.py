@@ -7,14 +7,14 @@ from urllib.parse import urlsplit
 
 import jsonschema_rs
 
-from castore_core import JSONSchema
+from castore_core import JSONSchema, Violation, format_path
 from castore_json_schema._documents import (
     Document,
     copy_schema,
     find_references,
     with_one_reference,
 )
-from castore_json_schema._violations import Violation, format_path, shorten
+from castore_json_schema._violations import shorten
 from castore_json_schema.errors import InvalidSchemaError
 
 

@@ -3,10 +3,10 @@
 from copy import deepcopy
 from typing import Any
 
-from castore_core import JSONSchema, check_json
+from castore_core import JSONSchema, Violation, check_json
 from castore_json_schema._documents import Document, copy_schema, find_references
 from castore_json_schema._registry import NO_REGISTRY, SchemaRegistry
-from castore_json_schema._violations import Violation, find_violations
+from castore_json_schema._violations import find_violations
 
 
 class SchemaValidator:

@@ -3,21 +3,11 @@
 from castore_pydantic._aggregate import PydanticCodec
 from castore_pydantic._command import PydanticCommand, pydantic_command
 from castore_pydantic._event import PydanticEvent
-from castore_pydantic._violations import Violation
-from castore_pydantic.errors import (
-    InvalidCommandInputError,
-    InvalidCommandOutputError,
-    InvalidEventDataError,
-)
 
 __all__ = [
-    "InvalidCommandInputError",
-    "InvalidCommandOutputError",
-    "InvalidEventDataError",
     "PydanticCodec",
     "PydanticCommand",
     "PydanticEvent",
-    "Violation",
     "pydantic_command",
 ]
 

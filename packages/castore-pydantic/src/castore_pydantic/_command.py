@@ -1,26 +1,26 @@
 """Commands whose input and output are validated by pydantic."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpack
 
 from pydantic import ValidationError
 
-from castore_core import Command, ConflictAttempt, EventAlreadyExistsError, EventStore, JSONSchema
+from castore_core import (
+    Command,
+    CommandOptions,
+    EventStore,
+    InvalidCommandInputError,
+    InvalidCommandOutputError,
+    JSONSchema,
+)
 from castore_pydantic._codec import ValueCodec
 from castore_pydantic._handler import HandlerTypes
 from castore_pydantic._violations import find_violations
-from castore_pydantic.errors import InvalidCommandInputError, InvalidCommandOutputError
 
 P = ParamSpec("P")
 I = TypeVar("I")  # noqa: E741 the input
 O = TypeVar("O")  # noqa: E741 the output
 S = TypeVar("S", bound=tuple[EventStore, ...])
-
-ConflictCallback: TypeAlias = Callable[
-    [EventAlreadyExistsError, ConflictAttempt], Awaitable[None] | None
-]
-
-DEFAULT_RETRIES = 2
 
 
 class PydanticCommand(Command[I, S, P, O], Generic[I, S, P, O]):
@@ -47,15 +47,10 @@ class PydanticCommand(Command[I, S, P, O], Generic[I, S, P, O]):
         handler: Callable[Concatenate[I, S, P], Awaitable[O]],
         input_type: Any = None,
         output_type: Any = None,
-        event_already_exists_retries: int = DEFAULT_RETRIES,
-        on_event_already_exists: ConflictCallback | None = None,
+        **options: Unpack[CommandOptions],
     ) -> None:
         super().__init__(
-            command_id,
-            required_event_stores=required_event_stores,
-            handler=handler,
-            event_already_exists_retries=event_already_exists_retries,
-            on_event_already_exists=on_event_already_exists,
+            command_id, required_event_stores=required_event_stores, handler=handler, **options
         )
         found = HandlerTypes(handler)
         if input_type is None and not found.has_input:
@@ -67,9 +62,6 @@ class PydanticCommand(Command[I, S, P, O], Generic[I, S, P, O]):
             found.find_output if output_type is None else lambda: output_type
         )
 
-    def __repr__(self) -> str:
-        return f"PydanticCommand({self.command_id!r})"
-
     @property
     def input_schema(self) -> JSONSchema:
         """The JSON schema of the input, as `run_json` takes it."""
@@ -80,22 +72,28 @@ class PydanticCommand(Command[I, S, P, O], Generic[I, S, P, O]):
         """The JSON schema of the output, as pydantic writes it."""
         return self._output.get_schema()
 
-    async def __call__(self, input: I, event_stores: S, *args: P.args, **kwargs: P.kwargs) -> O:
-        """Run the command, again after a conflict.
+    def check_input(self, input: I) -> I:
+        """Return the valid input, which the handler gets.
 
         Raises:
-            InvalidCommandInputError: the input is not valid. The handler did not run.
-            InvalidCommandOutputError: the output is not valid. What was pushed is written.
-            EventAlreadyExistsError: the last attempt ended with a conflict too.
+            InvalidCommandInputError: the input is not valid.
         """
         try:
-            valid = self._input.validate(input)
+            return self._input.validate(input)
         except ValidationError as error:
             raise self._refuse_input(error) from error
-        return await self._run(valid, event_stores, *args, **kwargs)
 
-    handler = __call__
-    """Runs the command: Castore's name for calling it."""
+    def check_output(self, output: O) -> O:
+        """Return the valid output, which the caller gets.
+
+        Raises:
+            InvalidCommandOutputError: the output is not valid. What was pushed is written.
+        """
+        try:
+            return self._output.validate(output)
+        except ValidationError as error:
+            violations = find_violations(error, "output")
+            raise InvalidCommandOutputError(self.command_id, violations) from error
 
     async def run_json(
         self,
@@ -125,14 +123,6 @@ class PydanticCommand(Command[I, S, P, O], Generic[I, S, P, O]):
     def _refuse_input(self, error: ValueError) -> InvalidCommandInputError:
         return InvalidCommandInputError(self.command_id, find_violations(error, "input"))
 
-    async def _run(self, input: I, event_stores: S, *args: P.args, **kwargs: P.kwargs) -> O:
-        output = await super().__call__(input, event_stores, *args, **kwargs)
-        try:
-            return self._output.validate(output)
-        except ValidationError as error:
-            violations = find_violations(error, "output")
-            raise InvalidCommandOutputError(self.command_id, violations) from error
-
 
 class _CommandDecorator(Protocol[S]):
     def __call__(
@@ -146,8 +136,7 @@ def pydantic_command(
     required_event_stores: S,
     input_type: Any = None,
     output_type: Any = None,
-    event_already_exists_retries: int = DEFAULT_RETRIES,
-    on_event_already_exists: ConflictCallback | None = None,
+    **options: Unpack[CommandOptions],
 ) -> _CommandDecorator[S]:
     """Make a `PydanticCommand` of the decorated handler. The options are those of the class."""
 
@@ -160,8 +149,7 @@ def pydantic_command(
             handler=handler,
             input_type=input_type,
             output_type=output_type,
-            event_already_exists_retries=event_already_exists_retries,
-            on_event_already_exists=on_event_already_exists,
+            **options,
         )
 
     return decorate

@@ -7,11 +7,10 @@ from typing import Any, ClassVar, Final
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from castore_core import Event, JSONSchema, JSONValue
+from castore_core import Event, InvalidEventDataError, JSONSchema, JSONValue
 from castore_pydantic._annotations import find_field_type, get_local_names
 from castore_pydantic._codec import ValueCodec
 from castore_pydantic._violations import describe, find_violations
-from castore_pydantic.errors import InvalidEventDataError
 
 _DATA_FIELDS: Final = ("payload", "metadata")
 
@@ -63,7 +62,7 @@ class PydanticEvent(Event):
                 valid = codec.validate(value)
             except ValidationError as error:
                 violations = find_violations(error, name)
-                raise InvalidEventDataError(self.type, name, violations) from error
+                raise InvalidEventDataError(self.type, violations) from error
             if valid is not value:
                 object.__setattr__(self, name, valid)
 
@@ -79,7 +78,7 @@ class PydanticEvent(Event):
             encoded = codec.encode(value)
             codec.decode(encoded)
         except ValueError as error:  # also the serializer's
-            raise InvalidEventDataError(cls.type, name, find_violations(error, name)) from error
+            raise InvalidEventDataError(cls.type, find_violations(error, name)) from error
         return encoded
 
     @classmethod
