@@ -100,18 +100,18 @@ class InvalidEventDataError(InvalidEventError):
     """
 
     def __init__(self, event_type: str, violations: Iterable[Violation]) -> None:
-        self.violations = tuple(violations)
+        self.violations: tuple[Violation, ...] = tuple(violations)
         CastoreError.__init__(self, event_type, self.violations)
         self.event_type = event_type
         self.field = "metadata" if self.violations[0].path.startswith("metadata") else "payload"
-        self.reason = f"is not valid: {join_violations(self.violations)}"
+        self.reason: str = f"is not valid: {join_violations(self.violations)}"
 
 
 class InvalidCommandInputError(CastoreError, ValueError):
     """The input of a command is not valid. The handler did not run."""
 
     def __init__(self, command_id: str, violations: Iterable[Violation]) -> None:
-        self.violations = tuple(violations)
+        self.violations: tuple[Violation, ...] = tuple(violations)
         super().__init__(command_id, self.violations)
         self.command_id = command_id
 
@@ -125,7 +125,7 @@ class InvalidCommandOutputError(CastoreError):
     """What a command's handler returned is not valid. What the handler pushed is written."""
 
     def __init__(self, command_id: str, violations: Iterable[Violation]) -> None:
-        self.violations = tuple(violations)
+        self.violations: tuple[Violation, ...] = tuple(violations)
         super().__init__(command_id, self.violations)
         self.command_id = command_id
 
