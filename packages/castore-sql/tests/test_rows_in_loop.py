@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -52,7 +53,14 @@ def is_in_loop(names: list[str]) -> bool:
 
 @pytest.mark.parametrize(
     ("rows_in_loop", "expected"),
-    [(0, False), (1, False), (EVENTS - 1, False), (EVENTS, True), (EVENTS + 1, True)],
+    [
+        (0, False),
+        (1, False),
+        (EVENTS - 1, False),
+        (EVENTS, True),
+        (EVENTS + 1, True),
+        (sys.maxsize, True),
+    ],
 )
 async def test_the_bound(
     readers: list[str],

@@ -155,7 +155,7 @@ class SQLEventStorageAdapter:
             )
 
         if self._rows_in_loop:
-            look = self._rows_in_loop + 1
+            look = min(self._rows_in_loop + 1, _MAX_INTEGER)
             parameters = bind(look if limit is None else min(limit, look))
             rows = self._runner.read_at_once(
                 lambda each: _sqlite.fetch(each, statement.sql, parameters)
