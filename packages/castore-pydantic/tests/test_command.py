@@ -8,7 +8,13 @@ from functools import partial, wraps
 from typing import Any, TypeAlias
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PydanticSchemaGenerationError,
+    ValidationError,
+)
 
 from castore_core import (
     CastoreError,
@@ -199,6 +205,26 @@ async def test_invalid_output_says_that_events_are_written(store: Store) -> None
     assert "CATCH" == error.value.command_id
     assert ["output.version"] == [each.path for each in error.value.violations]
     assert 1 == len(await store.get_events("pikachu1"))
+
+
+async def test_unknown_output_type_is_told_before_the_handler_runs(store: Store) -> None:
+    """A mistake in the annotation must not come up after the push."""
+
+    class Unknown:
+        pass
+
+    async def handle(input: int, event_stores: Stores) -> Unknown:
+        (store,) = event_stores
+        await store.push_event(Caught(aggregate_id=str(input), version=1, payload=NOW))
+        return Unknown()
+
+    mistaken = PydanticCommand("MISTAKEN", required_event_stores=(blank,), handler=handle)
+
+    with pytest.raises(PydanticSchemaGenerationError):
+        await mistaken(1, (store,))
+    with pytest.raises(PydanticSchemaGenerationError):
+        await mistaken.run_json("1", (store,))
+    assert [] == await store.get_events("1")
 
 
 async def test_output_without_annotation_is_not_validated(store: Store) -> None:

@@ -120,6 +120,10 @@ class PydanticCommand(Command[I, S, P, O], Generic[I, S, P, O]):
             raise self._refuse_input(error) from error
         return await self._run(valid, event_stores, *args, **kwargs)
 
+    async def _run(self, input: I, event_stores: S, *args: P.args, **kwargs: P.kwargs) -> O:
+        self._output.prepare()  # a type that pydantic cannot handle is no news for after the push
+        return await super()._run(input, event_stores, *args, **kwargs)
+
     def _refuse_input(self, error: ValueError) -> InvalidCommandInputError:
         return InvalidCommandInputError(self.command_id, find_violations(error, "input"))
 
