@@ -5,22 +5,26 @@ import pickle
 from dataclasses import FrozenInstanceError, dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, Flag
 from threading import Barrier, Thread
 from types import new_class
 from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import (
     AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
+    Json,
     SecretStr,
     TypeAdapter,
     ValidationError,
     computed_field,
+    field_serializer,
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema
@@ -408,6 +412,68 @@ def test_alias_that_cannot_be_read_is_refused() -> None:
         make(Renamed, payload=Named(name="Pika")).to_record()
 
 
+class Renamed(BaseModel):
+    """It writes a name that it does not read, and makes do without it."""
+
+    name: str = Field(default="", serialization_alias="petName")
+
+
+class Packed(BaseModel):
+    """It writes bytes in another way than it reads them."""
+
+    model_config = ConfigDict(ser_json_bytes="base64")
+    data: bytes
+
+
+class Counted(BaseModel):
+    """It writes another number than it holds."""
+
+    number: int
+
+    @field_serializer("number")
+    def write(self, number: int) -> int:
+        """Write the next number."""
+        return number + 1
+
+
+@pytest.mark.parametrize(
+    "value", [Renamed(name="Pika"), Packed(data=b"Pika"), Counted(number=1)], ids=repr
+)
+def test_what_would_be_read_as_something_else_is_refused(value: BaseModel) -> None:
+    """A model that reads another value than it wrote would change the event."""
+
+    class Changing(PydanticEvent, type="CHANGING"):
+        payload: Renamed | Packed | Counted
+
+    with pytest.raises(InvalidEventDataError, match="payload: would be read as another value"):
+        make(Changing, payload=value).to_record()
+
+
+def test_what_is_lost_on_purpose_is_no_fault() -> None:
+    """A field that the model excludes is not stored."""
+
+    class Noted(BaseModel):
+        name: str
+        note: str = Field(default="", exclude=True)
+
+    class Taken(PydanticEvent, type="TAKEN"):
+        payload: Noted
+
+    event = make(Taken, payload=Noted(name="Pika", note="x"))
+    assert {"name": "Pika"} == event.to_record().payload
+
+
+@given(st.sets(st.integers(0, 300)), st.sets(st.integers(0, 300)))
+def test_order_of_a_set_is_no_fault(numbers: set[int], removed: set[int]) -> None:
+    """A set is the same in any order."""
+
+    class Chosen(PydanticEvent, type="CHOSEN"):
+        payload: set[int]
+
+    event = make(Chosen, payload=(numbers | removed) - removed)
+    assert event == Chosen.from_record(event.to_record())
+
+
 class Mutable(BaseModel):
     """A model that can be changed."""
 
@@ -733,6 +799,49 @@ def test_schema_is_the_one_of_what_is_stored() -> None:
 
     assert ["name", "firstSeen"] == schema["required"]
     assert ["name", "firstSeen", "moves"] == list(schema["properties"])
+
+
+class Mood(Flag):
+    """Moods go together."""
+
+    HAPPY = 1
+    SLEEPY = 2
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "schema"),
+    [
+        (
+            Json[list[int]],
+            "[1]",
+            {
+                "type": "string",
+                "contentMediaType": "application/json",
+                "contentSchema": {"type": "array", "items": {"type": "integer"}},
+            },
+        ),
+        (Json, "[1]", {"type": "string", "contentMediaType": "application/json"}),
+        (
+            Mood,
+            Mood.HAPPY | Mood.SLEEPY,
+            {"type": "integer", "title": "Mood", "description": "Moods go together."},
+        ),
+    ],
+)
+def test_schema_where_pydantic_writes_something_else(
+    annotation: Any, value: object, schema: Any
+) -> None:
+    """The schema fits what is stored, where pydantic's own would not."""
+    event_type: Any = new_class(
+        "Typed",
+        (PydanticEvent,),
+        {"type": "TYPED"},
+        lambda body: body.update(__annotations__={"payload": annotation}),
+    )
+
+    stored = make(event_type, payload=value).to_record().payload
+    assert {"string": str, "integer": int}[schema["type"]] is type(stored)
+    assert schema == event_type.field_schema("payload")
 
 
 def test_events_of_both_kinds_are_of_one_family() -> None:

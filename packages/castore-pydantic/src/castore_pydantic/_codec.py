@@ -28,6 +28,11 @@ class ValueCodec(Generic[T]):
         self._find_type = find_type
         self._adapter: TypeAdapter[T] | None = None
 
+    def prepare(self) -> None:
+        """Build what is needed, or raise what pydantic raises for a type that it cannot handle."""
+        if self._adapter is None:
+            self._build()
+
     def validate(self, value: object) -> T:
         """Return the valid value, or raise pydantic's ``ValidationError``."""
         adapter = self._adapter or self._build()
@@ -41,6 +46,13 @@ class ValueCodec(Generic[T]):
             value, mode="json", by_alias=True, round_trip=True, warnings="error"
         )
         return encoded
+
+    def keeps(self, value: T, encoded: JSONValue) -> bool:
+        """Tell whether a value is read as what it is, or raise ``ValidationError``."""
+        decoded = self.decode(encoded)
+        # A set is not always written in one order, and not all that is kept compares equal, such
+        # as a computed field: only what differs in both ways is lost.
+        return bool(self.encode(decoded) == encoded or decoded == value)
 
     def decode(self, value: JSONValue) -> T:
         """Return what a JSON value stands for, or raise pydantic's ``ValidationError``.

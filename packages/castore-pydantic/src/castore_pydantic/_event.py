@@ -7,12 +7,20 @@ from typing import Any, ClassVar, Final
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from castore_core import Event, InvalidEventDataError, JSONSchema, JSONValue
+from castore_core import (
+    Event,
+    InvalidEventDataError,
+    JSONSchema,
+    JSONValue,
+    Violation,
+    check_json,
+)
 from castore_pydantic._annotations import find_field_type, get_local_names
 from castore_pydantic._codec import ValueCodec
 from castore_pydantic._violations import describe, find_violations
 
 _DATA_FIELDS: Final = ("payload", "metadata")
+_CHANGES: Final = "would be read as another value: its type does not read what it writes"
 
 
 class PydanticEvent(Event):
@@ -30,7 +38,8 @@ class PydanticEvent(Event):
     they are read. The settings of the models (strict, alias, extra, frozen) are honoured.
 
     A value that is changed after it was validated is not validated again until it is pushed, so
-    make models frozen. What could not be read again is refused before it is written.
+    make models frozen. What could not be read again, or would be read as something else, is
+    refused before it is written.
 
     Raises:
         InvalidEventDataError: payload or metadata is not valid.
@@ -71,14 +80,19 @@ class PydanticEvent(Event):
         """Turn the value of ``payload`` or ``metadata`` (the ``name``) into a JSON value.
 
         Raises:
-            InvalidEventDataError: there is no JSON for the value, or it could not be read again.
+            InvalidEventDataError: there is no JSON for the value, or it could not be read again, or
+                would be read as something else.
+            NotJSONError: it has a number that JSON does not have.
         """
         codec = cls._codecs[name]
         try:
             encoded = codec.encode(value)
-            codec.decode(encoded)
+            is_kept = codec.keeps(value, encoded)
         except ValueError as error:  # also the serializer's
             raise InvalidEventDataError(cls.type, find_violations(error, name)) from error
+        if not is_kept:
+            check_json(encoded, name)  # a NaN is never equal
+            raise InvalidEventDataError(cls.type, [Violation(name, _CHANGES, "round_trip")])
         return encoded
 
     @classmethod
