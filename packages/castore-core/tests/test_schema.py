@@ -127,7 +127,7 @@ def test_local_references_follow_their_target() -> None:
     schema: JSONSchema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$defs": {"move": {"properties": {"next": {"$ref": "#/$defs/move"}}}},
-        "anyOf": [{"items": {"$ref": "#/$defs/move"}}, {"$dynamicRef": "#"}],
+        "anyOf": [{"items": {"$ref": "#/$defs/move"}}, {"$dynamicRef": "#"}, {"$ref": ""}],
     }
 
     assert {
@@ -135,6 +135,7 @@ def test_local_references_follow_their_target() -> None:
         "anyOf": [
             {"items": {"$ref": "#/properties/payload/$defs/move"}},
             {"$dynamicRef": "#/properties/payload"},
+            {"$ref": "#/properties/payload"},
         ],
     } == payload_schema_of(schema)
 

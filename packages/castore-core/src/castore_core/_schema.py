@@ -95,6 +95,6 @@ def _relocate_discriminator(discriminator: Mapping[str, Any], base: str) -> dict
 
 
 def _relocate_reference(reference: Any, base: str) -> Any:
-    if isinstance(reference, str) and (reference == "#" or reference.startswith("#/")):
+    if isinstance(reference, str) and (reference in {"", "#"} or reference.startswith("#/")):
         return base + reference[1:]
     return deepcopy(reference)
