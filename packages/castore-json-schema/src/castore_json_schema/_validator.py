@@ -48,6 +48,7 @@ class SchemaValidator:
         try:
             if self._validator.is_valid(value):
                 return ()
+            check_json(value, self._name)  # the validator takes a NaN for null
             found = find_violations(self._validator, self._name, value)
         except ValueError:
             check_json(value, self._name)
