@@ -14,6 +14,7 @@ from pydantic import (
     Field,
     PydanticSchemaGenerationError,
     ValidationError,
+    computed_field,
 )
 
 from castore_core import (
@@ -70,6 +71,12 @@ class Result(BaseModel):
     """The output."""
 
     version: int = Field(ge=1)
+
+    @computed_field
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the first version."""
+        return self.version == 1
 
 
 CATCH = Catch(pokemonId="pikachu1", at=NOW)
@@ -355,6 +362,14 @@ def test_schemas() -> None:
         "title": "Result",
         "description": "The output.",
         "type": "object",
-        "properties": {"version": {"title": "Version", "type": "integer", "minimum": 1}},
-        "required": ["version"],
+        "properties": {
+            "version": {"title": "Version", "type": "integer", "minimum": 1},
+            "is_first": {
+                "title": "Is First",
+                "description": "Whether it is the first version.",
+                "type": "boolean",
+                "readOnly": True,
+            },
+        },
+        "required": ["version", "is_first"],
     } == catch.output_schema

@@ -51,7 +51,7 @@ class ValueCodec(Generic[T]):
         """Tell whether a value is read as what it is, or raise ``ValidationError``."""
         decoded = self.decode(encoded)
         # A set is not always written in one order, and not all that is kept compares equal, such
-        # as a computed field: only what differs in both ways is lost.
+        # as a model with private attributes: only what differs in both ways is lost.
         return bool(self.encode(decoded) == encoded or decoded == value)
 
     def decode(self, value: JSONValue) -> T:
@@ -71,6 +71,11 @@ class ValueCodec(Generic[T]):
         """Return the JSON schema of what `encode` returns."""
         adapter = self._adapter or self._build()
         return adapter.json_schema(mode="serialization", schema_generator=StoredJsonSchema)
+
+    def get_output_schema(self) -> dict[str, Any]:
+        """Return the JSON schema of what pydantic writes, with computed fields."""
+        adapter = self._adapter or self._build()
+        return adapter.json_schema(mode="serialization")
 
     def get_input_schema(self) -> dict[str, Any]:
         """Return the JSON schema of what `decode` takes."""

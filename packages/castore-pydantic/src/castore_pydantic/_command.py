@@ -70,7 +70,7 @@ class PydanticCommand(Command[I, S, P, O], Generic[I, S, P, O]):
     @property
     def output_schema(self) -> JSONSchema:
         """The JSON schema of the output, as pydantic writes it."""
-        return self._output.get_schema()
+        return self._output.get_output_schema()
 
     def check_input(self, input: I) -> I:
         """Return the valid input, which the handler gets.

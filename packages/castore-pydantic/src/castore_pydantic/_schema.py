@@ -42,7 +42,7 @@ class StoredJsonSchema(GenerateJsonSchema):
         """Describe an enum; flags may be combined to what is no member."""
         described = super().enum_schema(schema)
         if issubclass(schema["cls"], Flag):
-            del described["enum"]
+            described.pop("enum", None)
         return described
 
 
