@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, NullPool, create_engine, event
 
-from castore_core import EventRecord
+from castore_core import EventRecord, StorageError
 from castore_sql import SQLEventStorageAdapter
 
 MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
@@ -154,4 +154,30 @@ async def test_a_connection_that_cannot_be_set_is_closed(path: Path) -> None:
         await adapter.create_tables()
     await adapter.create_tables()
     assert await push_and_read(adapter, "a")
+    engine.dispose()
+
+
+async def test_a_transaction_that_cannot_be_ended_is_not_kept(path: Path) -> None:
+    """What a push failed to commit, and to roll back, is read by nobody; the next push goes on."""
+    is_denied = False
+
+    def authorize(action: int, argument: str | None, *_: str | None) -> int:
+        is_end = action == sqlite3.SQLITE_TRANSACTION and argument != "BEGIN"
+        return sqlite3.SQLITE_DENY if is_denied and is_end else sqlite3.SQLITE_OK
+
+    def listen(connection: Any, _: object) -> None:
+        connection.set_authorizer(authorize)
+
+    engine = create_engine(f"sqlite:///{path}", connect_args={"cached_statements": 0})
+    event.listen(engine, "connect", listen)
+    adapter = SQLEventStorageAdapter(engine)
+    await adapter.create_tables()
+
+    is_denied = True
+    with pytest.raises(StorageError, match="not authorized"):
+        await adapter.push_event("STORE", EventRecord("a", 1, "PUSHED", MOMENT))
+    is_denied = False
+
+    assert [] == await adapter.get_events("STORE", "a")
+    assert 1 == len(await push_and_read(adapter, "a"))
     engine.dispose()

@@ -1,9 +1,10 @@
 """Connections that are kept open between works, beside the pool of the user's engine."""
 
 import os
+import sqlite3
 from collections.abc import Callable
 from threading import Lock
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, cast
 
 from sqlalchemy import Engine, NullPool, PoolProxiedConnection
 
@@ -68,6 +69,9 @@ class HeldConnections:
             return (self._idle.pop() if self._idle else None), self._idle
 
     def _give_back(self, connection: PoolProxiedConnection, home: _Connections) -> None:
+        if _is_in_transaction(connection):
+            connection.invalidate()  # closes it, without a rollback that has failed before
+            return
         with self._lock:
             if home is self._idle and not isinstance(self._engine.pool, NullPool):
                 home.append(connection)
@@ -89,6 +93,11 @@ class HeldConnections:
         if os.getpid() != self._pid:
             _of_parents.append(self._idle)
             self._start_anew()
+
+
+def _is_in_transaction(connection: PoolProxiedConnection) -> bool:
+    """Tell whether work failed to end its transaction, which others would read as if committed."""
+    return cast("sqlite3.Connection", connection.driver_connection).in_transaction
 
 
 def _close(connection: PoolProxiedConnection) -> None:
