@@ -140,6 +140,17 @@ def test_the_innermost_clock_counts() -> None:
         assert NOON == now()
 
 
+def test_clocks_that_overlap() -> None:
+    """Contexts that end in another order, as those of several tasks may, leave no clock behind."""
+    first, second = use_clock(lambda: NOON), use_clock(lambda: NOON + timedelta(days=1))
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert NOON + timedelta(days=1) == now()
+    second.__exit__(None, None, None)
+    assert abs(datetime.now(UTC) - now()) < timedelta(minutes=1)
+
+
 def test_a_naive_clock_is_refused() -> None:
     """A clock tells aware moments."""
     with (

@@ -4,14 +4,16 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Clock: TypeAlias = Callable[[], datetime]
 """Returns the present moment, aware."""
 
 # For the whole process, and no context variable: a task may run in a copy of an older context,
 # as the tests and fixtures of a test do.
-_clock: Clock = partial(datetime.now, UTC)
+_system_clock: Final[Clock] = partial(datetime.now, UTC)
+_clock = _system_clock
+_clocks_in_use: Final[dict[object, Clock]] = {}
 
 
 @contextmanager
@@ -23,11 +25,13 @@ def use_clock(clock: Clock) -> Generator[None]:
     A clock that returns a naive moment makes the event raise a `ValueError`.
     """
     global _clock  # noqa: PLW0603 what this function is for
-    outer, _clock = _clock, clock
+    use = object()
+    _clock = _clocks_in_use[use] = clock
     try:
         yield
     finally:
-        _clock = outer
+        del _clocks_in_use[use]  # not always the last: contexts of several tasks overlap
+        _clock = next(reversed(_clocks_in_use.values()), _system_clock)
 
 
 def utc_now() -> datetime:
