@@ -211,3 +211,15 @@ def test_a_channel_of_another_making_is_refused(store: PokemonStore) -> None:
     with pytest.raises(TypeError, match="is no MessageChannel"):
         mute_event_store(ConnectedEventStore(store, channel))
     assert real is store.storage_adapter
+
+
+async def test_a_muted_store_is_of_one_context(store: PokemonStore) -> None:
+    """Entered again, it would let through what its user takes for muted."""
+    muted = mute_event_store(store)
+    with muted:
+        with pytest.raises(RuntimeError, match=r"\('POKEMONS'\) is muted for one context"):
+            muted.__enter__()
+        await store.push_event(leveled_up)
+    with pytest.raises(RuntimeError, match="mute it again"), muted:
+        await store.push_event(leveled_up)
+    assert [appeared] == await store.get_events("pikachu1")

@@ -19,6 +19,7 @@ class MutedEventStore(Generic[E, A]):
         records = [(store_id, event_store.event_to_record(each)) for each in initial_events]
         self.event_store = event_store
         self._undo = ExitStack()
+        self._is_spent = False
         self._replace(event_store, "storage_adapter", InMemoryEventStorageAdapter(records))
 
     def restore(self) -> None:
@@ -26,9 +27,13 @@ class MutedEventStore(Generic[E, A]):
 
         Of stores that were muted twice, restore the last one first, as contexts do.
         """
+        self._is_spent = True
         self._undo.close()
 
     def __enter__(self) -> Self:
+        if self._is_spent:  # what is pushed from now on, or after the inner context, is written
+            raise RuntimeError(f"{self.event_store!r} is muted for one context: mute it again")
+        self._is_spent = True
         return self
 
     def __exit__(self, *_: object) -> None:
