@@ -47,6 +47,7 @@ class Race:
         self._event_store = event_store
         self._n = n
         self._timeout = timeout
+        self._loop = asyncio.get_running_loop()
         self._came = 0
         self._gave_up = False
         self._begins = asyncio.Event()
@@ -64,15 +65,20 @@ class Race:
 
         Raises:
             RaceError: the others did not come.
+            RuntimeError: one of the first comes from another event loop, which could not be woken.
         """
         if self._came == self._n:
             return await self._push(push)
+        if self._gave_up:
+            raise self.get_error()
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError("pushes of several event loops cannot race")
         place = self._came
         self._came += 1
         if self._came == self._n:
             self._begins.set()
         elif place == 0:
-            asyncio.get_running_loop().call_later(self._timeout, self.give_up)
+            self._loop.call_later(self._timeout, self.give_up)
         try:
             await self._wait(place)
             return await self._push(push)
