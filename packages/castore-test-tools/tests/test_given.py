@@ -431,6 +431,26 @@ async def test_another_error_than_the_expected_one() -> None:
     assert 1 == len(raised.value.__notes__)
 
 
+async def test_each_expected_error_counts() -> None:
+    """An error that is one of those expected, and not the other, fails the scenario."""
+    scenario = given(pokemons).when(train, PIKACHU, levels=1).then_raises(LookupError)
+    failure = await failure_of(scenario.then_raises(ValueError))
+    assert "LookupError('there is no such pokemon') was raised, and not ValueError" in failure
+
+
+async def test_a_command_that_raises_returns_nothing() -> None:
+    """Not even `None`."""
+    scenario: Scenario[Any] = given(pokemons).when(train, PIKACHU, levels=1)
+    failure = await failure_of(scenario.then_raises(LookupError).then_returns(None))
+    assert "LookupError('there is no such pokemon') was raised, and nothing was returned" in failure
+
+
+async def test_a_misused_scenario_raises_no_expected_error() -> None:
+    """What the scenario itself complains about does not pass for an error of the command."""
+    with pytest.raises(TypeError, match="no given store has the event type GameStarted"):
+        await given(pokemons).when(started).then_raises(TypeError)
+
+
 async def test_nothing_is_written_by_a_command_that_raises() -> None:
     """Events that were pushed before the error fail the scenario, unless they are expected."""
     scenario = given(pokemons, [appeared]).when(push_and_fail, leveled_up)

@@ -82,6 +82,23 @@ async def test_forgetful():
     )
 
 
+def test_a_scenario_that_was_left_behind_fails_its_test(pytester: pytest.Pytester) -> None:
+    """It was begun, as a task, and nobody waited for its end."""
+    result = run(
+        pytester,
+        """
+import asyncio
+
+tasks = []
+
+async def test_hasty():
+    tasks.append(asyncio.ensure_future(given(counters, [counted]).when(counted).then([])))
+""",
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*.when(Counted).then(...) was never awaited"])
+
+
 def test_a_test_that_failed_before_it_awaited_keeps_its_failure(
     pytester: pytest.Pytester,
 ) -> None:

@@ -85,6 +85,7 @@ class Raised:
         __tracebackhide__ = True
         pushed = outcome.stage.get_pushed()
         assert outcome.error is not None, f"{self._name} was not raised; pushed was {pushed}"
+        assert self.allows(outcome.error), f"{outcome.error!r} was raised, and not {self._name}"
         if self.match is not None:
             text = str(outcome.error)
             assert re.search(self.match, text), f"{text!r} does not match {self.match!r}"
@@ -149,6 +150,7 @@ class Returned:
     async def check(self, outcome: Outcome) -> None:
         """Compare the values."""
         __tracebackhide__ = True
+        assert outcome.error is None, f"{outcome.error!r} was raised, and nothing was returned"
         expected, actual = self.value, outcome.returned
         assert expected == actual, f"{actual!r} was returned, and not {expected!r}"
 

@@ -68,8 +68,7 @@ class Scenario(ToBeAwaited, Generic[O]):
         return ".".join(steps)
 
     def __await__(self) -> Generator[Any, None, None]:
-        self._settle()
-        return self._run().__await__()
+        return self._play().__await__()
 
     def then(
         self,
@@ -128,6 +127,13 @@ class Scenario(ToBeAwaited, Generic[O]):
         self._settle()
         return Scenario(self._givens, self._act, (*self._expectations, expectation))
 
+    async def _play(self) -> None:
+        __tracebackhide__ = True
+        try:
+            await self._run()
+        finally:
+            self._settle()  # a task that was begun and left behind has tested nothing either
+
     async def _run(self) -> None:
         __tracebackhide__ = True
         stage = Stage(self._givens)
@@ -139,8 +145,9 @@ class Scenario(ToBeAwaited, Generic[O]):
 
     async def _perform(self, stage: Stage) -> Outcome:
         __tracebackhide__ = True
+        perform = self._act.prepare(stage) if self._act else None
         try:
-            returned = await self._act.perform(stage) if self._act else None
+            returned = await perform() if perform else None
         except Exception as error:
             expected = [each for each in self._expectations if isinstance(each, Raised)]
             if not any(each.allows(error) for each in expected):

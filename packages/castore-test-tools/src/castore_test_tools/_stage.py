@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from castore_core import AggregateCommand, Command, Event, EventStore, PushedEvent
@@ -68,8 +69,12 @@ def _merge(givens: Sequence[GivenEvents]) -> dict[str, GivenEvents]:
 class Act(Protocol):
     """What is done in a scenario."""
 
-    async def perform(self, stage: Stage) -> object:
-        """Do it, and return what comes of it."""
+    def prepare(self, stage: Stage) -> Callable[[], Awaitable[object]]:
+        """Return what does it.
+
+        Raises:
+            TypeError: the stage does not have the stores. No scenario can expect that.
+        """
         ...
 
 
@@ -85,11 +90,11 @@ class RunCommand:
     def __repr__(self) -> str:
         return repr(self.command)
 
-    async def perform(self, stage: Stage) -> object:
-        """Run it, and return its output."""
+    def prepare(self, stage: Stage) -> Callable[[], Awaitable[object]]:
+        """Return what runs it, and returns its output."""
         __tracebackhide__ = True
         mocks = tuple(stage.get_mock(each) for each in self.command.required_event_stores)
-        return await self.command(self.input, mocks, *self.args, **self.kwargs)
+        return partial(self.command, self.input, mocks, *self.args, **self.kwargs)
 
 
 @dataclass(frozen=True)
@@ -104,11 +109,11 @@ class RunAggregateCommand:
     def __repr__(self) -> str:
         return repr(self.command)
 
-    async def perform(self, stage: Stage) -> object:
-        """Run it, and return the aggregate after it."""
+    def prepare(self, stage: Stage) -> Callable[[], Awaitable[object]]:
+        """Return what runs it, and returns the aggregate after it."""
         __tracebackhide__ = True
         command = self.command.using(stage.get_mock(self.command.event_store))
-        return await command(self.aggregate_id, *self.args, **self.kwargs)
+        return partial(command, self.aggregate_id, *self.args, **self.kwargs)
 
 
 @dataclass(frozen=True)
@@ -120,8 +125,14 @@ class PushEvents:
     def __repr__(self) -> str:
         return ", ".join(type(each).__name__ for each in self.events)
 
-    async def perform(self, stage: Stage) -> None:
-        """Push them one after the other."""
+    def prepare(self, stage: Stage) -> Callable[[], Awaitable[object]]:
+        """Return what pushes them one after the other."""
         __tracebackhide__ = True
-        for each in self.events:
-            await stage.find_mock(each).push_event(each)
+        mocks = [stage.find_mock(each) for each in self.events]
+
+        async def push() -> None:
+            __tracebackhide__ = True
+            for mock, event in zip(mocks, self.events, strict=True):
+                await mock.push_event(event)
+
+        return push
