@@ -163,13 +163,15 @@ class JSONLinesEventStorageAdapter:
         try:
             with self._threads, self._path.open("r+b", buffering=0) as file:
                 flock(file, lock)
+                if file.seek(0, os.SEEK_END) < self._end:
+                    raise StorageError(f"{self._path} has lost lines that were read before")
                 file.seek(self._end)
                 for line in file.readall().splitlines(keepends=True):
                     if line.endswith(b"\n"):
                         self._load(json.loads(line))
                         self._end += len(line)
                 yield file
-        except (OSError, json.JSONDecodeError) as error:
+        except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise StorageError(f"{self._path} cannot be used: {error}") from error
 
     def _load(self, group: list[dict[str, Any]]) -> None:

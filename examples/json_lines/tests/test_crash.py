@@ -131,10 +131,23 @@ async def test_two_processes_share_a_file(
     assert won == [each.version for each in events if each == make_record(each.version)]
 
 
+@pytest.mark.parametrize("line", [b"damaged\n", b"\n", b"\x00\x00\n", b'"\xff"\n'])
 async def test_a_damaged_line_is_an_error(
-    path: Path, adapter: JSONLinesEventStorageAdapter
+    path: Path, adapter: JSONLinesEventStorageAdapter, line: bytes
 ) -> None:
     """A line that is no JSON is not passed over in silence."""
-    path.write_text("damaged\n")
+    path.write_bytes(line)
     with pytest.raises(StorageError, match=r"events\.jsonl cannot be used"):
         await adapter.get_events("NOTES", "a1")
+
+
+async def test_a_file_that_was_cut_is_an_error(
+    path: Path, adapter: JSONLinesEventStorageAdapter
+) -> None:
+    """A push does not fill up what somebody else took out of the file."""
+    await adapter.push_event("NOTES", make_record(1))
+    assert [make_record(1)] == await adapter.get_events("NOTES", "a1")
+    path.write_bytes(b"")
+    with pytest.raises(StorageError, match="has lost lines that were read before"):
+        await adapter.push_event("NOTES", make_record(2))
+    assert b"" == path.read_bytes()
