@@ -67,6 +67,10 @@ class JSONLinesEventStorageAdapter:
         adapters = [cast("JSONLinesEventStorageAdapter", each.storage_adapter) for each in group]
         if any(each._path != self._path for each in adapters):
             raise InvalidEventGroupError("its storage adapters have different files")
+        # Nor does it have a version twice, but for adapters that are others on the same file.
+        places = {(store_id, each.aggregate_id, each.version) for store_id, each, _ in group}
+        if len(places) < len(group):
+            raise InvalidEventGroupError("it has two events of one version")
         line = json.dumps([_to_json(each) for each in group]).encode() + b"\n"
         await asyncio.to_thread(self._append, line, [] if force else group)
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import resource
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -10,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from castore_core import EventAlreadyExistsError, EventRecord, GroupedRecord, StorageError
+from castore_core import (
+    EventAlreadyExistsError,
+    EventRecord,
+    GroupedRecord,
+    InvalidEventGroupError,
+    StorageError,
+)
 from json_lines import JSONLinesEventStorageAdapter
 
 PUSHER = """
@@ -150,4 +157,42 @@ async def test_a_file_that_was_cut_is_an_error(
     path.write_bytes(b"")
     with pytest.raises(StorageError, match="has lost lines that were read before"):
         await adapter.push_event("NOTES", make_record(2))
+    assert b"" == path.read_bytes()
+
+
+async def test_a_full_disk(path: Path, adapter: JSONLinesEventStorageAdapter) -> None:
+    """A line that does not fit leaves the file as it was, and the next one is written."""
+    await adapter.push_event("NOTES", make_record(1))
+    before = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, hard))
+    try:
+        with pytest.raises(StorageError, match="too large"):
+            await adapter.push_event("NOTES", EventRecord("a1", 2, "NOTED", NOON, "x" * 1_000_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert before == path.read_bytes()
+    await adapter.push_event("NOTES", make_record(2))
+    assert [make_record(1), make_record(2)] == await adapter.get_events("NOTES", "a1")
+
+
+async def test_a_group_over_two_files_is_refused(
+    path: Path, adapter: JSONLinesEventStorageAdapter
+) -> None:
+    """It cannot be one line."""
+    other = JSONLinesEventStorageAdapter(path.with_name("others.jsonl"))
+    group = [GroupedRecord("NOTES", make_record(1), each) for each in (adapter, other)]
+    with pytest.raises(InvalidEventGroupError, match="have different files"):
+        await adapter.push_event_group(group)
+    assert b"" == path.read_bytes()
+
+
+async def test_a_version_twice_in_a_group_is_refused(
+    path: Path, adapter: JSONLinesEventStorageAdapter
+) -> None:
+    """Also over two adapters of one file, where one event would replace the other."""
+    other = JSONLinesEventStorageAdapter(path)
+    group = [GroupedRecord("NOTES", make_record(1), each) for each in (adapter, other)]
+    with pytest.raises(InvalidEventGroupError, match="two events of one version"):
+        await adapter.push_event_group(group)
     assert b"" == path.read_bytes()
