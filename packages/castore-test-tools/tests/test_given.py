@@ -25,7 +25,14 @@ from castore_core import (
     command,
 )
 from castore_in_memory import InMemoryEventStorageAdapter
-from castore_test_tools import FrozenClock, Given, IdGenerator, Scenario, given
+from castore_test_tools import (
+    FrozenClock,
+    Given,
+    IdGenerator,
+    Scenario,
+    given,
+    mock_event_store,
+)
 from pokemon import (
     CatchPokemon,
     GameStarted,
@@ -241,6 +248,22 @@ async def test_an_event_of_several_stores() -> None:
         await given(pokemons).given(other).when(appeared)
 
 
+def test_what_is_given_is_a_store() -> None:
+    """A mistake is told at once, in words."""
+    wrong: Any = "POKEMONS"
+    with pytest.raises(TypeError, match="not an event store: 'POKEMONS'"):
+        given(wrong)
+    with pytest.raises(TypeError, match="not an event store: 'POKEMONS'"):
+        mock_event_store(wrong)
+
+
+def test_what_is_expected_are_events() -> None:
+    """A class of events is none."""
+    wrong: Any = [PokemonLeveledUp]
+    with pytest.raises(TypeError, match="neither an event nor a draft: <class"):
+        given(pokemons).then(wrong)
+
+
 def test_neither_a_command_nor_an_event() -> None:
     """When takes commands and events."""
     start: Any = given(pokemons)
@@ -368,6 +391,16 @@ async def test_order_counts() -> None:
     """The same events in another order are others."""
     scenario = given(pokemons, [appeared]).given(trainers).when(leveled_up, started)
     assert "+ PokemonLeveledUp" in await failure_of(scenario.then([started, leveled_up]))
+
+
+@pytest.mark.parametrize("level", [True, 1.0])
+async def test_numbers_of_another_type_are_others(level: Any) -> None:
+    """``True``, ``1`` and ``1.0`` are equal in Python, and not in JSON."""
+    one = PokemonAppeared(aggregate_id="p", version=1, payload={"name": "Eevee", "level": 1})
+    other = PokemonAppeared(aggregate_id="p", version=1, payload={"name": "Eevee", "level": level})
+
+    await given(pokemons).when(one).then([one])
+    assert f"'level': {level}" in await failure_of(given(pokemons).when(one).then([other]))
 
 
 async def test_events_of_another_class_are_others() -> None:

@@ -14,12 +14,19 @@ TIMESTAMP: Final[tuple[Ignorable, ...]] = ("timestamp",)
 _IGNORABLE = {"aggregate_id", "version", "timestamp"}
 
 
-@dataclass(repr=False)
+@dataclass(repr=False, eq=False)
 class Shown:
     """What is compared of an event or a message."""
 
     kind: type[object]
     values: dict[str, object]
+
+    __hash__ = None  # type: ignore[assignment]  # it is mutable
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Shown):
+            return NotImplemented
+        return self.kind is other.kind and _typed(self.values) == _typed(other.values)
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value!r}" for name, value in self.values.items())
@@ -36,6 +43,17 @@ def check_ignore(ignore: Collection[str]) -> frozenset[str]:
     if isinstance(ignore, str) or not names <= _IGNORABLE:
         raise ValueError(f"ignore is a collection of {sorted(_IGNORABLE)}, not {ignore!r}")
     return frozenset(names)
+
+
+def check_events(events: Iterable[object]) -> None:
+    """Refuse what can never have been pushed.
+
+    Raises:
+        TypeError: one of them is neither an event nor a draft.
+    """
+    for each in events:
+        if not isinstance(each, (Event, EventDraft)):
+            raise TypeError(f"neither an event nor a draft: {each!r}")
 
 
 def assert_alike(
@@ -92,3 +110,12 @@ def _say(draft: EventDraft[Event]) -> dict[str, object]:
 
 def _without(values: dict[str, object], ignore: Collection[str]) -> dict[str, object]:
     return {name: value for name, value in values.items() if name not in ignore}
+
+
+def _typed(value: object) -> object:
+    """Return a form of a value whose equality tells ``True``, ``1`` and ``1.0`` apart."""
+    if isinstance(value, dict):
+        return {key: _typed(each) for key, each in cast("dict[object, object]", value).items()}
+    if isinstance(value, list):
+        return [_typed(each) for each in cast("list[object]", value)]
+    return (type(value), value) if isinstance(value, (int, float)) else value

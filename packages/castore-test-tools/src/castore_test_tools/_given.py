@@ -4,7 +4,7 @@ from collections.abc import Collection, Generator, Iterable, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from castore_core import Aggregate, AggregateCommand, Command, Event, EventDraft, EventStore
-from castore_test_tools._comparison import TIMESTAMP, Ignorable, check_ignore
+from castore_test_tools._comparison import TIMESTAMP, Ignorable, check_events, check_ignore
 from castore_test_tools._expectations import (
     Aggregated,
     Expectation,
@@ -15,7 +15,7 @@ from castore_test_tools._expectations import (
     Raised,
     Returned,
 )
-from castore_test_tools._mock import PublishedMessage
+from castore_test_tools._mock import PublishedMessage, check_event_store
 from castore_test_tools._stage import (
     Act,
     GivenEvents,
@@ -82,7 +82,10 @@ class Scenario(ToBeAwaited, Generic[O]):
         All stores count, unless one is named. An event is compared with all that it has but its
         timestamp, or what else ``ignore`` names; a draft, with its type and what it says.
         """
-        return self._expect(Pushed(tuple(events), event_store, check_ignore(ignore)))
+        self._settle()
+        expected = tuple(events)
+        check_events(expected)
+        return self._expect(Pushed(expected, event_store, check_ignore(ignore)))
 
     def then_raises(
         self,
@@ -163,6 +166,7 @@ class Given(Scenario[None]):
     def given(self, event_store: EventStore[E, A], events: EventsOf[E] = ()) -> "Given":
         """Begin with events of another store, too."""
         self._settle()
+        check_event_store(event_store)
         return Given([*self._givens, (event_store, tuple(events))])
 
     @overload
@@ -198,6 +202,7 @@ def given(event_store: EventStore[E, A], events: EventsOf[E] = ()) -> Given:
 
     The store, its adapter and its channel are left alone: see `mock_event_store`.
     """
+    check_event_store(event_store)
     return Given([(event_store, tuple(events))])
 
 

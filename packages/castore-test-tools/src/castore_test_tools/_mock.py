@@ -118,9 +118,20 @@ def mock_event_store(
         EventAlreadyExistsError: two initial events have one version.
         ForeignEventError: an initial event is of a type that the store does not have.
     """
+    check_event_store(event_store)
     if isinstance(event_store, ConnectedEventStore):
         return MockConnectedEventStore(event_store, initial_events)
     return MockEventStore(event_store, initial_events)
+
+
+def check_event_store(event_store: object) -> None:
+    """Refuse what is no event store.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(event_store, EventStore):
+        raise TypeError(f"not an event store: {event_store!r}")
 
 
 def _copy_channel(
