@@ -84,3 +84,18 @@ async def test_a_thread_that_does_not_start(
 
     assert [RECORD] == await adapter.get_events("STORE", "pikachu1")
     fresh_engine.dispose()
+
+
+@pytest.mark.parametrize("column", ["data", "metadata", "timestamp"])
+async def test_a_row_that_somebody_spoilt(
+    adapter: SQLEventStorageAdapter, engine: Engine, column: str
+) -> None:
+    """What cannot be read is told with its place, by reads of the aggregate and of the log."""
+    await adapter.push_event("STORE", RECORD)
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE event SET {column} = '<xml/>'"))  # noqa: S608 a name of ours
+
+    with pytest.raises(StorageError, match="event 1 of aggregate 'pikachu1' cannot be read"):
+        await adapter.get_events("STORE", "pikachu1")
+    with pytest.raises(StorageError, match="event 1 of aggregate 'pikachu1' cannot be read"):
+        await adapter.read_events()

@@ -12,6 +12,7 @@ from castore_core import (
     EventRecord,
     JSONValue,
     LogEntry,
+    StorageError,
     format_timestamp,
     parse_timestamp,
 )
@@ -37,16 +38,24 @@ def record_to_row(event_store_id: str, record: EventRecord) -> tuple[str | int |
 
 
 def row_to_record(row: Sequence[Any]) -> EventRecord:
-    """Read ``aggregate_id, version, type, timestamp, data, metadata``."""
+    """Read ``aggregate_id, version, type, timestamp, data, metadata``.
+
+    Raises:
+        StorageError: somebody else wrote what is no JSON, or no timestamp.
+    """
     aggregate_id, version, event_type, timestamp, data, metadata = row
-    return EventRecord(
-        aggregate_id,
-        version,
-        event_type,
-        parse_timestamp(timestamp),
-        ABSENT if data is None else _from_text(data),
-        ABSENT if metadata is None else _from_text(metadata),
-    )
+    try:
+        return EventRecord(
+            aggregate_id,
+            version,
+            event_type,
+            parse_timestamp(timestamp),
+            ABSENT if data is None else _from_text(data),
+            ABSENT if metadata is None else _from_text(metadata),
+        )
+    except ValueError as error:
+        place = f"event {version} of aggregate {aggregate_id!r}"
+        raise StorageError(f"{place} cannot be read: {error}") from error
 
 
 def row_to_entry(row: Sequence[Any]) -> LogEntry:
