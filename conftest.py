@@ -1,8 +1,10 @@
 """What all tests share: READMEs are run, and a skip can be made a failure."""
 
 import os
-from collections.abc import Generator
+import socket
+from collections.abc import Callable, Generator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import settings
@@ -10,6 +12,13 @@ from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
 REQUIRE_SERVERS = os.environ.get("CASTORE_REQUIRE_SERVERS") == "1"
+
+# Where scripts/services starts them, unless CASTORE_TEST_<NAME>_URL says otherwise.
+SERVERS = {
+    "moto": "http://127.0.0.1:4610",
+    "ministack": "http://127.0.0.1:4611",
+    "dynalite": "http://127.0.0.1:4612",
+}
 
 settings.register_profile("castore", deadline=None)  # a busy machine is no failure
 settings.load_profile("castore")
@@ -25,6 +34,22 @@ pytest_collect_file = Sybil(
 def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let an example write files."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def find_server() -> Callable[[str], str]:
+    """Give a function that returns the URL of a server, or skips the test where it is down."""
+
+    def find(name: str) -> str:
+        url = os.environ.get(f"CASTORE_TEST_{name.upper()}_URL", SERVERS[name])
+        place = urlsplit(url)
+        try:
+            socket.create_connection((place.hostname, place.port), timeout=5).close()
+        except OSError:
+            pytest.skip(f"{name} does not answer at {url}: scripts/services start")
+        return url
+
+    return find
 
 
 @pytest.hookimpl(wrapper=True)

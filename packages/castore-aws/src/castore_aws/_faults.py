@@ -1,0 +1,55 @@
+"""What an error of AWS means: which ones go away by themselves."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from botocore import exceptions as botocore_errors
+from botocore.exceptions import BotoCoreError, ClientError
+
+AWS_ERRORS: Final[tuple[type[Exception], ...]] = (BotoCoreError, ClientError)
+"""All that a client of boto3 or aioboto3 raises, for an ``except``."""
+
+# https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+_RETRYABLE_CODES = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "InternalFailure",
+        "InternalServerError",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceUnavailable",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+_RETRYABLE_STATUSES = frozenset({500, 502, 503, 504})
+
+
+def get_error_code(error: BaseException) -> str:
+    """Return the code of an error that AWS answered, such as ``ThrottlingException``, or ""."""
+    return str(_get_answer(error).get("Error", {}).get("Code", ""))
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Tell whether the same call may go through a moment later.
+
+    So it is when AWS throttles, when it fails itself (5xx), and when the connection failed: then
+    the call may have been carried out, and only its answer was lost.
+    """
+    if isinstance(error, (botocore_errors.ConnectionError, botocore_errors.HTTPClientError)):
+        return True
+    status = _get_answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status in _RETRYABLE_STATUSES or get_error_code(error) in _RETRYABLE_CODES
+
+
+def _get_answer(error: BaseException) -> Mapping[str, Any]:
+    return error.response if isinstance(error, ClientError) else {}
