@@ -1,0 +1,163 @@
+"""Events as the items of Castore's single table.
+
+====================  =======================================================================
+``aggregateId``       partition key: ``<event store id>#<aggregate id>``
+``version``           sort key
+``type``              the event's type
+``timestamp``         ``2022-01-01T00:00:00.000Z``
+``payload``           left out where it is absent
+``metadata``          left out where it is absent
+``eventStoreId``      of version 1 only: with ``timestamp``, the key of the index initialEvents
+``writeToken``        tells the pushes of this package apart; Castore ignores it
+====================  =======================================================================
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias, cast
+
+from castore_core import (
+    ABSENT,
+    Absent,
+    EventRecord,
+    InvalidEventError,
+    JSONValue,
+    ListedAggregate,
+    StorageError,
+    format_timestamp,
+    parse_timestamp,
+)
+from castore_dynamodb._marshal import AttributeValue, NumberError, marshal, unmarshal
+from castore_dynamodb._sizes import MAX_ITEM_SIZE, count_bytes, get_item_size
+
+Item: TypeAlias = dict[str, AttributeValue]
+
+AGGREGATE_ID: Final = "aggregateId"
+VERSION: Final = "version"
+TYPE: Final = "type"
+TIMESTAMP: Final = "timestamp"
+PAYLOAD: Final = "payload"
+METADATA: Final = "metadata"
+EVENT_STORE_ID: Final = "eventStoreId"
+WRITE_TOKEN: Final = "writeToken"  # noqa: S105 no password
+INITIAL_EVENTS: Final = "initialEvents"
+
+_SEPARATOR = "#"
+_MAX_KEY_SIZE = 2048
+
+
+def make_key(event_store_id: str, aggregate_id: str) -> str:
+    """Return the partition key of an aggregate.
+
+    Raises:
+        StorageError: the event store's id has a ``#``, so that the key could be another one's.
+    """
+    if _SEPARATOR in event_store_id:
+        raise StorageError(
+            f"DynamoDB cannot hold event store {event_store_id!r}: in its table, a {_SEPARATOR!r} "
+            "is what ends the event store's id"
+        )
+    return f"{event_store_id}{_SEPARATOR}{aggregate_id}"
+
+
+def record_to_item(event_store_id: str, record: EventRecord, write_token: str | None) -> Item:
+    """Return the item of an event.
+
+    Raises:
+        InvalidEventError: DynamoDB does not hold one of its numbers, its size, or its id.
+        StorageError: as in `make_key`.
+    """
+    key = make_key(event_store_id, record.aggregate_id)
+    item = {
+        AGGREGATE_ID: {"S": key},
+        VERSION: {"N": str(record.version)},
+        TYPE: {"S": record.type},
+        TIMESTAMP: {"S": format_timestamp(record.timestamp)},
+    }
+    for name, value in ((PAYLOAD, record.payload), (METADATA, record.metadata)):
+        if value is not ABSENT:
+            item[name] = _marshal_field(record.type, name, value)
+    if record.version == 1:
+        item[EVENT_STORE_ID] = {"S": event_store_id}
+    if write_token is not None:
+        item[WRITE_TOKEN] = {"S": write_token}
+    _check_sizes(record.type, key, item)
+    return item
+
+
+def item_to_record(event_store_id: str, item: Mapping[str, Mapping[str, Any]]) -> EventRecord:
+    """Read the item of an event; attributes that it has beside are passed over.
+
+    Raises:
+        StorageError: an attribute is missing, or is not what Castore writes.
+    """
+    try:
+        return EventRecord(
+            _get_aggregate_id(event_store_id, item),
+            int(item[VERSION]["N"]),
+            item[TYPE]["S"],
+            parse_timestamp(item[TIMESTAMP]["S"]),
+            _unmarshal_field(item, PAYLOAD),
+            _unmarshal_field(item, METADATA),
+        )
+    except (KeyError, ValueError) as error:
+        raise _to_storage_error(item, error) from error
+
+
+def make_index_key(event_store_id: str, timestamp: str, aggregate_id: str) -> Item:
+    """Return the place of an aggregate in the index of initial events."""
+    return {
+        AGGREGATE_ID: {"S": make_key(event_store_id, aggregate_id)},
+        VERSION: {"N": "1"},
+        EVENT_STORE_ID: {"S": event_store_id},
+        TIMESTAMP: {"S": timestamp},
+    }
+
+
+def item_to_listed(event_store_id: str, item: Mapping[str, Mapping[str, Any]]) -> ListedAggregate:
+    """Read an item of the index of initial events.
+
+    Raises:
+        StorageError: as in `item_to_record`.
+    """
+    try:
+        return ListedAggregate(
+            _get_aggregate_id(event_store_id, item), parse_timestamp(item[TIMESTAMP]["S"])
+        )
+    except (KeyError, ValueError) as error:
+        raise _to_storage_error(item, error) from error
+
+
+def _marshal_field(event_type: str, name: str, value: JSONValue) -> AttributeValue:
+    try:
+        return marshal(value)
+    except NumberError as error:
+        reason = f"has a number that DynamoDB does not hold: {error}"
+        raise InvalidEventError(event_type, name, reason) from None
+
+
+def _unmarshal_field(item: Mapping[str, Mapping[str, Any]], name: str) -> JSONValue | Absent:
+    attribute = item.get(name)
+    return ABSENT if attribute is None else unmarshal(attribute)
+
+
+def _get_aggregate_id(event_store_id: str, item: Mapping[str, Mapping[str, Any]]) -> str:
+    return cast("str", item[AGGREGATE_ID]["S"])[len(event_store_id) + 1 :]
+
+
+def _to_storage_error(item: Mapping[str, Any], error: Exception) -> StorageError:
+    key = {name: item.get(name) for name in (AGGREGATE_ID, VERSION)}
+    return StorageError(f"not an event as Castore writes them: item {key}: {error!r}")
+
+
+def _check_sizes(event_type: str, key: str, item: Item) -> None:
+    if (size := count_bytes(key)) > _MAX_KEY_SIZE:
+        raise InvalidEventError(
+            event_type,
+            "aggregate_id",
+            f"is {size} bytes long with its event store's, and a key of DynamoDB at most "
+            f"{_MAX_KEY_SIZE}",
+        )
+    if (size := get_item_size(item)) > MAX_ITEM_SIZE:
+        raise InvalidEventError(
+            event_type, "size", f"is {size} bytes, and an item of DynamoDB at most {MAX_ITEM_SIZE}"
+        )

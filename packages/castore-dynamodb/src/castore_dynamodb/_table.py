@@ -1,0 +1,133 @@
+"""A table of DynamoDB: what is said to it, and what its errors mean."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+from castore_aws import AWS_ERRORS, AWSClient, get_error_code, is_retryable
+from castore_core import StorageError
+from castore_dynamodb._items import Item
+from castore_dynamodb._marshal import AttributeValue, read_number
+
+_CONDITION_FAILED = "ConditionalCheckFailed"
+# These go away when the other transaction is over, or this one's first attempt.
+_BUSY_CODES = frozenset({"TransactionConflictException", "TransactionInProgressException"})
+_BUSY_REASONS = frozenset(
+    {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+)
+
+
+class RefusedError(Exception):
+    """A condition did not hold, and nothing was written.
+
+    ``found`` has, for each of the writes, the item that was in its way (empty where the server
+    does not tell), or ``None`` where nothing was.
+    """
+
+    def __init__(self, found: Sequence[Item | None]) -> None:
+        super().__init__(found)
+        self.found = found
+
+
+class KeyRange(NamedTuple):
+    """The items of one partition whose sort key is within bounds, both inclusive."""
+
+    partition_name: str
+    partition: str
+    sort_name: str
+    lower: AttributeValue
+    upper: AttributeValue
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the bounds exclude each other, which DynamoDB would call an error."""
+        if "N" in self.lower:
+            return read_number(self.lower["N"]) > read_number(self.upper["N"])
+        return bool(self.lower["S"] > self.upper["S"])
+
+    def to_parameters(self) -> dict[str, Any]:
+        """Return the parameters of a query."""
+        return {
+            "KeyConditionExpression": "#partition = :partition AND #sort BETWEEN :lower AND :upper",
+            "ExpressionAttributeNames": {
+                "#partition": self.partition_name,
+                "#sort": self.sort_name,
+            },
+            "ExpressionAttributeValues": {
+                ":partition": {"S": self.partition},
+                ":lower": self.lower,
+                ":upper": self.upper,
+            },
+        }
+
+
+class Table:
+    """One table, through a client."""
+
+    def __init__(self, client: AWSClient, name: str) -> None:
+        self.client = client
+        self.name = name
+
+    async def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Call an operation of DynamoDB.
+
+        Raises:
+            RefusedError: a condition did not hold.
+            StorageError: from any other error.
+        """
+        try:
+            return await self.client.call(operation, parameters, is_retryable=_is_retryable)
+        except AWS_ERRORS as error:
+            if found := _find_refusals(error):
+                raise RefusedError(found) from error
+            raise StorageError(str(error)) from error
+
+    async def query(
+        self,
+        keys: KeyRange,
+        *,
+        limit: int | None = None,
+        reverse: bool = False,
+        start_key: Item | None = None,
+        **parameters: Any,
+    ) -> list[Item]:
+        """Read the items of a range, at most ``limit``, page after page."""
+        found: list[Item] = []
+        if keys.is_empty:
+            return found
+        parameters |= {"TableName": self.name, **keys.to_parameters()}
+        if reverse:
+            parameters["ScanIndexForward"] = False
+        while True:
+            page: dict[str, Any] = {} if limit is None else {"Limit": limit - len(found)}
+            page |= {} if start_key is None else {"ExclusiveStartKey": start_key}
+            response = await self.call("query", **parameters, **page)
+            found += response["Items"]
+            start_key = response.get("LastEvaluatedKey")  # also after a page without items
+            if not start_key or len(found) == limit:
+                return found
+
+
+def _is_retryable(error: Exception) -> bool:
+    if is_retryable(error) or get_error_code(error) in _BUSY_CODES:
+        return True
+    reasons = {each.get("Code") for each in _get_reasons(error)}
+    return bool(reasons & _BUSY_REASONS) and _CONDITION_FAILED not in reasons
+
+
+def _find_refusals(error: Exception) -> list[Item | None]:
+    if get_error_code(error) == "ConditionalCheckFailedException":
+        return [_get_response(error).get("Item", {})]
+    found = [
+        each.get("Item", {}) if each.get("Code") == _CONDITION_FAILED else None
+        for each in _get_reasons(error)
+    ]
+    return found if any(each is not None for each in found) else []
+
+
+def _get_reasons(error: Exception) -> Sequence[Mapping[str, Any]]:
+    """Return why a transaction was cancelled: a reason for each of its writes."""
+    return cast("Sequence[Mapping[str, Any]]", _get_response(error).get("CancellationReasons", ()))
+
+
+def _get_response(error: Exception) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", getattr(error, "response", {}))

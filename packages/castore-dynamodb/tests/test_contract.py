@@ -1,0 +1,79 @@
+"""DynamoDB keeps the contract, on each server, through each kind of client."""
+
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from castore_dynamodb import DynamoDBEventStorageAdapter
+from castore_test_tools import EventStorageAdapterTests
+
+
+class DynamoDBContract(EventStorageAdapterTests):
+    """What DynamoDB cannot do, and its fixtures."""
+
+    orders_ties_by_aggregate_id = False
+    most_events_of_a_group = 100
+    integral_floats_stay_floats = False
+    characters_refused_in_event_store_ids = "#"
+
+    kind: str
+    server: str
+
+    def holds_number(self, number: float) -> bool:
+        """Tell whether a number has at most 38 digits and a magnitude from 1E-130 to 1E+126."""
+        integral = number == int(number)
+        _, digits, exponent = Decimal(int(number) if integral else repr(number)).as_tuple()
+        assert isinstance(exponent, int)
+        significant = "".join(map(str, digits)).strip("0")
+        return len(significant) <= 38 and -130 <= exponent + len(digits) - 1 < 126
+
+    @pytest.fixture
+    async def client(
+        self,
+        make_client: Callable[..., Awaitable[Any]],
+        find_server: Callable[[str], str],
+    ) -> Any:
+        """Return the client that all adapters of a test have."""
+        return await make_client(self.kind, find_server(self.server))
+
+    @pytest.fixture
+    async def adapter(
+        self, client: Any, make_table: Callable[..., Awaitable[str]]
+    ) -> DynamoDBEventStorageAdapter:
+        """Return an adapter without events."""
+        return DynamoDBEventStorageAdapter(client, await make_table(client))
+
+    @pytest.fixture
+    async def sibling_adapter(
+        self, client: Any, make_table: Callable[..., Awaitable[str]]
+    ) -> DynamoDBEventStorageAdapter:
+        """Return an adapter of another table."""
+        return DynamoDBEventStorageAdapter(client, await make_table(client))
+
+
+class TestBoto3OnMinistack(DynamoDBContract):
+    """Through threads."""
+
+    kind, server = "boto3", "ministack"
+
+
+class TestAioboto3OnMinistack(DynamoDBContract):
+    """In the event loop."""
+
+    kind, server = "aioboto3", "ministack"
+    works_in_several_event_loops = False
+
+
+class TestBoto3OnMoto(DynamoDBContract):
+    """A second opinion."""
+
+    kind, server = "boto3", "moto"
+
+
+class TestAioboto3OnDynalite(DynamoDBContract):
+    """A third one, on single items."""
+
+    kind, server = "aioboto3", "dynalite"
+    works_in_several_event_loops = False
