@@ -13,7 +13,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from castore_aws import AWS_ERRORS, get_error_code, is_retryable
+from castore_aws import AWS_ERRORS, get_error_code, get_error_response, is_retryable
 
 URL = "https://dynamodb"
 
@@ -78,7 +78,12 @@ def test_what_aws_refuses_is_not_retryable(make_error: ErrorFactory, code: str) 
 def test_mistakes_of_the_program_are_not_retryable(error: Exception) -> None:
     """Nothing was sent, and nothing will be."""
     assert not is_retryable(error)
-    assert "" == get_error_code(error)
+
+
+@pytest.mark.parametrize("error", [ConnectionClosedError(endpoint_url=URL), ValueError("x")])
+def test_an_error_without_an_answer(error: Exception) -> None:
+    """It has no code and no response, and to ask for them is no error."""
+    assert ("", {}) == (get_error_code(error), get_error_response(error))
 
 
 def test_the_code_of_an_answer(make_error: ErrorFactory) -> None:

@@ -1,7 +1,7 @@
 """What the AWS adapters of castore share: clients of boto3 or aioboto3, and retries."""
 
 from castore_aws._client import AWSClient, Client
-from castore_aws._faults import AWS_ERRORS, get_error_code, is_retryable
+from castore_aws._faults import AWS_ERRORS, get_error_code, get_error_response, is_retryable
 from castore_aws._retries import RetryPolicy
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Client",
     "RetryPolicy",
     "get_error_code",
+    "get_error_response",
     "is_retryable",
 ]
 

@@ -34,9 +34,14 @@ _RETRYABLE_CODES = frozenset(
 _RETRYABLE_STATUSES = frozenset({500, 502, 503, 504})
 
 
+def get_error_response(error: BaseException) -> Mapping[str, Any]:
+    """Return what AWS answered with an error, or nothing where it did not answer."""
+    return error.response if isinstance(error, ClientError) else {}
+
+
 def get_error_code(error: BaseException) -> str:
     """Return the code of an error that AWS answered, such as ``ThrottlingException``, or ""."""
-    return str(_get_answer(error).get("Error", {}).get("Code", ""))
+    return str(get_error_response(error).get("Error", {}).get("Code", ""))
 
 
 def is_retryable(error: BaseException) -> bool:
@@ -47,9 +52,5 @@ def is_retryable(error: BaseException) -> bool:
     """
     if isinstance(error, (botocore_errors.ConnectionError, botocore_errors.HTTPClientError)):
         return True
-    status = _get_answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode")
+    status = get_error_response(error).get("ResponseMetadata", {}).get("HTTPStatusCode")
     return status in _RETRYABLE_STATUSES or get_error_code(error) in _RETRYABLE_CODES
-
-
-def _get_answer(error: BaseException) -> Mapping[str, Any]:
-    return error.response if isinstance(error, ClientError) else {}

@@ -1,9 +1,9 @@
 """A table of DynamoDB: what is said to it, and what its errors mean."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-from castore_aws import AWS_ERRORS, AWSClient, get_error_code, is_retryable
+from castore_aws import AWS_ERRORS, AWSClient, get_error_code, get_error_response, is_retryable
 from castore_core import StorageError
 from castore_dynamodb._items import Item
 from castore_dynamodb._marshal import AttributeValue, read_number
@@ -116,7 +116,7 @@ def _is_retryable(error: Exception) -> bool:
 
 def _find_refusals(error: Exception) -> list[Item | None]:
     if get_error_code(error) == "ConditionalCheckFailedException":
-        return [_get_response(error).get("Item", {})]
+        return [get_error_response(error).get("Item", {})]
     found = [
         each.get("Item", {}) if each.get("Code") == _CONDITION_FAILED else None
         for each in _get_reasons(error)
@@ -126,8 +126,5 @@ def _find_refusals(error: Exception) -> list[Item | None]:
 
 def _get_reasons(error: Exception) -> Sequence[Mapping[str, Any]]:
     """Return why a transaction was cancelled: a reason for each of its writes."""
-    return cast("Sequence[Mapping[str, Any]]", _get_response(error).get("CancellationReasons", ()))
-
-
-def _get_response(error: Exception) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", getattr(error, "response", {}))
+    reasons: Sequence[Mapping[str, Any]] = get_error_response(error).get("CancellationReasons", ())
+    return reasons
