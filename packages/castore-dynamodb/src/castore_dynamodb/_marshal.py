@@ -67,7 +67,10 @@ def unmarshal(attribute: Mapping[str, Any]) -> JSONValue:
     if "N" in attribute:
         return read_number(attribute["N"])
     if "L" in attribute:
-        return [unmarshal(item) for item in attribute["L"]]
+        return [
+            item["S"] if "S" in item else read_number(item["N"]) if "N" in item else unmarshal(item)
+            for item in attribute["L"]
+        ]
     if "BOOL" in attribute:
         return cast("bool", attribute["BOOL"])
     return _read_rare(attribute)
