@@ -9,7 +9,7 @@ from collections.abc import Callable
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from castore_core import JSONValue
-from castore_dynamodb._marshal import (  # pyright: ignore[reportPrivateUsage]
+from castore_dynamodb._marshal import (
     marshal,
     unmarshal,
 )

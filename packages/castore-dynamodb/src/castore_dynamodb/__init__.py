@@ -1,9 +1,16 @@
 """castore on DynamoDB, in the single table of Castore."""
 
 from castore_dynamodb._events import DynamoDBEventStorageAdapter
+from castore_dynamodb._streams import DynamoDBStreamHandler, DynamoDBStreamParser
 from castore_dynamodb._tables import create_table, table_definition
 
-__all__ = ["DynamoDBEventStorageAdapter", "create_table", "table_definition"]
+__all__ = [
+    "DynamoDBEventStorageAdapter",
+    "DynamoDBStreamHandler",
+    "DynamoDBStreamParser",
+    "create_table",
+    "table_definition",
+]
 
 for _public in (globals()[name] for name in __all__):
     if getattr(_public, "__module__", "").startswith("castore_dynamodb."):

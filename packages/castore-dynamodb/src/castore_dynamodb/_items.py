@@ -59,6 +59,12 @@ def make_key(event_store_id: str, aggregate_id: str) -> str:
     return f"{event_store_id}{_SEPARATOR}{aggregate_id}"
 
 
+def split_key(key: str) -> tuple[str, str]:
+    """Return the ids of the event store and the aggregate of a partition key."""
+    event_store_id, _, aggregate_id = key.partition(_SEPARATOR)
+    return event_store_id, aggregate_id
+
+
 def record_to_item(event_store_id: str, record: EventRecord, write_token: str | None) -> Item:
     """Return the item of an event.
 

@@ -1,0 +1,155 @@
+"""DynamoDB Streams: the changes of the table, as notification messages."""
+
+import asyncio
+import json
+import logging
+from base64 import b64decode
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+
+from castore_core import (
+    CastoreError,
+    Event,
+    EventSource,
+    InvalidMessageError,
+    MessageChannelEventStoreNotFoundError,
+    MessagePublishError,
+    NotificationMessage,
+    NotificationMessageBus,
+    NotificationMessageQueue,
+)
+from castore_dynamodb._items import AGGREGATE_ID, item_to_record, split_key
+
+E = TypeVar("E", bound=Event)
+
+Image: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""An item, as stream records have it."""
+
+_STREAM = "DynamoDB stream"
+_logger = logging.getLogger("castore_dynamodb")
+
+
+class DynamoDBStreamParser(Generic[E]):
+    """Turns records of the table's stream into notification messages.
+
+    ``source_event_stores`` are the stores whose events are wanted. Give them as a tuple: mypy
+    infers the events of several stores from a tuple, not from a list.
+    """
+
+    def __init__(self, source_event_stores: Iterable[EventSource[E, Any]]) -> None:
+        self._sources = {each.event_store_id: each for each in source_event_stores}
+
+    def parse_record(self, record: Mapping[str, Any]) -> NotificationMessage[E] | None:
+        """Read a record that Lambda got from DynamoDB Streams, or by way of Kinesis.
+
+        Returns ``None`` where it tells of no event that is wanted: of a deletion, of an event of
+        another store, or of an item of another kind. A replaced event is an event.
+
+        Raises:
+            InvalidMessageError: the stream does not carry the new images of items.
+            StorageError, UnknownEventTypeError, EventDecodeError: as in `parse_image`.
+        """
+        if "kinesis" in record:
+            record = json.loads(b64decode(record["kinesis"]["data"]))
+        if record["eventName"] == "REMOVE":
+            return None
+        image: Image | None = record["dynamodb"].get("NewImage")
+        if image is None:
+            raise InvalidMessageError(_STREAM, "its view type is not NEW_IMAGE")
+        store_id, _ = split_key(image[AGGREGATE_ID]["S"])
+        return self.parse_image(image) if store_id in self._sources else None
+
+    def parse_image(self, image: Image) -> NotificationMessage[E]:
+        """Read the item of an event.
+
+        Raises:
+            MessageChannelEventStoreNotFoundError: it is of a store that is no source.
+            StorageError: it is not what Castore writes.
+            UnknownEventTypeError, EventDecodeError: the store does not know its type, or it does
+                not fit.
+        """
+        store_id, _ = split_key(image[AGGREGATE_ID]["S"])
+        source = self._sources.get(store_id)
+        if source is None:
+            raise MessageChannelEventStoreNotFoundError(_STREAM, store_id)
+        event = source.event_from_record(item_to_record(store_id, image))
+        return NotificationMessage(store_id, event)
+
+
+class DynamoDBStreamHandler(Generic[E]):
+    """A handler for Lambda that publishes the events of a stream to a channel.
+
+    The event source mapping needs ``ReportBatchItemFailures``. The events are published in their
+    order up to the first one that cannot be: Lambda is told that one, and tries again from there.
+    Events after it may be published twice, and none is left out. Why it failed is logged, to the
+    logger ``castore_dynamodb``.
+
+    Call it as it is where the adapter of the channel works in any event loop, as those on a client
+    of boto3 do; otherwise await `publish_records`.
+    """
+
+    def __init__(
+        self,
+        parser: DynamoDBStreamParser[E],
+        channel: NotificationMessageQueue[E] | NotificationMessageBus[E],
+    ) -> None:
+        self._parser = parser
+        self._channel = channel
+
+    def __call__(self, event: Mapping[str, Any], context: object = None) -> dict[str, Any]:  # noqa: ARG002 Lambda gives it
+        """Publish the records of an invocation, and return what Lambda has to know."""
+        return asyncio.run(self.publish_records(event["Records"]))
+
+    async def publish_records(self, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Publish records, and return ``batchItemFailures`` with the first that failed, if any.
+
+        Raises:
+            CastoreError: the channel has no adapter, or is not for the parser's stores.
+        """
+        pending, failed = self._parse(records)
+        try:
+            if pending:
+                await self._channel.publish_messages([each.message for each in pending])
+        except MessagePublishError as error:
+            _logger.exception("events of the stream were not published")
+            failed = self._find_first_failure(pending, error)
+        identifiers = [] if failed is None else [{"itemIdentifier": failed}]
+        return {"batchItemFailures": identifiers}
+
+    def _parse(
+        self, records: Sequence[Mapping[str, Any]]
+    ) -> tuple[list["_Pending[E]"], str | None]:
+        """Return what is to be published, and the number of the record that ended it, if any."""
+        pending: list[_Pending[E]] = []
+        for record in records:
+            number = _get_sequence_number(record)
+            try:
+                message = self._parser.parse_record(record)
+            except CastoreError:
+                _logger.exception("record %s of the stream is no event", number)
+                return pending, number
+            if message is not None:
+                pending.append(_Pending(number, message))
+        return pending, None
+
+    def _find_first_failure(
+        self, pending: Sequence["_Pending[E]"], error: MessagePublishError
+    ) -> str:
+        failures = [message for message, _ in error.failures]
+        failed = (
+            each.sequence_number
+            for each in pending
+            if self._channel.message_to_record(each.message) in failures
+        )
+        return next(failed, pending[0].sequence_number)
+
+
+class _Pending(NamedTuple, Generic[E]):
+    sequence_number: str
+    message: NotificationMessage[E]
+
+
+def _get_sequence_number(record: Mapping[str, Any]) -> str:
+    if "kinesis" in record:
+        return str(record["kinesis"]["sequenceNumber"])
+    return str(record["dynamodb"]["SequenceNumber"])
