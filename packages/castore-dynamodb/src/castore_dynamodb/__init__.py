@@ -1,11 +1,15 @@
 """castore on DynamoDB, in the single table of Castore."""
 
+from castore_dynamodb._bookmarks import DynamoDBBookmarkStorageAdapter
 from castore_dynamodb._events import DynamoDBEventStorageAdapter
+from castore_dynamodb._snapshots import DynamoDBSnapshotStorageAdapter
 from castore_dynamodb._streams import DynamoDBStreamHandler, DynamoDBStreamParser
 from castore_dynamodb._tables import create_table, table_definition
 
 __all__ = [
+    "DynamoDBBookmarkStorageAdapter",
     "DynamoDBEventStorageAdapter",
+    "DynamoDBSnapshotStorageAdapter",
     "DynamoDBStreamHandler",
     "DynamoDBStreamParser",
     "create_table",

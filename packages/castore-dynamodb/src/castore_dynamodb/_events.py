@@ -20,6 +20,7 @@ from castore_dynamodb._items import (
     AGGREGATE_ID,
     EVENT_STORE_ID,
     INITIAL_EVENTS,
+    MAX_VERSION,
     TIMESTAMP,
     VERSION,
     WRITE_TOKEN,
@@ -34,7 +35,6 @@ from castore_dynamodb._table import KeyRange, RefusedError, Table
 
 _MAX_GROUP_LENGTH = 100
 _MAX_GROUP_SIZE = 4 * 1024 * 1024  # bytes
-_MAX_VERSION = 2**53 - 1
 _FIRST, _LAST = " ", "~"  # before and after all timestamps
 
 
@@ -130,7 +130,7 @@ class DynamoDBEventStorageAdapter:
             make_key(event_store_id, aggregate_id),
             VERSION,
             {"N": str(0 if min_version is None else min_version)},
-            {"N": str(_MAX_VERSION if max_version is None else max_version)},
+            {"N": str(MAX_VERSION if max_version is None else max_version)},
         )
         items = await self._table.query(keys, limit=limit, reverse=reverse, ConsistentRead=True)
         return [item_to_record(event_store_id, each) for each in items]

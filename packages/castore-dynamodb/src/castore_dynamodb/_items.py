@@ -27,7 +27,7 @@ from castore_core import (
     parse_timestamp,
 )
 from castore_dynamodb._marshal import AttributeValue, NumberError, marshal, unmarshal
-from castore_dynamodb._sizes import MAX_ITEM_SIZE, count_bytes, get_item_size
+from castore_dynamodb._sizes import MAX_ITEM_SIZE, MAX_KEY_SIZE, count_bytes, get_item_size
 
 Item: TypeAlias = dict[str, AttributeValue]
 
@@ -41,8 +41,9 @@ EVENT_STORE_ID: Final = "eventStoreId"
 WRITE_TOKEN: Final = "writeToken"  # noqa: S105 no password
 INITIAL_EVENTS: Final = "initialEvents"
 
+MAX_VERSION: Final = 2**53 - 1
+
 _SEPARATOR = "#"
-_MAX_KEY_SIZE = 2048
 
 
 def make_key(event_store_id: str, aggregate_id: str) -> str:
@@ -156,12 +157,12 @@ def _to_storage_error(item: Mapping[str, Any], error: Exception) -> StorageError
 
 
 def _check_sizes(event_type: str, key: str, item: Item) -> None:
-    if (size := count_bytes(key)) > _MAX_KEY_SIZE:
+    if (size := count_bytes(key)) > MAX_KEY_SIZE:
         raise InvalidEventError(
             event_type,
             "aggregate_id",
             f"is {size} bytes long with its event store's, and a key of DynamoDB at most "
-            f"{_MAX_KEY_SIZE}",
+            f"{MAX_KEY_SIZE}",
         )
     if (size := get_item_size(item)) > MAX_ITEM_SIZE:
         raise InvalidEventError(

@@ -9,6 +9,9 @@ from typing import Any, Final
 MAX_ITEM_SIZE: Final = 400 * 1024
 """Bytes."""
 
+MAX_KEY_SIZE: Final = 2048
+"""Bytes, of a partition key."""
+
 _CONTAINER = 3
 _ELEMENT = 1
 

@@ -1,0 +1,151 @@
+"""Snapshot storage in a table of DynamoDB."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from castore_aws import AWSClient, Client, RetryPolicy
+from castore_core import Snapshot, StorageError, format_timestamp
+from castore_dynamodb._items import (
+    AGGREGATE_ID,
+    EVENT_STORE_ID,
+    INITIAL_EVENTS,
+    MAX_VERSION,
+    TIMESTAMP,
+    VERSION,
+    Item,
+)
+from castore_dynamodb._marshal import NumberError, marshal, unmarshal
+from castore_dynamodb._own_keys import make_own_key
+from castore_dynamodb._sizes import MAX_ITEM_SIZE, get_item_size
+from castore_dynamodb._table import KeyRange, Table
+
+_REDUCER_VERSION = "reducerVersion"
+_AGGREGATE_VERSION = "aggregateVersion"
+_AGGREGATE = "aggregate"
+_KIND = "snapshot"
+
+
+class DynamoDBSnapshotStorageAdapter:
+    """Keeps snapshots in a table of DynamoDB: that of the events, or another one like it.
+
+    An aggregate is read with one strongly consistent Query, of one item. A snapshot has up to
+    400 KB, and its numbers what those of events have.
+
+    Args:
+        client: a ``dynamodb`` client of boto3 or aioboto3 (entered); it is never closed.
+        table_name: a table as `table_definition` makes it, or its ARN.
+        keep_for: how long a snapshot is worth keeping. DynamoDB then deletes it in the days after,
+            where the table's time to live is switched on for the attribute ``expiresAt``.
+        retries: as in `DynamoDBEventStorageAdapter`.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        table_name: str,
+        *,
+        keep_for: timedelta | None = None,
+        retries: RetryPolicy | None = None,
+    ) -> None:
+        self._table = Table(AWSClient(client, "dynamodb", retries=retries), table_name)
+        self._keep_for = keep_for
+
+    def __repr__(self) -> str:
+        return f"DynamoDBSnapshotStorageAdapter({self._table.name!r})"
+
+    async def put_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot; one of the same store, aggregate, version and reducer is replaced.
+
+        Raises:
+            StorageError: DynamoDB does not hold a number or the size, or failed.
+        """
+        item = self._to_item(snapshot)
+        await self._table.call("put_item", TableName=self._table.name, Item=item)
+
+    async def get_snapshot(
+        self,
+        event_store_id: str,
+        aggregate_id: str,
+        *,
+        reducer_version: str,
+        max_version: int | None = None,
+    ) -> Snapshot | None:
+        """Return the snapshot of the greatest version at or below ``max_version``, if any."""
+        lower = _make_sort_key(reducer_version, 0)
+        upper = _make_sort_key(reducer_version, MAX_VERSION if max_version is None else max_version)
+        keys = KeyRange(
+            AGGREGATE_ID,
+            make_own_key(_KIND, event_store_id, aggregate_id),
+            VERSION,
+            {"N": str(lower)},
+            {"N": str(upper)},
+        )
+        found = await self._table.query(keys, limit=1, reverse=True, ConsistentRead=True)
+        if not found or found[0][_REDUCER_VERSION]["S"] != reducer_version:
+            return None
+        version = int(found[0][_AGGREGATE_VERSION]["N"])
+        aggregate = unmarshal(found[0][_AGGREGATE])
+        return Snapshot(event_store_id, aggregate_id, version, reducer_version, aggregate)
+
+    async def delete_snapshots(self, event_store_id: str, aggregate_id: str | None = None) -> None:
+        """Forget the snapshots of an aggregate, or those of a whole store.
+
+        The latter are found through the index, which does not know the latest ones for a moment.
+        """
+        if aggregate_id is None:
+            keys = KeyRange(
+                EVENT_STORE_ID,
+                make_own_key(_KIND, event_store_id),
+                TIMESTAMP,
+                {"S": " "},
+                {"S": "~"},
+            )
+            found = await self._table.query(keys, IndexName=INITIAL_EVENTS)
+        else:
+            key = make_own_key(_KIND, event_store_id, aggregate_id)
+            keys = KeyRange(AGGREGATE_ID, key, VERSION, {"N": "0"}, {"N": "9" * 38})
+            found = await self._table.query(
+                keys, ConsistentRead=True, ProjectionExpression="#partition, #sort"
+            )
+        await asyncio.gather(*map(self._delete, found))
+
+    async def _delete(self, item: Mapping[str, Any]) -> None:
+        key = {name: item[name] for name in (AGGREGATE_ID, VERSION)}
+        await self._table.call("delete_item", TableName=self._table.name, Key=key)
+
+    def _to_item(self, snapshot: Snapshot) -> Item:
+        event_store_id, aggregate_id, version, reducer_version, aggregate = snapshot
+        now = datetime.now(UTC)
+        try:
+            item: Item = {
+                AGGREGATE_ID: {"S": make_own_key(_KIND, event_store_id, aggregate_id)},
+                VERSION: {"N": str(_make_sort_key(reducer_version, version))},
+                EVENT_STORE_ID: {"S": make_own_key(_KIND, event_store_id)},
+                TIMESTAMP: {"S": format_timestamp(now)},
+                _REDUCER_VERSION: {"S": reducer_version},
+                _AGGREGATE_VERSION: {"N": str(version)},
+                _AGGREGATE: marshal(aggregate),
+            }
+        except NumberError as error:
+            raise StorageError(f"the snapshot of aggregate {aggregate_id!r}: {error}") from error
+        if self._keep_for is not None:
+            item["expiresAt"] = {"N": str(int((now + self._keep_for).timestamp()))}
+        if (size := get_item_size(item)) > MAX_ITEM_SIZE:
+            raise StorageError(
+                f"the snapshot of aggregate {aggregate_id!r} is {size} bytes, and an item of "
+                f"DynamoDB at most {MAX_ITEM_SIZE}"
+            )
+        return item
+
+
+def _make_sort_key(reducer_version: str, version: int) -> int:
+    """Return a number that keeps reducers apart, and orders the versions of each.
+
+    The sort key of the table is a number of up to 38 digits: 21 for the hash of the reducer's
+    version, and 17 for the version.
+    """
+    digest = sha256(reducer_version.encode()).digest()
+    return int.from_bytes(digest[:16], "big") % 10**21 * 10**17 + version

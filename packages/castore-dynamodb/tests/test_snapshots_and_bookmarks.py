@@ -1,0 +1,176 @@
+"""Snapshots and bookmarks keep their contracts, in the table of the events."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from castore_core import Event, EventRecord, JSONValue, Snapshot, StorageError
+from castore_dynamodb import (
+    DynamoDBBookmarkStorageAdapter,
+    DynamoDBEventStorageAdapter,
+    DynamoDBSnapshotStorageAdapter,
+    DynamoDBStreamParser,
+)
+from castore_test_tools import BookmarkStorageAdapterTests, SnapshotStorageAdapterTests
+
+
+class Boto3:
+    """Through threads."""
+
+    kind = "boto3"
+
+
+class Aioboto3:
+    """In the event loop."""
+
+    kind = "aioboto3"
+    works_in_several_event_loops = False
+
+
+class Snapshots(SnapshotStorageAdapterTests):
+    """The contract, on ministack."""
+
+    integral_floats_stay_floats = False
+    kind: str
+
+    def holds_number(self, number: float) -> bool:
+        """Tell whether a number has at most 38 digits and a magnitude from 1E-130 to 1E+126."""
+        integral = number == int(number)
+        _, digits, exponent = Decimal(int(number) if integral else repr(number)).as_tuple()
+        assert isinstance(exponent, int)
+        significant = "".join(map(str, digits)).strip("0")
+        return len(significant) <= 38 and -130 <= exponent + len(digits) - 1 < 126
+
+    @pytest.fixture
+    async def adapter(
+        self,
+        make_client: Callable[..., Awaitable[Any]],
+        make_table: Callable[..., Awaitable[str]],
+        find_server: Callable[[str], str],
+    ) -> DynamoDBSnapshotStorageAdapter:
+        """Return an adapter without snapshots."""
+        client = await make_client(self.kind, find_server("ministack"))
+        return DynamoDBSnapshotStorageAdapter(client, await make_table(client))
+
+
+class Bookmarks(BookmarkStorageAdapterTests):
+    """The contract, on ministack."""
+
+    kind: str
+
+    @pytest.fixture
+    async def adapter(
+        self,
+        make_client: Callable[..., Awaitable[Any]],
+        make_table: Callable[..., Awaitable[str]],
+        find_server: Callable[[str], str],
+    ) -> DynamoDBBookmarkStorageAdapter:
+        """Return an adapter without bookmarks."""
+        client = await make_client(self.kind, find_server("ministack"))
+        return DynamoDBBookmarkStorageAdapter(client, await make_table(client))
+
+
+class TestSnapshotsOfBoto3(Boto3, Snapshots):
+    """Snapshots."""
+
+
+class TestSnapshotsOfAioboto3(Aioboto3, Snapshots):
+    """Snapshots."""
+
+
+class TestBookmarksOfBoto3(Boto3, Bookmarks):
+    """Bookmarks."""
+
+
+class TestBookmarksOfAioboto3(Aioboto3, Bookmarks):
+    """Bookmarks."""
+
+
+@pytest.fixture
+async def client(
+    make_client: Callable[..., Awaitable[Any]], find_server: Callable[[str], str]
+) -> Any:
+    """Give a client of ministack."""
+    return await make_client("boto3", find_server("ministack"))
+
+
+@pytest.fixture
+async def table_name(client: Any, make_table: Callable[..., Awaitable[str]]) -> str:
+    """Give a table that all three share."""
+    return await make_table(client)
+
+
+def make_snapshot(aggregate: JSONValue = 1) -> Snapshot:
+    """Return a snapshot of the aggregate that has an event."""
+    return Snapshot("NOTES", "a1", 1, "1", aggregate)
+
+
+async def test_they_live_beside_events(client: Any, table_name: str) -> None:
+    """Events, snapshots and bookmarks of the same names in one table do not see each other."""
+    events = DynamoDBEventStorageAdapter(client, table_name)
+    snapshots = DynamoDBSnapshotStorageAdapter(client, table_name)
+    bookmarks = DynamoDBBookmarkStorageAdapter(client, table_name)
+    record = EventRecord("a1", 1, "NOTED", datetime(2024, 1, 1, tzinfo=UTC))
+    await events.push_event("NOTES", record)
+    await snapshots.put_snapshot(make_snapshot())
+    await bookmarks.acquire_lease("NOTES#a1", "ash", timedelta(minutes=1))
+
+    await snapshots.delete_snapshots("NOTES")
+
+    assert [record] == await events.get_events("NOTES", "a1")
+    found = await events.list_aggregate_ids("NOTES")
+    assert ["a1"] == [each.aggregate_id for each in found.aggregates]
+    assert await snapshots.get_snapshot("NOTES", "a1", reducer_version="1") is None
+    assert not await bookmarks.acquire_lease("NOTES#a1", "gary", timedelta(minutes=1))
+
+
+async def test_a_stream_passes_over_them(client: Any, table_name: str) -> None:
+    """Their items are of no event store."""
+    await DynamoDBSnapshotStorageAdapter(client, table_name).put_snapshot(make_snapshot())
+    bookmarks = DynamoDBBookmarkStorageAdapter(client, table_name)
+    await bookmarks.acquire_lease("pokedex", "ash", timedelta(minutes=1))
+
+    images = client.scan(TableName=table_name)["Items"]
+
+    parser = DynamoDBStreamParser[Event](())
+    records = [
+        {"eventName": "INSERT", "dynamodb": {"NewImage": each, "SequenceNumber": "1"}}
+        for each in images
+    ]
+    assert [None, None] == [parser.parse_record(each) for each in records]
+
+
+async def test_snapshots_expire(client: Any, table_name: str) -> None:
+    """The attribute for DynamoDB's time to live has the second in which they do."""
+    adapter = DynamoDBSnapshotStorageAdapter(client, table_name, keep_for=timedelta(days=1))
+    before = datetime.now(UTC) + timedelta(days=1)
+
+    await adapter.put_snapshot(make_snapshot())
+
+    (item,) = client.scan(TableName=table_name)["Items"]
+    assert 0 <= int(item["expiresAt"]["N"]) - int(before.timestamp()) <= 60
+
+
+async def test_snapshots_do_not_expire_by_themselves(client: Any, table_name: str) -> None:
+    """Without keep_for they have no such attribute."""
+    await DynamoDBSnapshotStorageAdapter(client, table_name).put_snapshot(make_snapshot())
+
+    (item,) = client.scan(TableName=table_name)["Items"]
+    assert "expiresAt" not in item
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "reason"),
+    [("x" * 410_000, r"'a1' is 410\d{3} bytes"), ([10**39 + 1], "'a1': .* 40 digits")],
+)
+async def test_a_snapshot_that_dynamodb_does_not_hold(
+    client: Any, table_name: str, aggregate: JSONValue, reason: str
+) -> None:
+    """It is refused before anything is sent."""
+    adapter = DynamoDBSnapshotStorageAdapter(client, table_name)
+
+    with pytest.raises(StorageError, match=reason):
+        await adapter.put_snapshot(make_snapshot(aggregate))
