@@ -1,0 +1,1 @@
+"""The pokemons as AWS Lambda functions, on DynamoDB: see README.md."""
