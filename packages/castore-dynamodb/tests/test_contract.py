@@ -2,10 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 
+from castore_aws import AWSClient
 from castore_dynamodb import DynamoDBEventStorageAdapter
 from castore_test_tools import EventStorageAdapterTests
 
@@ -15,6 +17,7 @@ class DynamoDBContract(EventStorageAdapterTests):
 
     orders_ties_by_aggregate_id = False
     most_events_of_a_group = 100
+    largest_payload = 400_000  # the item has 409,600 bytes; moto takes less
     integral_floats_stay_floats = False
     characters_refused_in_event_store_ids = "#"
 
@@ -30,13 +33,27 @@ class DynamoDBContract(EventStorageAdapterTests):
         return len(significant) <= 38 and -130 <= exponent + len(digits) - 1 < 126
 
     @pytest.fixture
+    async def proxy(
+        self,
+        request: pytest.FixtureRequest,
+        make_proxy: Callable[[str], Awaitable[Any]],
+        find_server: Callable[[str], str],
+    ) -> Any:
+        """Return what is between the client and the server, where answers are to be lost."""
+        if "lose_next_answer" not in request.fixturenames:
+            return None
+        return await make_proxy(find_server(self.server))
+
+    @pytest.fixture
     async def client(
         self,
+        proxy: Any,
         make_client: Callable[..., Awaitable[Any]],
         find_server: Callable[[str], str],
     ) -> Any:
         """Return the client that all adapters of a test have."""
-        return await make_client(self.kind, find_server(self.server))
+        url = find_server(self.server) if proxy is None else proxy.url
+        return await make_client(self.kind, url)
 
     @pytest.fixture
     async def adapter(
@@ -51,6 +68,26 @@ class DynamoDBContract(EventStorageAdapterTests):
     ) -> DynamoDBEventStorageAdapter:
         """Return an adapter of another table."""
         return DynamoDBEventStorageAdapter(client, await make_table(client))
+
+    @pytest.fixture
+    def connect_again(
+        self, client: Any, adapter: DynamoDBEventStorageAdapter
+    ) -> Callable[[], DynamoDBEventStorageAdapter]:
+        """Make adapters of the same table, with the same client."""
+        return lambda: DynamoDBEventStorageAdapter(client, adapter.table_name)
+
+    @pytest.fixture
+    def lose_next_answer(self, proxy: Any) -> Callable[[], None]:
+        """Have the proxy drop an answer, so that the client repeats the write."""
+        return proxy.drop_next_answer
+
+    @pytest.fixture
+    def break_backend(
+        self, client: Any, adapter: DynamoDBEventStorageAdapter
+    ) -> Callable[[], Awaitable[Any]]:
+        """Drop the table behind the adapter's back."""
+        drop = partial(AWSClient(client, "dynamodb").call, "delete_table")
+        return lambda: drop({"TableName": adapter.table_name})
 
 
 class TestBoto3OnMinistack(DynamoDBContract):

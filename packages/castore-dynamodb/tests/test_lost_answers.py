@@ -1,11 +1,9 @@
 """A push whose answer was lost is no conflict with itself, whoever tries it again."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -14,63 +12,12 @@ from castore_core import EventAlreadyExistsError, EventRecord, GroupedRecord, St
 from castore_dynamodb import DynamoDBEventStorageAdapter
 
 MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
-WRITES = (b"DynamoDB_20120810.PutItem", b"DynamoDB_20120810.TransactWriteItems")
-
-
-class Proxy:
-    """Passes requests on to a server, and drops the answers to some writes.
-
-    The server has carried out what it answers.
-    """
-
-    def __init__(self, upstream: str) -> None:
-        place = urlsplit(upstream)
-        self._upstream = (place.hostname, place.port)
-        self.url = ""
-        self.answers_to_drop = 0
-        self.writes = 0
-
-    @asynccontextmanager
-    async def run(self) -> AsyncGenerator["Proxy", None]:
-        """Listen while the context lasts."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1")
-        self.url = "http://{}:{}".format(*server.sockets[0].getsockname())
-        yield self
-        server.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = next(
-                int(line.split(b":")[1])
-                for line in head.lower().split(b"\r\n")
-                if line.startswith(b"content-length:")
-            )
-            answer = await self._forward(head, await reader.readexactly(length))
-            if any(each in head for each in WRITES):
-                self.writes += 1
-                if self.answers_to_drop:
-                    self.answers_to_drop -= 1
-                    return
-            writer.write(answer)
-            await writer.drain()
-        except asyncio.IncompleteReadError:
-            return  # a client that connected, and closed again
-        finally:
-            writer.close()
-
-    async def _forward(self, head: bytes, body: bytes) -> bytes:
-        reader, writer = await asyncio.open_connection(*self._upstream)
-        writer.write(head.replace(b"\r\n", b"\r\nConnection: close\r\n", 1) + body)
-        answer = await reader.read()
-        writer.close()
-        return answer
 
 
 class Setting(NamedTuple):
     """An adapter behind a proxy, and one that reaches the same table without it."""
 
-    proxy: Proxy
+    proxy: Any
     adapter: DynamoDBEventStorageAdapter
     direct: DynamoDBEventStorageAdapter
 
@@ -99,26 +46,31 @@ def caller(request: pytest.FixtureRequest) -> Caller:
 
 
 @pytest.fixture(params=["ministack", "moto"])
-async def setting(
-    request: pytest.FixtureRequest,
-    caller: Caller,
-    find_server: Callable[[str], str],
-    make_client: Callable[..., Awaitable[Any]],
-    make_table: Callable[..., Awaitable[str]],
-) -> AsyncIterator[Setting]:
+def url(request: pytest.FixtureRequest, find_server: Callable[[str], str]) -> str:
     """Give a server that knows tokens of transactions, and one that does not."""
-    url = find_server(request.param)
+    return find_server(request.param)
+
+
+@pytest.fixture
+async def setting(
+    url: str,
+    caller: Caller,
+    make_client: Callable[..., Awaitable[Any]],
+    make_proxy: Callable[..., Awaitable[Any]],
+    make_table: Callable[..., Awaitable[str]],
+) -> Setting:
+    """Give a table, and two ways to it."""
     direct_client = await make_client(caller.kind, url)
     name = await make_table(direct_client)
-    async with Proxy(url).run() as proxy:
-        options = {"total_max_attempts": caller.attempts_of_client, "mode": "standard"}
-        client = await make_client(caller.kind, proxy.url, retries=options)
-        policy = RetryPolicy(max_attempts=caller.attempts_of_adapter, base_delay=0)
-        yield Setting(
-            proxy,
-            DynamoDBEventStorageAdapter(client, name, retries=policy),
-            DynamoDBEventStorageAdapter(direct_client, name),
-        )
+    proxy = await make_proxy(url)
+    options = {"total_max_attempts": caller.attempts_of_client, "mode": "standard"}
+    client = await make_client(caller.kind, proxy.url, retries=options)
+    policy = RetryPolicy(max_attempts=caller.attempts_of_adapter, base_delay=0)
+    return Setting(
+        proxy,
+        DynamoDBEventStorageAdapter(client, name, retries=policy),
+        DynamoDBEventStorageAdapter(direct_client, name),
+    )
 
 
 def make_record(version: int = 1, payload: str = "ours") -> EventRecord:

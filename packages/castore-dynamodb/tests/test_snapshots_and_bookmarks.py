@@ -3,10 +3,11 @@
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
+from castore_aws import AWSClient
 from castore_core import Event, EventRecord, JSONValue, Snapshot, StorageError
 from castore_dynamodb import (
     DynamoDBBookmarkStorageAdapter,
@@ -16,25 +17,47 @@ from castore_dynamodb import (
 )
 from castore_test_tools import BookmarkStorageAdapterTests, SnapshotStorageAdapterTests
 
+MakeClient: TypeAlias = Callable[[str, str], Awaitable[Any]]
+
 
 class Boto3:
     """Through threads."""
 
-    kind = "boto3"
+    @pytest.fixture
+    async def client(self, make_client: MakeClient, find_server: Callable[[str], str]) -> Any:
+        """Return a client of ministack."""
+        return await make_client("boto3", find_server("ministack"))
 
 
 class Aioboto3:
     """In the event loop."""
 
-    kind = "aioboto3"
     works_in_several_event_loops = False
 
+    @pytest.fixture
+    async def client(self, make_client: MakeClient, find_server: Callable[[str], str]) -> Any:
+        """Return a client of ministack."""
+        return await make_client("aioboto3", find_server("ministack"))
 
-class Snapshots(SnapshotStorageAdapterTests):
+
+class OneTable:
+    """A table, and its mishaps."""
+
+    @pytest.fixture
+    async def table_name(self, client: Any, make_table: Callable[..., Awaitable[str]]) -> str:
+        """Return a table without items."""
+        return await make_table(client)
+
+    @pytest.fixture
+    def break_backend(self, client: Any, table_name: str) -> Callable[[], Awaitable[Any]]:
+        """Drop the table behind the adapter's back."""
+        return lambda: AWSClient(client, "dynamodb").call("delete_table", {"TableName": table_name})
+
+
+class Snapshots(OneTable, SnapshotStorageAdapterTests):
     """The contract, on ministack."""
 
     integral_floats_stay_floats = False
-    kind: str
 
     def holds_number(self, number: float) -> bool:
         """Tell whether a number has at most 38 digits and a magnitude from 1E-130 to 1E+126."""
@@ -45,32 +68,32 @@ class Snapshots(SnapshotStorageAdapterTests):
         return len(significant) <= 38 and -130 <= exponent + len(digits) - 1 < 126
 
     @pytest.fixture
-    async def adapter(
-        self,
-        make_client: Callable[..., Awaitable[Any]],
-        make_table: Callable[..., Awaitable[str]],
-        find_server: Callable[[str], str],
-    ) -> DynamoDBSnapshotStorageAdapter:
+    def adapter(self, client: Any, table_name: str) -> DynamoDBSnapshotStorageAdapter:
         """Return an adapter without snapshots."""
-        client = await make_client(self.kind, find_server("ministack"))
-        return DynamoDBSnapshotStorageAdapter(client, await make_table(client))
-
-
-class Bookmarks(BookmarkStorageAdapterTests):
-    """The contract, on ministack."""
-
-    kind: str
+        return DynamoDBSnapshotStorageAdapter(client, table_name)
 
     @pytest.fixture
-    async def adapter(
-        self,
-        make_client: Callable[..., Awaitable[Any]],
-        make_table: Callable[..., Awaitable[str]],
-        find_server: Callable[[str], str],
-    ) -> DynamoDBBookmarkStorageAdapter:
+    def connect_again(
+        self, client: Any, table_name: str
+    ) -> Callable[[], DynamoDBSnapshotStorageAdapter]:
+        """Make adapters of the same table, with the same client."""
+        return lambda: DynamoDBSnapshotStorageAdapter(client, table_name)
+
+
+class Bookmarks(OneTable, BookmarkStorageAdapterTests):
+    """The contract, on ministack."""
+
+    @pytest.fixture
+    def adapter(self, client: Any, table_name: str) -> DynamoDBBookmarkStorageAdapter:
         """Return an adapter without bookmarks."""
-        client = await make_client(self.kind, find_server("ministack"))
-        return DynamoDBBookmarkStorageAdapter(client, await make_table(client))
+        return DynamoDBBookmarkStorageAdapter(client, table_name)
+
+    @pytest.fixture
+    def connect_again(
+        self, client: Any, table_name: str
+    ) -> Callable[[], DynamoDBBookmarkStorageAdapter]:
+        """Make adapters of the same table, with the same client."""
+        return lambda: DynamoDBBookmarkStorageAdapter(client, table_name)
 
 
 class TestSnapshotsOfBoto3(Boto3, Snapshots):
