@@ -34,6 +34,7 @@ class OnAWS(EventStorageAdapterTests):
     orders_ties_by_aggregate_id = False
     lists_are_consistent = False
     most_events_of_a_group = 100
+    largest_payload = 400_000
     integral_floats_stay_floats = False
     characters_refused_in_event_store_ids = "#"
 

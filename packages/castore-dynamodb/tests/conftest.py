@@ -43,7 +43,7 @@ LEFT_OUT = {
 # What takes long, and is told as well by the same adapter on another server, or through boto3.
 TOLD_ELSEWHERE = {
     "OnMoto": ("test_any", "test_many", "joined_ids"),
-    "Aioboto3OnMinistack": ("test_any", "test_many_aggregates"),
+    "Aioboto3OnMinistack": ("test_any", "test_many"),
     "SnapshotsOfAioboto3": ("test_any",),
     "BookmarksOfAioboto3": ("test_any",),
 }
@@ -115,8 +115,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [each for each in items if each not in out]
 
 
+@pytest.fixture(scope="session")
+def aio_session() -> aioboto3.Session:
+    """Give a session for all tests: each would load the description of DynamoDB anew."""
+    return aioboto3.Session(**ACCOUNT)
+
+
 @pytest.fixture
-async def make_client() -> AsyncIterator[Callable[..., Awaitable[Any]]]:
+async def make_client(
+    aio_session: aioboto3.Session,
+) -> AsyncIterator[Callable[..., Awaitable[Any]]]:
     """Give a function that makes a client of a kind (boto3 or aioboto3) of a server."""
     async with AsyncExitStack() as stack:
 
@@ -126,9 +134,8 @@ async def make_client() -> AsyncIterator[Callable[..., Awaitable[Any]]]:
                 client: Any = boto3.client("dynamodb", endpoint_url=url, config=config, **ACCOUNT)
                 stack.callback(client.close)
                 return client
-            session = aioboto3.Session(**ACCOUNT)
             return await stack.enter_async_context(
-                session.client("dynamodb", endpoint_url=url, config=config)
+                aio_session.client("dynamodb", endpoint_url=url, config=config)
             )
 
         yield make
