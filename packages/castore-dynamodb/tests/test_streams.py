@@ -195,6 +195,30 @@ def test_an_event_that_cannot_be_read(image: Any, error: type[Exception]) -> Non
         PARSER.parse_record(make_record(image))
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"kinesis": {"data": b64encode(b"a line of a log").decode(), "sequenceNumber": "1"}},
+        {"kinesis": {"data": b64encode(b"{}").decode(), "sequenceNumber": "1"}},
+        {"dynamodb": {"SequenceNumber": "1"}},
+    ],
+)
+def test_what_is_no_record_of_a_table_is_refused(record: Any) -> None:
+    """A stream of Kinesis can carry what others write to it; the batch ends there."""
+    adapter = FakeChannelAdapter()
+
+    with pytest.raises(InvalidMessageError, match="no record of a table"):
+        PARSER.parse_record(record)
+
+    answer = make_handler(adapter)({"Records": [record]})
+    assert {"batchItemFailures": [{"itemIdentifier": "1"}]} == answer
+
+
+def test_an_item_with_another_key_is_passed_over() -> None:
+    """As any item that is no event of the stores."""
+    assert PARSER.parse_record(make_record({"id": {"S": "POKEMONS#a1"}})) is None
+
+
 def test_a_stream_without_images_is_refused() -> None:
     """The error says what the stream lacks."""
     record: Any = {"eventName": "INSERT", "dynamodb": {"Keys": {}, "SequenceNumber": "1"}}

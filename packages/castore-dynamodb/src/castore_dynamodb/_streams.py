@@ -46,18 +46,17 @@ class DynamoDBStreamParser(Generic[E]):
         another store, or of an item of another kind. A replaced event is an event.
 
         Raises:
-            InvalidMessageError: the stream does not carry the new images of items.
+            InvalidMessageError: it is no record of such a stream, or the stream does not carry the
+                new images of items.
             StorageError, UnknownEventTypeError, EventDecodeError: as in `parse_image`.
         """
-        if "kinesis" in record:
-            record = json.loads(b64decode(record["kinesis"]["data"]))
-        if record["eventName"] == "REMOVE":
+        change = _read_change(record)
+        if change.event_name == "REMOVE":
             return None
-        image: Image | None = record["dynamodb"].get("NewImage")
-        if image is None:
+        if change.image is None:
             raise InvalidMessageError(_STREAM, "its view type is not NEW_IMAGE")
-        store_id, _ = split_key(image[AGGREGATE_ID]["S"])
-        return self.parse_image(image) if store_id in self._sources else None
+        store_id, _ = split_key(change.image.get(AGGREGATE_ID, {}).get("S", ""))
+        return self.parse_image(change.image) if store_id in self._sources else None
 
     def parse_image(self, image: Image) -> NotificationMessage[E]:
         """Read the item of an event.
@@ -142,6 +141,20 @@ class DynamoDBStreamHandler(Generic[E]):
             if self._channel.message_to_record(each.message) in failures
         )
         return next(failed, pending[0].sequence_number)
+
+
+class _Change(NamedTuple):
+    event_name: str
+    image: Image | None
+
+
+def _read_change(record: Mapping[str, Any]) -> _Change:
+    try:
+        if "kinesis" in record:
+            record = json.loads(b64decode(record["kinesis"]["data"]))
+        return _Change(record["eventName"], record["dynamodb"].get("NewImage"))
+    except (KeyError, ValueError) as error:
+        raise InvalidMessageError(_STREAM, f"it is no record of a table: {error!r}") from error
 
 
 class _Pending(NamedTuple, Generic[E]):
