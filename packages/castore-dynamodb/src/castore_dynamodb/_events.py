@@ -20,7 +20,6 @@ from castore_dynamodb._items import (
     AGGREGATE_ID,
     EVENT_STORE_ID,
     INITIAL_EVENTS,
-    MAX_VERSION,
     TIMESTAMP,
     VERSION,
     WRITE_TOKEN,
@@ -129,8 +128,8 @@ class DynamoDBEventStorageAdapter:
             AGGREGATE_ID,
             make_key(event_store_id, aggregate_id),
             VERSION,
-            {"N": str(0 if min_version is None else min_version)},
-            {"N": str(MAX_VERSION if max_version is None else max_version)},
+            None if min_version is None else {"N": str(min_version)},
+            None if max_version is None else {"N": str(max_version)},
         )
         items = await self._table.query(keys, limit=limit, reverse=reverse, ConsistentRead=True)
         return [item_to_record(event_store_id, each) for each in items]

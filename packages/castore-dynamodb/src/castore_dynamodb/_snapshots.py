@@ -96,13 +96,7 @@ class DynamoDBSnapshotStorageAdapter:
         The latter are found through the index, which does not know the latest ones for a moment.
         """
         if aggregate_id is None:
-            keys = KeyRange(
-                EVENT_STORE_ID,
-                make_own_key(_KIND, event_store_id),
-                TIMESTAMP,
-                {"S": " "},
-                {"S": "~"},
-            )
+            keys = KeyRange(EVENT_STORE_ID, make_own_key(_KIND, event_store_id), TIMESTAMP)
             found = await self._table.query(keys, IndexName=INITIAL_EVENTS)
         else:
             key = make_own_key(_KIND, event_store_id, aggregate_id)

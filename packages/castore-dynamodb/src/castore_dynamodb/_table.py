@@ -1,6 +1,6 @@
 """A table of DynamoDB: what is said to it, and what its errors mean."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from castore_aws import AWS_ERRORS, AWSClient, get_error_code, get_error_response, is_retryable
@@ -29,34 +29,32 @@ class RefusedError(Exception):
 
 
 class KeyRange(NamedTuple):
-    """The items of one partition whose sort key is within bounds, both inclusive."""
+    """The items of one partition whose sort key is within bounds, if any, both inclusive."""
 
     partition_name: str
     partition: str
     sort_name: str
-    lower: AttributeValue
-    upper: AttributeValue
+    lower: AttributeValue | None = None
+    upper: AttributeValue | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether the bounds exclude each other, which DynamoDB would call an error."""
+        if self.lower is None or self.upper is None:
+            return False
         if "N" in self.lower:
             return read_number(self.lower["N"]) > read_number(self.upper["N"])
         return bool(self.lower["S"] > self.upper["S"])
 
     def to_parameters(self) -> dict[str, Any]:
         """Return the parameters of a query."""
+        bounds = {":lower": self.lower, ":upper": self.upper}
+        values = {name: bound for name, bound in bounds.items() if bound is not None}
+        names = {"#partition": self.partition_name} | ({"#sort": self.sort_name} if values else {})
         return {
-            "KeyConditionExpression": "#partition = :partition AND #sort BETWEEN :lower AND :upper",
-            "ExpressionAttributeNames": {
-                "#partition": self.partition_name,
-                "#sort": self.sort_name,
-            },
-            "ExpressionAttributeValues": {
-                ":partition": {"S": self.partition},
-                ":lower": self.lower,
-                ":upper": self.upper,
-            },
+            "KeyConditionExpression": f"#partition = :partition{_make_condition(values)}",
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": {":partition": {"S": self.partition}, **values},
         }
 
 
@@ -105,6 +103,19 @@ class Table:
             start_key = response.get("LastEvaluatedKey")  # also after a page without items
             if not start_key or len(found) == limit:
                 return found
+
+
+def _make_condition(bounds: Collection[str]) -> str:
+    """Return the condition of the sort key: what is not bounded costs no comparison."""
+    match [*bounds]:
+        case []:
+            return ""
+        case [":lower"]:
+            return " AND #sort >= :lower"
+        case [":upper"]:
+            return " AND #sort <= :upper"
+        case _:
+            return " AND #sort BETWEEN :lower AND :upper"
 
 
 def _is_retryable(error: Exception) -> bool:
