@@ -18,6 +18,7 @@ types.
 properties: Final = settings(
     max_examples=50,
     deadline=None,  # a slow backend is no failure
+    report_multiple_bugs=False,  # one plain failure reads better than a group of them
     suppress_health_check=[
         HealthCheck.differing_executors,  # each suite that inherits a test runs it
         HealthCheck.function_scoped_fixture,  # each example has an aggregate or store of its own
