@@ -55,8 +55,8 @@ def print_measurement(console: Console, measurement: Measurement) -> None:
         ratio = measurement.get_ratio(name, baseline, is_speed=measurement.is_rate)
         table.add_row(
             name,
-            f"{1 / spread.median:,.0f}" if measurement.is_rate else _format_time(spread.median),
-            *(("1", "") if name == baseline else _format_ratio(ratio)),
+            f"{1 / spread.median:,.0f}" if measurement.is_rate else format_time(spread.median),
+            *(("1", "") if name == baseline else format_ratio(ratio)),
         )
     console.print(table)
 
@@ -74,7 +74,7 @@ def print_targets(console: Console, measurements: Iterable[Measurement]) -> None
                 measurement.title,
                 each.of,
                 each.to,
-                *_format_ratio(ratio),
+                *format_ratio(ratio),
                 f"{'>=' if each.is_speed else '<='} {each.limit:.1f}",
                 "[green]met[/]" if is_met else "[red]not met[/]",
             )
@@ -88,6 +88,19 @@ def write_json(file: TextIO, environment: dict[str, object], all_: Iterable[Meas
     for measurement in all_:
         lines += _to_lines(measurement)
     file.writelines(json.dumps(each) + "\n" for each in lines)
+
+
+def format_time(seconds: float) -> str:
+    """Write microseconds, or milliseconds from 1,000 of them on."""
+    microseconds = seconds * 1e6
+    if microseconds < 1000:  # noqa: PLR2004 from here on in milliseconds
+        return f"{microseconds:,.1f} µs"
+    return f"{microseconds / 1000:,.2f} ms"
+
+
+def format_ratio(ratio: Spread) -> tuple[str, str]:
+    """Write the median, and the middle half."""
+    return f"{ratio.median:.2f}", f"{ratio.low:.2f} - {ratio.high:.2f}"
 
 
 def _to_lines(measurement: Measurement) -> Iterable[dict[str, object]]:
@@ -110,17 +123,6 @@ def _to_lines(measurement: Measurement) -> Iterable[dict[str, object]]:
             "ratio": ratio._asdict(),
             "met": each.is_met(ratio.median),
         }
-
-
-def _format_time(seconds: float) -> str:
-    microseconds = seconds * 1e6
-    if microseconds < 1000:  # noqa: PLR2004 from here on in milliseconds
-        return f"{microseconds:,.1f} µs"
-    return f"{microseconds / 1000:,.2f} ms"
-
-
-def _format_ratio(ratio: Spread) -> tuple[str, str]:
-    return f"{ratio.median:.2f}", f"{ratio.low:.2f} - {ratio.high:.2f}"
 
 
 def _find_version(package: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from castore_core import Event, EventStore
+from castore_core import Event, EventStorageAdapter, EventStore
 from castore_in_memory import InMemoryEventStorageAdapter
 from castore_sql import SQLEventStorageAdapter
 from workload import ITEM_ADDED, PLACED, STORE, ItemPayload, make_payload
@@ -65,7 +65,7 @@ OrderStore: TypeAlias = EventStore[OrderEvent, Order]
 Adapter: TypeAlias = SQLEventStorageAdapter | InMemoryEventStorageAdapter
 
 
-def make_store(adapter: Adapter) -> OrderStore:
+def make_store(adapter: EventStorageAdapter) -> OrderStore:
     """Return the event store of the orders."""
     return EventStore(
         STORE,
