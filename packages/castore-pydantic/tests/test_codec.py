@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NewType
 
 import pytest
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_serializer
 from pydantic.alias_generators import to_camel
 
 from castore_core import (
@@ -95,6 +95,85 @@ def test_aggregate_that_cannot_be_written() -> None:
     with pytest.raises(ValueError, match=r"^aggregate: .*Expected `tuple") as error:
         PydanticCodec(Pokemon).encode(broken)
     assert "never" not in str(error.value)
+
+
+@dataclass(frozen=True)
+class Digimon:
+    """It looks like an aggregate, and is another one."""
+
+    aggregate_id: str
+    version: int
+
+
+@pytest.mark.parametrize(
+    ("aggregate_type", "message"),
+    [
+        (Pokemon, "the aggregate is no Pokemon, but a Digimon"),
+        (Trainer, "the aggregate is no Trainer, but a Digimon"),
+        (Annotated[Pokemon | Trainer, "either"], "no Pokemon or Trainer, but a Digimon"),
+    ],
+)
+def test_aggregate_of_another_class(aggregate_type: Any, message: str) -> None:
+    """A reader would take it for what it is not."""
+    with pytest.raises(TypeError, match=message):
+        PydanticCodec(aggregate_type).encode(Digimon("agumon1", 1))
+
+
+def test_type_of_which_nothing_is_known() -> None:
+    """What is no class is left to pydantic."""
+    kind: Any = NewType("Kind", Pokemon)
+
+    assert POKEMON_JSON == PydanticCodec(kind).encode(pokemon)
+
+
+def test_field_of_another_class() -> None:
+    """A dataclass that holds another dataclass than it says is refused."""
+
+    @dataclass
+    class Team:
+        aggregate_id: str
+        version: int
+        trainer: Trainer
+
+    other: Any = Digimon("agumon1", 1)
+    with pytest.raises(ValueError, match="aggregate: 'Digimon' object has no attribute"):
+        PydanticCodec(Team).encode(Team("team1", 1, other))
+
+
+class Rounded(BaseModel):
+    """It reads less than it holds."""
+
+    aggregate_id: str = "a"
+    version: int = 1
+    level: float
+
+    @field_serializer("level", when_used="json")
+    def write(self, level: float) -> float:
+        """Write whole levels."""
+        return round(level)
+
+
+class Signed(BaseModel):
+    """It has a secret."""
+
+    aggregate_id: str = "a"
+    version: int = 1
+    key: SecretStr
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "message"),
+    [
+        (Rounded(level=1.5), "aggregate: would be read as another value"),
+        (Signed(key=SecretStr("hunter2")), "aggregate: would be read as asterisks"),
+    ],
+)
+def test_aggregate_that_would_be_read_as_another_one(aggregate: Any, message: str) -> None:
+    """A snapshot or a message would carry the wrong state."""
+    codec: Any = PydanticCodec(Rounded | Signed)
+
+    with pytest.raises(ValueError, match=message):
+        codec.encode(aggregate)
 
 
 def test_schema() -> None:

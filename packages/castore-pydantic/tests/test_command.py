@@ -3,7 +3,7 @@
 import json
 import pickle
 from collections.abc import Awaitable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial, wraps
 from typing import Any, TypeAlias
 
@@ -153,6 +153,8 @@ async def test_input_from_json(store: Store, body: Any) -> None:
     [
         ("{", "input: Invalid JSON"),
         ("[]", "input: Input should be an object"),
+        ([], "input: Input should be an object"),
+        (None, "input: Input should be an object"),
         ({**CATCH_JSON, "at": "soon"}, r"input\.at: Input should be a valid datetime"),
         ({"pokemonId": {1}, "at": 1}, r"input\.pokemonId: Input should be a valid string"),
         ({"pokemonId": object()}, "input: Unable to serialize unknown type"),
@@ -162,6 +164,16 @@ async def test_bad_json_is_refused(store: Store, body: Any, message: str) -> Non
     """What is no JSON, or not valid, does not reach the handler."""
     with pytest.raises(InvalidCommandInputError, match=message):
         await catch.run_json(body, (store,))
+
+
+async def test_input_that_is_a_list(store: Store) -> None:
+    """What was parsed from JSON is no object always."""
+
+    @pydantic_command("COUNT", required_event_stores=(blank,))
+    async def count(input: tuple[date, ...], event_stores: Stores) -> int:  # noqa: ARG001
+        return len(input)
+
+    assert 2 == await count.run_json(["2022-01-01", "2022-01-02"], (store,))
 
 
 async def test_input_is_validated_once(store: Store) -> None:

@@ -20,6 +20,10 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     Json,
+    PlainSerializer,
+    PrivateAttr,
+    Secret,
+    SecretBytes,
     SecretStr,
     TypeAdapter,
     ValidationError,
@@ -532,13 +536,84 @@ def test_nesting_has_an_end() -> None:
         make(Nested, payload=payload).to_record()
 
 
-def test_secret_needs_a_serializer() -> None:
-    """A secret is hidden in JSON: this is what the documentation warns of."""
+@pytest.mark.parametrize(
+    ("annotation", "secret"),
+    [
+        (SecretStr, SecretStr("hunter2")),
+        (SecretBytes, SecretBytes(b"hunter2")),
+        (Secret[str], Secret[str]("hunter2")),
+        (dict[str, list[SecretStr] | None], {"keys": [SecretStr("hunter2")]}),
+        (Any, SecretStr("hunter2")),
+    ],
+)
+def test_secret_without_a_serializer_is_refused(annotation: Any, secret: object) -> None:
+    """Asterisks would be stored, and the secret be lost; the error says the way out."""
+    signed: Any = new_class(
+        "Signed",
+        (PydanticEvent,),
+        {"type": "SIGNED"},
+        lambda body: body.update(__annotations__={"payload": annotation}),
+    )
 
-    class Signed(PydanticEvent, type="SIGNED"):
-        payload: SecretStr
+    with pytest.raises(InvalidEventDataError, match=r"asterisks.*field_serializer") as error:
+        make(signed, payload=secret).to_record()
+    assert "hunter2" not in str(error.value)
 
-    assert "**********" == make(Signed, payload="hunter2").to_record().payload
+
+class Login(BaseModel):
+    """It says how its secrets are written."""
+
+    password: SecretStr
+    pin: Annotated[SecretStr, PlainSerializer(SecretStr.get_secret_value)] = SecretStr("")
+    note: SecretStr = Field(default=SecretStr("n"), exclude=True)
+
+    @field_serializer("password", when_used="json")
+    def write(self, password: SecretStr) -> str:
+        """Tell the secret."""
+        return password.get_secret_value()
+
+
+def test_secret_with_a_serializer_is_kept() -> None:
+    """A serializer that tells the secret is the user's decision to store it."""
+
+    class LoggedIn(PydanticEvent, type="LOGGED_IN"):
+        payload: Login
+
+    event = make(LoggedIn, payload=Login(password=SecretStr("hunter2"), pin=SecretStr("0000")))
+
+    assert {"password": "hunter2", "pin": "0000"} == event.to_record().payload
+    read = LoggedIn.from_record(event.to_record())
+    assert (event.payload.password, event.payload.pin) == (read.payload.password, read.payload.pin)
+
+
+class Color(Enum):
+    """Some colours."""
+
+    RED = "red"
+
+
+@pytest.mark.parametrize("value", [NOW, Decimal("1.10"), (1, 2), Color.RED], ids=repr)
+def test_what_a_type_does_not_bring_back_is_refused(value: object) -> None:
+    """Of a field that may be anything, pydantic reads what JSON has."""
+
+    class Held(PydanticEvent, type="HELD"):
+        payload: dict[str, Any]
+
+    with pytest.raises(InvalidEventDataError, match="payload: would be read as another value"):
+        make(Held, payload={"it": value}).to_record()
+
+
+def test_private_attribute_is_no_fault() -> None:
+    """What a model keeps to itself is not stored, and not missed."""
+
+    class Cached(BaseModel):
+        level: int
+        _made: object = PrivateAttr(default_factory=object)
+
+    class Grown(PydanticEvent, type="GROWN"):
+        payload: Cached
+
+    assert {"level": 5} == make(Grown, payload=Cached(level=5)).to_record().payload
 
 
 def test_subclass_is_written_as_the_declared_class() -> None:
@@ -556,12 +631,6 @@ def test_subclass_is_written_as_the_declared_class() -> None:
 
 
 # Kinds of types
-
-
-class Color(Enum):
-    """Some colours."""
-
-    RED = "red"
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,15 @@
 """Aggregates that pydantic turns into JSON values and back."""
 
-from typing import Generic, TypeVar
+from collections.abc import Iterator
+from types import UnionType
+from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
 
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
 from typing_extensions import TypeForm
 
 from castore_core import Aggregate, JSONSchema, JSONValue
 from castore_pydantic._codec import ValueCodec
-from castore_pydantic._violations import describe
+from castore_pydantic._violations import describe, explain_change
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -17,22 +18,33 @@ class PydanticCodec(Generic[A]):
     """The codec of an aggregate that is a model, a dataclass, or a union of such.
 
     It is an `AggregateCodec`, for state-carrying messages and snapshots. Fields are written under
-    their aliases and without computed fields, and are validated when they are read.
+    their aliases and without computed fields, and are validated when they are read. What could not
+    be read again, or would be read as something else, is refused.
     """
 
     def __init__(self, aggregate_type: TypeForm[A]) -> None:
         self._codec: ValueCodec[A] = ValueCodec(lambda: aggregate_type)
+        self._classes = tuple(_find_classes(aggregate_type))
 
     def encode(self, aggregate: A) -> JSONValue:
         """Return the aggregate as a JSON value.
 
         Raises:
-            ValueError: a field holds something that is not of its type.
+            TypeError: it is of another class than the codec.
+            ValueError: a field holds something that is not of its type, or the aggregate would be
+                read as another one.
         """
+        if not isinstance(aggregate, self._classes):
+            names = " or ".join(each.__qualname__ for each in self._classes)
+            raise TypeError(f"the aggregate is no {names}, but a {type(aggregate).__qualname__}")
         try:
-            return self._codec.encode(aggregate)
-        except PydanticSerializationError as error:
+            encoded = self._codec.encode(aggregate)
+            is_kept = self._codec.keeps(aggregate, encoded)
+        except ValueError as error:  # also the serializer's
             raise ValueError(describe(error, "aggregate")) from error
+        if not is_kept:
+            raise ValueError(str(explain_change("aggregate", encoded)))
+        return encoded
 
     def decode(self, value: JSONValue) -> A:
         """Return the aggregate that a JSON value stands for.
@@ -49,3 +61,18 @@ class PydanticCodec(Generic[A]):
     def schema(self) -> JSONSchema:
         """The JSON schema of an encoded aggregate."""
         return self._codec.get_schema()
+
+
+def _find_classes(aggregate_type: Any) -> Iterator[type[Any]]:
+    """Yield the classes that a type is made of."""
+    origin = get_origin(aggregate_type)
+    if hasattr(aggregate_type, "__value__"):  # type Alias = ...
+        yield from _find_classes(aggregate_type.__value__)
+    elif origin is Annotated:
+        yield from _find_classes(get_args(aggregate_type)[0])
+    elif origin in {Union, UnionType}:
+        for each in get_args(aggregate_type):
+            yield from _find_classes(each)
+    else:
+        found = origin or aggregate_type
+        yield found if isinstance(found, type) else object  # of which nothing is known

@@ -5,7 +5,7 @@ from threading import RLock
 from typing import Any, Final, Generic, TypeVar
 
 from pydantic import TypeAdapter
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from castore_core import JSONValue
 from castore_pydantic._schema import StoredJsonSchema
@@ -42,19 +42,22 @@ class ValueCodec(Generic[T]):
     def encode(self, value: T) -> JSONValue:
         """Return the JSON value under the aliases, or raise ``PydanticSerializationError``."""
         adapter = self._adapter or self._build()
-        encoded: JSONValue = adapter.serializer.to_python(
-            value, mode="json", by_alias=True, round_trip=True, warnings="error"
-        )
+        try:
+            encoded: JSONValue = adapter.serializer.to_python(
+                value, mode="json", by_alias=True, round_trip=True, warnings="error"
+            )
+        except AttributeError as error:  # a dataclass of another class does not have the fields
+            raise PydanticSerializationError(str(error)) from error
         return encoded
 
     def keeps(self, value: T, encoded: JSONValue) -> bool:
         """Tell whether a value is read as what it is, or raise ``ValidationError``."""
         decoded = self.decode(encoded)
-        # A set is not always written in one order, and not all that is kept compares equal, such
-        # as a model with private attributes: only what differs in both ways is lost.
-        return bool(self.encode(decoded) == encoded or decoded == value)
+        # Not all that is kept compares equal, such as a model with private attributes, or the
+        # instance of a subclass: what is written of both has to, before it becomes JSON.
+        return bool(decoded == value or self._dump(decoded) == self._dump(value))
 
-    def decode(self, value: JSONValue) -> T:
+    def decode(self, value: object) -> T:
         """Return what a JSON value stands for, or raise pydantic's ``ValidationError``.
 
         It is read as JSON text is, where a strict model takes a moment that is a text.
@@ -81,6 +84,10 @@ class ValueCodec(Generic[T]):
         """Return the JSON schema of what `decode` takes."""
         adapter = self._adapter or self._build()
         return adapter.json_schema(mode="validation")
+
+    def _dump(self, value: T) -> Any:
+        adapter = self._adapter or self._build()
+        return adapter.serializer.to_python(value, by_alias=True, round_trip=True)
 
     def _build(self) -> TypeAdapter[T]:
         with _BUILDING:

@@ -1,6 +1,6 @@
 """Commands whose input and output are validated by pydantic."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpack
 
 from pydantic import ValidationError
@@ -97,12 +97,12 @@ class PydanticCommand(Command[I, S, P, O], Generic[I, S, P, O]):
 
     async def run_json(
         self,
-        body: str | bytes | Mapping[str, Any],
+        body: str | bytes | Mapping[str, Any] | Sequence[Any],
         event_stores: S,
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> O:
-        """Run the command with an input that came as JSON: a text, or an object parsed from it.
+        """Run the command with an input that came as JSON: a text, or what was parsed from it.
 
         The input is read as pydantic reads JSON: under its aliases, and a strict model takes a
         moment that is a text.
@@ -115,7 +115,7 @@ class PydanticCommand(Command[I, S, P, O], Generic[I, S, P, O]):
             if isinstance(body, str | bytes):
                 valid = self._input.decode_text(body)
             else:
-                valid = self._input.decode(dict(body))
+                valid = self._input.decode(dict(body) if isinstance(body, Mapping) else body)
         except ValueError as error:
             raise self._refuse_input(error) from error
         return await self._run(valid, event_stores, *args, **kwargs)

@@ -7,20 +7,12 @@ from typing import Any, ClassVar, Final
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from castore_core import (
-    Event,
-    InvalidEventDataError,
-    JSONSchema,
-    JSONValue,
-    Violation,
-    check_json,
-)
+from castore_core import Event, InvalidEventDataError, JSONSchema, JSONValue
 from castore_pydantic._annotations import find_field_type, get_local_names
 from castore_pydantic._codec import ValueCodec
-from castore_pydantic._violations import describe, find_violations
+from castore_pydantic._violations import describe, explain_change, find_violations
 
 _DATA_FIELDS: Final = ("payload", "metadata")
-_CHANGES: Final = "would be read as another value: its type does not read what it writes"
 
 
 class PydanticEvent(Event):
@@ -91,8 +83,7 @@ class PydanticEvent(Event):
         except ValueError as error:  # also the serializer's
             raise InvalidEventDataError(cls.type, find_violations(error, name)) from error
         if not is_kept:
-            check_json(encoded, name)  # a NaN is never equal
-            raise InvalidEventDataError(cls.type, [Violation(name, _CHANGES, "round_trip")])
+            raise InvalidEventDataError(cls.type, [explain_change(name, encoded)])
         return encoded
 
     @classmethod

@@ -1,10 +1,18 @@
 """What pydantic found, as violations."""
 
 import re
+from typing import Final
 
 from pydantic import ValidationError
+from pydantic_core import to_json
 
-from castore_core import Violation, format_path, join_violations
+from castore_core import JSONValue, Violation, check_json, format_path, join_violations
+
+_CHANGES: Final = "would be read as another value: its type does not read what it writes"
+_HIDES: Final = (
+    "would be read as asterisks, which is what a SecretStr or another secret is written as: "
+    "give it a serializer, such as a field_serializer that returns its get_secret_value()"
+)
 
 
 def find_violations(error: ValueError, root: str) -> list[Violation]:
@@ -25,3 +33,14 @@ def find_violations(error: ValueError, root: str) -> list[Violation]:
 def describe(error: ValueError, root: str) -> str:
     """Return what pydantic found as one line."""
     return join_violations(find_violations(error, root))
+
+
+def explain_change(name: str, encoded: JSONValue) -> Violation:
+    """Return the violation of a value that would be read as another one.
+
+    Raises:
+        NotJSONError: it has a number that JSON does not have. A NaN is never equal.
+    """
+    check_json(encoded, name)
+    is_hidden = b'"**********"' in to_json(encoded)
+    return Violation(name, _HIDES if is_hidden else _CHANGES, "round_trip")
