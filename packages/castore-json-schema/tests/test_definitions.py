@@ -62,6 +62,33 @@ def define(payload_schema: Any) -> type[JSONSchemaEvent]:
             {"$defs": {"unused": {"$ref": "file:///etc/hostname"}}},
             [("payload_schema['$defs'].unused['$ref']", "leads nowhere: 'file:///etc/hostname'")],
         ),
+        (
+            {
+                "$defs": {"a/b ~": {"items": {"$ref": "#/$defs/none"}}, "used": {}},
+                "$ref": "#/$defs/used",
+            },
+            [("payload_schema['$defs']['a/b ~'].items['$ref']", "leads nowhere: '#/$defs/none'")],
+        ),
+        (
+            {"$defs": {"unused": {"format": "datetime"}}},
+            [("payload_schema['$defs'].unused.format", "Unknown format: 'datetime'")],
+        ),
+        (
+            {
+                "$defs": {"a": {"$anchor": "it"}, "b": {"items": {"$dynamicAnchor": "it"}}},
+                "properties": {"c": {"$anchor": "it"}},
+            },
+            [
+                (
+                    "payload_schema.properties.c['$anchor']",
+                    "is the anchor of another schema too: 'it'",
+                ),
+                (
+                    "payload_schema['$defs'].b.items['$dynamicAnchor']",
+                    "is the anchor of another schema too: 'it'",
+                ),
+            ],
+        ),
         ({"$ref": "http://[::"}, [("payload_schema['$ref']", 'is not a "uri-reference"')]),
         (
             {"$schema": "http://json-schema.org/draft-07/schema#"},
@@ -95,7 +122,25 @@ def test_error_of_a_broken_schema_is_one_sentence() -> None:
     ) == str(error.value)
 
 
-SOUND: list[JSONSchema] = [True, {}, {"$schema": DIALECT}, MappingProxyType({"title": "Any"})]
+SOUND: list[JSONSchema] = [
+    {"$defs": {"list": {"items": {"$ref": "#/$defs/list"}}, "none": False}},  # it contains itself
+    {"$anchor": "it", "$defs": {"a": {"$id": "https://example.com/a", "$anchor": "it"}}},
+    {
+        "$defs": {
+            "a": {
+                "$id": "https://example.com/a",
+                "properties": {"b": {"$ref": "#/$defs/c"}},
+                "$defs": {"c": {"items": {"$ref": "a"}}},
+            }
+        }
+    },
+    {"default": {"$ref": "#/none", "$anchor": "it"}, "examples": [{"$anchor": "it"}]},
+    {"properties": {"$ref": {}, "$anchor": {"$anchor": "it"}, "$defs": {"minLength": 1}}},
+    True,
+    {},
+    {"$schema": DIALECT},
+    MappingProxyType({"title": "Any"}),
+]
 
 
 @pytest.mark.parametrize("schema", SOUND)
@@ -110,7 +155,9 @@ def test_schema_that_allows_nothing() -> None:
     """False refuses all."""
     event_type: Any = define(False)
 
-    with pytest.raises(InvalidEventDataError, match="payload: False schema does not allow 5"):
+    with pytest.raises(
+        InvalidEventDataError, match="payload: False schema does not allow the value"
+    ):
         event_type(aggregate_id="a", version=1, payload=5)
 
 

@@ -74,7 +74,7 @@ def test_format_of_a_registry() -> None:
         payload: str
 
     assert "EUR" == Paid(aggregate_id="a", version=1, payload="EUR").payload
-    with pytest.raises(InvalidEventDataError, match='payload: "eur" is not a "currency"'):
+    with pytest.raises(InvalidEventDataError, match='payload: the value is not a "currency"'):
         Paid(aggregate_id="a", version=1, payload="eur")
 
 

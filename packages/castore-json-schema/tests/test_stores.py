@@ -154,8 +154,8 @@ async def test_stored_event_that_does_not_fit(
     assert (
         "event 1 of aggregate 'pikachu1' in event store 'POKEMONS' is no 'POKEMON_APPEARED': "
         "payload of POKEMON_APPEARED is not valid: "
-        'payload.name: "" is shorter than 1 character; '
-        'payload.level: "5" is not of type "integer"'
+        "payload.name: the value is shorter than 1 character; "
+        'payload.level: the value is not of type "integer"'
     ) == str(error.value)
     cause = error.value.__cause__
     assert isinstance(cause, InvalidEventDataError)

@@ -12,6 +12,7 @@ from castore_json_schema._documents import (
     Document,
     copy_schema,
     find_references,
+    with_definitions_used,
     with_one_reference,
 )
 from castore_json_schema._violations import shorten
@@ -59,6 +60,7 @@ class SchemaRegistry:
             InvalidSchemaError: it refers to what is not there, or names an unknown format.
         """
         try:
+            self._compile(with_definitions_used(schema), base_uri)
             return CompiledSchema(self._bundle(schema, base_uri), self._compile(schema, base_uri))
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
             violations = [*self._explain(error, name, schema, base_uri)]

@@ -1,12 +1,13 @@
 """The validator of one field, input or output: made once, used for every value."""
 
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
 from castore_core import JSONSchema, Violation, check_json
 from castore_json_schema._documents import Document, copy_schema, find_references
 from castore_json_schema._registry import NO_REGISTRY, SchemaRegistry
-from castore_json_schema._violations import find_violations
+from castore_json_schema._violations import find_violations, mask, shorten
 
 
 class SchemaValidator:
@@ -49,8 +50,12 @@ class SchemaValidator:
             if self._validator.is_valid(value):
                 return ()
             check_json(value, self._name)  # the validator takes a NaN for null
-            found = find_violations(self._validator, self._name, value)
+            found = tuple(self._find(value))
         except ValueError:
             check_json(value, self._name)
             raise
         return found or (Violation(self._name, "does not fit"),)
+
+    def _find(self, value: Any) -> Iterator[Violation]:
+        for (path, reason, _), found in find_violations(self._validator, self._name, value):
+            yield Violation(path, shorten(mask(reason, found)))
