@@ -30,6 +30,13 @@ class TestJSONLines(EventStorageAdapterTests, EventLogTests):
         return JSONLinesEventStorageAdapter(path)
 
     @pytest.fixture
+    def foreign_adapter(self, tmp_path: Path) -> JSONLinesEventStorageAdapter:
+        """Return an adapter on another file, which no group can span too."""
+        path = tmp_path / "others.jsonl"
+        path.touch()
+        return JSONLinesEventStorageAdapter(path)
+
+    @pytest.fixture
     def connect_again(self, path: Path) -> Callable[[], JSONLinesEventStorageAdapter]:
         """Make more adapters on the file."""
         return lambda: JSONLinesEventStorageAdapter(path)

@@ -70,6 +70,17 @@ class DynamoDBContract(EventStorageAdapterTests):
         return DynamoDBEventStorageAdapter(client, await make_table(client))
 
     @pytest.fixture
+    async def foreign_adapter(
+        self,
+        make_client: Callable[..., Awaitable[Any]],
+        find_server: Callable[[str], str],
+        make_table: Callable[..., Awaitable[str]],
+    ) -> DynamoDBEventStorageAdapter:
+        """Return an adapter with another client, which might be of another account or region."""
+        client = await make_client(self.kind, find_server(self.server))
+        return DynamoDBEventStorageAdapter(client, await make_table(client))
+
+    @pytest.fixture
     def connect_again(
         self, client: Any, adapter: DynamoDBEventStorageAdapter
     ) -> Callable[[], DynamoDBEventStorageAdapter]:

@@ -41,6 +41,13 @@ class SyncEngineOnFile:
         return lambda: SQLEventStorageAdapter(engine)
 
     @pytest.fixture
+    async def foreign_adapter(self, tmp_path: Path) -> AsyncIterator[SQLEventStorageAdapter]:
+        """Return an adapter of another file."""
+        engine = create_engine(f"sqlite:///{tmp_path}/foreign.db")
+        yield await make_adapter(engine)
+        engine.dispose()
+
+    @pytest.fixture
     def break_backend(self, engine: Engine) -> Callable[[], None]:
         """Drop the table behind the adapter's back."""
 
@@ -83,6 +90,13 @@ class AsyncEngineOnFile:
     def connect_again(self, engine: AsyncEngine) -> Callable[[], SQLEventStorageAdapter]:
         """Make adapters on the same engine."""
         return lambda: SQLEventStorageAdapter(engine)
+
+    @pytest.fixture
+    async def foreign_adapter(self, tmp_path: Path) -> AsyncIterator[SQLEventStorageAdapter]:
+        """Return an adapter of another file."""
+        engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/foreign.db")
+        yield await make_adapter(engine)
+        await engine.dispose()
 
     @pytest.fixture
     def break_backend(self, engine: AsyncEngine) -> Callable[[], Awaitable[None]]:

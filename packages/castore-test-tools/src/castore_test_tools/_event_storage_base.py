@@ -46,6 +46,13 @@ class EventStorageContract(JSONContract):
     client repeats the write, and the adapter is given the answer to the second one.
     """
 
+    foreign_adapter: Any = None
+    """A fixture, for adapters that cannot all write at once.
+
+    It returns an adapter without events, of the same class and on another backend, such as another
+    database: no group can span it and ``adapter``.
+    """
+
     @adapter_fixture
     def adapter(self) -> EventStorageAdapter:
         """Return an adapter without events."""

@@ -35,8 +35,8 @@ class EventStorageAdapterTests(
 
     Some tests need a hand on the backend. They are collected where the suite has the fixture that
     gives it: ``connect_again`` (other adapters on the same client), ``lose_next_answer`` (a write
-    that is repeated) and ``break_backend`` (failures). Override the fixture ``sibling_adapter``
-    where a group can span several adapters.
+    that is repeated), ``break_backend`` (failures) and ``foreign_adapter`` (one that a group cannot
+    span too). Override the fixture ``sibling_adapter`` where a group can span several adapters.
 
     A test of the contract is replaced with `overrides_contract` only.
     """

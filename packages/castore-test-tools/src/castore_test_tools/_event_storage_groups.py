@@ -1,6 +1,8 @@
 """The event storage contract: a group of events is written as a whole, or not at all."""
 
+from collections.abc import Callable
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from castore_test_tools._event_storage_base import EventStorageContract, to_list
 from castore_test_tools._event_storage_pushes import Noted, make_store
 from castore_test_tools._running import (
     CANCELLED_AFTER,
+    call,
     cancel_after,
     delay,
     push_at_once,
@@ -177,6 +180,39 @@ class GroupContract(EventStorageContract):
         with pytest.raises(InvalidEventGroupError):
             await adapter.push_event_group(make_group(adapter, *records))
         assert [] == list(await adapter.get_events(STORE, "a1"))
+
+    @requires("connect_again")
+    @pytest.mark.parametrize("force", [False, True])
+    async def test_a_version_twice_in_a_group_is_refused(
+        self, adapter: EventStorageAdapter, connect_again: Callable[[], Any], force: bool
+    ) -> None:
+        """Two adapters on one backend cannot both write a version: nothing is written."""
+        other = await call(connect_again)
+        group = [
+            *make_group(adapter, make_record("a1", 1, "first"), make_record("a2")),
+            *make_group(other, make_record("a1", 1, "second")),
+        ]
+        with pytest.raises(InvalidEventGroupError):
+            await adapter.push_event_group(group, force=force)
+        assert [] == await self._read_all(adapter)
+
+    @requires("foreign_adapter")
+    @pytest.mark.parametrize("force", [False, True])
+    async def test_a_group_over_two_backends_is_refused(
+        self, adapter: EventStorageAdapter, foreign_adapter: EventStorageAdapter, force: bool
+    ) -> None:
+        """What cannot be written at once is not written one by one, whichever comes first."""
+        group = [
+            *make_group(adapter, make_record("a1")),
+            *make_group(foreign_adapter, make_record("a1"), event_store_id=OTHER_STORE),
+        ]
+        with pytest.raises(InvalidEventGroupError):
+            await adapter.push_event_group(group, force=force)
+        with pytest.raises(InvalidEventGroupError):
+            await foreign_adapter.push_event_group(group[::-1], force=force)
+        for each in (adapter, foreign_adapter):
+            assert [] == list(await each.get_events(STORE, "a1"))
+            assert [] == list(await each.get_events(OTHER_STORE, "a1"))
 
     async def test_concurrent_groups_have_one_winner(self, adapter: EventStorageAdapter) -> None:
         """Of groups that share an event each with the next, those that win are whole."""

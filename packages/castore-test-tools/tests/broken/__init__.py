@@ -96,6 +96,14 @@ _EVENT_STORAGE: Final[Rules] = {
     "test_a_large_group": [groups.GroupLimitNotDeclared],
     "test_a_large_group_with_a_clash_at_its_end": [groups.GroupInParts],
     "test_too_large_a_group_is_refused": [limited.LargeGroupInParts],
+    "test_a_version_twice_in_a_group_is_refused": [
+        remote.TakesAVersionTwice,
+        remote.WritesToEachServer,
+    ],
+    "test_a_group_over_two_backends_is_refused": [
+        remote.TakesAVersionTwice,
+        remote.WritesToEachServer,
+    ],
     "test_concurrent_groups_have_one_winner": [groups.GroupNotAtomic],
     "test_a_group_among_single_pushes": [groups.GroupWithoutLock],
     "test_a_cancelled_group_is_whole_or_absent": [groups.GroupCancelledInTheMiddle],

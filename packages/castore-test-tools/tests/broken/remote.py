@@ -6,7 +6,7 @@ The client repeats by itself a call that was not answered, as those of many a da
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import uuid4
 
 import pytest
@@ -111,6 +111,7 @@ class RemoteEvents(Remote):
     ) -> None:
         """Write events, with a token that stays when the call is repeated."""
         self.check(group)
+        self.check_together(group)
         token = uuid4().hex
         await self.call(lambda server: server.write(group, token, force=force))
 
@@ -118,6 +119,15 @@ class RemoteEvents(Remote):
         """Refuse what is too large."""
         if any(len(repr(each.record.payload)) > MOST_CHARACTERS for each in group):
             raise StorageError("an event is too large")
+
+    def check_together(self, group: Sequence[GroupedRecord]) -> None:
+        """Refuse what the server cannot write at once."""
+        adapters: list[Any] = [each.storage_adapter for each in group]
+        if any(each.client is not self.client for each in adapters):
+            raise InvalidEventGroupError("its adapters have different clients")
+        places = {(store_id, each.aggregate_id, each.version) for store_id, each, _ in group}
+        if len(places) < len(group):
+            raise InvalidEventGroupError("it has two events of one version")
 
     async def get_events(self, event_store_id: str, aggregate_id: str, **options: Any) -> Any:
         """Read events."""
@@ -206,6 +216,11 @@ class RemoteEventsTests(RemoteHooks, EventStorageAdapterTests):
     adapter_class = RemoteEvents
     server_class = EventServer
     largest_payload = 100_000
+
+    @pytest.fixture
+    def foreign_adapter(self) -> Remote:
+        """Return an adapter on another server."""
+        return self.adapter_class(Client(self.server_class()))
 
 
 class RemoteSnapshotsTests(RemoteHooks, SnapshotStorageAdapterTests):
@@ -400,3 +415,23 @@ class LargeEventIsAnInvalidGroup(RemoteEvents):
         """Refuse what it should take."""
         if any(len(repr(each.record.payload)) > MOST_CHARACTERS // 2 for each in group):
             raise InvalidEventGroupError("an event is too large")
+
+
+class WritesToEachServer(RemoteEvents):
+    """Pushes the events of each adapter by themselves."""
+
+    async def push_event_group(
+        self, group: Sequence[GroupedRecord], *, force: bool = False
+    ) -> None:
+        """Divide the group."""
+        adapters = {id(each.storage_adapter): each.storage_adapter for each in group}
+        for adapter in adapters.values():
+            own = [each for each in group if each.storage_adapter is adapter]
+            await RemoteEvents.push_event_group(cast("RemoteEvents", adapter), own, force=force)
+
+
+class TakesAVersionTwice(RemoteEvents):
+    """Keeps the last of two events."""
+
+    def check_together(self, group: Sequence[GroupedRecord]) -> None:
+        """Refuse nothing."""
