@@ -20,11 +20,13 @@ from castore_core import (
     PushedEvent,
     StateCarryingMessage,
     StateCarryingMessageBus,
+    command,
 )
 from castore_test_tools import (
     MockConnectedEventStore,
     MockEventStore,
     RecordedMessageChannelAdapter,
+    given,
     mock_event_store,
 )
 from pokemon import (
@@ -176,6 +178,80 @@ def test_initial_events_of_one_version_are_refused() -> None:
     """Two initial events of one version are a conflict."""
     with pytest.raises(EventAlreadyExistsError):
         mock_event_store(pokemons, [leveled_up, caught])
+
+
+# Subclasses
+
+
+class Pokedex(EventStore[PokemonEvent, Pokemon]):
+    """A store with a method, and an attribute, of its own."""
+
+    def __init__(self, owner: str, adapter: Any = None) -> None:
+        super().__init__(
+            "POKEMONS",
+            event_types=[PokemonAppeared, PokemonCaught, PokemonLeveledUp],
+            reduce=pokemons.reduce,
+            storage_adapter=adapter,
+        )
+        self.owner = owner
+
+    async def get_level(self, aggregate_id: str) -> str:
+        """Tell the owner the level of a pokemon."""
+        level = (await self.get_existing_aggregate(aggregate_id)).aggregate.level
+        return f"{self.owner}, its level is {level}"
+
+
+async def test_the_mock_of_a_subclass_has_its_methods() -> None:
+    """It is of both classes, with events of its own, and goes back to them."""
+    store = Pokedex("Ash", NoStorage())
+    mock = mock_event_store(store, [appeared])
+    await mock.push_event(leveled_up)
+
+    assert isinstance(mock, Pokedex)
+    assert isinstance(mock, MockEventStore)
+    assert "Ash, its level is 6" == await mock.get_level("pikachu1")
+    mock.reset()
+    assert "Ash, its level is 5" == await mock.get_level("pikachu1")
+    assert "MockPokedex('POKEMONS')" == repr(mock)
+    assert isinstance(store.storage_adapter, NoStorage)
+
+
+async def test_a_command_gets_the_mock_of_a_subclass() -> None:
+    """What a command asks of its store, a scenario has too."""
+
+    @command("LEVEL", required_event_stores=(Pokedex("Ash"),))
+    async def get_level(input: str, event_stores: tuple[Pokedex]) -> str:
+        return await event_stores[0].get_level(input)
+
+    (store,) = get_level.required_event_stores
+    scenario = given(store, [appeared]).when(get_level, "pikachu1")
+    await scenario.then_returns("Ash, its level is 5")
+
+
+async def test_the_mock_of_a_mock() -> None:
+    """A mock is of the class of the store that it stands in for, however often."""
+    mock: Any = mock_event_store(mock_event_store(Pokedex("Ash")), [appeared])
+
+    assert "Ash, its level is 5" == await mock.get_level("pikachu1")
+
+
+class Announced(ConnectedEventStore[PokemonEvent, Pokemon]):
+    """A connected store with a method of its own."""
+
+    async def announce(self, event: PokemonEvent) -> str:
+        """Push an event, and say so."""
+        return f"{(await self.push_event(event)).event.type}!"
+
+
+async def test_the_mock_of_a_connected_subclass_has_its_methods() -> None:
+    """It publishes to a channel of its own, like any."""
+    connected, channel = connect()
+    mock = mock_event_store(Announced(connected.event_store, channel), [appeared])
+
+    assert isinstance(mock, Announced)
+    assert "POKEMON_LEVELED_UP!" == await mock.announce(leveled_up)
+    assert [NotificationMessage("POKEMONS", leveled_up)] == mock.published
+    assert isinstance(channel.message_channel_adapter, NoStorage)
 
 
 # Connected stores

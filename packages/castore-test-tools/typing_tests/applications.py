@@ -124,6 +124,24 @@ mock_event_store(connected, [written])  # type: ignore[list-item]
 mock.published  # type: ignore[attr-defined]  # noqa: B018
 
 
+class ParcelBook(EventStore[ParcelEvent, Parcel]):
+    """A store with a method of its own."""
+
+    def count(self) -> int:
+        """Return a number."""
+        return len(self.event_types)
+
+
+def take_book(book: ParcelBook) -> None:
+    """Know the methods of a subclass, once it was asked for."""
+    book_mock = mock_event_store(book, [ordered])
+    assert_type(book_mock, MockEventStore[ParcelEvent, Parcel])
+    book_mock.count()  # type: ignore[attr-defined]
+    if isinstance(book_mock, ParcelBook):
+        assert_type(book_mock.count(), int)
+        assert_type(book_mock.initial_events, tuple[ParcelEvent, ...])
+
+
 def take_any_mock(mock: MockEventStore) -> None:
     """Take whatever comes."""
 

@@ -1,6 +1,7 @@
 """Event stores that stand in for others, with events in memory."""
 
-from typing import Any, TypeAlias, overload
+from types import new_class
+from typing import Any, TypeAlias, TypeVar, cast, overload
 
 from castore_core import (
     AggregateExistsMessage,
@@ -20,6 +21,9 @@ PublishedMessage: TypeAlias = (
 """What a connected store publishes: which of these is a matter of its channel."""
 
 
+M = TypeVar("M", bound=EventStore)
+
+
 class MockEventStore(EventStore[E, A]):
     """An event store with the definition of another, and with events in memory of its own.
 
@@ -28,13 +32,17 @@ class MockEventStore(EventStore[E, A]):
     ``on_event_pushed``, which would have effects outside of the test: set one where you need it.
     Mocks can be pushed to in one group.
 
+    `mock_event_store` gives the mock of a subclass its methods and attributes too.
+
     Raises:
         EventAlreadyExistsError: two initial events have one version.
         ForeignEventError: an initial event is of a type that the store does not have.
     """
 
     def __init__(self, event_store: EventStore[E, A], initial_events: EventsOf[E] = ()) -> None:
-        super().__init__(
+        vars(self).update(vars(event_store))  # what a subclass has of its own
+        EventStore.__init__(
+            self,
             event_store.event_store_id,
             event_types=event_store.event_types,
             reduce=event_store.reduce,
@@ -74,6 +82,7 @@ class MockConnectedEventStore(ConnectedEventStore[E, A], MockEventStore[E, A]):
         mock = mock_event_store(event_store.event_store, initial_events)
         adapter = RecordedMessageChannelAdapter()
         channel: Any = _copy_channel(channel_of(event_store), mock, adapter)
+        vars(self).update(vars(event_store))
         ConnectedEventStore.__init__(self, mock, channel)
         self._mock = mock
         self._channel_adapter = adapter
@@ -112,7 +121,8 @@ def mock_event_store(
     """Return an event store that stands in for another: same definition, events in memory.
 
     The other store, its storage adapter and its channel are left alone. Of a connected store the
-    mock is connected too, and remembers what it published.
+    mock is connected too, and remembers what it published. Of an object of a subclass it is one of
+    that class as well, made without its ``__init__``: it has the same attributes.
 
     Raises:
         EventAlreadyExistsError: two initial events have one version.
@@ -120,8 +130,8 @@ def mock_event_store(
     """
     check_event_store(event_store)
     if isinstance(event_store, ConnectedEventStore):
-        return MockConnectedEventStore(event_store, initial_events)
-    return MockEventStore(event_store, initial_events)
+        return _mock_class(MockConnectedEventStore, type(event_store))(event_store, initial_events)
+    return _mock_class(MockEventStore, type(event_store))(event_store, initial_events)
 
 
 def check_event_store(event_store: object) -> None:
@@ -132,6 +142,16 @@ def check_event_store(event_store: object) -> None:
     """
     if not isinstance(event_store, EventStore):
         raise TypeError(f"not an event store: {event_store!r}")
+
+
+def _mock_class(mock_class: type[M], store_class: Any) -> type[M]:
+    """Return the class of a mock that is of the class of its store too."""
+    if issubclass(mock_class, store_class):
+        return mock_class
+    made: Any = store_class
+    if not issubclass(store_class, mock_class):
+        made = new_class(f"Mock{store_class.__name__}", (mock_class, store_class))
+    return cast("type[M]", made)
 
 
 def _copy_channel(
