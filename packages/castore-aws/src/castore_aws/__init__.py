@@ -1,17 +1,40 @@
-"""What the AWS adapters of castore share: clients of boto3 or aioboto3, and retries."""
+"""What the AWS adapters of castore share: clients, retries, batches and the S3 claim check."""
 
+from castore_aws._batches import Refusal, SendBatch, send_batches
+from castore_aws._claim_check import S3ClaimCheck
 from castore_aws._client import AWSClient, Client
-from castore_aws._faults import AWS_ERRORS, get_error_code, get_error_response, is_retryable
+from castore_aws._entries import BatchLimits, Entry, MakeEntry, make_entries
+from castore_aws._faults import (
+    AWS_ERRORS,
+    describe_fault,
+    get_error_code,
+    get_error_response,
+    is_retryable,
+    is_retryable_code,
+)
+from castore_aws._received import ReceivedMessage, receive_message
 from castore_aws._retries import RetryPolicy
 
 __all__ = [
     "AWSClient",
     "AWS_ERRORS",
+    "BatchLimits",
     "Client",
+    "Entry",
+    "MakeEntry",
+    "ReceivedMessage",
+    "Refusal",
     "RetryPolicy",
+    "S3ClaimCheck",
+    "SendBatch",
+    "describe_fault",
     "get_error_code",
     "get_error_response",
     "is_retryable",
+    "is_retryable_code",
+    "make_entries",
+    "receive_message",
+    "send_batches",
 ]
 
 for _public in (globals()[name] for name in __all__):

@@ -67,16 +67,41 @@ class AWSClient:
         Raises:
             ClientError, BotoCoreError: the last attempt's.
         """
-        method = getattr(self._client, operation)
-        attempt = partial(self._attempt, partial(method, **parameters))
-        return await self._retries.run(attempt, is_retryable)
+        request = partial(getattr(self._client, operation), **parameters)
+        return cast(
+            "dict[str, Any]",
+            await self._retries.run(partial(self._attempt, request), is_retryable),
+        )
 
-    async def _attempt(self, request: Callable[[], Any]) -> dict[str, Any]:
+    async def read(self, operation: str, parameters: Mapping[str, Any]) -> bytes:
+        """Call an operation that streams a ``Body`` (``get_object``), and return that as a whole.
+
+        Raises:
+            ClientError, BotoCoreError: the last attempt's.
+        """
+        request = partial(getattr(self._client, operation), **parameters)
+        read = _read_later if self._is_async else _read_now
+        return cast(
+            "bytes",
+            await self._retries.run(partial(self._attempt, partial(read, request)), is_retryable),
+        )
+
+    async def _attempt(self, request: Callable[[], Any]) -> object:
         if self._is_async:
-            return cast("dict[str, Any]", await request())
+            return await request()
         loop = asyncio.get_running_loop()
         context = copy_context()  # for whoever traces calls of boto3
         return await loop.run_in_executor(get_threads(self._client), context.run, request)
+
+
+def _read_now(request: Callable[[], Any]) -> bytes:
+    with request()["Body"] as stream:
+        return cast("bytes", stream.read())
+
+
+async def _read_later(request: Callable[[], Any]) -> bytes:
+    async with (await request())["Body"] as stream:
+        return cast("bytes", await stream.read())
 
 
 def _check_client(client: object, service: str) -> None:

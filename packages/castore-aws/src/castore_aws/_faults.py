@@ -14,6 +14,8 @@ _RETRYABLE_CODES = frozenset(
     {
         "BandwidthLimitExceeded",
         "EC2ThrottledException",
+        "InternalError",  # of one message of a batch
+        "InternalException",  # of one event of a batch
         "InternalFailure",
         "InternalServerError",
         "PriorRequestNotComplete",
@@ -54,3 +56,16 @@ def is_retryable(error: BaseException) -> bool:
         return True
     status = get_error_response(error).get("ResponseMetadata", {}).get("HTTPStatusCode")
     return status in _RETRYABLE_STATUSES or get_error_code(error) in _RETRYABLE_CODES
+
+
+def describe_fault(error: BaseException) -> str:
+    """Return what went wrong in one line: the code and the message that AWS answered, if it did."""
+    answer = get_error_response(error).get("Error", {})
+    if answer:
+        return f"{answer.get('Code', '')}: {answer.get('Message', '')}"
+    return f"{type(error).__name__}: {error}"
+
+
+def is_retryable_code(code: str) -> bool:
+    """Tell whether a code that AWS gave to one entry of a batch goes away by itself."""
+    return code in _RETRYABLE_CODES

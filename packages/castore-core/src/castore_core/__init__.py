@@ -53,6 +53,7 @@ from castore_core._storage import (
 from castore_core._store import EventStore, GroupedEvent, Reducer, Upcaster
 from castore_core._timestamp import Clock, format_timestamp, parse_timestamp, use_clock
 from castore_core._violation import Violation, format_path, join_violations
+from castore_core._wire import format_float, format_json
 from castore_core.errors import (
     AggregateNotFoundError,
     CastoreError,
@@ -160,6 +161,8 @@ __all__ = [
     "Violation",
     "check_json",
     "command",
+    "format_float",
+    "format_json",
     "format_path",
     "format_timestamp",
     "join_violations",

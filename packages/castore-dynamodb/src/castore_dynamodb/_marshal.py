@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final, TypeAlias, cast
 
-from castore_core import JSONValue
+from castore_core import JSONValue, format_float
 
 AttributeValue: TypeAlias = dict[str, Any]
 """A value as the low-level API has it: ``{"N": "1"}``."""
 
 _MAX_DIGITS: Final = 38
-_MIN_EXPONENT: Final = -130
+_LEAST: Final = 1e-130
 _MAX_EXPONENT: Final = 125
 _ALWAYS_HELD = 10**_MAX_DIGITS  # exclusive
 
@@ -115,15 +115,9 @@ def _check_great(number: int) -> None:
 
 
 def _write_fraction(number: float) -> str:
-    mantissa, _, exponent_text = repr(number).partition("e")
-    if not exponent_text:
-        return mantissa
-    exponent = int(exponent_text)
-    if exponent < _MIN_EXPONENT:
-        raise NumberError(f"{number!r} is less than 1E{_MIN_EXPONENT}, the least of DynamoDB")
-    if exponent < -6:  # noqa: PLR2004 where JavaScript begins to write exponents
-        return f"{mantissa}e{exponent}"
-    return f"{Decimal(repr(number)):f}"
+    if abs(number) < _LEAST:
+        raise NumberError(f"{number!r} is less than 1E-130, the least of DynamoDB")
+    return format_float(number)
 
 
 def _read_rare(attribute: Mapping[str, Any]) -> JSONValue:

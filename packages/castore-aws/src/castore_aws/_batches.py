@@ -1,0 +1,128 @@
+"""Batches: several messages in one request, of which each may fail alone."""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import NamedTuple, TypeAlias
+
+from castore_aws._entries import BatchLimits, Entry
+from castore_aws._faults import AWS_ERRORS, describe_fault
+from castore_aws._retries import RetryPolicy
+from castore_core import MessagePublishError
+
+
+class Refusal(NamedTuple):
+    """Why AWS did not take an entry, and whether it may take it a moment later."""
+
+    reason: str
+    is_retryable: bool = False
+
+
+SendBatch: TypeAlias = Callable[[Sequence[Entry]], Awaitable[Sequence[Refusal | None]]]
+"""Sends one request, and returns for each of its entries ``None``, or why it was not taken."""
+
+
+async def send_batches(
+    entries: Iterable[Entry], send: SendBatch, *, limits: BatchLimits, retries: RetryPolicy
+) -> None:
+    """Send entries in as few requests as their limits allow, in their order.
+
+    What a request refused for the moment is sent again, and nothing that it took. A request has
+    one entry of a group at most, and after one that was not taken there is none of its group: what
+    was taken of a group is always its beginning. Where a request as a whole fails, those after it
+    are not sent.
+
+    Raises:
+        MessagePublishError: names the messages that were not taken, in their order. Where a
+            request failed whose answer was lost, its messages may have been taken all the same.
+    """
+    entries = list(entries)
+    refused = await _Sender(send, limits, retries).send(_make_lanes(entries))
+    if refused:
+        failures = [(each.message, refused[id(each)]) for each in entries if id(each) in refused]
+        raise MessagePublishError(failures)
+
+
+_Lane: TypeAlias = deque[Entry]
+"""Entries that have to go one after the other."""
+
+
+def _make_lanes(entries: Iterable[Entry]) -> deque[_Lane]:
+    lanes: deque[_Lane] = deque()
+    groups: dict[str, _Lane] = {}
+    for entry in entries:
+        if entry.group in groups:
+            groups[entry.group].append(entry)
+            continue
+        lanes.append(lane := deque([entry]))
+        if entry.group is not None:
+            groups[entry.group] = lane
+    return lanes
+
+
+class _Sender:
+    def __init__(self, send: SendBatch, limits: BatchLimits, retries: RetryPolicy) -> None:
+        self._send_batch = send
+        self._limits = limits
+        self._retries = retries
+        self._refused: dict[int, str] = {}  # by the id() of the entry: equal ones may be sent
+
+    async def send(self, lanes: deque[_Lane]) -> dict[int, str]:
+        while lanes:
+            batch = self._take_batch(lanes)
+            fault = await self._send([lane[0] for lane in batch])
+            for lane in batch:
+                self._go_on(lane, lanes)
+            if fault is not None:
+                for lane in lanes:
+                    self._refuse(lane, f"not sent after a request that failed: {fault}")
+                break
+        return self._refused
+
+    def _take_batch(self, lanes: deque[_Lane]) -> list[_Lane]:
+        batch = [lanes.popleft()]
+        size = batch[0][0].size
+        while lanes and len(batch) < self._limits.max_entries:
+            size += lanes[0][0].size
+            if size > self._limits.max_batch_bytes:
+                break
+            batch.append(lanes.popleft())
+        return batch
+
+    async def _send(self, entries: Sequence[Entry]) -> str | None:
+        """Send a request, again and again; return why it failed as a whole, if it did."""
+        pending = list(entries)
+
+        async def attempt() -> None:
+            nonlocal pending
+            outcomes = list(zip(pending, await self._send_batch(pending), strict=True))
+            for entry, refusal in outcomes:
+                self._refused.pop(id(entry), None)
+                if refusal is not None:
+                    self._refused[id(entry)] = refusal.reason
+            pending = [each for each, refusal in outcomes if refusal and refusal.is_retryable]
+            if pending:
+                raise _PartialFailureError
+
+        try:
+            await self._retries.run(attempt, lambda error: isinstance(error, _PartialFailureError))
+        except _PartialFailureError:
+            return None
+        except AWS_ERRORS as error:
+            fault = describe_fault(error)
+            self._refuse(pending, fault)
+            return fault
+        return None
+
+    def _go_on(self, lane: _Lane, lanes: deque[_Lane]) -> None:
+        entry = lane.popleft()
+        if id(entry) in self._refused:
+            self._refuse(lane, "not sent, because one before it in its group was not taken")
+        elif lane:
+            lanes.append(lane)
+
+    def _refuse(self, entries: Iterable[Entry], reason: str) -> None:
+        self._refused.update({id(each): reason for each in entries})
+
+
+class _PartialFailureError(Exception):
+    """Some entries are worth another attempt."""

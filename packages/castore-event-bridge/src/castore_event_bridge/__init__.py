@@ -1,0 +1,3 @@
+"""Messages of castore on EventBridge."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Messages of castore on SQS."""
+
+__all__: list[str] = []
