@@ -2,14 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Generic, NamedTuple, cast
-
-from typing_extensions import TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from castore_aws._claim_check import S3ClaimCheck
 from castore_core import REPLAYED, InvalidMessageError, MessageChannel
 
-M = TypeVar("M", default=Any)
+M = TypeVar("M")
 
 
 class ReceivedMessage(NamedTuple, Generic[M]):

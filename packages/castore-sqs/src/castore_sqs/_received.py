@@ -1,0 +1,95 @@
+"""What consumers of a queue get: from Lambda, or from the queue itself."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+
+from castore_aws import S3ClaimCheck, receive_message
+from castore_core import InvalidMessageError, MessageChannel
+
+M = TypeVar("M")
+
+
+@dataclass(frozen=True)
+class SQSMessageContext:
+    """What a handler is told beside the message.
+
+    ``attempt`` counts from 1 how often SQS handed the message out. ``message_id`` is the one that
+    SQS gave, and ``group_id`` is ``None`` but on FIFO queues.
+    """
+
+    message_id: str
+    attempt: int
+    replay: bool
+    group_id: str | None = None
+
+
+Handler: TypeAlias = Callable[[M, SQSMessageContext], Awaitable[object] | None]
+
+
+class SQSMessage(NamedTuple, Generic[M]):
+    """A message of a channel, as it came out of a queue."""
+
+    message: M
+    context: SQSMessageContext
+
+
+class SQSMessageParser(Generic[M]):
+    """Turns what SQS hands out into messages of a channel.
+
+    A queue may also be the target of a rule of EventBridge: then the channel is a bus.
+
+    Args:
+        channel: the queue, or the bus, whose messages are read.
+        claim_check: where bodies are that were too large for a message.
+    """
+
+    def __init__(
+        self, channel: MessageChannel[M], *, claim_check: S3ClaimCheck | None = None
+    ) -> None:
+        self._channel = channel
+        self._claim_check = claim_check
+
+    async def parse_record(self, record: Mapping[str, Any]) -> SQSMessage[M]:
+        """Read a record of Lambda, or a message as ``receive_message`` of a client returns it.
+
+        To tell replays, attempts and groups, a client has to ask for them: for the message
+        attribute ``replay``, and the system attributes ``ApproximateReceiveCount`` and
+        ``MessageGroupId``.
+
+        Raises:
+            InvalidMessageError, MessageChannelEventStoreNotFoundError, UnknownEventTypeError,
+            EventDecodeError: it is no message of the channel.
+            ClientError, BotoCoreError, OSError: the claim check did not answer.
+        """
+        raw = _read_record(self._channel, record)
+        received = await receive_message(self._channel, raw.body, self._claim_check)
+        context = SQSMessageContext(
+            raw.message_id,
+            int(raw.attributes.get("ApproximateReceiveCount", 1)),
+            received.replay or raw.is_replay,
+            raw.attributes.get("MessageGroupId"),
+        )
+        return SQSMessage(received.message, context)
+
+
+class _Record(NamedTuple):
+    message_id: str
+    body: str
+    attributes: Mapping[str, str]
+    is_replay: bool
+
+
+def _read_record(channel: MessageChannel[Any], record: Mapping[str, Any]) -> _Record:
+    """Read both spellings: Lambda's ``messageId``, and ``MessageId`` as clients have it."""
+    try:
+        if "messageId" in record:
+            replay = record.get("messageAttributes", {}).get("replay", {}).get("stringValue")
+            attributes = record.get("attributes", {})
+            return _Record(record["messageId"], record["body"], attributes, replay == "1")
+        replay = record.get("MessageAttributes", {}).get("replay", {}).get("StringValue")
+        attributes = record.get("Attributes", {})
+        return _Record(record["MessageId"], record["Body"], attributes, replay == "1")
+    except (KeyError, AttributeError) as error:
+        reason = f"it is no record of SQS: {error!r}"
+        raise InvalidMessageError(channel.message_channel_id, reason) from error
