@@ -18,6 +18,7 @@ _RETRYABLE_CODES = frozenset(
         "InternalException",  # of one event of a batch
         "InternalFailure",
         "InternalServerError",
+        "KmsThrottled",  # of a queue that is encrypted
         "PriorRequestNotComplete",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
