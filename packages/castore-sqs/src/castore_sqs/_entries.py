@@ -1,0 +1,60 @@
+"""Messages of castore as entries of SQS: their attributes, ids and sizes."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import uuid4
+
+from castore_aws import Entry
+from castore_core import MessageRecord
+from castore_sqs._ids import make_deduplication_id, make_group_id, make_message_id
+
+_REPLAY: Final = {"DataType": "Number", "StringValue": "1"}
+# AWS counts the name, the type and the value of an attribute.
+_MESSAGE_ID_SIZE: Final = len("messageId" + "String")
+_REPLAY_SIZE: Final = len("replay" + "Number" + "1")
+
+
+@dataclass(frozen=True)
+class EntryWriter:
+    """Makes the entries of one call, all of them replays or none.
+
+    ``replay`` names the replay. Each call that publishes one has a name of its own: a FIFO queue
+    that got the live message, or the same replay a minute ago, takes it all the same.
+    """
+
+    fifo: bool
+    replay: str | None
+
+    @classmethod
+    def begin(cls, *, fifo: bool, replay: bool) -> "EntryWriter":
+        """Return the writer of a call."""
+        return cls(fifo, f"replay-{uuid4().hex}" if replay else None)
+
+    def make_entry(self, message: MessageRecord, text: str) -> Entry:
+        """Return the entry of a message, with the text of its body."""
+        body = escape(text)
+        message_id = make_message_id(message)
+        size = get_size(body) + get_size(message_id) + _MESSAGE_ID_SIZE
+        attributes = {"messageId": {"DataType": "String", "StringValue": message_id}}
+        if self.replay is not None:
+            attributes["replay"] = _REPLAY
+            size += _REPLAY_SIZE
+        parameters: dict[str, Any] = {"MessageBody": body, "MessageAttributes": attributes}
+        if not self.fifo:
+            return Entry(message, parameters, size)
+        group = make_group_id(message)
+        parameters["MessageDeduplicationId"] = make_deduplication_id(message, self.replay)
+        parameters["MessageGroupId"] = group
+        return Entry(message, parameters, size, group)
+
+
+def escape(text: str) -> str:
+    """Escape what JSON has in its strings as it is, and SQS does not take: U+FFFE and U+FFFF."""
+    if text.isascii():
+        return text
+    return text.replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")
+
+
+def get_size(text: str) -> int:
+    """Return how many bytes a text has in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
