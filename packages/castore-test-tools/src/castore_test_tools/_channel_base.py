@@ -14,8 +14,10 @@ from castore_core import (
     StateCarryingMessageBus,
     StateCarryingMessageQueue,
 )
-from castore_test_tools._contract import ContractTests, adapter_fixture
+from castore_test_tools._contract import adapter_fixture
+from castore_test_tools._json_contract import JSONContract
 from castore_test_tools._messages import SOURCES, Notification, StateMessage
+from castore_test_tools._values import exact
 
 M = TypeVar("M")
 
@@ -82,7 +84,7 @@ class Line(Generic[M]):
         return distinct
 
 
-class ChannelContract(ContractTests):
+class ChannelContract(JSONContract):
     """The fixtures and capabilities of `MessageChannelAdapterTests`."""
 
     is_bus: ClassVar[bool] = False
@@ -118,6 +120,10 @@ class ChannelContract(ContractTests):
         """Return a channel of messages that carry a state."""
         kind = StateCarryingMessageBus if self.is_bus else StateCarryingMessageQueue
         return self.connect_line(connect, kind("STATES", source_event_stores=SOURCES))
+
+    def exact_as_read(self, body: MessageBody) -> object:
+        """Return a form of a body that tells types apart, as far as the channel does."""
+        return exact(self.as_read(body))
 
     def connect_line(self, connect: Connect, channel: MessageChannel[M]) -> Line[M]:
         """Connect an adapter and a consumer with a channel."""

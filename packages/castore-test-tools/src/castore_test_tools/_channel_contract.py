@@ -52,12 +52,12 @@ class MessageChannelAdapterTests(FailuresContract):
     ``connect(channel)`` is called once a test. It returns a `ChannelHarness`: the adapter for that
     channel, and a consumer that got nothing yet and that gets all that the adapter publishes.
 
-    The class attributes ``is_bus``, ``keeps_order``, ``delivers_once`` and ``largest_payload``
-    declare what the channel is and can do. Some tests need a hand on the backend. They are
-    collected where the suite has the fixture that gives it: ``refuse_messages`` (partial
-    failures), ``break_backend`` (failures) and ``connect_again`` (other adapters on the same
-    client: it is given the channel). A test of the contract is replaced with
-    `overrides_contract` only.
+    The class attributes ``is_bus``, ``keeps_order``, ``delivers_once``, ``largest_payload`` and
+    ``integral_floats_stay_floats`` declare what the channel is and can do. Some tests need a hand
+    on the backend. They are collected where the suite has the fixture that gives it:
+    ``refuse_messages`` (partial failures), ``break_backend`` (failures) and ``connect_again``
+    (other adapters on the same client: it is given the channel). A test of the contract is
+    replaced with `overrides_contract` only.
     """
 
     # One line for all the examples of a property.
@@ -146,7 +146,8 @@ class MessageChannelAdapterTests(FailuresContract):
         await line.channel.publish_messages(messages)
         expected = [line.channel.message_to_record(each).body for each in messages]
         received = [each.body for each in await line.receive_raw(len(messages))]
-        assert in_any_order(map(exact, expected)) == in_any_order(map(exact, received))
+        as_read = self.exact_as_read
+        assert in_any_order(map(as_read, expected)) == in_any_order(map(as_read, received))
 
     @properties
     @given(json_values)
@@ -160,7 +161,7 @@ class MessageChannelAdapterTests(FailuresContract):
         expected = line.channel.message_to_record(message).body
         bodies = [each.body for each in await line.receive_raw(self._published)]
         about_it = [each for each in bodies if _is_about(each, aggregate_id)]
-        assert [exact(expected)] == [exact(each) for each in about_it]
+        assert [self.exact_as_read(expected)] == [self.exact_as_read(each) for each in about_it]
 
     @pytest.mark.parametrize("value", [None, "", 0, False, [], {}], ids=repr)
     async def test_an_empty_state_arrives(self, connect: Connect, value: JSONValue) -> None:

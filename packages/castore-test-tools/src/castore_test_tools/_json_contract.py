@@ -1,4 +1,4 @@
-"""What contract suites of storages declare about numbers."""
+"""What contract suites of storages and channels declare about numbers."""
 
 from castore_core import Absent, JSONValue
 from castore_test_tools._contract import ContractTests
