@@ -1,13 +1,16 @@
 """The seam to AWS: one way to call a client of boto3 and one of aioboto3."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from contextvars import copy_context
 from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, Protocol, cast
 
-from castore_aws._faults import is_retryable
+from botocore.exceptions import ResponseStreamingError
+
+from castore_aws._faults import AWS_ERRORS, is_retryable
 from castore_aws._retries import RetryPolicy
 from castore_aws._threads import get_threads
 
@@ -95,13 +98,27 @@ class AWSClient:
 
 
 def _read_now(request: Callable[[], Any]) -> bytes:
-    with request()["Body"] as stream:
-        return cast("bytes", stream.read())
+    body = request()["Body"]  # entering it would give the stream below, which checks no length
+    with closing(body), _translated():
+        return cast("bytes", body.read())
 
 
 async def _read_later(request: Callable[[], Any]) -> bytes:
-    async with (await request())["Body"] as stream:
-        return cast("bytes", await stream.read())
+    body = (await request())["Body"]
+    async with body:
+        with _translated():
+            return cast("bytes", await body.read())
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Raise as an error of botocore what its streams let through of the library below."""
+    try:
+        yield
+    except AWS_ERRORS:
+        raise
+    except Exception as error:
+        raise ResponseStreamingError(error=error) from error
 
 
 def _check_client(client: object, service: str) -> None:

@@ -34,6 +34,11 @@ _RETRYABLE_CODES = frozenset(
         "TooManyRequestsException",
     }
 )
+_CONNECTION_ERRORS = (
+    botocore_errors.ConnectionError,
+    botocore_errors.HTTPClientError,
+    botocore_errors.IncompleteReadError,  # of a body that ended too early
+)
 _RETRYABLE_STATUSES = frozenset({500, 502, 503, 504})
 
 
@@ -53,10 +58,15 @@ def is_retryable(error: BaseException) -> bool:
     So it is when AWS throttles, when it fails itself (5xx), and when the connection failed: then
     the call may have been carried out, and only its answer was lost.
     """
-    if isinstance(error, (botocore_errors.ConnectionError, botocore_errors.HTTPClientError)):
+    if isinstance(error, _CONNECTION_ERRORS):
         return True
     status = get_error_response(error).get("ResponseMetadata", {}).get("HTTPStatusCode")
     return status in _RETRYABLE_STATUSES or get_error_code(error) in _RETRYABLE_CODES
+
+
+def is_retryable_code(code: str) -> bool:
+    """Tell whether a code that AWS gave to one entry of a batch goes away by itself."""
+    return code in _RETRYABLE_CODES
 
 
 def describe_fault(error: BaseException) -> str:
@@ -65,8 +75,3 @@ def describe_fault(error: BaseException) -> str:
     if answer:
         return f"{answer.get('Code', '')}: {answer.get('Message', '')}"
     return f"{type(error).__name__}: {error}"
-
-
-def is_retryable_code(code: str) -> bool:
-    """Tell whether a code that AWS gave to one entry of a batch goes away by itself."""
-    return code in _RETRYABLE_CODES
