@@ -8,7 +8,7 @@ from typing import Any
 import aioboto3
 import boto3
 import pytest
-from botocore.config import Config
+from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from castore_aws import AWSClient, RetryPolicy, get_error_code
@@ -57,7 +57,7 @@ async def connect(
     request: pytest.FixtureRequest, server: Server
 ) -> AsyncIterator[Callable[[], Awaitable[AWSClient]]]:
     """Give a function that makes a client of the server, of either kind."""
-    config = Config(retries={"total_max_attempts": 1})
+    config = AioConfig(retries={"total_max_attempts": 1})
     async with AsyncExitStack() as stack:
 
         async def make() -> AWSClient:

@@ -36,10 +36,11 @@ async def send_batches(
             request failed whose answer was lost, its messages may have been taken all the same.
     """
     entries = list(entries)
-    refused = await _Sender(send, limits, retries).send(_make_lanes(entries))
-    if refused:
+    sender = _Sender(send, limits, retries)
+    await sender.send(_make_lanes(entries))
+    if refused := sender.refused:
         failures = [(each.message, refused[id(each)]) for each in entries if id(each) in refused]
-        raise MessagePublishError(failures)
+        raise MessagePublishError(failures) from sender.error
 
 
 _Lane: TypeAlias = deque[Entry]
@@ -64,19 +65,19 @@ class _Sender:
         self._send_batch = send
         self._limits = limits
         self._retries = retries
-        self._refused: dict[int, str] = {}  # by the id() of the entry: equal ones may be sent
+        self.refused: dict[int, str] = {}  # by the id() of the entry: equal ones may be sent
+        self.error: Exception | None = None  # of a request that failed as a whole
 
-    async def send(self, lanes: deque[_Lane]) -> dict[int, str]:
-        while lanes:
+    async def send(self, lanes: deque[_Lane]) -> None:
+        while lanes and self.error is None:
             batch = self._take_batch(lanes)
-            fault = await self._send([lane[0] for lane in batch])
+            await self._send([lane[0] for lane in batch])
             for lane in batch:
                 self._go_on(lane, lanes)
-            if fault is not None:
-                for lane in lanes:
-                    self._refuse(lane, f"not sent after a request that failed: {fault}")
-                break
-        return self._refused
+        if self.error is not None:
+            reason = f"not sent after a request that failed: {describe_fault(self.error)}"
+            for lane in lanes:
+                self._refuse(lane, reason)
 
     def _take_batch(self, lanes: deque[_Lane]) -> list[_Lane]:
         batch = [lanes.popleft()]
@@ -88,17 +89,17 @@ class _Sender:
             batch.append(lanes.popleft())
         return batch
 
-    async def _send(self, entries: Sequence[Entry]) -> str | None:
-        """Send a request, again and again; return why it failed as a whole, if it did."""
+    async def _send(self, entries: Sequence[Entry]) -> None:
+        """Send a request, and again what it refused for the moment."""
         pending = list(entries)
 
         async def attempt() -> None:
             nonlocal pending
             outcomes = list(zip(pending, await self._send_batch(pending), strict=True))
             for entry, refusal in outcomes:
-                self._refused.pop(id(entry), None)
+                self.refused.pop(id(entry), None)
                 if refusal is not None:
-                    self._refused[id(entry)] = refusal.reason
+                    self.refused[id(entry)] = refusal.reason
             pending = [each for each, refusal in outcomes if refusal and refusal.is_retryable]
             if pending:
                 raise _PartialFailureError
@@ -106,22 +107,20 @@ class _Sender:
         try:
             await self._retries.run(attempt, lambda error: isinstance(error, _PartialFailureError))
         except _PartialFailureError:
-            return None
+            return
         except AWS_ERRORS as error:
-            fault = describe_fault(error)
-            self._refuse(pending, fault)
-            return fault
-        return None
+            self.error = error
+            self._refuse(pending, describe_fault(error))
 
     def _go_on(self, lane: _Lane, lanes: deque[_Lane]) -> None:
         entry = lane.popleft()
-        if id(entry) in self._refused:
+        if id(entry) in self.refused:
             self._refuse(lane, "not sent, because one before it in its group was not taken")
         elif lane:
             lanes.append(lane)
 
     def _refuse(self, entries: Iterable[Entry], reason: str) -> None:
-        self._refused.update({id(each): reason for each in entries})
+        self.refused.update({id(each): reason for each in entries})
 
 
 class _PartialFailureError(Exception):

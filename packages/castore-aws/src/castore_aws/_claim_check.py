@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from hashlib import sha256
+from http.client import HTTPException
 from typing import Any, Final, cast
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
@@ -15,6 +16,8 @@ from castore_core import format_json
 
 _MESSAGE_URL: Final = "messageUrl"
 _WEEK: Final = 604_800  # seconds: no presigned URL is valid for longer
+_PATIENCE: Final = 60  # seconds without an answer, as with the clients of boto3
+_AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu")
 _FORBIDDEN = frozenset({"AccessDenied", "403"})
 _MISSING = frozenset({"NoSuchKey", "404"})
 
@@ -28,7 +31,7 @@ class S3ClaimCheck:
 
     Args:
         client: a client of boto3 or aioboto3 for ``s3``, which is yours and never closed.
-        bucket: the name of the bucket.
+        bucket: the name of the bucket, and not the ARN of an access point.
         prefix: what the keys of the objects begin with, such as ``messages/``.
         expires_in: for how many seconds those who may not read the bucket can fetch a body, 1 to
             604,800 (a week). No longer than the credentials that signed the URL are valid.
@@ -44,6 +47,8 @@ class S3ClaimCheck:
         expires_in: int = _WEEK,
         retries: RetryPolicy | None = None,
     ) -> None:
+        if not bucket or ":" in bucket:
+            raise ValueError(f"not the name of a bucket: {bucket!r}")
         if not 1 <= expires_in <= _WEEK:
             raise ValueError(f"expires_in is not 1 to {_WEEK} seconds: {expires_in}")
         self._aws = AWSClient(client, "s3", retries=retries)
@@ -69,7 +74,7 @@ class S3ClaimCheck:
         }
         request = {**place, "Body": content, "ContentType": "application/json"}
         await self._aws.call("put_object", request)
-        url: Any = await self._aws.call(
+        url: Any = await self._aws.call(  # a method of the client too, whose response is a text
             "generate_presigned_url",
             {"ClientMethod": "get_object", "Params": place, "ExpiresIn": self._expires_in},
         )
@@ -87,7 +92,7 @@ class S3ClaimCheck:
         are valid for less time than messages.
 
         Raises:
-            ValueError: it is not in this bucket, or not any more.
+            ValueError: it is not in this bucket, or not any more, or its URL has expired.
             ClientError, BotoCoreError, OSError: S3 did not answer; another attempt may succeed.
         """
         url = str(body[_MESSAGE_URL])
@@ -100,6 +105,7 @@ class S3ClaimCheck:
                 raise ValueError(f"its body is not in bucket {self._bucket!r} any more") from error
             if code not in _FORBIDDEN:
                 raise
+        self._check_host(url)
         return await asyncio.to_thread(_download, url)
 
     def _find_key(self, url: str) -> str:
@@ -113,12 +119,22 @@ class S3ClaimCheck:
                 return path.removeprefix(f"{self._bucket}/")
         raise ValueError(f"its body is not in bucket {self._bucket!r}: {url!r:.100}")
 
+    def _check_host(self, url: str) -> None:
+        """Refuse to fetch from elsewhere than S3: whoever sends a message chooses its URL."""
+        host = urlsplit(url).hostname or ""
+        own = urlsplit(str(self._aws.client.meta.endpoint_url)).hostname
+        if host != own and not host.endswith((f".{own}", *_AWS_DOMAINS)):
+            raise ValueError(f"its body is not in S3: {url!r:.100}")
+
 
 def _download(url: str) -> bytes:
     try:
-        with urlopen(url) as response:  # noqa: S310 the scheme was looked at
+        with urlopen(url, timeout=_PATIENCE) as response:  # noqa: S310 the scheme was looked at
             return cast("bytes", response.read())
     except HTTPError as error:
-        if error.code < 500:  # noqa: PLR2004 from here on it is the server's fault
-            raise ValueError(f"its body cannot be fetched: {error}") from error
-        raise
+        with error:
+            if error.code < 500:  # noqa: PLR2004 from here on it is the server's fault
+                raise ValueError(f"its body cannot be fetched: {error}") from error
+            raise
+    except HTTPException as error:  # the answer was cut
+        raise ConnectionError(f"its body cannot be fetched: {error!r}") from error

@@ -1,7 +1,7 @@
 """The seam to AWS: one way to call a client of boto3 and one of aioboto3."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
 from contextvars import copy_context
 from functools import partial
@@ -111,7 +111,7 @@ async def _read_later(request: Callable[[], Any]) -> bytes:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated() -> Generator[None, None, None]:
     """Raise as an error of botocore what its streams let through of the library below."""
     try:
         yield

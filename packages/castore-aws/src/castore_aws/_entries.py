@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 
 from castore_aws._claim_check import S3ClaimCheck
 from castore_aws._faults import AWS_ERRORS, describe_fault
 from castore_core import MessagePublishError, MessageRecord, format_json
+
+_REFUSALS: Final[tuple[type[Exception], ...]] = (ValueError, *AWS_ERRORS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +65,7 @@ async def make_entries(
             failed. It names all messages, because none was sent.
     """
     entries: list[Entry] = []
-    reasons: dict[int, str] = {}
+    errors: dict[int, Exception] = {}
     for index, message in enumerate(messages):
         try:
             entry = make_entry(message, format_json(message.body))
@@ -71,37 +73,38 @@ async def make_entries(
             if claim_check is None:
                 _check_size(entry, limits)
         except ValueError as error:
-            reasons[index] = str(error)
-    if reasons:
-        _refuse(messages, reasons)
+            errors[index] = error
+    if errors:
+        _refuse(messages, errors)
     if claim_check is None:
         return entries
     return await _check_in(entries, make_entry, limits, claim_check)
 
 
 async def _check_in(
-    entries: Sequence[Entry], make_entry: MakeEntry, limits: BatchLimits, claim_check: S3ClaimCheck
+    entries: list[Entry], make_entry: MakeEntry, limits: BatchLimits, claim_check: S3ClaimCheck
 ) -> list[Entry]:
     async def replace(entry: Entry) -> Entry:
-        if entry.size <= limits.max_entry_bytes:
-            return entry
         text = await claim_check.check_in(format_json(entry.message.body))
         small = make_entry(entry.message, text)
         _check_size(small, limits)
         return small
 
-    results = await asyncio.gather(*map(replace, entries), return_exceptions=True)
-    reasons: dict[int, str] = {}
-    for index, result in enumerate(results):
-        if isinstance(result, AWS_ERRORS):
-            reasons[index] = f"the claim check failed: {describe_fault(result)}"
-        elif isinstance(result, ValueError):
-            reasons[index] = str(result)
-        elif isinstance(result, BaseException):
+    large = [index for index, each in enumerate(entries) if each.size > limits.max_entry_bytes]
+    replaced = await asyncio.gather(
+        *(replace(entries[index]) for index in large), return_exceptions=True
+    )
+    errors: dict[int, Exception] = {}
+    for index, result in zip(large, replaced, strict=True):
+        if isinstance(result, Entry):
+            entries[index] = result
+            continue
+        if not isinstance(result, _REFUSALS):
             raise result
-    if reasons:
-        _refuse([each.message for each in entries], reasons)
-    return [each for each in results if isinstance(each, Entry)]
+        errors[index] = result
+    if errors:
+        _refuse([each.message for each in entries], errors)
+    return entries
 
 
 def _check_size(entry: Entry, limits: BatchLimits) -> None:
@@ -112,8 +115,15 @@ def _check_size(entry: Entry, limits: BatchLimits) -> None:
         )
 
 
-def _refuse(messages: Sequence[MessageRecord], reasons: Mapping[int, str]) -> NoReturn:
+def _refuse(messages: Sequence[MessageRecord], errors: Mapping[int, Exception]) -> NoReturn:
     other = "not sent, because another message that was published with it could not be"
+    reasons = {index: _describe(error) for index, error in errors.items()}
     raise MessagePublishError(
         [(message, reasons.get(index, other)) for index, message in enumerate(messages)]
-    )
+    ) from next(iter(errors.values()))
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, AWS_ERRORS):
+        return f"the claim check failed: {describe_fault(error)}"
+    return str(error)
