@@ -68,5 +68,6 @@ def _to_object(channel: MessageChannel[Any], body: str | Mapping[str, Any]) -> M
 def _open_envelope(body: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
     """Return what is in an event of EventBridge, and whether that is a replay."""
     if "detail-type" in body and isinstance(body.get("detail"), Mapping):
-        return body["detail"], body["detail-type"] == REPLAYED
+        is_replay = body["detail-type"] == REPLAYED or "replay-name" in body  # of an archive
+        return body["detail"], is_replay
     return body, False
