@@ -96,6 +96,9 @@ class ChannelContract(JSONContract):
     delivers_once: ClassVar[bool] = True
     """Whether a consumer gets each message once, rather than at least once."""
 
+    keeps_repeats: ClassVar[bool] = True
+    """Whether a message that is published twice arrives twice, rather than being deduplicated."""
+
     largest_payload: ClassVar[int | None] = None
     """How many bytes of text surely fit into a payload; a message of twice as many is refused."""
 

@@ -12,6 +12,7 @@ from castore_core import (
     AggregateExistsMessageQueue,
     JSONValue,
     MessageBody,
+    MessagePublishError,
     NotificationMessage,
 )
 from castore_test_tools._channel_base import Connect, Line, in_any_order
@@ -52,12 +53,13 @@ class MessageChannelAdapterTests(FailuresContract):
     ``connect(channel)`` is called once a test. It returns a `ChannelHarness`: the adapter for that
     channel, and a consumer that got nothing yet and that gets all that the adapter publishes.
 
-    The class attributes ``is_bus``, ``keeps_order``, ``delivers_once``, ``largest_payload`` and
-    ``integral_floats_stay_floats`` declare what the channel is and can do. Some tests need a hand
-    on the backend. They are collected where the suite has the fixture that gives it:
-    ``refuse_messages`` (partial failures), ``break_backend`` (failures) and ``connect_again``
-    (other adapters on the same client: it is given the channel). A test of the contract is
-    replaced with `overrides_contract` only.
+    The class attributes ``is_bus``, ``keeps_order``, ``delivers_once``, ``keeps_repeats``,
+    ``largest_payload`` and ``integral_floats_stay_floats``, and the method ``holds_number``,
+    declare what the channel is and can do. Some tests need a hand on the backend. They are
+    collected where the suite has the fixture that gives it: ``refuse_messages`` (partial
+    failures), ``break_backend`` (failures) and ``connect_again`` (other adapters on the same
+    client: it is given the channel). A test of the contract is replaced with
+    `overrides_contract` only.
     """
 
     # One line for all the examples of a property.
@@ -142,6 +144,7 @@ class MessageChannelAdapterTests(FailuresContract):
         messages = [
             make_notification(aggregate_id=name, payload=value, metadata=[value])
             for name, value in samples.items()
+            if self.holds(value)
         ]
         await line.channel.publish_messages(messages)
         expected = [line.channel.message_to_record(each).body for each in messages]
@@ -152,11 +155,15 @@ class MessageChannelAdapterTests(FailuresContract):
     @properties
     @given(json_values)
     async def test_any_json_value_arrives(self, connect: Connect, value: JSONValue) -> None:
-        """Any JSON value arrives as it is."""
+        """Any JSON value arrives as it is, or is refused for a number that cannot."""
         line = self._line = self._line or self.connect_notifications(connect)
-        self._published += 1
-        aggregate_id = f"any-{self._published}"
+        aggregate_id = f"any-{self._published + 1}"
         message = make_notification(aggregate_id=aggregate_id, payload=value)
+        if not self.holds(value):
+            with pytest.raises(MessagePublishError):
+                await line.channel.publish_message(message)
+            return
+        self._published += 1
         await line.channel.publish_message(message)
         expected = line.channel.message_to_record(message).body
         bodies = [each.body for each in await line.receive_raw(self._published)]
@@ -223,6 +230,14 @@ class MessageChannelAdapterTests(FailuresContract):
         flags = [(event.version, each.replay) for event, each in zip(events, received, strict=True)]
         assert [(1, True), (2, False)] == sorted(flags)
 
+    async def test_a_replay_of_a_message_arrives_beside_it(self, connect: Connect) -> None:
+        """A replay is no repeat of the message that was published before, and is not dropped."""
+        line = self.connect_notifications(connect)
+        message = make_notification()
+        await line.channel.publish_message(message)
+        await line.channel.publish_messages([message], replay=True)
+        assert [False, True] == sorted(await line.receive_replays(2))
+
     # Batches and order
 
     async def test_an_empty_batch_is_fine(self, connect: Connect) -> None:
@@ -253,6 +268,16 @@ class MessageChannelAdapterTests(FailuresContract):
         await asyncio.gather(*(line.channel.publish_messages(each) for each in batches))
         messages = [each for batch in batches for each in batch]
         assert in_any_order(messages) == in_any_order(await line.receive(48))
+
+    @requires("keeps_repeats")
+    async def test_equal_messages_of_a_batch_all_arrive(self, connect: Connect) -> None:
+        """A message that is in a batch twice arrives twice, as if it had been published twice."""
+        line = self.connect_notifications(connect)
+        message = make_notification()
+        await line.channel.publish_messages([message, message])
+        received = await line.harness.receive(2)
+        assert len(received) == 2 if self.delivers_once else len(received) >= 2
+        assert all(message == line.channel.parse_message(each.body) for each in received)
 
     @requires("keeps_order")
     async def test_a_batch_keeps_its_order(self, connect: Connect) -> None:

@@ -53,11 +53,11 @@ class FailuresContract(ChannelContract):
     async def test_a_batch_that_is_refused_as_a_whole(
         self, connect: Connect, refuse_messages: Callable[[Sequence[str]], Any]
     ) -> None:
-        """The error names each message once, and nothing arrives."""
+        """The error names each message once, in the order of the batch, and nothing arrives."""
         line = self.connect_notifications(connect)
         await call(refuse_messages, ["a1"])
         failures = await _fail(line, make_notifications("a1", 12))
-        assert list(range(1, 13)) == sorted(each.version or 0 for each, _ in failures)
+        assert list(range(1, 13)) == [each.version for each, _ in failures]
         assert [] == await line.receive(0)
 
     @requires("refuse_messages")
@@ -100,14 +100,19 @@ class FailuresContract(ChannelContract):
             assert in_any_order(records) == in_any_order(each for each, _ in error.failures)
 
     @requires("largest_payload")
-    async def test_too_large_a_message_is_refused_alone(self, connect: Connect) -> None:
-        """The error names the message that has twice the declared payload; all others arrive."""
+    async def test_too_large_a_message_is_refused(self, connect: Connect) -> None:
+        """The error names it, and perhaps others; who publishes those again published each once.
+
+        It has twice the declared payload. An adapter may send all the others, or none.
+        """
         assert self.largest_payload
         line = self.connect_notifications(connect)
         messages = make_notifications("a1", 2)
         too_large = make_notification(aggregate_id="a2", payload="x" * (2 * self.largest_payload))
         failures = await _fail(line, [messages[0], too_large, messages[1]])
-        assert ["a2"] == [each.aggregate_id for each, _ in failures]
+        assert 1 == [each.aggregate_id for each, _ in failures].count("a2")
+        others = [each for each, _ in failures if each.aggregate_id != "a2"]
+        await line.harness.adapter.publish_messages(others)
         assert in_any_order(messages) == in_any_order(await line.receive(2))
 
     @requires("connect_again")

@@ -244,7 +244,7 @@ _CHANNELS: Final[Rules] = {
     "test_an_absent_payload_stays_absent": [channels.AbsentIsSentAsNull],
     "test_a_null_payload_stays_null": [channels.NullIsNotSent],
     "test_json_values_arrive": [channels.FalsyIsNotSent],
-    "test_any_json_value_arrives": [channels.FalsyIsNotSent],
+    "test_any_json_value_arrives": [channels.EveryIntegerIsSent, channels.FalsyIsNotSent],
     "test_an_empty_state_arrives": [channels.StatesAreTexts],
     "test_ids_are_data": [channels.NamesAreFolded],
     "test_two_stores_are_told_apart": [channels.NamesHaveNoStore],
@@ -253,6 +253,8 @@ _CHANNELS: Final[Rules] = {
     "test_a_batch_is_no_replay": [channels.EverythingIsAReplay],
     "test_a_batch_of_replays_is_one": [channels.ReplayOfBatchesLost],
     "test_the_flag_is_not_remembered": [channels.ReplayRemembered],
+    "test_a_replay_of_a_message_arrives_beside_it": [channels.Deduplicating],
+    "test_equal_messages_of_a_batch_all_arrive": [channels.Deduplicating],
     "test_an_empty_batch_is_fine": [channels.EmptyBatchFails],
     "test_a_batch_of_any_size_arrives": [channels.FirstTenOnly, channels.MessageTwice],
     "test_a_batch_of_long_messages_arrives": [channels.LongBatchCut],
@@ -267,14 +269,17 @@ _CHANNELS: Final[Rules] = {
         channels.PartialFailureSwallowed,
         channels.StopsAtAFailure,
     ],
-    "test_a_batch_that_is_refused_as_a_whole": [channels.FailureNamesTheFirst],
+    "test_a_batch_that_is_refused_as_a_whole": [
+        channels.FailureNamesTheFirst,
+        channels.FailuresBackwards,
+    ],
     "test_refused_messages_can_be_published_again": [
         channels.FailureNamesAll,
         channels.StopsAtAFailure,
     ],
     "test_a_publish_error_pickles": [channels.PublishErrorDoesNotPickle],
     "test_a_backend_that_fails_takes_nothing": [channels.BrokerErrorEscapes],
-    "test_too_large_a_message_is_refused_alone": [channels.StopsAtAFailure],
+    "test_too_large_a_message_is_refused": [channels.FailureNamesAll, channels.StopsAtAFailure],
     "test_a_channel_leaves_the_client_open": [channels.ClosesItsBroker],
 }
 
@@ -287,12 +292,13 @@ RULES: Final = {
 }
 
 # Suites that declare all that can be declared, each with an adapter that keeps the rules. They are
-# for the adapters that are made from that one.
+# for the adapters that are made from that one: of two such suites, the first.
 DECLARING: Final = (
     limited.LimitedStorageTests,
     remote.RemoteEventsTests,
     remote.RemoteSnapshotsTests,
     remote.RemoteBookmarksTests,
+    channels.LimitedChannelTests,
     channels.ChannelTests,
     channels.RepeatingChannelTests,
 )

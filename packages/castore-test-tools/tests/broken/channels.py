@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import pytest
 
-from castore_core import MessageBody, MessagePublishError, MessageRecord
+from castore_core import MessageBody, MessagePublishError, MessageRecord, format_json
 from castore_test_tools import MessageChannelAdapterTests, ReceivedMessage
 
 MOST_CHARACTERS = 500_000
@@ -138,6 +138,66 @@ class RepeatingChannelTests(ChannelTests):
         return lambda _: RepeatingHarness(self.adapter_class(broker))
 
 
+class LimitedChannel(Channel):
+    """Has the numbers of JavaScript, integers of 64 bits, and sends nothing twice."""
+
+    def __init__(self, broker: Broker) -> None:
+        super().__init__(broker)
+        self._sent: set[tuple[str, bool]] = set()
+
+    async def publish_messages(
+        self, messages: Sequence[MessageRecord], *, replay: bool = False
+    ) -> None:
+        """Leave out what was sent."""
+        failures: list[tuple[MessageRecord, str]] = []
+        for each in messages:
+            key = format_json(each.body), replay
+            if key in self._sent:
+                continue
+            try:
+                await super().publish_messages([each], replay=replay)
+            except MessagePublishError as error:
+                failures += error.failures
+            else:
+                self._sent.add(key)
+        if failures:
+            raise MessagePublishError(failures)
+
+    def get_body(self, message: MessageRecord) -> MessageBody:
+        """Write and read the body."""
+        try:
+            body: MessageBody = json.loads(format_json(message.body), parse_int=self.read_integer)
+        except OverflowError as error:
+            raise MessagePublishError([(message, str(error))]) from error
+        return body
+
+    def read_integer(self, digits: str) -> int:
+        """Refuse what is too long."""
+        if abs(int(digits)) >= 2**63:
+            raise OverflowError(f"{digits} does not fit into 64 bits")
+        return int(digits)
+
+
+class LimitedChannelTests(ChannelTests):
+    """The limits are declared."""
+
+    adapter_class = LimitedChannel
+    keeps_repeats = False
+    integral_floats_stay_floats = False
+
+    def holds_number(self, number: float) -> bool:
+        """Tell whether it is no integer beyond 64 bits, as it is written."""
+        return abs(number) < 2**63 or (isinstance(number, float) and abs(number) >= 1e21)
+
+
+class EveryIntegerIsSent(LimitedChannel):
+    """Cuts integers to 64 bits."""
+
+    def read_integer(self, digits: str) -> int:
+        """Cut."""
+        return int(digits) % 2**63
+
+
 class FailureSwallowed(Channel):
     """Says nothing of what was not sent."""
 
@@ -176,6 +236,16 @@ class FailureNamesTheFirst(Channel):
     ) -> None:
         """Name the first."""
         super().fail(messages, failures[:1])
+
+
+class FailuresBackwards(Channel):
+    """Names the last message first."""
+
+    def fail(
+        self, messages: Sequence[MessageRecord], failures: Sequence[tuple[MessageRecord, str]]
+    ) -> None:
+        """Reverse them."""
+        super().fail(messages, failures[::-1])
 
 
 class StopsAtAFailure(Channel):
