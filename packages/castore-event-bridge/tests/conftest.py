@@ -142,6 +142,12 @@ class Outlet(NamedTuple):
         return [json.loads(each["Body"]) for each in messages]
 
 
+@pytest.fixture(params=["moto", "ministack"])
+def url(request: pytest.FixtureRequest, find_server: Callable[[str], str]) -> str:
+    """Give the URL of a server, of either kind."""
+    return find_server(request.param)
+
+
 @pytest.fixture(params=[FakeClient, FakeAsyncClient])
 def make_fake_client(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Give the class of a fake client, of either kind."""
