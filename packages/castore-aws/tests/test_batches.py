@@ -1,0 +1,256 @@
+"""Several messages in one request: what is sent, what again, and what is told of the rest."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from castore_aws import BatchLimits, Entry, Refusal, RetryPolicy, send_batches
+from castore_core import MessagePublishError, MessageRecord
+
+ATTEMPTS = 3
+AT_ONCE = RetryPolicy(max_attempts=ATTEMPTS, base_delay=0)
+TAKEN = None
+FOR_GOOD = Refusal("malformed")
+FOR_NOW = Refusal("throttled", is_retryable=True)
+DOWN = EndpointConnectionError(endpoint_url="https://aws")
+
+
+class Backend:
+    """Plays a script: an outcome for each entry that is sent, or a failure of the request.
+
+    After its end, it takes everything.
+    """
+
+    def __init__(self, script: Sequence[Refusal | Exception | None] = ()) -> None:
+        self.script = list(script)
+        self.requests: list[list[Entry]] = []
+        self.taken: list[Entry] = []
+        self.repeated: list[Entry] = []
+
+    async def send(self, entries: Sequence[Entry]) -> list[Refusal | None]:
+        """Send a request."""
+        self.requests.append(list(entries))
+        self.repeated += [each for each in entries if each in self.taken]
+        await asyncio.sleep(0)
+        outcomes: list[Refusal | None] = []
+        for _ in entries:
+            outcome = self.script.pop(0) if self.script else TAKEN
+            if isinstance(outcome, Exception):
+                raise outcome
+            outcomes.append(outcome)
+        self.taken += [
+            each for each, outcome in zip(entries, outcomes, strict=True) if outcome is TAKEN
+        ]
+        return outcomes
+
+    async def publish(
+        self, entries: Sequence[Entry], limits: BatchLimits | None = None
+    ) -> dict[str, str]:
+        """Send entries, and return what was not taken, with the reasons."""
+        try:
+            await send_batches(entries, self.send, limits=limits or BatchLimits(), retries=AT_ONCE)
+        except MessagePublishError as error:
+            return {message.aggregate_id: reason for message, reason in error.failures}
+        return {}
+
+
+def make_entry(name: str, group: str | None = None, size: int = 1) -> Entry:
+    """Return an entry with a name."""
+    return Entry(MessageRecord("STORE", name, 1, "TYPE", {}), {"name": name}, size, group)
+
+
+def make_entries(count: int, group: str | None = None) -> list[Entry]:
+    """Return entries with numbers for names."""
+    return [make_entry(str(number), group) for number in range(count)]
+
+
+def names(entries: Sequence[Entry]) -> list[str]:
+    """Return the names of entries."""
+    return [each.message.aggregate_id for each in entries]
+
+
+def is_in_group(entry: Entry, group: str | None) -> bool:
+    """Tell whether an entry is one of a group that has an order."""
+    return group is not None and entry.group == group
+
+
+@st.composite
+def entry_lists(draw: st.DrawFn) -> list[Entry]:
+    """Entries of any groups and sizes."""
+    places = st.tuples(st.sampled_from([None, "g1", "g2", "g3"]), st.integers(1, 10))
+    drawn = draw(st.lists(places, max_size=30))
+    return [make_entry(str(number), *place) for number, place in enumerate(drawn)]
+
+
+limits = st.builds(
+    BatchLimits,
+    max_entries=st.integers(1, 10),
+    max_entry_bytes=st.just(10),
+    max_batch_bytes=st.integers(10, 70),
+)
+refusals = st.sampled_from([TAKEN, TAKEN, TAKEN, FOR_GOOD, FOR_NOW])
+scripts = st.lists(refusals, max_size=60)
+scripts_with_failures = st.lists(refusals | st.sampled_from([TAKEN, DOWN]), max_size=60)
+
+
+@given(entry_lists(), limits, scripts_with_failures)
+async def test_limits_hold(entries: list[Entry], limits: BatchLimits, script: list[Any]) -> None:
+    """No request is empty, has too many entries, or too many bytes."""
+    backend = Backend(script)
+
+    await backend.publish(entries, limits)
+
+    for request in backend.requests:
+        assert 1 <= len(request) <= limits.max_entries
+        assert sum(each.size for each in request) <= limits.max_batch_bytes
+
+
+@given(entry_lists(), limits, scripts_with_failures)
+async def test_the_error_names_just_what_was_not_taken(
+    entries: list[Entry], limits: BatchLimits, script: list[Any]
+) -> None:
+    """Each once, in the order of the batch, with a reason; without such, there is no error."""
+    backend = Backend(script)
+
+    failures = await backend.publish(entries, limits)
+
+    assert [each for each in names(entries) if each not in names(backend.taken)] == list(failures)
+    assert all(failures.values())
+
+
+@given(entry_lists(), limits, scripts_with_failures)
+async def test_nothing_that_was_taken_is_sent_again(
+    entries: list[Entry], limits: BatchLimits, script: list[Any]
+) -> None:
+    """Nor is anything sent more often than the policy has attempts."""
+    backend = Backend(script)
+
+    await backend.publish(entries, limits)
+
+    sent = [each for request in backend.requests for each in names(request)]
+    assert [] == backend.repeated
+    assert all(sent.count(each) <= ATTEMPTS for each in sent)
+
+
+@given(entry_lists(), limits, scripts_with_failures)
+async def test_what_is_taken_of_a_group_is_its_beginning(
+    entries: list[Entry], limits: BatchLimits, script: list[Any]
+) -> None:
+    """In its order, whatever was refused, and however often."""
+    backend = Backend(script)
+
+    await backend.publish(entries, limits)
+
+    for group in ("g1", "g2", "g3"):
+        whole = names([each for each in entries if is_in_group(each, group)])
+        taken = names([each for each in backend.taken if is_in_group(each, group)])
+        assert whole[: len(taken)] == taken
+
+
+@given(entry_lists(), limits, scripts)
+async def test_a_refusal_stops_its_group_alone(
+    entries: list[Entry], limits: BatchLimits, script: list[Any]
+) -> None:
+    """Where no request fails as a whole, whatever has no group is sent."""
+    backend = Backend(script)
+
+    await backend.publish(entries, limits)
+
+    sent = {each for request in backend.requests for each in names(request)}
+    assert {each.message.aggregate_id for each in entries if each.group is None} <= sent
+
+
+async def test_as_few_requests_as_the_limits_allow() -> None:
+    """Entries without a group fill the requests, in their order."""
+    backend = Backend()
+
+    await backend.publish(make_entries(25))
+
+    assert [10, 10, 5] == [len(each) for each in backend.requests]
+    assert names(make_entries(25)) == names(backend.taken)
+
+
+async def test_a_request_has_one_of_a_group() -> None:
+    """Those of several groups go side by side."""
+    entries = [make_entry(f"{group}{number}", group) for group in "abc" for number in range(2)]
+    backend = Backend()
+
+    await backend.publish(entries)
+
+    assert [["a0", "b0", "c0"], ["a1", "b1", "c1"]] == [names(each) for each in backend.requests]
+
+
+async def test_only_what_was_refused_for_the_moment_is_sent_again() -> None:
+    """And only it is named when the attempts are used up."""
+    backend = Backend([TAKEN, FOR_NOW, FOR_GOOD, FOR_NOW, FOR_NOW, TAKEN, FOR_NOW])
+
+    failures = await backend.publish(make_entries(4))
+
+    assert [["0", "1", "2", "3"], ["1", "3"], ["1"]] == [names(each) for each in backend.requests]
+    assert {"1": "throttled", "2": "malformed"} == failures
+
+
+async def test_after_a_refusal_the_rest_of_its_group_is_not_sent() -> None:
+    """The error says that it was not, and why."""
+    entries = [make_entry("a0", "a"), make_entry("a1", "a"), make_entry("a2", "a"), make_entry("b")]
+    backend = Backend([FOR_GOOD])
+
+    failures = await backend.publish(entries)
+
+    assert ["b"] == names(backend.taken)
+    assert "malformed" == failures["a0"]
+    assert failures["a1"] == failures["a2"]
+    assert "one before it in its group" in failures["a1"]
+
+
+async def test_after_a_request_that_failed_nothing_is_sent() -> None:
+    """The cause of the error is the one of the request."""
+    denied: Any = {"Error": {"Code": "AccessDenied", "Message": "no"}}
+    failure = ClientError(denied, "Send")
+    backend = Backend([*[TAKEN] * 10, failure])
+
+    with pytest.raises(MessagePublishError) as caught:
+        await send_batches(make_entries(25), backend.send, limits=BatchLimits(), retries=AT_ONCE)
+
+    assert failure is caught.value.__cause__
+    reasons = [reason for _, reason in caught.value.failures]
+    assert ["AccessDenied: no"] * 10 == reasons[:10]
+    assert ["not sent after a request that failed: AccessDenied: no"] * 5 == reasons[10:]
+    assert 2 == len(backend.requests)
+
+
+async def test_equal_messages_are_several() -> None:
+    """Of two that are equal, one may be taken, and the other not."""
+    twice = [make_entry("same"), make_entry("same")]
+    backend = Backend([TAKEN, FOR_GOOD])
+
+    with pytest.raises(MessagePublishError) as caught:
+        await send_batches(twice, backend.send, limits=BatchLimits(), retries=AT_ONCE)
+
+    assert 1 == len(caught.value.failures)
+
+
+async def test_an_error_of_the_program_is_no_refusal() -> None:
+    """It is raised as it is."""
+    with pytest.raises(ZeroDivisionError):
+        await Backend([ZeroDivisionError()]).publish(make_entries(1))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_entries": 0},
+        {"max_entries": 11},
+        {"max_entry_bytes": 0},
+        {"max_entry_bytes": 11, "max_batch_bytes": 10},
+    ],
+)
+def test_limits_that_cannot_be_are_refused(options: dict[str, int]) -> None:
+    """AWS takes ten, and a message has to fit into a request."""
+    with pytest.raises(ValueError, match=next(iter(options))):
+        BatchLimits(**options)
