@@ -283,9 +283,10 @@ def test_a_client_of_another_service_is_refused(make_fake_client: ClientFactory)
         EventBridgeMessageBusAdapter(client, "bus")
 
 
-def test_its_bus_can_be_read(make_fake_client: ClientFactory) -> None:
-    """It is in the repr too."""
-    adapter = make_adapter(make_fake_client())
+def test_what_it_was_given_can_be_read(make_fake_client: ClientFactory) -> None:
+    """The bus is in the repr too."""
+    client = make_fake_client()
+    adapter = make_adapter(client)
 
-    assert "bus" == adapter.event_bus_name
+    assert (client, "bus", None) == (adapter.client, adapter.event_bus_name, adapter.claim_check)
     assert "EventBridgeMessageBusAdapter('bus')" == repr(adapter)

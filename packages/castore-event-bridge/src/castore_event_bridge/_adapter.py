@@ -64,9 +64,19 @@ class EventBridgeMessageBusAdapter:
         return f"EventBridgeMessageBusAdapter({self._event_bus_name!r})"
 
     @property
+    def client(self) -> Client:
+        """The user's client."""
+        return self._aws.client
+
+    @property
     def event_bus_name(self) -> str:
         """The name of the bus, or its ARN."""
         return self._event_bus_name
+
+    @property
+    def claim_check(self) -> S3ClaimCheck | None:
+        """What takes the bodies that are too large for a message."""
+        return self._claim_check
 
     async def publish_message(self, message: MessageRecord, *, replay: bool = False) -> None:
         """Put a message on the bus.
