@@ -56,7 +56,8 @@ class MessageChannelAdapter(Protocol):
         """Hand several messages over, those of one aggregate in the given order.
 
         Raises:
-            MessagePublishError: names the messages that were not taken; all others were.
+            MessagePublishError: names the messages that were not taken, in their order; all others
+                were.
         """
         ...
 
