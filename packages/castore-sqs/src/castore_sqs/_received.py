@@ -65,10 +65,7 @@ class SQSMessageParser(Generic[M]):
         raw = _read_record(self._channel, record)
         received = await receive_message(self._channel, raw.body, self._claim_check)
         context = SQSMessageContext(
-            raw.message_id,
-            int(raw.attributes.get("ApproximateReceiveCount", 1)),
-            received.replay or raw.is_replay,
-            raw.attributes.get("MessageGroupId"),
+            raw.message_id, raw.attempt, received.replay or raw.is_replay, raw.group_id
         )
         return SQSMessage(received.message, context)
 
@@ -76,20 +73,41 @@ class SQSMessageParser(Generic[M]):
 class _Record(NamedTuple):
     message_id: str
     body: str
-    attributes: Mapping[str, str]
+    attempt: int
+    group_id: str | None
     is_replay: bool
 
 
+class _Names(NamedTuple):
+    message_id: str
+    body: str
+    attributes: str
+    message_attributes: str
+    value: str
+
+
+_LAMBDA = _Names("messageId", "body", "attributes", "messageAttributes", "stringValue")
+_CLIENT = _Names("MessageId", "Body", "Attributes", "MessageAttributes", "StringValue")
+
+
 def _read_record(channel: MessageChannel[Any], record: Mapping[str, Any]) -> _Record:
-    """Read both spellings: Lambda's ``messageId``, and ``MessageId`` as clients have it."""
+    names = _LAMBDA if _LAMBDA.message_id in record else _CLIENT
     try:
-        if "messageId" in record:
-            replay = record.get("messageAttributes", {}).get("replay", {}).get("stringValue")
-            attributes = record.get("attributes", {})
-            return _Record(record["messageId"], record["body"], attributes, replay == "1")
-        replay = record.get("MessageAttributes", {}).get("replay", {}).get("StringValue")
-        attributes = record.get("Attributes", {})
-        return _Record(record["MessageId"], record["Body"], attributes, replay == "1")
-    except (KeyError, AttributeError) as error:
+        attributes = record.get(names.attributes, {})
+        replay = record.get(names.message_attributes, {}).get("replay", {}).get(names.value)
+        return _Record(
+            record[names.message_id],
+            _check_text(record[names.body]),
+            int(attributes.get("ApproximateReceiveCount", 1)),
+            attributes.get("MessageGroupId"),
+            replay == "1",
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         reason = f"it is no record of SQS: {error!r}"
         raise InvalidMessageError(channel.message_channel_id, reason) from error
+
+
+def _check_text(body: object) -> str:
+    if not isinstance(body, str):
+        raise TypeError(f"the body is no text: {body!r:.100}")
+    return body
