@@ -70,3 +70,11 @@ _values = st.recursive(
 def test_a_value_comes_back(value: JSONValue) -> None:
     """What is written is read as an equal value."""
     assert value == json.loads(format_json(value))
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_float_is_written_alike_everywhere(number: float) -> None:
+    """Also where no number of a value needs to be written otherwise than Python does."""
+    text = format_float(number)
+    assert f'{{"a":[{text}]}}' == format_json({"a": [number]})
+    assert f"[{text},2]" == format_json([number, 2.0])

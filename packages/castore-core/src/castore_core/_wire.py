@@ -1,12 +1,15 @@
 """JSON text as JavaScript writes it, which is how messages travel."""
 
 import json
-from typing import Any, cast
+from typing import cast
 
 from castore_core._json import JSONValue
 
 _GREATEST_PLAIN = 1e21  # from here on, and below 1e-6, JavaScript writes exponents
 _LEAST_PLAIN_EXPONENT = -6
+_LEAST_ALIKE = 1e-4  # from here on, Python and JavaScript write a fraction alike
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def format_json(value: JSONValue) -> str:
@@ -15,9 +18,7 @@ def format_json(value: JSONValue) -> str:
     There are no spaces, text is not escaped more than it needs to be, and numbers are as
     JavaScript has them: ``2.0`` is ``2``, and ``1e-07`` is ``1e-7``. Integers keep all digits.
     """
-    if _has_float(value):
-        return _format(value)
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _format(value) if _has_odd_float(value) else _encode(value)
 
 
 def format_float(number: float) -> str:
@@ -34,27 +35,27 @@ def format_float(number: float) -> str:
     return f"{mantissa}e{exponent:+}"
 
 
-def _has_float(value: JSONValue) -> bool:
+def _has_odd_float(value: JSONValue) -> bool:
+    """Tell whether there is a number that Python would write otherwise: most values have none."""
     kind = type(value)
     if kind is dict:
-        return any(map(_has_float, cast("dict[str, JSONValue]", value).values()))
+        return any(map(_has_odd_float, cast("dict[str, JSONValue]", value).values()))
     if kind is list:
-        return any(map(_has_float, cast("list[JSONValue]", value)))
-    return kind is float
+        return any(map(_has_odd_float, cast("list[JSONValue]", value)))
+    if kind is float:
+        number = cast("float", value)
+        return number.is_integer() or -_LEAST_ALIKE < number < _LEAST_ALIKE
+    return False
 
 
 def _format(value: JSONValue) -> str:
     match value:
         case dict():
-            items = (f"{_dump(key)}:{_format(item)}" for key, item in value.items())
+            items = [f"{_encode(key)}:{_format(item)}" for key, item in value.items()]
             return f"{{{','.join(items)}}}"
         case list():
             return f"[{','.join(map(_format, value))}]"
         case float():
             return format_float(value)
         case _:
-            return _dump(value)
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+            return _encode(value)
