@@ -1,9 +1,7 @@
 """The seam to AWS: one way to call a client of boto3 and one of aioboto3."""
 
-import asyncio
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
-from contextvars import copy_context
 from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, Protocol, cast
@@ -12,7 +10,7 @@ from botocore.exceptions import ResponseStreamingError
 
 from castore_aws._faults import AWS_ERRORS, is_retryable
 from castore_aws._retries import RetryPolicy
-from castore_aws._threads import get_threads
+from castore_aws._threads import get_threads, run_in_thread
 
 
 class Client(Protocol):
@@ -92,9 +90,7 @@ class AWSClient:
     async def _attempt(self, request: Callable[[], Any]) -> object:
         if self._is_async:
             return await request()
-        loop = asyncio.get_running_loop()
-        context = copy_context()  # for whoever traces calls of boto3
-        return await loop.run_in_executor(get_threads(self._client), context.run, request)
+        return await run_in_thread(get_threads(self._client), request)
 
 
 def _read_now(request: Callable[[], Any]) -> bytes:
