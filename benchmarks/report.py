@@ -75,7 +75,7 @@ def print_targets(console: Console, measurements: Iterable[Measurement]) -> None
                 each.of,
                 each.to,
                 *format_ratio(ratio),
-                f"{'>=' if each.is_speed else '<='} {each.limit:.1f}",
+                f"{'>=' if each.is_speed else '<='} {each.limit:g}",
                 "[green]met[/]" if is_met else "[red]not met[/]",
             )
     if table.rows:
