@@ -49,6 +49,7 @@ class SQSContract(MessageChannelAdapterTests):
 
     keeps_order = False
     delivers_once = False
+    largest_payload = 1_000_000  # a message has 1,048,576 bytes, with its attributes
     integral_floats_stay_floats = False  # bodies are JSON as JavaScript writes it
 
     kind: str
@@ -121,6 +122,7 @@ class FIFOContract(SQSContract):
 
     keeps_order = True
     delivers_once = True
+    keeps_repeats = False  # it takes a message once in five minutes
     fifo = True
 
 
