@@ -1,0 +1,87 @@
+"""How long others do not see what the worker has in hand."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from time import monotonic
+from typing import NamedTuple
+
+from castore_aws import Refusal
+from castore_sqs._calls import BATCH_SIZE, QueueCalls
+from castore_sqs._in_hand import Delivery, InHand
+from castore_sqs._natural_batches import NaturalBatches
+from castore_sqs._reports import HeartbeatFailed, Reporter, VisibilityLost
+
+_logger = logging.getLogger("castore_sqs")
+
+
+class Visibility:
+    """Hides messages for as long as they are in hand, and lets them be seen again.
+
+    Args:
+        timeout: for how many seconds a message is hidden, when it is received and from each
+            heartbeat on.
+    """
+
+    def __init__(
+        self, calls: QueueCalls, in_hand: InHand, reporter: Reporter, *, timeout: int
+    ) -> None:
+        self._calls = calls
+        self._in_hand = in_hand
+        self._reporter = reporter
+        self._timeout = timeout
+        self._lock = asyncio.Lock()  # a heartbeat under way would hide again what is returned
+        self._returns = NaturalBatches(self._send_returns, BATCH_SIZE)
+
+    async def keep_hidden(self) -> None:
+        """Extend the visibility timeout of all that is in hand, again and again."""
+        pause = self._timeout / 3
+        while True:
+            await asyncio.sleep(pause)
+            await self._extend_all()
+
+    def give_back(self, delivery: Delivery, seconds: int) -> None:
+        """Let a message be seen again, so many seconds from now; it is in hand until then."""
+        delivery.is_returned = True
+        self._returns.add(_Return(delivery, seconds))
+
+    async def drain(self) -> None:
+        """Wait until nothing is left to give back."""
+        await self._returns.drain()
+
+    async def _extend_all(self) -> None:
+        async with self._lock:
+            held = [each for each in self._in_hand if not (each.is_lost or each.is_returned)]
+            chunks = [held[i : i + BATCH_SIZE] for i in range(0, len(held), BATCH_SIZE)]
+            await asyncio.gather(*map(self._extend, chunks))
+
+    async def _extend(self, deliveries: Sequence[Delivery]) -> None:
+        began = monotonic()
+        timeouts = {each.receipt_handle: self._timeout for each in deliveries}
+        refusals = await self._calls.change_visibility(timeouts)
+        for each in deliveries:
+            refusal = refusals.get(each.receipt_handle)
+            if refusal is None:
+                each.expires_at = began + self._timeout
+            elif each in self._in_hand and not each.is_handled:
+                self._tell_failure(each, refusal)
+
+    def _tell_failure(self, delivery: Delivery, refusal: Refusal) -> None:
+        delivery.is_lost = delivery.has_run_out or not refusal.is_retryable
+        kind = VisibilityLost if delivery.is_lost else HeartbeatFailed
+        self._reporter.tell(kind(delivery.message_id, refusal.reason))
+
+    async def _send_returns(self, returns: Sequence["_Return"]) -> None:
+        timeouts = {each.delivery.receipt_handle: each.seconds for each in returns}
+        async with self._lock:
+            refusals = await self._calls.change_visibility(timeouts)
+        for delivery, _ in returns:
+            self._in_hand.drop(delivery)
+            if refusal := refusals.get(delivery.receipt_handle):
+                place = delivery.message_id, refusal.reason
+                _logger.warning("message %s stays hidden for a while: %s", *place)
+
+
+class _Return(NamedTuple):
+    delivery: Delivery
+    seconds: int
