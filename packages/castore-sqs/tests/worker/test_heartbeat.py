@@ -1,0 +1,161 @@
+"""Messages stay hidden from others while they are in hand."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from castore_sqs import HeartbeatFailed, MessageHandled, VisibilityLost
+
+Make = Callable[..., Any]
+
+
+def refuse(code: str, *, sender_fault: bool) -> Callable[..., Any]:
+    """Return an outcome of a call that refuses all entries."""
+
+    async def answer(parameters: Any) -> Any:
+        failed = {"SenderFault": sender_fault, "Code": code, "Message": "no"}
+        return {"Failed": [{"Id": each["Id"], **failed} for each in parameters["Entries"]]}
+
+    return answer
+
+
+async def test_a_long_handler(make_queue: Make, make_bench: Make) -> None:
+    """Its message is not handed out again, although it takes longer than the timeout."""
+    queue = make_queue()
+    queue.put(*(f"thing{number}" for number in range(12)))
+
+    async def handle(*_: object) -> None:
+        await asyncio.sleep(1.6)
+
+    bench = make_bench(queue, handle, visibility_timeout=1, concurrency=13)
+    async with bench.worker:
+        await bench.until_empty()
+
+    assert {1} == {each.context.attempt for each in bench.told(MessageHandled)}
+    beats = [len(each["Entries"]) for each in queue.called("hide")]
+    assert {10, 2} == set(beats)
+    assert {1} == {
+        each["VisibilityTimeout"] for call in queue.called("hide") for each in call["Entries"]
+    }
+
+
+async def test_those_that_wait_in_a_group_are_hidden_too(
+    make_queue: Make, make_bench: Make
+) -> None:
+    """The second one begins after the first timeout, and is handled once."""
+    queue = make_queue(fifo=True)
+    queue.put("a", "a", "a")
+
+    async def handle(*_: object) -> None:
+        await asyncio.sleep(0.6)
+
+    bench = make_bench(queue, handle, visibility_timeout=1)
+    async with bench.worker:
+        await bench.until_empty()
+
+    assert [("a", 1), ("a", 2), ("a", 3)] == bench.handled
+
+
+async def test_a_heartbeat_that_failed_is_tried_again(
+    make_queue: Make, make_bench: Make, make_error: Callable[..., ClientError]
+) -> None:
+    """It is reported, and nothing is lost while there is time."""
+    queue = make_queue()
+    queue.put("a")
+
+    async def handle(*_: object) -> None:
+        await asyncio.sleep(1.3)
+
+    queue.script["hide"] = [make_error("AccessDenied")]
+    bench = make_bench(queue, handle, visibility_timeout=1)
+    async with bench.worker:
+        await bench.until_empty()
+
+    assert 1 == len(bench.told(HeartbeatFailed))
+    assert [] == bench.told(VisibilityLost)
+    assert 1 == len(bench.handled)
+
+
+async def test_a_message_that_others_may_have(make_queue: Make, make_bench: Make) -> None:
+    """It is reported once, and its handler goes on."""
+    queue = make_queue()
+    queue.put("a")
+
+    async def handle(*_: object) -> None:
+        await asyncio.sleep(0.8)
+
+    queue.script["hide"] = [refuse("MessageNotInflight", sender_fault=True)]
+    bench = make_bench(queue, handle, visibility_timeout=1)
+    async with bench.worker:
+        await bench.until_empty()
+
+    [lost] = bench.told(VisibilityLost)
+    assert "MessageNotInflight: no" == lost.reason
+    assert 1 == len(queue.called("hide"))
+    assert 1 == len(bench.handled)
+
+
+async def test_a_lost_message_ends_its_group(make_queue: Make, make_bench: Make) -> None:
+    """What follows is returned: others may be about to handle the lost one."""
+    queue = make_queue(fifo=True)
+    queue.put("a", "a")
+    attempts: list[tuple[int, int]] = []
+
+    async def handle(event: Any, context: Any) -> None:
+        attempts.append((event.version, context.attempt))
+        if attempts == [(1, 1)]:
+            await asyncio.sleep(0.5)
+
+    async def refuse_first(parameters: Any) -> Any:
+        first, second = parameters["Entries"]
+        queue.for_each({"Entries": [second]}, queue.hide)
+        return {"Failed": [{"Id": first["Id"], "SenderFault": True, "Code": "no"}]}
+
+    queue.script["hide"] = [refuse_first]
+    bench = make_bench(queue, handle, visibility_timeout=1)
+    async with bench.worker:
+        await bench.until_empty()
+
+    assert [(1, 1), (2, 2)] == attempts
+
+
+async def test_time_that_ran_out_without_an_answer(make_queue: Make, make_bench: Make) -> None:
+    """What was not begun by then is not handled, and comes again."""
+    queue = make_queue(fifo=True)
+    queue.put("a", "a")
+    attempts: list[tuple[int, int]] = []
+
+    async def handle(event: Any, context: Any) -> None:
+        attempts.append((event.version, context.attempt))
+        if attempts == [(1, 1)]:
+            await asyncio.sleep(1.2)
+
+    queue.script["hide"] = [refuse("InternalError", sender_fault=False)] * 100
+    bench = make_bench(queue, handle, visibility_timeout=1)
+    async with bench.worker:
+        await bench.until_empty()
+
+    assert (1, 1) == attempts[0]
+    assert (2, 1) not in attempts
+    assert bench.told(VisibilityLost)
+
+
+async def test_what_was_deleted_meanwhile_is_not_lost(make_queue: Make, make_bench: Make) -> None:
+    """A heartbeat may come after the delete, and before its answer."""
+    queue = make_queue()
+    queue.put("a")
+
+    async def delete_slowly(parameters: Any) -> Any:
+        answer = queue.for_each(parameters, queue.delete)
+        await asyncio.sleep(0.5)
+        return answer
+
+    queue.script["delete"] = [delete_slowly]
+    bench = make_bench(queue, visibility_timeout=1)
+    async with bench.worker:
+        await bench.until(lambda: queue.called("hide"))
+
+    assert [] == bench.told(VisibilityLost)
+    assert [] == bench.told(HeartbeatFailed)
