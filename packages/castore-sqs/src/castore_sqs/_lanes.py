@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from inspect import isawaitable
 from time import perf_counter
 from typing import Generic, TypeAlias, TypeVar
@@ -69,27 +69,23 @@ class Lanes(Generic[M]):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def join(self, *, at_most: float | None = None) -> None:
-        """Wait until nothing is being handled, or for so many seconds."""
+    async def end(self, grace_period: float) -> None:
+        """Let handlers go on for so many seconds, cancel them, and wait until they are through."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=at_most)
-
-    async def cancel(self) -> None:
-        """Cancel the handlers, and return what is left to the queue."""
+            await asyncio.wait(self._tasks, timeout=grace_period)
         for task in self._tasks:
             task.cancel()
-        await self.join()
-        for each in self._in_hand:
-            if not (each.is_handled or each.is_returned):
-                self.give_back(each)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
-    def give_back(self, delivery: Delivery) -> None:
-        """Return a message to the queue, unhandled."""
-        if delivery.is_lost:
-            self._in_hand.drop(delivery)
-        else:
-            self._visibility.give_back(delivery, 0)
-            self._reporter.tell(MessageReturned(delivery.message_id))
+    def give_back(self, deliveries: Iterable[Delivery]) -> None:
+        """Return messages to the queue, unless they were handled, or are returned already."""
+        for each in deliveries:
+            if each.is_lost:
+                self._in_hand.drop(each)
+            elif not (each.is_handled or each.is_returned):
+                self._visibility.give_back(each, 0)
+                self._reporter.tell(MessageReturned(each.message_id))
 
     async def _work_off(self, lane: deque[Delivery], group_id: str | None) -> None:
         try:
@@ -102,8 +98,7 @@ class Lanes(Generic[M]):
         finally:
             if group_id is not None:
                 del self._groups[group_id]
-        for each in lane:
-            self.give_back(each)
+        self.give_back(lane)
 
     async def _handle(self, delivery: Delivery) -> bool:
         """Tell whether a message was handled, and what follows it in its group may be."""

@@ -100,6 +100,7 @@ class SQSWorker(Generic[M]):
         self._is_stopping = asyncio.Event()
         self._run_task: asyncio.Task[None] | None = None
         self._has_run = False
+        self._late: list[Delivery] = []
         reporter = Reporter(on_report)
         calls = QueueCalls(
             adapter, wait_time=wait_time, visibility_timeout=visibility_timeout, retries=retries
@@ -153,15 +154,15 @@ class SQSWorker(Generic[M]):
         try:
             await self._wait_for_end(background)
             self.stop()
-            await self._lanes.join(at_most=self._grace_period)
-        finally:
+            await self._put_down(receivers, self._grace_period)
+        except asyncio.CancelledError:
             self.stop()
-            try:
-                await self._put_down(receivers)
-            finally:
-                for each in background:
-                    each.cancel()
-                outcomes = await asyncio.gather(*background, return_exceptions=True)
+            await self._put_down(receivers, 0)
+            raise
+        finally:
+            for task in background:
+                task.cancel()
+            outcomes = await asyncio.gather(*background, return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
@@ -196,7 +197,7 @@ class SQSWorker(Generic[M]):
 
     def _take(self, delivery: Delivery) -> None:
         if self._is_stopping.is_set():
-            self._lanes.give_back(delivery)
+            self._late.append(delivery)
         else:
             self._lanes.take(delivery, delivery.group_id if self._is_fifo else None)
 
@@ -208,12 +209,22 @@ class SQSWorker(Generic[M]):
         finally:
             stopped.cancel()
 
-    async def _put_down(self, receivers: list[asyncio.Task[None]]) -> None:
-        """Delete what was handled, and return all else, with what the last requests get."""
-        await self._lanes.cancel()
-        _, late = await asyncio.wait(receivers, timeout=self._wait_time + _POLL_MARGIN)
-        if late:
-            _logger.warning("%r did not wait for a request that takes too long", self)
+    async def _put_down(self, receivers: list[asyncio.Task[None]], grace_period: float) -> None:
+        """Delete what was handled, and return all else, with what the last requests get.
+
+        Nothing is returned before they are answered: they would get it again, which counts as an
+        attempt to handle it.
+        """
+        handlers = asyncio.create_task(self._lanes.end(grace_period))
+        try:
+            _, late = await asyncio.wait(receivers, timeout=self._wait_time + _POLL_MARGIN)
+            if late:
+                _logger.warning("%r did not wait for a request that takes too long", self)
+            self._lanes.give_back(self._late)
+            await handlers
+        finally:
+            handlers.cancel()
+        self._lanes.give_back(self._in_hand)
         await self._deleter.drain()
         await self._visibility.drain()
 

@@ -218,7 +218,7 @@ class Bench:
 
 
 @pytest.fixture
-def make_queue() -> Callable[..., FakeQueue]:
+def make_fake_queue() -> Callable[..., FakeQueue]:
     """Give the class of a queue with a client of aioboto3."""
     return FakeQueue
 

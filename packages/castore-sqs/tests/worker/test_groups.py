@@ -12,9 +12,9 @@ from castore_sqs import MessageFailed, MessageReturned, MessageUnreadable, Recei
 Make = Callable[..., Any]
 
 
-async def test_a_group_one_after_the_other(make_queue: Make, make_bench: Make) -> None:
+async def test_a_group_one_after_the_other(make_fake_queue: Make, make_bench: Make) -> None:
     """While one is handled, none of its group is, and those of others are."""
-    queue = make_queue(fifo=True)
+    queue = make_fake_queue(fifo=True)
     under_way: set[str] = set()
     most = 0
 
@@ -39,9 +39,9 @@ async def test_a_group_one_after_the_other(make_queue: Make, make_bench: Make) -
         assert versions == sorted(versions)
 
 
-async def test_standard_queues_have_no_order(make_queue: Make, make_bench: Make) -> None:
+async def test_standard_queues_have_no_order(make_fake_queue: Make, make_bench: Make) -> None:
     """They may have groups too, whose messages are handled at the same time."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put("a", "a")
     for each in queue.messages:
         each.group = "tenant"
@@ -58,10 +58,10 @@ async def test_standard_queues_have_no_order(make_queue: Make, make_bench: Make)
 
 
 async def test_after_a_failure_the_rest_of_its_group_is_returned(
-    make_queue: Make, make_bench: Make
+    make_fake_queue: Make, make_bench: Make
 ) -> None:
     """It is handled after the one that failed; other groups go on meanwhile."""
-    queue = make_queue(fifo=True)
+    queue = make_fake_queue(fifo=True)
     queue.put("a", "a", "a")
     queue.put("b", "b")
 
@@ -78,9 +78,11 @@ async def test_after_a_failure_the_rest_of_its_group_is_returned(
     assert 2 == len(bench.told(MessageReturned))
 
 
-async def test_a_failure_and_the_rest_in_one_request(make_queue: Make, make_bench: Make) -> None:
+async def test_a_failure_and_the_rest_in_one_request(
+    make_fake_queue: Make, make_bench: Make
+) -> None:
     """The rest is seen at once, and waits in the queue for the one that failed."""
-    queue = make_queue(fifo=True)
+    queue = make_fake_queue(fifo=True)
     queue.put("a", "a", "a")
 
     async def fail(*_: object) -> None:
@@ -96,10 +98,10 @@ async def test_a_failure_and_the_rest_in_one_request(make_queue: Make, make_benc
 
 
 async def test_an_unreadable_message_holds_up_its_group_alone(
-    make_queue: Make, make_bench: Make
+    make_fake_queue: Make, make_bench: Make
 ) -> None:
     """The order of the group is kept, whoever moves the message away."""
-    queue = make_queue(fifo=True)
+    queue = make_fake_queue(fifo=True)
     queue.put_body("no JSON", "a")
     queue.put("a", "b")
 
@@ -114,10 +116,10 @@ async def test_an_unreadable_message_holds_up_its_group_alone(
 
 
 async def test_a_lost_answer_is_asked_for_again(
-    make_queue: Make, make_bench: Make, make_error: Callable[..., ClientError]
+    make_fake_queue: Make, make_bench: Make, make_error: Callable[..., ClientError]
 ) -> None:
     """The second request is the same attempt to the queue, and the next one another."""
-    queue = make_queue(fifo=True)
+    queue = make_fake_queue(fifo=True)
     queue.put("a")
     queue.script["receive"] = [make_error("InternalError", 500)]
     bench = make_bench(queue, concurrency=1)
@@ -133,9 +135,11 @@ async def test_a_lost_answer_is_asked_for_again(
 
 
 @pytest.mark.parametrize("fifo", [True, False])
-async def test_the_name_of_an_attempt(make_queue: Make, make_bench: Make, *, fifo: bool) -> None:
+async def test_the_name_of_an_attempt(
+    make_fake_queue: Make, make_bench: Make, *, fifo: bool
+) -> None:
     """Only FIFO queues have one."""
-    queue = make_queue(fifo=fifo)
+    queue = make_fake_queue(fifo=fifo)
     bench = make_bench(queue)
 
     async with bench.worker:

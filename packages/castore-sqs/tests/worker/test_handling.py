@@ -34,9 +34,9 @@ def grow(attempt: int) -> int:
     return 100 * attempt
 
 
-async def test_what_was_handled_is_deleted(make_queue: Make, make_bench: Make) -> None:
+async def test_what_was_handled_is_deleted(make_fake_queue: Make, make_bench: Make) -> None:
     """The handler has each message once, and the queue has none any more."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put(*"abcdefghijklmno")
     bench = make_bench(queue)
 
@@ -49,10 +49,10 @@ async def test_what_was_handled_is_deleted(make_queue: Make, make_bench: Make) -
 
 @pytest.mark.parametrize("is_coroutine", [True, False])
 async def test_handlers_of_both_kinds(
-    make_queue: Make, make_bench: Make, *, is_coroutine: bool
+    make_fake_queue: Make, make_bench: Make, *, is_coroutine: bool
 ) -> None:
     """A plain function is called as well as a coroutine function."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put("a")
     seen: list[tuple[int, int]] = []
 
@@ -70,9 +70,11 @@ async def test_handlers_of_both_kinds(
     assert [(1, 1)] == seen
 
 
-async def test_what_ends_together_is_deleted_together(make_queue: Make, make_bench: Make) -> None:
+async def test_what_ends_together_is_deleted_together(
+    make_fake_queue: Make, make_bench: Make
+) -> None:
     """Ten messages are deleted by one request."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put(*"abcdefghij")
     bench = make_bench(queue)
 
@@ -83,10 +85,10 @@ async def test_what_ends_together_is_deleted_together(make_queue: Make, make_ben
 
 
 async def test_what_ends_during_a_delete_goes_with_the_next(
-    make_queue: Make, make_bench: Make
+    make_fake_queue: Make, make_bench: Make
 ) -> None:
     """One message is deleted at once, and those that follow meanwhile by one more request."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put(*"abcde")
     is_deleting, others_ended = asyncio.Event(), asyncio.Event()
 
@@ -110,9 +112,9 @@ async def test_what_ends_during_a_delete_goes_with_the_next(
     assert [1, 4] == [len(each["Entries"]) for each in queue.called("delete")]
 
 
-async def test_never_more_in_hand_than_allowed(make_queue: Make, make_bench: Make) -> None:
+async def test_never_more_in_hand_than_allowed(make_fake_queue: Make, make_bench: Make) -> None:
     """Handling and deleting counts: no more are hidden from others."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put(*(f"thing{number}" for number in range(40)))
     under_way = most = 0
 
@@ -132,9 +134,9 @@ async def test_never_more_in_hand_than_allowed(make_queue: Make, make_bench: Mak
     assert max(each["MaxNumberOfMessages"] for each in queue.called("receive")) <= 7
 
 
-async def test_several_receivers(make_queue: Make, make_bench: Make) -> None:
+async def test_several_receivers(make_fake_queue: Make, make_bench: Make) -> None:
     """They fill more room than one request does."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put(*(f"thing{number}" for number in range(40)))
     everybody = asyncio.Barrier(25)
 
@@ -149,9 +151,9 @@ async def test_several_receivers(make_queue: Make, make_bench: Make) -> None:
     assert 40 == len(bench.handled)
 
 
-async def test_a_failed_message_comes_again(make_queue: Make, make_bench: Make) -> None:
+async def test_a_failed_message_comes_again(make_fake_queue: Make, make_bench: Make) -> None:
     """It is left to the queue, which hands it out when its visibility timeout ran out."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put("a", "b")
 
     async def handle(event: Any, context: Any) -> None:
@@ -170,9 +172,9 @@ async def test_a_failed_message_comes_again(make_queue: Make, make_bench: Make) 
     assert [1, 2] == [each.context.attempt for each in bench.told(MessageHandled)]
 
 
-async def test_the_delay_of_a_retry(make_queue: Make, make_bench: Make) -> None:
+async def test_the_delay_of_a_retry(make_fake_queue: Make, make_bench: Make) -> None:
     """It may be given in seconds."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put("a")
 
     async def handle(_: object, context: Any) -> None:
@@ -186,9 +188,9 @@ async def test_the_delay_of_a_retry(make_queue: Make, make_bench: Make) -> None:
     assert [1, 2, 3] == [each.context.attempt for each in bench.told(MessageFailed)]
 
 
-async def test_a_delay_that_grows(make_queue: Make, make_bench: Make) -> None:
+async def test_a_delay_that_grows(make_fake_queue: Make, make_bench: Make) -> None:
     """A function tells it from the number of the attempt."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put("a")
     bench = make_bench(queue, fail, retry_delay=grow)
 
@@ -201,10 +203,10 @@ async def test_a_delay_that_grows(make_queue: Make, make_bench: Make) -> None:
 
 
 async def test_a_delay_that_raises(
-    make_queue: Make, make_bench: Make, caplog: pytest.LogCaptureFixture
+    make_fake_queue: Make, make_bench: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is logged, and the message is left to the queue as without a delay."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put("a", "b")
 
     def raise_error(attempt: int) -> int:
@@ -222,9 +224,9 @@ async def test_a_delay_that_raises(
     assert [] == queue.called("hide")
 
 
-async def test_a_handler_that_cancels_itself(make_queue: Make, make_bench: Make) -> None:
+async def test_a_handler_that_cancels_itself(make_fake_queue: Make, make_bench: Make) -> None:
     """Its message failed, as by any other error, and the worker goes on."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put("a", "b")
 
     async def handle(event: Any, _: object) -> None:
@@ -249,10 +251,10 @@ async def test_a_handler_that_cancels_itself(make_queue: Make, make_bench: Make)
     ],
 )
 async def test_an_unreadable_message(
-    make_queue: Make, make_bench: Make, body: str, error: type[Exception]
+    make_fake_queue: Make, make_bench: Make, body: str, error: type[Exception]
 ) -> None:
     """It blocks no other, is reported, and is not deleted."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put_body(body)
     queue.put("a", "b")
     bench = make_bench(queue, concurrency=1)
@@ -267,10 +269,10 @@ async def test_an_unreadable_message(
 
 
 async def test_a_delete_that_failed_in_part_is_tried_again(
-    make_queue: Make, make_bench: Make
+    make_fake_queue: Make, make_bench: Make
 ) -> None:
     """Only what failed is in the second request."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put(*"abc")
 
     async def fail_one(parameters: Any) -> Any:
@@ -288,9 +290,9 @@ async def test_a_delete_that_failed_in_part_is_tried_again(
     assert [] == bench.told(DeleteFailed)
 
 
-async def test_a_delete_that_is_refused(make_queue: Make, make_bench: Make) -> None:
+async def test_a_delete_that_is_refused(make_fake_queue: Make, make_bench: Make) -> None:
     """It is reported, once, and the message may come again."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put(*"ab")
 
     async def refuse_all(parameters: Any) -> Any:
@@ -308,10 +310,10 @@ async def test_a_delete_that_is_refused(make_queue: Make, make_bench: Make) -> N
 
 
 async def test_deletes_are_tried_so_often(
-    make_queue: Make, make_bench: Make, make_error: Callable[..., ClientError]
+    make_fake_queue: Make, make_bench: Make, make_error: Callable[..., ClientError]
 ) -> None:
     """After the last attempt the worker goes on with others, and the message may come again."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put("a")
     queue.script["delete"] = [make_error("Throttling")] * 5
     bench = make_bench(queue, visibility_timeout=2)
@@ -326,10 +328,10 @@ async def test_deletes_are_tried_so_often(
 
 
 async def test_a_hook_that_raises_stops_nothing(
-    make_queue: Make, make_bench: Make, caplog: pytest.LogCaptureFixture
+    make_fake_queue: Make, make_bench: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What it raises is logged."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put("a")
 
     def raise_error(report: object) -> None:
@@ -343,10 +345,10 @@ async def test_a_hook_that_raises_stops_nothing(
 
 
 async def test_what_would_be_silent_is_logged(
-    make_queue: Make, make_bench: Make, caplog: pytest.LogCaptureFixture
+    make_fake_queue: Make, make_bench: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Without a hook too, to the logger ``castore_sqs``."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put("a")
     queue.put_body("no JSON")
     bench = make_bench(queue, fail, on_report=None)

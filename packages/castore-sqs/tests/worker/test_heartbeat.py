@@ -21,9 +21,9 @@ def refuse(code: str, *, sender_fault: bool) -> Callable[..., Any]:
     return answer
 
 
-async def test_a_long_handler(make_queue: Make, make_bench: Make) -> None:
+async def test_a_long_handler(make_fake_queue: Make, make_bench: Make) -> None:
     """Its message is not handed out again, although it takes longer than the timeout."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put(*(f"thing{number}" for number in range(12)))
 
     async def handle(*_: object) -> None:
@@ -42,10 +42,10 @@ async def test_a_long_handler(make_queue: Make, make_bench: Make) -> None:
 
 
 async def test_those_that_wait_in_a_group_are_hidden_too(
-    make_queue: Make, make_bench: Make
+    make_fake_queue: Make, make_bench: Make
 ) -> None:
     """The second one begins after the first timeout, and is handled once."""
-    queue = make_queue(fifo=True)
+    queue = make_fake_queue(fifo=True)
     queue.put("a", "a", "a")
 
     async def handle(*_: object) -> None:
@@ -59,10 +59,10 @@ async def test_those_that_wait_in_a_group_are_hidden_too(
 
 
 async def test_a_heartbeat_that_failed_is_tried_again(
-    make_queue: Make, make_bench: Make, make_error: Callable[..., ClientError]
+    make_fake_queue: Make, make_bench: Make, make_error: Callable[..., ClientError]
 ) -> None:
     """It is reported, and nothing is lost while there is time."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put("a")
 
     async def handle(*_: object) -> None:
@@ -78,9 +78,9 @@ async def test_a_heartbeat_that_failed_is_tried_again(
     assert 1 == len(bench.handled)
 
 
-async def test_a_message_that_others_may_have(make_queue: Make, make_bench: Make) -> None:
+async def test_a_message_that_others_may_have(make_fake_queue: Make, make_bench: Make) -> None:
     """It is reported once, and its handler goes on."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put("a")
 
     async def handle(*_: object) -> None:
@@ -97,9 +97,9 @@ async def test_a_message_that_others_may_have(make_queue: Make, make_bench: Make
     assert 1 == len(bench.handled)
 
 
-async def test_a_lost_message_ends_its_group(make_queue: Make, make_bench: Make) -> None:
+async def test_a_lost_message_ends_its_group(make_fake_queue: Make, make_bench: Make) -> None:
     """What follows is returned: others may be about to handle the lost one."""
-    queue = make_queue(fifo=True)
+    queue = make_fake_queue(fifo=True)
     queue.put("a", "a")
     attempts: list[tuple[int, int]] = []
 
@@ -121,9 +121,9 @@ async def test_a_lost_message_ends_its_group(make_queue: Make, make_bench: Make)
     assert [(1, 1), (2, 2)] == attempts
 
 
-async def test_time_that_ran_out_without_an_answer(make_queue: Make, make_bench: Make) -> None:
+async def test_time_that_ran_out_without_an_answer(make_fake_queue: Make, make_bench: Make) -> None:
     """What was not begun by then is not handled, and comes again."""
-    queue = make_queue(fifo=True)
+    queue = make_fake_queue(fifo=True)
     queue.put("a", "a")
     attempts: list[tuple[int, int]] = []
 
@@ -142,9 +142,11 @@ async def test_time_that_ran_out_without_an_answer(make_queue: Make, make_bench:
     assert bench.told(VisibilityLost)
 
 
-async def test_what_was_deleted_meanwhile_is_not_lost(make_queue: Make, make_bench: Make) -> None:
+async def test_what_was_deleted_meanwhile_is_not_lost(
+    make_fake_queue: Make, make_bench: Make
+) -> None:
     """A heartbeat may come after the delete, and before its answer."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put("a")
 
     async def delete_slowly(parameters: Any) -> Any:

@@ -50,11 +50,11 @@ def double(attempt: int) -> int:
     ],
 )
 def test_options_out_of_their_bounds(
-    make_queue: Make, make_bench: Make, options: dict[str, Any]
+    make_fake_queue: Make, make_bench: Make, options: dict[str, Any]
 ) -> None:
     """The error names the option."""
     with pytest.raises(ValueError, match=next(iter(options))):
-        make_bench(make_queue(), **options)
+        make_bench(make_fake_queue(), **options)
 
 
 @pytest.mark.parametrize(
@@ -66,31 +66,31 @@ def test_options_out_of_their_bounds(
     ],
 )
 def test_options_within_their_bounds(
-    make_queue: Make, make_bench: Make, options: dict[str, Any]
+    make_fake_queue: Make, make_bench: Make, options: dict[str, Any]
 ) -> None:
     """Bounds are inclusive."""
-    assert "SQSWorker('https://sqs/queue')" == repr(make_bench(make_queue(), **options).worker)
+    assert "SQSWorker('https://sqs/queue')" == repr(make_bench(make_fake_queue(), **options).worker)
 
 
-def test_a_client_with_too_few_connections(make_queue: Make, make_bench: Make) -> None:
+def test_a_client_with_too_few_connections(make_fake_queue: Make, make_bench: Make) -> None:
     """While all are waiting for messages, none could be deleted."""
     with pytest.raises(ValueError, match="max_pool_connections=2"):
-        make_bench(make_queue(connections=2), receivers=2)
+        make_bench(make_fake_queue(connections=2), receivers=2)
 
 
-def test_a_client_that_does_not_wait_so_long(make_queue: Make, make_bench: Make) -> None:
+def test_a_client_that_does_not_wait_so_long(make_fake_queue: Make, make_bench: Make) -> None:
     """It would give up on each request, and whatever that gets would be hidden."""
     with pytest.raises(ValueError, match="read_timeout=20"):
-        make_bench(make_queue(timeout=20), wait_time=20)
-    assert make_bench(make_queue(timeout=None), wait_time=20)
+        make_bench(make_fake_queue(timeout=20), wait_time=20)
+    assert make_bench(make_fake_queue(timeout=None), wait_time=20)
 
 
-def test_the_adapter_of_the_channel_is_for_sqs(make_queue: Make) -> None:
+def test_the_adapter_of_the_channel_is_for_sqs(make_fake_queue: Make) -> None:
     """Another one is refused, unless an adapter is given."""
     bus = NotificationMessageBus(
         "BUS", source_event_stores=(pokemons,), message_channel_adapter=OtherAdapter()
     )
-    queue = make_queue()
+    queue = make_fake_queue()
 
     with pytest.raises(TypeError, match="give an adapter"):
         SQSWorker(bus, handle)

@@ -13,9 +13,9 @@ from castore_sqs import ReceiveFailed
 Make = Callable[..., Any]
 
 
-async def test_what_a_request_asks_for(make_queue: Make, make_bench: Make) -> None:
+async def test_what_a_request_asks_for(make_fake_queue: Make, make_bench: Make) -> None:
     """For a long poll, and for what tells replays, attempts and groups."""
-    queue = make_queue()
+    queue = make_fake_queue()
     bench = make_bench(queue, concurrency=4, wait_time=3, visibility_timeout=7)
 
     async with bench.worker:
@@ -33,10 +33,10 @@ async def test_what_a_request_asks_for(make_queue: Make, make_bench: Make) -> No
 
 @pytest.mark.parametrize("code", ["AWS.SimpleQueueService.NonExistentQueue", "AccessDenied"])
 async def test_a_queue_that_may_not_be_read(
-    make_queue: Make, make_bench: Make, make_error: Callable[..., ClientError], code: str
+    make_fake_queue: Make, make_bench: Make, make_error: Callable[..., ClientError], code: str
 ) -> None:
     """The worker does not begin."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.script["receive"] = [make_error(code)]
 
     with pytest.raises(ClientError, match=code):
@@ -44,10 +44,10 @@ async def test_a_queue_that_may_not_be_read(
 
 
 async def test_the_context_manager_raises_on_leaving(
-    make_queue: Make, make_bench: Make, make_error: Callable[..., ClientError]
+    make_fake_queue: Make, make_bench: Make, make_error: Callable[..., ClientError]
 ) -> None:
     """What ended the worker in the background is not silent."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.script["receive"] = [make_error("AccessDenied")]
     bench = make_bench(queue)
 
@@ -57,10 +57,10 @@ async def test_the_context_manager_raises_on_leaving(
 
 
 async def test_what_goes_away_is_waited_for_from_the_start(
-    make_queue: Make, make_bench: Make, make_error: Callable[..., ClientError]
+    make_fake_queue: Make, make_bench: Make, make_error: Callable[..., ClientError]
 ) -> None:
     """A queue that is throttled, down or out of reach is asked again and again."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put("a")
     out_of_reach = EndpointConnectionError(endpoint_url="https://sqs")
     queue.script["receive"] = [
@@ -80,10 +80,10 @@ async def test_what_goes_away_is_waited_for_from_the_start(
 
 
 async def test_once_it_answered_every_error_is_waited_out(
-    make_queue: Make, make_bench: Make, make_error: Callable[..., ClientError]
+    make_fake_queue: Make, make_bench: Make, make_error: Callable[..., ClientError]
 ) -> None:
     """Permissions and queues may come back; nobody restarts a worker at night."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put("a")
     bench = make_bench(queue, concurrency=1)
 
@@ -97,9 +97,9 @@ async def test_once_it_answered_every_error_is_waited_out(
     assert [1, 2, 3] == [each.failures for each in bench.told(ReceiveFailed)]
 
 
-async def test_what_is_no_error_of_aws_is_raised(make_queue: Make, make_bench: Make) -> None:
+async def test_what_is_no_error_of_aws_is_raised(make_fake_queue: Make, make_bench: Make) -> None:
     """As when somebody closed the client; what is in hand is put down first."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put("a")
     bench = make_bench(queue, concurrency=1)
 

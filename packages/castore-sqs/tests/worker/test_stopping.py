@@ -13,9 +13,9 @@ from castore_sqs import MessageReturned, ReceiveFailed
 Make = Callable[..., Any]
 
 
-async def test_handlers_may_finish(make_queue: Make, make_bench: Make) -> None:
+async def test_handlers_may_finish(make_fake_queue: Make, make_bench: Make) -> None:
     """Within the grace period what is in hand is handled and deleted."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put("a", "b")
     may_finish = asyncio.Event()
 
@@ -37,10 +37,10 @@ async def test_handlers_may_finish(make_queue: Make, make_bench: Make) -> None:
 
 
 async def test_after_the_grace_period_they_are_cancelled(
-    make_queue: Make, make_bench: Make
+    make_fake_queue: Make, make_bench: Make
 ) -> None:
     """Their messages are returned, and others see them at once."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put("a", "b")
     cancelled: list[str] = []
 
@@ -65,9 +65,9 @@ async def test_after_the_grace_period_they_are_cancelled(
     }
 
 
-async def test_the_rest_of_a_group_is_returned_too(make_queue: Make, make_bench: Make) -> None:
+async def test_the_rest_of_a_group_is_returned_too(make_fake_queue: Make, make_bench: Make) -> None:
     """In an order that nobody can overtake: all are seen, and none was begun."""
-    queue = make_queue(fifo=True)
+    queue = make_fake_queue(fifo=True)
     queue.put("a", "a", "a")
     begun: list[int] = []
 
@@ -85,9 +85,9 @@ async def test_the_rest_of_a_group_is_returned_too(make_queue: Make, make_bench:
     assert queue.messages == queue.visible
 
 
-async def test_cancelling_the_worker(make_queue: Make, make_bench: Make) -> None:
+async def test_cancelling_the_worker(make_fake_queue: Make, make_bench: Make) -> None:
     """It cancels the handlers at once, and returns what is in hand."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put("a")
 
     async def handle(*_: object) -> None:
@@ -104,9 +104,11 @@ async def test_cancelling_the_worker(make_queue: Make, make_bench: Make) -> None
     assert queue.messages == queue.visible
 
 
-async def test_a_handler_that_ends_well_when_cancelled(make_queue: Make, make_bench: Make) -> None:
+async def test_a_handler_that_ends_well_when_cancelled(
+    make_fake_queue: Make, make_bench: Make
+) -> None:
     """Its message was handled, and is deleted; the next of its group is returned."""
-    queue = make_queue(fifo=True)
+    queue = make_fake_queue(fifo=True)
     queue.put("a", "a")
     begun: list[int] = []
 
@@ -127,7 +129,7 @@ async def test_a_handler_that_ends_well_when_cancelled(make_queue: Make, make_be
     assert 1 == len(queue.visible) == len(queue.messages)
 
 
-@pytest.mark.parametrize("kind", ["make_queue", "make_blocking_queue"])
+@pytest.mark.parametrize("kind", ["make_fake_queue", "make_blocking_queue"])
 @pytest.mark.parametrize("is_cancelled", [True, False])
 async def test_a_poll_under_way_swallows_nothing(
     request: pytest.FixtureRequest, make_bench: Make, kind: str, *, is_cancelled: bool
@@ -152,9 +154,50 @@ async def test_a_poll_under_way_swallows_nothing(
     assert queue.messages == queue.visible
 
 
-async def test_what_is_being_deleted_is_deleted(make_queue: Make, make_bench: Make) -> None:
+async def test_a_poll_under_way_does_not_get_what_is_returned(
+    make_fake_queue: Make, make_bench: Make
+) -> None:
+    """That would count as one more attempt to handle it."""
+    queue = make_fake_queue()
+    queue.patience = 0.3
+    queue.put("a")
+
+    async def handle(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    bench = make_bench(queue, handle, grace_period=0)
+    run = asyncio.create_task(bench.worker.run())
+    await bench.until(lambda: len(queue.called("receive")) == 2)
+    bench.worker.stop()
+    await run
+
+    assert [1] == [each.receive_count for each in queue.messages]
+    assert queue.messages == queue.visible
+
+
+async def test_stopped_and_then_cancelled(make_fake_queue: Make, make_bench: Make) -> None:
+    """It does not wait for the grace period any more, and returns what is in hand all the same."""
+    queue = make_fake_queue()
+    queue.put("a")
+
+    async def handle(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    bench = make_bench(queue, handle, grace_period=60)
+    run = asyncio.create_task(bench.worker.run())
+    await bench.until(lambda: len(queue.called("receive")) == 2)
+    bench.worker.stop()
+    await asyncio.sleep(0.1)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+
+    assert queue.messages == queue.visible
+
+
+async def test_what_is_being_deleted_is_deleted(make_fake_queue: Make, make_bench: Make) -> None:
     """The end waits for it."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.put("a")
 
     async def delete_slowly(parameters: Any) -> Any:
@@ -169,9 +212,9 @@ async def test_what_is_being_deleted_is_deleted(make_queue: Make, make_bench: Ma
     assert [] == queue.messages
 
 
-async def test_stopping_again_changes_nothing(make_queue: Make, make_bench: Make) -> None:
+async def test_stopping_again_changes_nothing(make_fake_queue: Make, make_bench: Make) -> None:
     """Before, during and after the end."""
-    bench = make_bench(make_queue())
+    bench = make_bench(make_fake_queue())
     run = asyncio.create_task(bench.worker.run())
     await bench.until(lambda: bench.queue.calls)
 
@@ -183,9 +226,9 @@ async def test_stopping_again_changes_nothing(make_queue: Make, make_bench: Make
     assert run.done()
 
 
-async def test_stopped_before_it_ran(make_queue: Make, make_bench: Make) -> None:
+async def test_stopped_before_it_ran(make_fake_queue: Make, make_bench: Make) -> None:
     """It asks for nothing."""
-    bench = make_bench(make_queue())
+    bench = make_bench(make_fake_queue())
 
     bench.worker.stop()
     await bench.worker.run()
@@ -193,9 +236,9 @@ async def test_stopped_before_it_ran(make_queue: Make, make_bench: Make) -> None
     assert [] == bench.queue.calls
 
 
-async def test_a_worker_runs_once(make_queue: Make, make_bench: Make) -> None:
+async def test_a_worker_runs_once(make_fake_queue: Make, make_bench: Make) -> None:
     """A second run is refused, also after the end of the first."""
-    bench = make_bench(make_queue())
+    bench = make_bench(make_fake_queue())
     async with bench.worker:
         with pytest.raises(RuntimeError, match="has run already"):
             await asyncio.gather(bench.worker.run(), bench.worker.run())
@@ -205,10 +248,10 @@ async def test_a_worker_runs_once(make_queue: Make, make_bench: Make) -> None:
 
 
 async def test_waiting_for_the_next_attempt_is_cut_short(
-    make_queue: Make, make_bench: Make, make_error: Callable[..., ClientError]
+    make_fake_queue: Make, make_bench: Make, make_error: Callable[..., ClientError]
 ) -> None:
     """A queue that is down does not hold up the end."""
-    queue = make_queue()
+    queue = make_fake_queue()
     queue.script["receive"] = [make_error("Throttling")] * 1000
     bench = make_bench(queue, retries=RetryPolicy(base_delay=60, max_delay=60))
 
@@ -218,9 +261,9 @@ async def test_waiting_for_the_next_attempt_is_cut_short(
     assert len(queue.calls) < 10
 
 
-async def test_a_slow_end_of_a_group_is_waited_for(make_queue: Make, make_bench: Make) -> None:
+async def test_a_slow_end_of_a_group_is_waited_for(make_fake_queue: Make, make_bench: Make) -> None:
     """All that is in hand of a group may finish, one after the other."""
-    queue = make_queue(fifo=True)
+    queue = make_fake_queue(fifo=True)
     queue.put("a", "a", "a")
 
     async def handle(*_: object) -> None:
