@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -82,7 +82,7 @@ def make_service(
     url: str,
     make_client: Callable[..., Awaitable[Any]],
     make_queue: Callable[..., str],
-) -> Iterator[Callable[..., Awaitable[Service]]]:
+) -> Callable[..., Awaitable[Service]]:
     """Give a function that makes a queue, with a client of either kind."""
 
     async def make(*, fifo: bool = False) -> Service:
