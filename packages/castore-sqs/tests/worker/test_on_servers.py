@@ -103,7 +103,7 @@ async def test_all_is_handled_and_deleted(make_service: Make, *, fifo: bool) -> 
     for aggregate_id in ("bulbasaur", "charmander", "squirtle"):
         await service.publish(aggregate_id, range(2, 14))
 
-    async with service.make_worker(concurrency=15):
+    async with service.make_worker():
         await service.until(lambda: len(service.handled) == 36)
         await service.until(service.is_empty)
 
@@ -159,15 +159,16 @@ async def test_a_handler_may_take_longer_than_the_timeout(make_service: Make) ->
     service = await make_service()
     await service.publish("pikachu", range(2, 3))
 
+    has_begun = asyncio.Event()
+
     async def handle(*_: object) -> None:
+        has_begun.set()
         await asyncio.sleep(2.2)
 
-    async with (
-        service.make_worker(handle, visibility_timeout=1),
-        service.make_worker(handle, visibility_timeout=1),
-    ):
-        await service.until(lambda: service.handled)
-        await service.until(service.is_empty)
+    async with service.make_worker(handle, visibility_timeout=1):
+        await has_begun.wait()
+        async with service.make_worker(handle, visibility_timeout=1):
+            await service.until(service.is_empty)
 
     assert [("pikachu", 2, 1)] == service.handled
 
