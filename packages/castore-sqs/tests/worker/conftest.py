@@ -217,7 +217,7 @@ class Bench:
         return [aggregate_id for aggregate_id, _ in self.handled]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_fake_queue() -> Callable[..., FakeQueue]:
     """Give the class of a queue with a client of aioboto3."""
     return FakeQueue
@@ -229,7 +229,7 @@ def make_blocking_queue() -> Callable[..., FakeQueue]:
     return BlockingFakeQueue
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_bench() -> Callable[..., Bench]:
     """Give a function that makes a worker."""
     return Bench

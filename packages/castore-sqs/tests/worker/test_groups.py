@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from castore_sqs import MessageFailed, MessageReturned, MessageUnreadable, ReceiveFailed
 
@@ -146,3 +148,41 @@ async def test_the_name_of_an_attempt(
         await bench.until(lambda: queue.called("receive"))
 
     assert fifo == ("ReceiveRequestAttemptId" in queue.called("receive")[0])
+
+
+@settings(max_examples=15)
+@given(
+    concurrency=st.integers(1, 12),
+    lengths=st.lists(st.integers(1, 6), min_size=1, max_size=5),
+    failures=st.sets(st.tuples(st.integers(0, 4), st.integers(1, 6), st.integers(1, 3))),
+)
+def test_any_failures(
+    make_fake_queue: Make,
+    make_bench: Make,
+    concurrency: int,
+    lengths: list[int],
+    failures: set[tuple[int, int, int]],
+) -> None:
+    """Whatever fails, and how often: each group is handled in its order, and nothing twice."""
+    queue = make_fake_queue(fifo=True)
+    for number, length in enumerate(lengths):
+        queue.put(*[str(number)] * length)
+
+    async def handle(event: Any, context: Any) -> None:
+        await asyncio.sleep(0)
+        if (int(event.aggregate_id), event.version, context.attempt) in failures:
+            raise ValueError("no")
+
+    async def work_off() -> list[tuple[str, int]]:
+        bench = make_bench(queue, handle, concurrency=concurrency, retry_delay=0)
+        async with bench.worker:
+            await bench.until_empty()
+        handled: list[tuple[str, int]] = bench.handled
+        return handled
+
+    handled = asyncio.run(work_off())
+
+    assert queue.most_hidden <= concurrency
+    for number, length in enumerate(lengths):
+        versions = [version for aggregate_id, version in handled if aggregate_id == str(number)]
+        assert list(range(1, length + 1)) == versions
