@@ -1,8 +1,14 @@
 """Which errors go away by themselves."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
+import boto3
 import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.config import Config
 from botocore.exceptions import (
     ClientError,
     ConnectionClosedError,
@@ -37,6 +43,27 @@ def test_throttling_and_failures_of_aws_are_retryable(
 ) -> None:
     """The call was well-formed, and AWS could not carry it out."""
     assert is_retryable(make_error(code, status))
+
+
+def test_a_throttled_key_of_a_queue_is_retryable() -> None:
+    """The protocol of SQS has two codes for it, of which botocore gives the older one."""
+    account: dict[str, Any] = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
+    config = Config(retries={"total_max_attempts": 1})
+    client: Any = boto3.client("sqs", region_name="eu-west-1", config=config, **account)
+    headers = {"x-amzn-query-error": "KMS.ThrottlingException;Sender"}
+    body = b'{"__type":"com.amazonaws.sqs#KmsThrottled","message":"Rate exceeded"}'
+
+    def answer(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        raw: Any = SimpleNamespace(stream=lambda: iter([body]))
+        return AWSResponse(request.url, 400, HTTPHeaders.from_dict(headers), raw)
+
+    client.meta.events.register("before-send.sqs", answer)
+    with pytest.raises(ClientError) as caught:
+        client.send_message(QueueUrl="https://sqs.eu-west-1.amazonaws.com/1/q", MessageBody="{}")
+    client.close()
+
+    assert "KMS.ThrottlingException" == get_error_code(caught.value)
+    assert is_retryable(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ _RETRYABLE_CODES = frozenset(
         "InternalException",  # of one event of a batch
         "InternalFailure",
         "InternalServerError",
-        "KmsThrottled",  # of a queue that is encrypted
+        "KMS.ThrottlingException",  # of a queue that is encrypted; one error has two codes
+        "KmsThrottled",
         "PriorRequestNotComplete",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
