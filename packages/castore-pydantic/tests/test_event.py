@@ -9,6 +9,7 @@ from enum import Enum, Flag
 from threading import Barrier, Thread
 from types import new_class
 from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -451,6 +452,35 @@ def test_what_would_be_read_as_something_else_is_refused(value: BaseModel) -> No
 
     with pytest.raises(InvalidEventDataError, match="payload: would be read as another value"):
         make(Changing, payload=value).to_record()
+
+
+PARIS = ZoneInfo("Europe/Paris")
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(2024, 10, 27, 2, 30, tzinfo=PARIS),
+        datetime(2024, 10, 27, 2, 30, tzinfo=PARIS, fold=1),
+        datetime(2024, 3, 31, 2, 30, tzinfo=PARIS),
+    ],
+    ids=str,
+)
+def test_an_hour_that_the_clocks_repeat_or_skip(moment: datetime) -> None:
+    """A moment in it comes back as the same moment, however deep in the payload it is."""
+
+    class Seen(BaseModel):
+        at: datetime
+        before: dict[datetime, tuple[list[datetime], set[datetime]]]
+
+    class Met(PydanticEvent, type="MET"):
+        payload: Seen
+
+    event = make(Met, payload=Seen(at=moment, before={moment: ([moment], {moment})}))
+
+    read = Met.from_record(event.to_record()).payload
+    assert moment.astimezone(UTC) == read.at.astimezone(UTC)
+    assert {read.at: ([read.at], {read.at})} == read.before
 
 
 def test_what_is_lost_on_purpose_is_no_fault() -> None:

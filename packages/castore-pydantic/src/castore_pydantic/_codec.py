@@ -1,8 +1,9 @@
 """Values of any type that pydantic knows, validated, and as JSON values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import datetime, timezone
 from threading import RLock
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError, to_json
@@ -13,6 +14,7 @@ from castore_pydantic._schema import StoredJsonSchema
 T = TypeVar("T")
 
 _BUILDING: Final = RLock()  # pydantic builds one thing at a time: classes may refer to each other
+_COLLECTIONS: Final[frozenset[type]] = frozenset({list, tuple, set, frozenset})
 
 
 class ValueCodec(Generic[T]):
@@ -87,10 +89,30 @@ class ValueCodec(Generic[T]):
 
     def _dump(self, value: T) -> Any:
         adapter = self._adapter or self._build()
-        return adapter.serializer.to_python(value, by_alias=True, round_trip=True)
+        dumped = adapter.serializer.to_python(value, by_alias=True, round_trip=True)
+        return _with_offsets(dumped)
 
     def _build(self) -> TypeAdapter[T]:
         with _BUILDING:
             if self._adapter is None:
                 self._adapter = TypeAdapter(self._find_type())
             return self._adapter
+
+
+def _with_offsets(dumped: object) -> object:
+    """Replace the zone of each moment by what its clock differs from UTC.
+
+    In an hour that the clocks repeat or skip, a moment in such a zone equals none in another one:
+    not even itself, as it is read (PEP 495).
+    """
+    kind = type(dumped)
+    if isinstance(dumped, datetime):
+        offset = dumped.utcoffset()
+        return dumped if offset is None else dumped.replace(tzinfo=timezone(offset))
+    if kind is dict:
+        items = cast("dict[object, object]", dumped).items()
+        return {_with_offsets(key): _with_offsets(item) for key, item in items}
+    if kind in _COLLECTIONS:
+        collect = cast("Callable[[Iterable[object]], object]", kind)
+        return collect(map(_with_offsets, cast("Iterable[object]", dumped)))
+    return dumped
