@@ -18,6 +18,7 @@ from aiobotocore.config import AioConfig
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from castore_aws import RetryPolicy, S3ClaimCheck
+from castore_aws._claim_check import is_host_of_s3
 
 ACCOUNT: dict[str, Any] = {
     "region_name": "eu-west-1",
@@ -63,6 +64,7 @@ class DenyingServer:
         self.status = "200 OK"
         self.content = TEXT.encode()
         self.length = len(self.content)
+        self.locations: list[str] = []
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer a request."""
@@ -70,6 +72,8 @@ class DenyingServer:
         status, content, length = self.status, self.content, self.length
         if b"authorization:" in head.lower():
             status, content, length = "403 Forbidden", DENIED, len(DENIED)
+        elif self.locations:
+            status = f"307 Temporary Redirect\r\nLocation: {self.locations.pop()}"
         writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {length}\r\n".encode())
         writer.write(b"Connection: close\r\n\r\n" + content)
         await writer.drain()
@@ -242,6 +246,14 @@ async def test_a_body_is_fetched_by_its_url(make_client: MakeClient, server: Den
     assert TEXT.encode() == await claim_check.redeem(server.make_claim())
 
 
+async def test_a_url_that_is_none(make_client: MakeClient, server: DenyingServer) -> None:
+    """It says where the object would be, and cannot be fetched however often it is tried."""
+    claim_check = S3ClaimCheck(await make_client(server.url), "claims")
+
+    with pytest.raises(ValueError, match="cannot be fetched: nonnumeric port"):
+        await claim_check.redeem({"messageUrl": "http://127.0.0.1:port/claims/key.json"})
+
+
 @pytest.mark.parametrize("status", ["403 Forbidden", "404 Not Found"])
 async def test_a_url_that_has_expired(
     make_client: MakeClient, server: DenyingServer, status: str
@@ -282,9 +294,48 @@ async def test_nothing_is_fetched_from_elsewhere(
         "claims.example.com",
         "169.254.169.254/claims",
         "amazonaws.com.example.com/claims",
+        "ec2-192-0-2-1.compute-1.amazonaws.com/claims",
+        "s3-claims-1.eu-west-1.elb.amazonaws.com/claims",
+        "s3-claims-1.elb.eu-west-1.amazonaws.com/claims",
+        "claims.execute-api.eu-west-1.amazonaws.com",
     ):
         with pytest.raises(ValueError, match="not in S3"):
             await claim_check.redeem({"messageUrl": f"http://{host}/key.json"})
+
+
+async def test_nobody_leads_elsewhere(make_client: MakeClient, server: DenyingServer) -> None:
+    """A redirection is followed inside of S3 only, which has some for new buckets."""
+    claim_check = S3ClaimCheck(await make_client(server.url), "claims")
+
+    server.locations = [f"{server.url}/claims/elsewhere.json"]
+    assert TEXT.encode() == await claim_check.redeem(server.make_claim())
+
+    for url in (server.url.replace("127.0.0.1", "localhost"), "ftp://localhost/key.json"):
+        server.locations = [url]
+        with pytest.raises(ValueError, match=f"not in S3: '{url}"):
+            await claim_check.redeem(server.make_claim())
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "s3.amazonaws.com",
+        "s3.eu-west-1.amazonaws.com",
+        "s3-eu-west-1.amazonaws.com",
+        "s3.dualstack.eu-west-1.amazonaws.com",
+        "s3-fips.dualstack.us-gov-west-1.amazonaws.com",
+        "s3-accelerate.dualstack.amazonaws.com",
+        "s3express-use1-az4.us-east-1.amazonaws.com",
+        "vpce-1a2b.s3.us-east-1.vpce.amazonaws.com",
+        "s3.cn-north-1.amazonaws.com.cn",
+        "s3.eusc-de-east-1.amazonaws.eu",
+    ],
+)
+def test_hosts_of_s3(host: str) -> None:
+    """All that it has, of itself and of its buckets."""
+    assert is_host_of_s3(host)
+    assert is_host_of_s3(f"claims.{host}")
+    assert not is_host_of_s3(f"{host}.example.com")
 
 
 # What URLs say

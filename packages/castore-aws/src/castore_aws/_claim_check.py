@@ -1,13 +1,14 @@
 """The S3 claim check: bodies that are too large for a message wait in a bucket."""
 
 import asyncio
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from hashlib import sha256
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
 from typing import Any, Final, cast
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
-from urllib.request import urlopen
+from urllib.request import BaseHandler, Request, build_opener
 
 from castore_aws._client import AWSClient, Client
 from castore_aws._faults import AWS_ERRORS, get_error_code
@@ -17,7 +18,10 @@ from castore_core import format_json
 _MESSAGE_URL: Final = "messageUrl"
 _WEEK: Final = 604_800  # seconds: no presigned URL is valid for longer
 _PATIENCE: Final = 60  # seconds without an answer, as with the clients of boto3
-_AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu")
+_HOST_OF_S3: Final = re.compile(
+    r"(.+\.)?s3(express)?(-[a-z0-9-]+)?(\.dualstack)?(\.[a-z]+(-[a-z]+)+-\d+)?(\.vpce)?"
+    r"\.amazonaws\.(com|com\.cn|eu)"
+)
 _FORBIDDEN = frozenset({"AccessDenied", "403"})
 _MISSING = frozenset({"NoSuchKey", "404"})
 
@@ -105,8 +109,7 @@ class S3ClaimCheck:
                 raise ValueError(f"its body is not in bucket {self._bucket!r} any more") from error
             if code not in _FORBIDDEN:
                 raise
-        self._check_host(url)
-        return await asyncio.to_thread(_download, url)
+        return await asyncio.to_thread(_download, url, self._check_host)
 
     def _find_key(self, url: str) -> str:
         """Return the key of a URL, whose host or path begins with the bucket."""
@@ -123,18 +126,39 @@ class S3ClaimCheck:
         """Refuse to fetch from elsewhere than S3: whoever sends a message chooses its URL."""
         host = urlsplit(url).hostname or ""
         own = urlsplit(str(self._aws.client.meta.endpoint_url)).hostname
-        if host != own and not host.endswith((f".{own}", *_AWS_DOMAINS)):
+        if host != own and not host.endswith(f".{own}") and not is_host_of_s3(host):
             raise ValueError(f"its body is not in S3: {url!r:.100}")
 
 
-def _download(url: str) -> bytes:
+def is_host_of_s3(host: str) -> bool:
+    """Tell whether a host is one of S3, and not of what others run on AWS."""
+    return _HOST_OF_S3.fullmatch(host) is not None
+
+
+class _HostCheck(BaseHandler):
+    """Looks at each request, also where S3 redirects it, as it does for new buckets."""
+
+    def __init__(self, check_host: Callable[[str], None]) -> None:
+        self._check_host = check_host
+
+    def http_request(self, request: Request) -> Request:
+        self._check_host(request.full_url)
+        return request
+
+    https_request = ftp_request = http_request
+
+
+def _download(url: str, check_host: Callable[[str], None]) -> bytes:
     try:
-        with urlopen(url, timeout=_PATIENCE) as response:  # noqa: S310 the scheme was looked at
+        opener = build_opener(_HostCheck(check_host))
+        with opener.open(url, timeout=_PATIENCE) as response:
             return cast("bytes", response.read())
     except HTTPError as error:
         with error:
             if error.code < 500:  # noqa: PLR2004 from here on it is the server's fault
                 raise ValueError(f"its body cannot be fetched: {error}") from error
             raise
+    except InvalidURL as error:
+        raise ValueError(f"its body cannot be fetched: {error}") from error
     except HTTPException as error:  # the answer was cut
         raise ConnectionError(f"its body cannot be fetched: {error!r}") from error
