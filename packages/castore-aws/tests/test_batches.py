@@ -235,10 +235,30 @@ async def test_equal_messages_are_several() -> None:
     assert 1 == len(caught.value.failures)
 
 
-async def test_an_error_of_the_program_is_no_refusal() -> None:
-    """It is raised as it is."""
-    with pytest.raises(ZeroDivisionError):
-        await Backend([ZeroDivisionError()]).publish(make_entries(1))
+async def test_after_any_error_what_was_taken_is_known() -> None:
+    """A client raises other errors too, such as those of credentials that cannot be renewed."""
+    failure = RuntimeError("the refreshed credentials are still expired")
+    backend = Backend([*[TAKEN] * 10, failure])
+
+    with pytest.raises(MessagePublishError) as caught:
+        await send_batches(make_entries(25), backend.send, limits=BatchLimits(), retries=AT_ONCE)
+
+    assert failure is caught.value.__cause__
+    assert names(make_entries(25))[10:] == [each.aggregate_id for each, _ in caught.value.failures]
+    assert "RuntimeError: the refreshed credentials are" in caught.value.failures[0][1]
+
+
+async def test_a_cancelled_batch_stops() -> None:
+    """What was being sent may have been taken; nothing more is sent."""
+    backend = Backend()
+
+    task = asyncio.create_task(backend.publish(make_entries(25)))
+    await asyncio.sleep(0)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert 1 == len(backend.requests)
 
 
 @pytest.mark.parametrize(

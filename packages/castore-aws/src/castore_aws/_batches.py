@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
 from castore_aws._entries import BatchLimits, Entry
-from castore_aws._faults import AWS_ERRORS, describe_fault
+from castore_aws._faults import describe_fault
 from castore_aws._retries import RetryPolicy
 from castore_core import MessagePublishError
 
@@ -108,7 +108,7 @@ class _Sender:
             await self._retries.run(attempt, lambda error: isinstance(error, _PartialFailureError))
         except _PartialFailureError:
             return
-        except AWS_ERRORS as error:
+        except Exception as error:  # noqa: BLE001 credentials that are renewed raise what they like
             self.error = error
             self._refuse(pending, describe_fault(error))
 

@@ -3,13 +3,11 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from castore_aws._claim_check import S3ClaimCheck
 from castore_aws._faults import AWS_ERRORS, describe_fault
 from castore_core import MessagePublishError, MessageRecord, format_json
-
-_REFUSALS: Final[tuple[type[Exception], ...]] = (ValueError, *AWS_ERRORS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +97,7 @@ async def _check_in(
         if isinstance(result, Entry):
             entries[index] = result
             continue
-        if not isinstance(result, _REFUSALS):
+        if not isinstance(result, Exception):
             raise result
         errors[index] = result
     if errors:
@@ -124,6 +122,6 @@ def _refuse(messages: Sequence[MessageRecord], errors: Mapping[int, Exception]) 
 
 
 def _describe(error: Exception) -> str:
-    if isinstance(error, AWS_ERRORS):
-        return f"the claim check failed: {describe_fault(error)}"
-    return str(error)
+    if isinstance(error, ValueError) and not isinstance(error, AWS_ERRORS):
+        return str(error)
+    return f"the claim check failed: {describe_fault(error)}"
