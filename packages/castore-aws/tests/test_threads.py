@@ -43,6 +43,14 @@ async def test_an_error_comes_back(threads: ThreadPoolExecutor, error: BaseExcep
     assert await run_in_thread(threads, lambda: 1) == 1
 
 
+async def test_what_no_future_takes_comes_back_too(threads: ThreadPoolExecutor) -> None:
+    """A mock whose answers are used up raises it; without an error, its caller would hang."""
+    answers: Iterator[int] = iter([])
+
+    with pytest.raises(RuntimeError, match=r"the call raised StopIteration\(\)"):
+        await asyncio.wait_for(run_in_thread(threads, lambda: next(answers)), 10)
+
+
 async def test_a_cancelled_call_that_did_not_begin_is_not_made(
     threads: ThreadPoolExecutor,
 ) -> None:

@@ -54,5 +54,9 @@ def _succeed(future: asyncio.Future[T], result: T) -> None:
 
 
 def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
-    if not future.done():
+    if future.done():
+        return
+    if isinstance(error, StopIteration):  # which no future takes, and nobody would be told
+        future.set_exception(RuntimeError(f"the call raised {error!r}"))
+    else:
         future.set_exception(error)
