@@ -135,3 +135,9 @@ def test_a_pattern_of_nothing_is_refused(options: Any) -> None:
     """A rule that lets nothing through is a mistake."""
     with pytest.raises(ValueError, match="would choose nothing"):
         event_pattern(event_store_id="POKEMONS", **options)
+
+
+def test_one_type_is_no_list_of_types() -> None:
+    """Its letters would be types, and the rule would let nothing through."""
+    with pytest.raises(TypeError, match="not a list of types: 'CAUGHT'"):
+        event_pattern(event_store_id="POKEMONS", event_types="CAUGHT")

@@ -27,9 +27,12 @@ def event_pattern(
             exists are no replays.
 
     Raises:
+        TypeError: ``event_types`` is one text, of which each letter would be a type.
         ValueError: there are no types, or none of which there are replays where only those are
             wanted.
     """
+    if isinstance(event_types, str):
+        raise TypeError(f"event_types is not a list of types: {event_types!r}")
     source = {"source": [event_store_id]}
     if event_types is None:
         return {**source, **_choose_all(replays)}
