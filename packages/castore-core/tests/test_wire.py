@@ -43,6 +43,11 @@ def test_an_integer_keeps_its_digits() -> None:
     assert "1000000000000000000000000" == format_json(10**24)
 
 
+def test_a_large_integral_float_keeps_its_digits() -> None:
+    """JavaScript would write 402393681778563700, which is another integer."""
+    assert "402393681778563712" == format_float(402393681778563712.0)
+
+
 @pytest.mark.parametrize("number", [1, 1.5])
 def test_text_is_written_as_it_is(number: float) -> None:
     """Only what JSON demands is escaped, and there are no spaces."""

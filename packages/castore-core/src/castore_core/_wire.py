@@ -16,13 +16,19 @@ def format_json(value: JSONValue) -> str:
     """Write a JSON value as ``JSON.stringify`` does.
 
     There are no spaces, text is not escaped more than it needs to be, and numbers are as
-    JavaScript has them: ``2.0`` is ``2``, and ``1e-07`` is ``1e-7``. Integers keep all digits.
+    JavaScript has them: ``2.0`` is ``2``, and ``1e-07`` is ``1e-7``. Two things are kept that
+    JavaScript does not keep: the order of keys that look like integers, and all digits of
+    integers, those of a large float with an integral value too. It reads the same number.
     """
     return _format(value) if _has_odd_float(value) else _encode(value)
 
 
 def format_float(number: float) -> str:
-    """Write a finite number as JavaScript does."""
+    """Write a finite number as JavaScript does.
+
+    From 2**53 on, where JavaScript rounds what it writes, an integral value has all its digits:
+    the integer that Python reads is equal to it.
+    """
     if number.is_integer() and abs(number) < _GREATEST_PLAIN:
         return str(int(number))
     mantissa, _, exponent_text = repr(number).partition("e")
