@@ -367,6 +367,8 @@ async def test_urls_of_the_bucket(place: str) -> None:
         "https://claims2.s3.eu-west-1.amazonaws.com/key",
         "https://s3.eu-west-1.amazonaws.com/others/claims/key",
         "https://s3.eu-west-1.amazonaws.com/claims",
+        "https://s3.eu-west-1.amazonaws.com/claims/",
+        "https://claims.s3.eu-west-1.amazonaws.com/",
         "file:///claims/key",
         "claims/key",
         "https://[claims/key",

@@ -115,11 +115,12 @@ class S3ClaimCheck:
         """Return the key of a URL, whose host or path begins with the bucket."""
         parts = urlsplit(url)
         path = unquote(parts.path).removeprefix("/")
-        if parts.scheme in {"http", "https"}:
-            if parts.netloc.startswith(f"{self._bucket}."):
-                return path
-            if path.startswith(f"{self._bucket}/"):
-                return path.removeprefix(f"{self._bucket}/")
+        if parts.netloc.startswith(f"{self._bucket}."):
+            bucket, key = self._bucket, path
+        else:
+            bucket, _, key = path.partition("/")
+        if key and bucket == self._bucket and parts.scheme in {"http", "https"}:
+            return key
         raise ValueError(f"its body is not in bucket {self._bucket!r}: {url!r:.100}")
 
     def _check_host(self, url: str) -> None:
