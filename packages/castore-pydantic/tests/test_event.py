@@ -178,6 +178,27 @@ def test_error_does_not_tell_values() -> None:
     assert "hunter2" not in str(error.value)
 
 
+@pytest.mark.parametrize("secret", ["hunter2", "x, input_type=hunter2", ["hunter2", 1]], ids=repr)
+def test_error_of_the_serializer_does_not_tell_values(secret: Any) -> None:
+    """Neither where several values do not fit, nor where one looks like the text around it."""
+
+    class Account(BaseModel):
+        pin: int
+        name: str
+
+    class Opened(PydanticEvent, type="OPENED"):
+        payload: Account
+
+    event = make(Opened, payload=Account(pin=1, name="Ash"))
+    vars(event.payload).update(pin=secret, name=[secret])
+
+    with pytest.raises(
+        InvalidEventDataError, match=r"'pin', input_type=.*'name', input_type=list"
+    ) as error:
+        event.to_record()
+    assert "hunter2" not in str(error.value)
+
+
 def test_error_of_many_violations_is_short() -> None:
     """The text tells the first ten; all are listed."""
     with pytest.raises(InvalidEventDataError, match=r"moves\[9\].*; and 90 more$") as error:

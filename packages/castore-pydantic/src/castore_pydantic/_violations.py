@@ -8,6 +8,9 @@ from pydantic_core import to_json
 
 from castore_core import JSONValue, Violation, check_json, format_path, join_violations
 
+# Up to the last type of each warning: the value may look as if it ended there.
+_VALUES: Final = re.compile(r"input_value=(?:(?!PydanticSerial).)*, (?=input_type=)", re.DOTALL)
+
 _CHANGES: Final = "would be read as another value: its type does not read what it writes"
 _HIDES: Final = (
     "would be read as asterisks, which is what a SecretStr or another secret is written as: "
@@ -22,7 +25,7 @@ def find_violations(error: ValueError, root: str) -> list[Violation]:
     serializer is one violation, of the root.
     """
     if not isinstance(error, ValidationError):
-        reason = re.sub(r"input_value=.*?, (?=input_type=)", "", str(error), flags=re.DOTALL)
+        reason = _VALUES.sub("", str(error))
         return [Violation(root, " ".join(reason.split()), "serialization")]
     return [
         Violation(format_path(root, each["loc"]), each["msg"], each["type"])
