@@ -104,6 +104,16 @@ async def test_large_bodies_go_to_the_claim_check() -> None:
     assert 2 == claim_check.most_under_way
 
 
+async def test_not_all_bodies_go_to_the_claim_check_at_once() -> None:
+    """Each begins when there is a connection for it: waiting would use up its retries."""
+    claim_check = FakeClaimCheck()
+
+    await make(*(make_message(f"{each}", "x" * 30) for each in range(25)), claim_check=claim_check)
+
+    assert 25 == len(claim_check.kept)
+    assert 10 == claim_check.most_under_way
+
+
 async def test_a_message_that_cannot_be_stops_the_claim_check() -> None:
     """Nothing goes to S3 for messages that are not sent."""
     claim_check = FakeClaimCheck()

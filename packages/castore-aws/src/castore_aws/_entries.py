@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 
 from castore_aws._claim_check import S3ClaimCheck
 from castore_aws._faults import AWS_ERRORS, describe_fault
 from castore_core import MessagePublishError, MessageRecord, format_json
+
+# As many as a client has connections. What waits for one spends the time of its retries.
+_MOST_AT_ONCE: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +85,11 @@ async def make_entries(
 async def _check_in(
     entries: list[Entry], make_entry: MakeEntry, limits: BatchLimits, claim_check: S3ClaimCheck
 ) -> list[Entry]:
+    turns = asyncio.Semaphore(_MOST_AT_ONCE)
+
     async def replace(entry: Entry) -> Entry:
-        text = await claim_check.check_in(format_json(entry.message.body))
+        async with turns:
+            text = await claim_check.check_in(format_json(entry.message.body))
         small = make_entry(entry.message, text)
         _check_size(small, limits)
         return small
