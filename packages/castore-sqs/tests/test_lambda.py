@@ -4,12 +4,13 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
 from castore_core import (
     Event,
+    EventRecord,
     EventStore,
     NotificationMessage,
     NotificationMessageQueue,
@@ -66,6 +67,24 @@ def get_failures(answer: Any) -> list[str]:
     failures: list[dict[str, str]] = answer["batchItemFailures"]
     assert all(list(each) == ["itemIdentifier"] for each in failures)
     return [each["itemIdentifier"] for each in failures]
+
+
+class Panic(BaseException):
+    """What pyo3 raises where code in Rust panics."""
+
+
+class Panicking(Event, type="STEPPED"):
+    """An event that nobody can read."""
+
+    @classmethod
+    def from_record(cls, record: EventRecord) -> Self:
+        """Fail."""
+        raise Panic(record.aggregate_id)
+
+
+def keep_last(_: Panicking | None, event: Panicking) -> Panicking:
+    """Keep the last event."""
+    return event
 
 
 class Walker:
@@ -164,6 +183,16 @@ async def test_what_is_no_message_is_returned(caplog: pytest.LogCaptureFixture) 
     assert "InvalidMessageError" in caplog.text
 
 
+async def test_a_reader_that_panics(caplog: pytest.LogCaptureFixture) -> None:
+    """It fails its message alone, and not the invocation."""
+    store = EventStore("WALKS", event_types=[Panicking], reduce=keep_last)
+    queue = NotificationMessageQueue("QUEUE", source_event_stores=(store,))
+    handler = SQSHandler(queue, Walker())
+    answer = await handler.handle_records([make_record("a"), make_record("b")])
+    assert ["a", "b"] == get_failures(answer)
+    assert "message b of SQS was not handled" in caplog.text
+
+
 async def test_what_is_no_message_holds_its_group() -> None:
     """The queue's redrive policy has to move it away."""
     walker = Walker()
@@ -210,8 +239,10 @@ async def test_a_message_that_comes_twice_in_a_batch() -> None:
     assert ["a", "a"] == walker.handled
 
 
-async def test_a_handler_that_is_cancelled_by_itself_fails() -> None:
-    """It awaited something that was cancelled: its message was not handled."""
+async def test_a_handler_that_is_cancelled_by_itself_fails(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It awaited something that was cancelled: its message was not handled, and the log says so."""
 
     async def step(message: NotificationMessage[Stepped], _: SQSMessageContext) -> None:
         if message.event.aggregate_id == "b":
@@ -220,6 +251,7 @@ async def test_a_handler_that_is_cancelled_by_itself_fails() -> None:
     handler = SQSHandler(QUEUE, step)
     answer = await handler.handle_records([make_record(each) for each in "abc"])
     assert ["b"] == get_failures(answer)
+    assert "message b of SQS was not handled" in caplog.text
 
 
 async def test_cancelling_it_cancels_the_handlers() -> None:

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from castore_aws import S3ClaimCheck
 from castore_core import MessageChannel
+from castore_sqs._cancellation import ends_task
 from castore_sqs._received import Handler, SQSMessageParser
 
 M = TypeVar("M")
@@ -79,7 +80,9 @@ class SQSHandler(Generic[M]):
             result = self._handler(message, context)
             if isawaitable(result):
                 await result
-        except Exception:
+        except BaseException as error:
+            if ends_task(error):
+                raise
             _logger.exception("message %s of SQS was not handled", record["messageId"])
             return False
         return True

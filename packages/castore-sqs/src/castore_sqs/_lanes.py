@@ -8,6 +8,7 @@ from inspect import isawaitable
 from time import perf_counter
 from typing import Generic, TypeAlias, TypeVar
 
+from castore_sqs._cancellation import ends_task, is_cancelled
 from castore_sqs._deleting import Deleter
 from castore_sqs._in_hand import Delivery, InHand
 from castore_sqs._received import Handler, SQSMessage, SQSMessageParser
@@ -89,7 +90,7 @@ class Lanes(Generic[M]):
 
     async def _work_off(self, lane: deque[Delivery], group_id: str | None) -> None:
         try:
-            while lane and not _is_cancelled():
+            while lane and not is_cancelled():
                 delivery = lane[0]
                 is_handled = await self._handle(delivery)
                 lane.popleft()
@@ -109,7 +110,9 @@ class Lanes(Generic[M]):
             return False
         try:
             received = await self._parser.parse_record(delivery.record)
-        except Exception as error:  # noqa: BLE001 a codec raises what it likes
+        except BaseException as error:
+            if ends_task(error):
+                raise
             place = delivery.message_id, delivery.attempt
             self._reporter.tell(MessageUnreadable(*place, error))
             self._leave_to_queue(delivery)
@@ -124,7 +127,7 @@ class Lanes(Generic[M]):
             if isawaitable(result):
                 await result
         except BaseException as error:
-            if _ends_task(error):
+            if ends_task(error):
                 raise
             self._reporter.tell(MessageFailed(context, error, perf_counter() - began))
             self._leave_to_queue(delivery)
@@ -149,15 +152,3 @@ class Lanes(Generic[M]):
         except Exception:
             _logger.exception("retry_delay raised for attempt %d", attempt)
             return None
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _ends_task(error: BaseException) -> bool:
-    """Tell what goes through the task that runs a handler from what the handler failed with."""
-    if isinstance(error, asyncio.CancelledError):
-        return _is_cancelled()
-    return isinstance(error, (GeneratorExit, KeyboardInterrupt, SystemExit))

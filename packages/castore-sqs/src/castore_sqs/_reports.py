@@ -40,7 +40,7 @@ class MessageUnreadable:
 
     message_id: str
     attempt: int
-    error: Exception
+    error: BaseException
 
 
 @dataclass(frozen=True)

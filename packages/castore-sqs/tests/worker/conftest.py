@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from castore_aws import RetryPolicy
-from castore_core import NotificationMessage, NotificationMessageQueue
+from castore_core import EventStore, NotificationMessage, NotificationMessageQueue
 from castore_sqs import SQSMessageContext, SQSMessageQueueAdapter, SQSWorker, WorkerReport
 from pokemon import pokemons
 
@@ -176,6 +176,7 @@ class Bench:
         handler: Any = None,
         *,
         plain_handler: Any = None,
+        stores: Sequence[EventStore[Any, Any]] = (pokemons,),
         **options: Any,
     ) -> None:
         self.queue = queue
@@ -184,7 +185,7 @@ class Bench:
         self._handler = handler
         adapter = SQSMessageQueueAdapter(queue, queue.url, queue.fifo)
         channel = NotificationMessageQueue(
-            "QUEUE", source_event_stores=(pokemons,), message_channel_adapter=adapter
+            "QUEUE", source_event_stores=stores, message_channel_adapter=adapter
         )
         options = {
             "wait_time": 1,

@@ -3,12 +3,18 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import pytest
 from botocore.exceptions import ClientError
 
-from castore_core import InvalidMessageError, UnknownEventTypeError
+from castore_core import (
+    Event,
+    EventRecord,
+    EventStore,
+    InvalidMessageError,
+    UnknownEventTypeError,
+)
 from castore_sqs import (
     DeleteFailed,
     MessageFailed,
@@ -22,6 +28,28 @@ Make = Callable[..., Any]
 LOST = """{"eventStoreId": "POKEMONS", "event": {
     "aggregateId": "a", "version": 1, "type": "LOST", "timestamp": "2024-05-01T10:00:00.000Z"
 }}"""
+
+
+class Panic(BaseException):
+    """What pyo3 raises where code in Rust panics."""
+
+
+class Rested(Event, type="POKEMON_LEVELED_UP"):
+    """An event that nobody can read while there is an error."""
+
+    errors: ClassVar[list[BaseException]] = []
+
+    @classmethod
+    def from_record(cls, record: EventRecord) -> Self:
+        """Raise the next error."""
+        if cls.errors:
+            raise cls.errors.pop()
+        return super().from_record(record)
+
+
+def keep_last(_: Rested | None, event: Rested) -> Rested:
+    """Keep the last event."""
+    return event
 
 
 async def fail(*_: object) -> None:
@@ -266,6 +294,27 @@ async def test_an_unreadable_message(
     assert isinstance(unreadable.error, error)
     assert (queue.messages[0].id, 1) == (unreadable.message_id, unreadable.attempt)
     assert [body] == [each.body for each in queue.messages]
+
+
+@pytest.mark.parametrize("error", [Panic(), asyncio.CancelledError()], ids=repr)
+async def test_a_reader_that_raises_no_exception(
+    make_fake_queue: Make, make_bench: Make, error: BaseException
+) -> None:
+    """Its message is unreadable as any other, and does not stay in hand."""
+    queue = make_fake_queue()
+    queue.put("a", "b")
+    Rested.errors[:] = [error]
+    bench = make_bench(
+        queue,
+        stores=[EventStore("POKEMONS", event_types=[Rested], reduce=keep_last)],
+        concurrency=1,
+    )
+
+    async with bench.worker:
+        await bench.until(lambda: bench.handled)
+
+    assert ["b"] == bench.ids()
+    assert [error] == [each.error for each in bench.told(MessageUnreadable)]
 
 
 async def test_a_delete_that_failed_in_part_is_tried_again(
