@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from inspect import isawaitable
 from time import perf_counter
-from typing import Generic, TypeAlias, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from castore_sqs._cancellation import ends_task, is_cancelled
 from castore_sqs._deleting import Deleter
@@ -25,7 +25,9 @@ from castore_sqs._visibility import Visibility
 M = TypeVar("M")
 
 RetryDelay: TypeAlias = int | Callable[[int], int]
-"""Seconds, or a function that tells them from the number of the attempt that failed."""
+"""Whole seconds, or a function that tells them from the number of the attempt that failed."""
+
+LONGEST_TIMEOUT: Final = 43_200  # seconds; AWS's own limit
 
 _logger = logging.getLogger("castore_sqs")
 
@@ -148,7 +150,15 @@ class Lanes(Generic[M]):
         if not callable(self._retry_delay):
             return self._retry_delay
         try:
-            return self._retry_delay(attempt)
+            delay = self._retry_delay(attempt)
+            check_retry_delay(delay)
         except Exception:
-            _logger.exception("retry_delay raised for attempt %d", attempt)
+            _logger.exception("retry_delay gave no delay for attempt %d", attempt)
             return None
+        return delay
+
+
+def check_retry_delay(delay: int) -> None:
+    """Raise a `ValueError` for what SQS does not take: it would refuse other messages with it."""
+    if not (isinstance(delay, int) and 0 <= delay <= LONGEST_TIMEOUT):
+        raise ValueError(f"retry_delay is not 0 to {LONGEST_TIMEOUT} whole seconds: {delay!r}")

@@ -11,7 +11,7 @@ from castore_sqs._adapter import SQSMessageQueueAdapter
 from castore_sqs._calls import QueueCalls
 from castore_sqs._deleting import Deleter
 from castore_sqs._in_hand import Delivery, InHand
-from castore_sqs._lanes import Lanes, RetryDelay
+from castore_sqs._lanes import LONGEST_TIMEOUT, Lanes, RetryDelay, check_retry_delay
 from castore_sqs._received import Handler, SQSMessageParser
 from castore_sqs._receiving import Receiver
 from castore_sqs._reports import Reporter, ReportHook
@@ -19,8 +19,7 @@ from castore_sqs._visibility import Visibility
 
 M = TypeVar("M")
 
-_LONGEST_WAIT: Final = 20  # seconds; AWS's own limits
-_LONGEST_TIMEOUT: Final = 43_200
+_LONGEST_WAIT: Final = 20  # seconds; AWS's own limit
 _POLL_MARGIN: Final = 5.0  # seconds that the answer to a poll may come late
 
 _logger = logging.getLogger("castore_sqs")
@@ -83,9 +82,9 @@ class SQSWorker(Generic[M]):
         on_report: ReportHook | None = None,
     ) -> None:
         _check_between(1, wait_time, _LONGEST_WAIT, "wait_time")
-        _check_between(1, visibility_timeout, _LONGEST_TIMEOUT, "visibility_timeout")
-        if isinstance(retry_delay, int):
-            _check_between(0, retry_delay, _LONGEST_TIMEOUT, "retry_delay")
+        _check_between(1, visibility_timeout, LONGEST_TIMEOUT, "visibility_timeout")
+        if not (retry_delay is None or callable(retry_delay)):
+            check_retry_delay(retry_delay)
         _check_at_least(1, concurrency, "concurrency")
         _check_at_least(1, receivers, "receivers")
         _check_at_least(0, grace_period, "grace_period")

@@ -248,8 +248,25 @@ async def test_a_delay_that_raises(
     async with bench.worker:
         await bench.until(lambda: len(queue.messages) == 1)
 
-    assert "retry_delay raised for attempt 1" in caplog.text
+    assert "retry_delay gave no delay for attempt 1" in caplog.text
     assert [] == queue.called("hide")
+
+
+@pytest.mark.parametrize("delay", [-1, 43_201, 0.5, "1"])
+async def test_a_delay_that_sqs_does_not_take(
+    make_fake_queue: Make, make_bench: Make, caplog: pytest.LogCaptureFixture, delay: Any
+) -> None:
+    """It is not sent: what else is returned with it would be refused too."""
+    queue = make_fake_queue(fifo=True)
+    queue.put("a", "a")
+    bench = make_bench(queue, fail, retry_delay=lambda _: delay)
+
+    async with bench.worker:
+        await bench.until(lambda: queue.called("hide"))
+
+    [request] = queue.called("hide")
+    assert [0] == [each["VisibilityTimeout"] for each in request["Entries"]]
+    assert f"retry_delay is not 0 to 43200 whole seconds: {delay!r}" in caplog.text
 
 
 async def test_a_handler_that_cancels_itself(make_fake_queue: Make, make_bench: Make) -> None:

@@ -46,6 +46,7 @@ def double(attempt: int) -> int:
         {"visibility_timeout": 43_201},
         {"retry_delay": -1},
         {"retry_delay": 43_201},
+        {"retry_delay": 0.5},
         {"grace_period": -1},
     ],
 )
