@@ -76,10 +76,14 @@ class Lanes(Generic[M]):
         """Let handlers go on for so many seconds, cancel them, and wait until they are through."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_period)
-        for task in self._tasks:
-            task.cancel()
+        self.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    def cancel(self) -> None:
+        """Cancel what handlers are left."""
+        for task in self._tasks:
+            task.cancel()
 
     def give_back(self, deliveries: Iterable[Delivery]) -> None:
         """Return messages to the queue, unless they were handled, or are returned already."""

@@ -159,6 +159,7 @@ class SQSWorker(Generic[M]):
             await self._put_down(receivers, 0)
             raise
         finally:
+            self._lanes.cancel()  # a second cancellation does not wait for them
             for task in background:
                 task.cancel()
             outcomes = await asyncio.gather(*background, return_exceptions=True)

@@ -104,6 +104,35 @@ async def test_cancelling_the_worker(make_fake_queue: Make, make_bench: Make) ->
     assert queue.messages == queue.visible
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3, 20])
+async def test_cancelling_the_worker_twice(
+    make_fake_queue: Make, make_bench: Make, turns: int
+) -> None:
+    """However soon the second time comes: no handler goes on without its worker."""
+    queue = make_fake_queue()
+    queue.put("a")
+    ended: list[str] = []
+
+    async def handle(event: Any, _: object) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(event.aggregate_id)
+
+    bench = make_bench(queue, handle)
+    run = asyncio.create_task(bench.worker.run())
+    await bench.until(lambda: len(queue.called("receive")) == 2)
+    run.cancel()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    run.cancel()
+    await asyncio.wait([run])
+    await asyncio.sleep(0)
+
+    assert run.cancelled()
+    assert ["a"] == ended
+
+
 async def test_a_handler_that_ends_well_when_cancelled(
     make_fake_queue: Make, make_bench: Make
 ) -> None:
