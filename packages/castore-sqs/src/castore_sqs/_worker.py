@@ -176,8 +176,8 @@ class SQSWorker(Generic[M]):
         self._in_hand.close()
 
     async def __aenter__(self) -> Self:
-        """Run in the background."""
-        self._run_task = asyncio.create_task(self.run())
+        """Run in the background. What ends that is logged at once."""
+        self._run_task = asyncio.create_task(self._run_in_background())
         return self
 
     async def __aexit__(
@@ -190,6 +190,13 @@ class SQSWorker(Generic[M]):
         self.stop()
         if self._run_task is not None:
             await self._run_task
+
+    async def _run_in_background(self) -> None:
+        try:
+            await self.run()
+        except Exception:
+            _logger.exception("%r ended, and handles nothing any more", self)
+            raise
 
     @property
     def _is_fifo(self) -> bool:

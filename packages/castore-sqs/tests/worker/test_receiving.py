@@ -46,7 +46,7 @@ async def test_a_queue_that_may_not_be_read(
 async def test_the_context_manager_raises_on_leaving(
     make_fake_queue: Make, make_bench: Make, make_error: Callable[..., ClientError]
 ) -> None:
-    """What ended the worker in the background is not silent."""
+    """What ended the worker in the background is raised at last."""
     queue = make_fake_queue()
     queue.script["receive"] = [make_error("AccessDenied")]
     bench = make_bench(queue)
@@ -54,6 +54,23 @@ async def test_the_context_manager_raises_on_leaving(
     with pytest.raises(ClientError, match="AccessDenied"):
         async with bench.worker:
             await bench.until(lambda: queue.calls)
+
+
+async def test_the_end_in_the_background_is_logged_at_once(
+    make_fake_queue: Make,
+    make_bench: Make,
+    make_error: Callable[..., ClientError],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A web server that goes on for weeks has no other way to tell."""
+    queue = make_fake_queue()
+    queue.script["receive"] = [make_error("AccessDenied")]
+    bench = make_bench(queue)
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        async with bench.worker:
+            await bench.until(lambda: caplog.records)
+    assert "SQSWorker('https://sqs/queue') ended, and handles nothing any more" in caplog.text
 
 
 async def test_what_goes_away_is_waited_for_from_the_start(
