@@ -102,7 +102,10 @@ async def test_a_refused_message_has_a_reason(
     assert caught.value.failures == pickle.loads(pickle.dumps(caught.value)).failures  # noqa: S301 our own
 
 
-@pytest.mark.parametrize("code", ["RequestThrottled", "KmsThrottled", "ThrottlingException"])
+@pytest.mark.parametrize(
+    "code",
+    ["RequestThrottled", "KmsThrottled", "KMS.ThrottlingException", "ThrottlingException"],
+)
 async def test_a_throttled_message_is_sent_again(
     make_fake_client: Callable[..., Any], make_error: Callable[..., ClientError], code: str
 ) -> None:

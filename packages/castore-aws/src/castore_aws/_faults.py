@@ -20,6 +20,7 @@ _RETRYABLE_CODES = frozenset(
         "InternalServerError",
         "KMS.ThrottlingException",  # of a queue that is encrypted; one error has two codes
         "KmsThrottled",
+        "OverLimit",  # too many messages of a queue are in flight
         "PriorRequestNotComplete",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",

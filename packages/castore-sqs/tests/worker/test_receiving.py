@@ -76,12 +76,13 @@ async def test_the_end_in_the_background_is_logged_at_once(
 async def test_what_goes_away_is_waited_for_from_the_start(
     make_fake_queue: Make, make_bench: Make, make_error: Callable[..., ClientError]
 ) -> None:
-    """A queue that is throttled, down or out of reach is asked again and again."""
+    """A queue that is throttled, full, down or out of reach is asked again and again."""
     queue = make_fake_queue()
     queue.put("a")
     out_of_reach = EndpointConnectionError(endpoint_url="https://sqs")
     queue.script["receive"] = [
-        *[make_error("ThrottlingException")] * 5,
+        *[make_error("ThrottlingException")] * 3,
+        *[make_error("KMS.ThrottlingException"), make_error("OverLimit", 403)],
         *[make_error("", 503)] * 5,
         *[out_of_reach] * 5,
     ]
