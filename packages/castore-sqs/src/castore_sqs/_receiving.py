@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from castore_aws import AWS_ERRORS, RetryPolicy, is_retryable
-from castore_sqs._calls import BATCH_SIZE, QueueCalls
+from castore_sqs._calls import QueueCalls
 from castore_sqs._in_hand import Delivery, InHand
 from castore_sqs._reports import MessagesReceived, ReceiveFailed, Reporter
 
@@ -30,6 +30,7 @@ class Receiver:
         is_stopping: asyncio.Event,
         visibility_timeout: int,
         is_fifo: bool,
+        batch_size: int,
         retries: RetryPolicy,
     ) -> None:
         self._calls = calls
@@ -39,6 +40,7 @@ class Receiver:
         self._is_stopping = is_stopping
         self._visibility_timeout = visibility_timeout
         self._is_fifo = is_fifo
+        self._batch_size = batch_size
         self._retries = retries
         self._has_answered = False
 
@@ -49,7 +51,7 @@ class Receiver:
             ClientError, BotoCoreError: the queue refused the first request: it does not exist, or
                 may not be read.
         """
-        while room := await self._in_hand.reserve(BATCH_SIZE):
+        while room := await self._in_hand.reserve(self._batch_size):
             records = await self._receive(room)
             expires_at = monotonic() + self._visibility_timeout
             deliveries = [Delivery(each, expires_at) for each in records]

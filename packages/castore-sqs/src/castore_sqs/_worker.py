@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, Self, TypeVar, cast
 from castore_aws import RetryPolicy
 from castore_core import MessageChannel
 from castore_sqs._adapter import SQSMessageQueueAdapter
-from castore_sqs._calls import QueueCalls
+from castore_sqs._calls import BATCH_SIZE, QueueCalls
 from castore_sqs._deleting import Deleter
 from castore_sqs._in_hand import Delivery, InHand
 from castore_sqs._lanes import LONGEST_TIMEOUT, Lanes, RetryDelay, check_retry_delay
@@ -44,10 +44,12 @@ class SQSWorker(Generic[M]):
         adapter: tells which SQS queue is read, with which client. By default that is the adapter
             of the channel.
         concurrency: how many messages the worker has in hand at most, 1 or more: from the moment
-            that they are received until they are deleted or returned. At most 10 come with one
-            request.
+            that they are received until they are deleted or returned.
+        batch_size: how many messages come with one request at most, 1 to 10. With 1, the messages
+            of a FIFO group that wait for one that fails are not received with it, and do not
+            follow it to the dead-letter queue.
         receivers: how many requests for messages are under way at once, 1 or more. They take effect
-            where ``concurrency`` is more than 10 for each.
+            where ``concurrency`` is more than ``batch_size`` for each.
         wait_time: how many seconds a request waits for a message (long polling), 1 to 20.
         visibility_timeout: how many seconds a message is hidden from others, 1 to 43,200. It is
             extended for as long as the message is in hand, every third of that time.
@@ -73,6 +75,7 @@ class SQSWorker(Generic[M]):
         *,
         adapter: SQSMessageQueueAdapter | None = None,
         concurrency: int = 10,
+        batch_size: int = BATCH_SIZE,
         receivers: int = 1,
         wait_time: int = 20,
         visibility_timeout: int = 30,
@@ -87,6 +90,8 @@ class SQSWorker(Generic[M]):
             check_retry_delay(retry_delay)
         _check_at_least(1, concurrency, "concurrency")
         _check_at_least(1, receivers, "receivers")
+        if not 1 <= batch_size <= BATCH_SIZE:
+            raise ValueError(f"batch_size is not 1 to {BATCH_SIZE}: {batch_size!r}")
         _check_at_least(0, grace_period, "grace_period")
         adapter = _get_adapter(channel) if adapter is None else adapter
         _check_client(adapter, receivers, wait_time)
@@ -124,6 +129,7 @@ class SQSWorker(Generic[M]):
             is_stopping=self._is_stopping,
             visibility_timeout=visibility_timeout,
             is_fifo=self._is_fifo,
+            batch_size=batch_size,
             retries=retries,
         )
 

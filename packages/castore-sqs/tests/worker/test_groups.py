@@ -99,6 +99,28 @@ async def test_a_failure_and_the_rest_in_one_request(
     assert 1 == len(bench.told(MessageFailed))
 
 
+async def test_what_waits_is_not_received_with_a_message_that_fails(
+    make_fake_queue: Make, make_bench: Make
+) -> None:
+    """One by one: the queue counts no attempts of a message that was never handled."""
+    queue = make_fake_queue(fifo=True)
+    queue.put("a", "a", "b")
+
+    async def handle(event: Any, _: object) -> None:
+        if event.version == 1:
+            raise ValueError("no")
+
+    bench = make_bench(queue, handle, batch_size=1, retry_delay=0)
+    async with bench.worker:
+        await bench.until(lambda: len(bench.told(MessageFailed)) >= 3)
+
+    assert ["b"] == bench.ids()
+    assert {1} == {each["MaxNumberOfMessages"] for each in queue.called("receive")}
+    first, second = queue.messages
+    assert first.receive_count >= 3
+    assert 0 == second.receive_count
+
+
 async def test_an_unreadable_message_holds_up_its_group_alone(
     make_fake_queue: Make, make_bench: Make
 ) -> None:

@@ -62,6 +62,16 @@ class Service:
             while not condition():  # noqa: ASYNC110 the server tells nobody
                 await asyncio.sleep(0.02)
 
+    def add_dead_letters(self, url: str) -> str:
+        """Let messages go to another queue after two attempts, and return its URL."""
+        answer = self.admin.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        arn = answer["Attributes"]["QueueArn"]
+        policy = {"deadLetterTargetArn": arn, "maxReceiveCount": 2}
+        self.admin.set_queue_attributes(
+            QueueUrl=self.url, Attributes={"RedrivePolicy": json.dumps(policy)}
+        )
+        return url
+
     def is_empty(self) -> bool:
         """Tell whether the queue has no message, seen or hidden."""
         answer = self.admin.get_queue_attributes(QueueUrl=self.url, AttributeNames=COUNTS)
@@ -134,12 +144,7 @@ async def test_poison_goes_where_the_queue_says(
 ) -> None:
     """What cannot be read is moved to the dead-letter queue, and blocks nobody."""
     service = await make_service()
-    dead_letters = make_queue(service.admin, fifo=False)
-    arn = service.admin.get_queue_attributes(QueueUrl=dead_letters, AttributeNames=["QueueArn"])
-    policy = {"deadLetterTargetArn": arn["Attributes"]["QueueArn"], "maxReceiveCount": 2}
-    service.admin.set_queue_attributes(
-        QueueUrl=service.url, Attributes={"RedrivePolicy": json.dumps(policy)}
-    )
+    dead_letters = service.add_dead_letters(make_queue(service.admin, fifo=False))
     service.admin.send_message(QueueUrl=service.url, MessageBody="poison")
     await service.publish("pikachu", range(2, 5))
 
@@ -152,6 +157,30 @@ async def test_poison_goes_where_the_queue_says(
     unreadable = [each for each in service.reports if isinstance(each, MessageUnreadable)]
     assert [1, 2] == [each.attempt for each in unreadable]
     assert 3 == len(service.handled)
+
+
+@pytest.mark.parametrize(("batch_size", "dead"), [(1, [2]), (10, [2, 3, 4])])
+async def test_what_follows_poison_in_its_group(
+    make_service: Make, make_queue: Callable[..., str], batch_size: int, dead: list[int]
+) -> None:
+    """It goes with it to the dead-letter queue, where it was received with it."""
+    service = await make_service(fifo=True)
+    dead_letters = service.add_dead_letters(make_queue(service.admin, fifo=True))
+    await service.publish("pikachu", range(2, 5))
+
+    async def handle(event: PokemonEvent, _: SQSMessageContext) -> None:
+        if event.version == 2:
+            raise ValueError("no")
+
+    async with service.make_worker(handle, retry_delay=0, batch_size=batch_size):
+        await service.until(service.is_empty)
+
+    answer = service.admin.receive_message(
+        QueueUrl=dead_letters, WaitTimeSeconds=1, MaxNumberOfMessages=10
+    )
+    bodies = [json.loads(each["Body"]) for each in answer["Messages"]]
+    assert dead == [each["event"]["version"] for each in bodies]
+    assert [2, 3, 4] == [*dead, *(version for _, version, _ in service.handled)]
 
 
 async def test_a_handler_may_take_longer_than_the_timeout(make_service: Make) -> None:

@@ -39,6 +39,8 @@ def double(attempt: int) -> int:
     "options",
     [
         {"concurrency": 0},
+        {"batch_size": 0},
+        {"batch_size": 11},
         {"receivers": 0},
         {"wait_time": 0},  # it would ask without a pause
         {"wait_time": 21},
@@ -63,7 +65,7 @@ def test_options_out_of_their_bounds(
     [
         {"wait_time": 1, "visibility_timeout": 1, "retry_delay": 0, "grace_period": 0},
         {"wait_time": 20, "visibility_timeout": 43_200, "retry_delay": 43_200},
-        {"concurrency": 1, "receivers": 9, "retry_delay": double},
+        {"concurrency": 1, "batch_size": 10, "receivers": 9, "retry_delay": double},
     ],
 )
 def test_options_within_their_bounds(
