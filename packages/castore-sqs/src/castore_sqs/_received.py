@@ -15,7 +15,8 @@ class SQSMessageContext:
     """What a handler is told beside the message.
 
     ``attempt`` counts from 1 how often SQS handed the message out. ``message_id`` is the one that
-    SQS gave, and ``group_id`` is ``None`` but on FIFO queues.
+    SQS gave. On a FIFO queue ``group_id`` is the group that has an order; messages of a standard
+    queue may have one too, which has none.
     """
 
     message_id: str
