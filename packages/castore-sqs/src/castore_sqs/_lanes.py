@@ -110,8 +110,9 @@ class Lanes(Generic[M]):
     async def _handle(self, delivery: Delivery) -> bool:
         """Tell whether a message was handled, and what follows it in its group may be."""
         if delivery.has_run_out:
-            reason = "its visibility timeout ran out before it could be handled"
-            self._reporter.tell(VisibilityLost(delivery.message_id, reason))
+            if not delivery.is_lost:  # otherwise a heartbeat has told
+                reason = "its visibility timeout ran out before it could be handled"
+                self._reporter.tell(VisibilityLost(delivery.message_id, reason))
             self._in_hand.drop(delivery)
             return False
         try:
