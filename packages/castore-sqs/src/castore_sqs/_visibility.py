@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import NamedTuple
 
@@ -30,14 +30,16 @@ class Visibility:
         self._in_hand = in_hand
         self._reporter = reporter
         self._timeout = timeout
+        self._pause = timeout / 3  # between two heartbeats, and the longest wait for an answer
         self._lock = asyncio.Lock()  # a heartbeat under way would hide again what is returned
         self._returns = NaturalBatches(self._send_returns, BATCH_SIZE)
 
     async def keep_hidden(self) -> None:
         """Extend the visibility timeout of all that is in hand, again and again."""
-        pause = self._timeout / 3
+        due = monotonic() + self._pause
         while True:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(due - monotonic())
+            due = monotonic() + self._pause
             await self._extend_all()
 
     def give_back(self, delivery: Delivery, seconds: int) -> None:
@@ -58,7 +60,7 @@ class Visibility:
     async def _extend(self, deliveries: Sequence[Delivery]) -> None:
         began = monotonic()
         timeouts = {each.receipt_handle: self._timeout for each in deliveries}
-        refusals = await self._calls.change_visibility(timeouts)
+        refusals = await self._change(timeouts)
         for each in deliveries:
             refusal = refusals.get(each.receipt_handle)
             if refusal is None:
@@ -74,12 +76,20 @@ class Visibility:
     async def _send_returns(self, returns: Sequence["_Return"]) -> None:
         timeouts = {each.delivery.receipt_handle: each.seconds for each in returns}
         async with self._lock:
-            refusals = await self._calls.change_visibility(timeouts)
+            refusals = await self._change(timeouts)
         for delivery, _ in returns:
             self._in_hand.drop(delivery)
             if refusal := refusals.get(delivery.receipt_handle):
                 place = delivery.message_id, refusal.reason
                 _logger.warning("message %s stays hidden for a while: %s", *place)
+
+    async def _change(self, timeouts: Mapping[str, int]) -> dict[str, Refusal]:
+        """Wait no longer than until the next heartbeat is due: a connection may hang."""
+        try:
+            async with asyncio.timeout(self._pause):
+                return await self._calls.change_visibility(timeouts)
+        except TimeoutError:
+            return dict.fromkeys(timeouts, Refusal(f"no answer within {self._pause:.1f} s", True))
 
 
 class _Return(NamedTuple):

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from botocore.exceptions import ClientError
 
 from castore_sqs import HeartbeatFailed, MessageHandled, VisibilityLost
@@ -19,6 +20,11 @@ def refuse(code: str, *, sender_fault: bool) -> Callable[..., Any]:
         return {"Failed": [{"Id": each["Id"], **failed} for each in parameters["Entries"]]}
 
     return answer
+
+
+async def hang(_: object) -> None:
+    """Answer a call much later than anybody waits."""
+    await asyncio.sleep(3)
 
 
 async def test_a_long_handler(make_fake_queue: Make, make_bench: Make) -> None:
@@ -78,6 +84,46 @@ async def test_a_heartbeat_that_failed_is_tried_again(
     assert 1 == len(bench.handled)
 
 
+@pytest.mark.parametrize("kind", ["make_fake_queue", "make_blocking_queue"])
+async def test_a_heartbeat_without_an_answer(
+    request: pytest.FixtureRequest, make_bench: Make, kind: str
+) -> None:
+    """A connection that hangs for a minute does not hold up the next heartbeat."""
+    queue = request.getfixturevalue(kind)()
+    queue.put("a")
+
+    async def handle(*_: object) -> None:
+        await asyncio.sleep(1.6)
+
+    queue.script["hide"] = [hang]
+    bench = make_bench(queue, handle, visibility_timeout=1)
+    async with bench.worker:
+        await bench.until_empty()
+
+    assert ["a"] == bench.ids()
+    assert {1} == {each.context.attempt for each in bench.told(MessageHandled)}
+    assert ["no answer within 0.3 s"] == [each.reason for each in bench.told(HeartbeatFailed)]
+
+
+async def test_a_return_without_an_answer(make_fake_queue: Make, make_bench: Make) -> None:
+    """It does not hold up the heartbeat of what else is in hand."""
+    queue = make_fake_queue()
+    queue.put("a", "b")
+
+    async def handle(event: Any, _: object) -> None:
+        if event.aggregate_id == "b":
+            raise ValueError("no")
+        await asyncio.sleep(1.6)
+
+    queue.script["hide"] = [hang]
+    bench = make_bench(queue, handle, visibility_timeout=1, retry_delay=100)
+    async with bench.worker:
+        await bench.until(lambda: bench.handled)
+
+    assert ["a"] == bench.ids()
+    assert {1} == {each.context.attempt for each in bench.told(MessageHandled)}
+
+
 async def test_a_message_that_others_may_have(make_fake_queue: Make, make_bench: Make) -> None:
     """It is reported once, and its handler goes on."""
     queue = make_fake_queue()
@@ -119,6 +165,34 @@ async def test_a_lost_message_ends_its_group(make_fake_queue: Make, make_bench: 
         await bench.until_empty()
 
     assert [(1, 1), (2, 2)] == attempts
+
+
+async def test_a_lost_message_that_was_not_begun(make_fake_queue: Make, make_bench: Make) -> None:
+    """It is reported once, and not handled."""
+    queue = make_fake_queue(fifo=True)
+    queue.put("a", "a")
+    attempts: list[tuple[int, int]] = []
+
+    async def handle(event: Any, context: Any) -> None:
+        attempts.append((event.version, context.attempt))
+        if attempts == [(1, 1)]:
+            await asyncio.sleep(0.5)
+
+    async def refuse_second(parameters: Any) -> Any:
+        first, second = sorted(parameters["Entries"], key=lambda each: order[each["ReceiptHandle"]])
+        queue.for_each({"Entries": [first]}, queue.hide)
+        return {"Failed": [{"Id": second["Id"], "SenderFault": True, "Code": "no"}]}
+
+    queue.script["hide"] = [refuse_second]
+    bench = make_bench(queue, handle, visibility_timeout=1)
+    async with bench.worker:
+        await bench.until(lambda: attempts)
+        order = {each.handle: number for number, each in enumerate(queue.messages)}
+        second = queue.messages[1].id
+        await bench.until_empty()
+
+    assert [(1, 1), (2, 2)] == attempts
+    assert [second] == [each.message_id for each in bench.told(VisibilityLost)]
 
 
 async def test_time_that_ran_out_without_an_answer(make_fake_queue: Make, make_bench: Make) -> None:
