@@ -163,7 +163,7 @@ class Lanes(Generic[M]):
         return delay
 
 
-def check_retry_delay(delay: int) -> None:
+def check_retry_delay(delay: object) -> None:
     """Raise a `ValueError` for what SQS does not take: it would refuse other messages with it."""
     if not (isinstance(delay, int) and 0 <= delay <= LONGEST_TIMEOUT):
         raise ValueError(f"retry_delay is not 0 to {LONGEST_TIMEOUT} whole seconds: {delay!r}")

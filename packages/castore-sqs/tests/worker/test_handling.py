@@ -259,7 +259,11 @@ async def test_a_delay_that_sqs_does_not_take(
     """It is not sent: what else is returned with it would be refused too."""
     queue = make_fake_queue(fifo=True)
     queue.put("a", "a")
-    bench = make_bench(queue, fail, retry_delay=lambda _: delay)
+
+    def get_delay(_: int) -> Any:
+        return delay
+
+    bench = make_bench(queue, fail, retry_delay=get_delay)
 
     async with bench.worker:
         await bench.until(lambda: queue.called("hide"))
