@@ -1,7 +1,6 @@
 """Publishing to a queue of SQS."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from castore_aws import (
     AWS_ERRORS,
@@ -13,12 +12,12 @@ from castore_aws import (
     RetryPolicy,
     S3ClaimCheck,
     describe_fault,
-    is_retryable_code,
     make_entries,
     send_batches,
 )
 from castore_core import MessagePublishError, MessageRecord
 from castore_sqs._entries import EntryWriter
+from castore_sqs._refusals import to_refusal
 
 
 class SQSMessageQueueAdapter:
@@ -118,14 +117,8 @@ class SQSMessageQueueAdapter:
         refusals: dict[str, Refusal | None] = {
             each["Id"]: None for each in answer.get("Successful", ())
         }
-        refusals |= {each["Id"]: _to_refusal(each) for each in answer.get("Failed", ())}
+        refusals |= {each["Id"]: to_refusal(each) for each in answer.get("Failed", ())}
         return [refusals.get(each, _UNANSWERED) for each in ids]
 
 
 _UNANSWERED = Refusal("the answer of SQS does not name it")
-
-
-def _to_refusal(failed: Mapping[str, Any]) -> Refusal:
-    code = failed.get("Code", "")
-    is_retryable = not failed.get("SenderFault", True) or is_retryable_code(code)
-    return Refusal(f"{code}: {failed.get('Message', '')}", is_retryable)

@@ -4,14 +4,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from castore_aws import (
-    AWSClient,
-    Refusal,
-    RetryPolicy,
-    describe_fault,
-    is_retryable_code,
-)
+from castore_aws import AWSClient, Refusal, RetryPolicy, describe_fault
 from castore_sqs._adapter import SQSMessageQueueAdapter
+from castore_sqs._refusals import to_refusal
 
 BATCH_SIZE: Final = 10
 """How many messages one request is about, at most."""
@@ -86,7 +81,7 @@ class QueueCalls:
             answer = await self._aws.call(operation, {**self._queue, "Entries": batch})
             for number in pending:
                 refusals.pop(number, None)
-            refusals.update({each["Id"]: _to_refusal(each) for each in answer.get("Failed", ())})
+            refusals.update({each["Id"]: to_refusal(each) for each in answer.get("Failed", ())})
             pending = [each for each, refusal in refusals.items() if refusal.is_retryable]
             if pending:
                 raise _PartialFailureError
@@ -105,9 +100,3 @@ class _PartialFailureError(Exception):
 
 def _is_partial_failure(error: Exception) -> bool:
     return isinstance(error, _PartialFailureError)
-
-
-def _to_refusal(failed: Mapping[str, Any]) -> Refusal:
-    code = failed.get("Code", "")
-    retryable = not failed.get("SenderFault", True) or is_retryable_code(code)
-    return Refusal(f"{code}: {failed.get('Message', '')}", retryable)
