@@ -16,7 +16,7 @@ AttributeValue: TypeAlias = dict[str, Any]
 
 _MAX_DIGITS: Final = 38
 _LEAST: Final = 1e-130
-_MAX_EXPONENT: Final = 125
+_MAX_LENGTH: Final = 126  # with zeros at the end
 _ALWAYS_HELD = 10**_MAX_DIGITS  # exclusive
 
 
@@ -110,8 +110,10 @@ def _check_great(number: int) -> None:
         raise NumberError(
             f"{number} has {significant} digits, and DynamoDB holds {_MAX_DIGITS} at most"
         )
-    if len(digits) - 1 > _MAX_EXPONENT:
-        raise NumberError(f"{float(number)!r} is 1E{_MAX_EXPONENT + 1} or greater")
+    if len(digits) > _MAX_LENGTH:  # no float, to write it shorter, reaches as far as an int
+        raise NumberError(
+            f"{number} has {len(digits)} digits, and DynamoDB holds {_MAX_LENGTH} at most, zeros too"
+        )
 
 
 def _write_fraction(number: float) -> str:
