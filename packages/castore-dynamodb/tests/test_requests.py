@@ -86,6 +86,14 @@ def make_record(
     return EventRecord(aggregate_id, version, "NOTED", MOMENT, payload)
 
 
+def nest(depth: int) -> JSONValue:
+    """Return lists and objects in each other."""
+    value: JSONValue = "deep"
+    for each in range(depth):
+        value = [value] if each % 2 else {"a": value}
+    return value
+
+
 def make_adapter(client: Any) -> DynamoDBEventStorageAdapter:
     """Return an adapter that does not wait between attempts."""
     return DynamoDBEventStorageAdapter(client, "events", retries=AT_ONCE)
@@ -219,11 +227,13 @@ async def test_a_timestamp_of_another_writer_is_a_cursor() -> None:
     ("record", "reason"),
     [
         (make_record(1, {"n": 10**38 + 1}), "payload of NOTED .* 39 digits"),
+        (make_record(1, nest(33)), "payload of NOTED .* 32 deep"),
+        (make_record(1, nest(400)), "payload of NOTED .* 32 deep"),
         (make_record(1, "x" * 400 * 1024), r"size of NOTED is 4\d{5} bytes, .* at most 409600"),
         (make_record(1, "\u00e9" * 200 * 1024), r"size of NOTED is 4\d{5} bytes"),
         (make_record(aggregate_id="\u00e9" * 1024), "aggregate_id of NOTED is 2054 bytes"),
     ],
-    ids=["number", "size", "size in UTF-8", "key"],
+    ids=["number", "depth", "depth beyond the stack", "size", "size in UTF-8", "key"],
 )
 async def test_what_dynamodb_does_not_hold_is_not_sent(record: EventRecord, reason: str) -> None:
     """The error has the size, or the number."""
@@ -250,6 +260,15 @@ async def test_the_largest_event_is_sent() -> None:
     await adapter.push_event("NOTES", make_record(1, "x" * (409_600 - frame)))
     with pytest.raises(InvalidEventError, match="is 409601 bytes"):
         await adapter.push_event("NOTES", make_record(1, "x" * (409_601 - frame)))
+
+    assert 1 == len(client.calls)
+
+
+async def test_the_deepest_event_is_sent() -> None:
+    """What is 32 deep is for DynamoDB to judge."""
+    client = FakeClient()
+
+    await make_adapter(client).push_event("NOTES", make_record(1, nest(32)))
 
     assert 1 == len(client.calls)
 

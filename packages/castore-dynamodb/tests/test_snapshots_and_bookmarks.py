@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from json import loads
 from typing import Any, TypeAlias
 
 import pytest
@@ -187,7 +188,11 @@ async def test_snapshots_do_not_expire_by_themselves(client: Any, table_name: st
 
 @pytest.mark.parametrize(
     ("aggregate", "reason"),
-    [("x" * 410_000, r"'a1' is 410\d{3} bytes"), ([10**39 + 1], "'a1': .* 40 digits")],
+    [
+        ("x" * 410_000, r"'a1' is 410\d{3} bytes"),
+        ([10**39 + 1], "'a1': .* 40 digits"),
+        (loads("[" * 400 + "]" * 400), "'a1': .* 32 deep"),
+    ],
 )
 async def test_a_snapshot_that_dynamodb_does_not_hold(
     client: Any, table_name: str, aggregate: JSONValue, reason: str

@@ -46,8 +46,9 @@ class DynamoDBEventStorageAdapter:
     index, which lags behind by a moment.
 
     DynamoDB has one kind of number, with up to 38 digits: a float with an integral value is read
-    as the equal `int`. An event with a number that it does not hold, or that is larger than
-    400 KB, is refused with `InvalidEventError` before anything is sent.
+    as the equal `int`. An event with a number that it does not hold, that is more than 32
+    deep, or that is larger than 400 KB, is refused with `InvalidEventError` before anything is
+    sent.
 
     Args:
         client: a ``dynamodb`` client of boto3 or aioboto3 (entered); it is never closed. One of
@@ -79,7 +80,8 @@ class DynamoDBEventStorageAdapter:
         """Write one event, with one PutItem.
 
         Raises:
-            InvalidEventError: DynamoDB does not hold a number or the size. Nothing was sent.
+            InvalidEventError: DynamoDB does not hold a number, the depth or the size. Nothing
+                was sent.
         """
         token = str(uuid4())
         put = self._to_put(event_store_id, record, token, force=force)

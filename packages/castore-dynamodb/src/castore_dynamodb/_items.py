@@ -26,7 +26,7 @@ from castore_core import (
     format_timestamp,
     parse_timestamp,
 )
-from castore_dynamodb._marshal import AttributeValue, NumberError, marshal, unmarshal
+from castore_dynamodb._marshal import AttributeValue, NotHeldError, marshal, unmarshal
 from castore_dynamodb._sizes import MAX_ITEM_SIZE, MAX_KEY_SIZE, count_bytes, get_item_size
 
 Item: TypeAlias = dict[str, AttributeValue]
@@ -70,7 +70,7 @@ def record_to_item(event_store_id: str, record: EventRecord, write_token: str | 
     """Return the item of an event.
 
     Raises:
-        InvalidEventError: DynamoDB does not hold one of its numbers, its size, or its id.
+        InvalidEventError: DynamoDB does not hold a number, the depth, the size or the id of it.
         StorageError: as in `make_key`.
     """
     key = make_key(event_store_id, record.aggregate_id)
@@ -137,8 +137,8 @@ def item_to_listed(event_store_id: str, item: Mapping[str, Mapping[str, Any]]) -
 def _marshal_field(event_type: str, name: str, value: JSONValue) -> AttributeValue:
     try:
         return marshal(value)
-    except NumberError as error:
-        reason = f"has a number that DynamoDB does not hold: {error}"
+    except NotHeldError as error:
+        reason = f"is not what DynamoDB holds: {error}"
         raise InvalidEventError(event_type, name, reason) from None
 
 

@@ -14,31 +14,38 @@ from castore_core import JSONValue, format_float
 AttributeValue: TypeAlias = dict[str, Any]
 """A value as the low-level API has it: ``{"N": "1"}``."""
 
+_MAX_DEPTH: Final = 32
 _MAX_DIGITS: Final = 38
 _LEAST: Final = 1e-130
-_MAX_LENGTH: Final = 126  # with zeros at the end
+_MAX_LENGTH: Final = 126  # with the zeros at its end
 _ALWAYS_HELD = 10**_MAX_DIGITS  # exclusive
 
 
-class NumberError(ValueError):
-    """A number that DynamoDB does not hold as it is."""
+class NotHeldError(ValueError):
+    """A value that DynamoDB does not hold as it is."""
 
 
-def marshal(value: JSONValue) -> AttributeValue:
+def marshal(value: JSONValue, levels: int = _MAX_DEPTH) -> AttributeValue:
     """Return the attribute value of a JSON value, as Castore writes it.
 
     Raises:
-        NumberError: a number has more digits than DynamoDB holds, or is too great or too small.
+        NotHeldError: a number has more digits than DynamoDB holds, or is too great or too small,
+            or lists and objects are more than ``levels`` deep.
     """
     kind = type(value)
     if kind is str:
         return {"S": value}
+    if levels == 0 and kind in {dict, list}:
+        raise NotHeldError(f"its lists and objects are more than {_MAX_DEPTH} deep")
+    rest = levels - 1
     if kind is dict:
         items = cast("dict[str, JSONValue]", value).items()
         # A string costs no call: it is what there is most of.
-        return {"M": {k: {"S": item} if type(item) is str else marshal(item) for k, item in items}}
+        return {
+            "M": {k: {"S": item} if type(item) is str else marshal(item, rest) for k, item in items}
+        }
     if kind is list:
-        return {"L": [marshal(item) for item in cast("list[JSONValue]", value)]}
+        return {"L": [marshal(item, rest) for item in cast("list[JSONValue]", value)]}
     if kind is bool:
         return {"BOOL": value}
     if value is None:
@@ -80,7 +87,7 @@ def write_number(number: float) -> str:
     """Write an integer, or a float as JavaScript would; one with an integral value as integer.
 
     Raises:
-        NumberError: DynamoDB does not hold it exactly.
+        NotHeldError: DynamoDB does not hold it exactly.
     """
     if type(number) is float:
         if not number.is_integer():
@@ -107,18 +114,18 @@ def _check_great(number: int) -> None:
     digits = str(abs(number))
     significant = len(digits.rstrip("0"))
     if significant > _MAX_DIGITS:
-        raise NumberError(
+        raise NotHeldError(
             f"{number} has {significant} digits, and DynamoDB holds {_MAX_DIGITS} at most"
         )
     if len(digits) > _MAX_LENGTH:  # no float, to write it shorter, reaches as far as an int
-        raise NumberError(
-            f"{number} has {len(digits)} digits, and DynamoDB holds {_MAX_LENGTH} at most, zeros too"
+        raise NotHeldError(
+            f"{number} has {len(digits)} digits, and those of DynamoDB at most {_MAX_LENGTH}"
         )
 
 
 def _write_fraction(number: float) -> str:
     if abs(number) < _LEAST:
-        raise NumberError(f"{number!r} is less than 1E-130, the least of DynamoDB")
+        raise NotHeldError(f"{number!r} is less than 1E-130, the least of DynamoDB")
     return format_float(number)
 
 

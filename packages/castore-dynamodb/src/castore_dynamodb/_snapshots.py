@@ -17,7 +17,7 @@ from castore_dynamodb._items import (
     VERSION,
     Item,
 )
-from castore_dynamodb._marshal import NumberError, marshal, unmarshal
+from castore_dynamodb._marshal import NotHeldError, marshal, unmarshal
 from castore_dynamodb._own_keys import make_own_key
 from castore_dynamodb._sizes import MAX_ITEM_SIZE, get_item_size
 from castore_dynamodb._table import KeyRange, Table
@@ -60,7 +60,7 @@ class DynamoDBSnapshotStorageAdapter:
         """Keep a snapshot; one of the same store, aggregate, version and reducer is replaced.
 
         Raises:
-            StorageError: DynamoDB does not hold a number or the size, or failed.
+            StorageError: DynamoDB does not hold a number, the depth or the size, or failed.
         """
         item = self._to_item(snapshot)
         await self._table.call("put_item", TableName=self._table.name, Item=item)
@@ -123,7 +123,7 @@ class DynamoDBSnapshotStorageAdapter:
                 _AGGREGATE_VERSION: {"N": str(version)},
                 _AGGREGATE: marshal(aggregate),
             }
-        except NumberError as error:
+        except NotHeldError as error:
             raise StorageError(f"the snapshot of aggregate {aggregate_id!r}: {error}") from error
         if self._keep_for is not None:
             item["expiresAt"] = {"N": str(int((now + self._keep_for).timestamp()))}
