@@ -200,6 +200,10 @@ def test_an_event_that_cannot_be_read(image: Any, error: type[Exception]) -> Non
     [
         {"kinesis": {"data": b64encode(b"a line of a log").decode(), "sequenceNumber": "1"}},
         {"kinesis": {"data": b64encode(b"{}").decode(), "sequenceNumber": "1"}},
+        {"kinesis": {"data": b64encode(b"[1]").decode(), "sequenceNumber": "1"}},
+        {"kinesis": {"data": b64encode(b"null").decode(), "sequenceNumber": "1"}},
+        make_kinesis_record("no item"),
+        make_kinesis_record({"aggregateId": "no attribute"}),
         {"dynamodb": {"SequenceNumber": "1"}},
     ],
 )
@@ -217,6 +221,12 @@ def test_what_is_no_record_of_a_table_is_refused(record: Any) -> None:
 def test_an_item_with_another_key_is_passed_over() -> None:
     """As any item that is no event of the stores."""
     assert PARSER.parse_record(make_record({"id": {"S": "POKEMONS#a1"}})) is None
+
+
+def test_an_image_without_a_key_is_refused() -> None:
+    """As any image that is of no source."""
+    with pytest.raises(MessageChannelEventStoreNotFoundError):
+        PARSER.parse_image({})
 
 
 def test_a_stream_without_images_is_refused() -> None:

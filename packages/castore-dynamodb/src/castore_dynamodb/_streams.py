@@ -55,8 +55,7 @@ class DynamoDBStreamParser(Generic[E]):
             return None
         if change.image is None:
             raise InvalidMessageError(_STREAM, "its view type is not NEW_IMAGE")
-        store_id, _ = split_key(change.image.get(AGGREGATE_ID, {}).get("S", ""))
-        return self.parse_image(change.image) if store_id in self._sources else None
+        return self.parse_image(change.image) if change.event_store_id in self._sources else None
 
     def parse_image(self, image: Image) -> NotificationMessage[E]:
         """Read the item of an event.
@@ -67,7 +66,7 @@ class DynamoDBStreamParser(Generic[E]):
             UnknownEventTypeError, EventDecodeError: the store does not know its type, or it does
                 not fit.
         """
-        store_id, _ = split_key(image[AGGREGATE_ID]["S"])
+        store_id = _get_store_id(image)
         source = self._sources.get(store_id)
         if source is None:
             raise MessageChannelEventStoreNotFoundError(_STREAM, store_id)
@@ -146,15 +145,23 @@ class DynamoDBStreamHandler(Generic[E]):
 class _Change(NamedTuple):
     event_name: str
     image: Image | None
+    event_store_id: str
 
 
 def _read_change(record: Mapping[str, Any]) -> _Change:
     try:
         if "kinesis" in record:
             record = json.loads(b64decode(record["kinesis"]["data"]))
-        return _Change(record["eventName"], record["dynamodb"].get("NewImage"))
-    except (KeyError, ValueError) as error:
+        image = record["dynamodb"].get("NewImage")
+        return _Change(record["eventName"], image, _get_store_id(image or {}))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InvalidMessageError(_STREAM, f"it is no record of a table: {error!r}") from error
+
+
+def _get_store_id(image: Image) -> str:
+    """Return the id of the event store, or none of any store where it is no event."""
+    event_store_id, _ = split_key(image.get(AGGREGATE_ID, {}).get("S", ""))
+    return event_store_id
 
 
 class _Pending(NamedTuple, Generic[E]):
