@@ -1,9 +1,12 @@
 """The table is what Castore uses, and nobody creates it unasked."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from castore_core import StorageError
 from castore_dynamodb import DynamoDBEventStorageAdapter, create_table, table_definition
@@ -70,6 +73,49 @@ async def test_a_table_is_created(client: Any, make_table: Callable[..., Awaitab
     name = await make_table(client, stream_view_type="NEW_IMAGE")
 
     assert [] == await DynamoDBEventStorageAdapter(client, name).get_events("NOTES", "a1")
+
+
+class YoungTable:
+    """A client of aioboto3 whose new table is not known at once."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.meta = SimpleNamespace(service_model=SimpleNamespace(service_name="dynamodb"))
+        self.answers = list(answers)
+
+    async def _make_api_call(self, operation: str, _: Any) -> Any:
+        await asyncio.sleep(0)
+        answer = self.answers.pop(0)
+        if isinstance(answer, str):
+            raise ClientError({"Error": {"Code": answer, "Message": "..."}}, operation)
+        return answer
+
+    async def create_table(self, **parameters: Any) -> Any:
+        """Play a CreateTable."""
+        return await self._make_api_call("CreateTable", parameters)
+
+    async def describe_table(self, **parameters: Any) -> Any:
+        """Play a DescribeTable."""
+        return await self._make_api_call("DescribeTable", parameters)
+
+
+CREATING = {"TableDescription": {"TableStatus": "CREATING"}}
+
+
+async def test_a_table_that_is_not_known_yet_is_waited_for() -> None:
+    """DescribeTable is eventually consistent."""
+    client = YoungTable(CREATING, "ResourceNotFoundException", {"Table": {"TableStatus": "ACTIVE"}})
+
+    await create_table(client, table_definition("events"))
+
+    assert [] == client.answers
+
+
+async def test_a_table_that_cannot_be_watched_is_a_storage_error() -> None:
+    """The program may create tables, and not describe them."""
+    client = YoungTable(CREATING, "AccessDeniedException")
+
+    with pytest.raises(StorageError, match="AccessDeniedException"):
+        await create_table(client, table_definition("events"))
 
 
 async def test_a_table_that_is_there_is_refused(

@@ -1,15 +1,17 @@
 """What tables have to be like, and how to create one."""
 
 import asyncio
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
-from castore_aws import AWSClient, Client
+from castore_aws import AWSClient, Client, RetryPolicy, get_error_code
 from castore_dynamodb._items import AGGREGATE_ID, EVENT_STORE_ID, INITIAL_EVENTS, TIMESTAMP, VERSION
 from castore_dynamodb._table import Table
 
 StreamViewType: TypeAlias = Literal["KEYS_ONLY", "NEW_AND_OLD_IMAGES", "NEW_IMAGE", "OLD_IMAGE"]
 
 _POLL_PAUSE = 0.5  # seconds
+_UNTIL_KNOWN = RetryPolicy(max_attempts=20, base_delay=_POLL_PAUSE)
 
 
 def table_definition(
@@ -67,7 +69,13 @@ async def create_table(client: Client, definition: dict[str, Any]) -> None:
     response = await table.call("create_table", **definition)
     while not _is_active(response.get("TableDescription") or response["Table"]):
         await asyncio.sleep(_POLL_PAUSE)
-        response = await table.call("describe_table", TableName=table.name)
+        describe = partial(table.call, "describe_table", TableName=table.name)
+        response = await _UNTIL_KNOWN.run(describe, _is_not_known_yet)
+
+
+def _is_not_known_yet(error: Exception) -> bool:
+    """Tell whether a table is missing, as a new one may be for some seconds."""
+    return get_error_code(error.__cause__ or error) == "ResourceNotFoundException"
 
 
 def _is_active(description: dict[str, Any]) -> bool:
