@@ -78,9 +78,10 @@ class DynamoDBStreamHandler(Generic[E]):
     """A handler for Lambda that publishes the events of a stream to a channel.
 
     The event source mapping needs ``ReportBatchItemFailures``. The events are published in their
-    order up to the first one that cannot be: Lambda is told that one, and tries again from there.
-    Events after it may be published twice, and none is left out. Why it failed is logged, to the
-    logger ``castore_dynamodb``.
+    order, up to the first record that cannot be read. Lambda is told the first record that was not
+    read or not published, and tries again from there: events after it may be published twice, and
+    none is left out while Lambda tries. Why it failed is logged, to the logger
+    ``castore_dynamodb``.
 
     Call it as it is where the adapter of the channel works in any event loop, as those on a client
     of boto3 do; otherwise await `publish_records`.
@@ -110,7 +111,7 @@ class DynamoDBStreamHandler(Generic[E]):
                 await self._channel.publish_messages([each.message for each in pending])
         except MessagePublishError as error:
             _logger.exception("events of the stream were not published")
-            failed = self._find_first_failure(pending, error)
+            failed = _find_first_failure(pending, error)
         identifiers = [] if failed is None else [{"itemIdentifier": failed}]
         return {"batchItemFailures": identifiers}
 
@@ -129,17 +130,6 @@ class DynamoDBStreamHandler(Generic[E]):
             if message is not None:
                 pending.append(_Pending(number, message))
         return pending, None
-
-    def _find_first_failure(
-        self, pending: Sequence["_Pending[E]"], error: MessagePublishError
-    ) -> str:
-        failures = [message for message, _ in error.failures]
-        failed = (
-            each.sequence_number
-            for each in pending
-            if self._channel.message_to_record(each.message) in failures
-        )
-        return next(failed, pending[0].sequence_number)
 
 
 class _Change(NamedTuple):
@@ -167,6 +157,20 @@ def _get_store_id(image: Image) -> str:
 class _Pending(NamedTuple, Generic[E]):
     sequence_number: str
     message: NotificationMessage[E]
+
+    @property
+    def ids(self) -> tuple[str, str, int]:
+        event = self.message.event
+        return self.message.event_store_id, event.aggregate_id, event.version
+
+
+def _find_first_failure(pending: Sequence[_Pending[Any]], error: MessagePublishError) -> str:
+    failures = {
+        (message.event_store_id, message.aggregate_id, message.version)
+        for message, _ in error.failures
+    }
+    failed = (each.sequence_number for each in pending if each.ids in failures)
+    return next(failed, pending[0].sequence_number)
 
 
 def _get_sequence_number(record: Mapping[str, Any]) -> str:
