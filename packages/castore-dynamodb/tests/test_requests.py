@@ -367,9 +367,12 @@ async def test_what_goes_away_is_tried_again(error: ClientError) -> None:
     assert (3, 1) == (len(client.calls), len(tokens))
 
 
-@pytest.mark.parametrize("code", ["TransactionConflictException", "ThrottlingException"])
+@pytest.mark.parametrize(
+    "code",
+    ["TransactionConflictException", "ReplicatedWriteConflictException", "ThrottlingException"],
+)
 async def test_a_single_push_is_tried_again_too(code: str) -> None:
-    """A transaction of somebody else is over in a moment."""
+    """A transaction of somebody else, or a write in another region, is over in a moment."""
     client = FakeClient(make_error(code), {})
 
     await make_adapter(client).push_event("NOTES", make_record())

@@ -9,8 +9,15 @@ from castore_dynamodb._items import Item
 from castore_dynamodb._marshal import AttributeValue, read_number
 
 _CONDITION_FAILED = "ConditionalCheckFailed"
-# These go away when the other transaction is over, or this one's first attempt.
-_BUSY_CODES = frozenset({"TransactionConflictException", "TransactionInProgressException"})
+# These go away when the other transaction is over, or this one's first attempt, or the write in
+# another region, where a global table is strongly consistent.
+_BUSY_CODES = frozenset(
+    {
+        "ReplicatedWriteConflictException",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
+)
 _BUSY_REASONS = frozenset(
     {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 )
