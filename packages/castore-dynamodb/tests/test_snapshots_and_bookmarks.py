@@ -167,6 +167,18 @@ async def test_a_stream_passes_over_them(client: Any, table_name: str) -> None:
     assert [None, None] == [parser.parse_record(each) for each in records]
 
 
+async def test_a_snapshot_that_cannot_be_read(client: Any, table_name: str) -> None:
+    """Where somebody changed its item, the error is the adapter's."""
+    adapter = DynamoDBSnapshotStorageAdapter(client, table_name)
+    await adapter.put_snapshot(make_snapshot())
+    (item,) = client.scan(TableName=table_name)["Items"]
+    del item["aggregateVersion"]
+    client.put_item(TableName=table_name, Item=item)
+
+    with pytest.raises(StorageError, match="snapshot of aggregate 'a1'"):
+        await adapter.get_snapshot("NOTES", "a1", reducer_version="1")
+
+
 async def test_snapshots_expire(client: Any, table_name: str) -> None:
     """The attribute for DynamoDB's time to live has the second in which they do."""
     adapter = DynamoDBSnapshotStorageAdapter(client, table_name, keep_for=timedelta(days=1))

@@ -186,9 +186,10 @@ def test_an_image_of_another_store_is_refused() -> None:
         (make_image(type={"S": "VANISHED"}), UnknownEventTypeError),
         (make_image(timestamp={"S": "yesterday"}), StorageError),
         (make_image(metadata={"S": ""}, payload={}), StorageError),
+        (make_image(version="1"), StorageError),
         (make_image_without("payload"), EventDecodeError),
     ],
-    ids=["type", "timestamp", "attribute value", "payload"],
+    ids=["type", "timestamp", "attribute value", "no attribute value", "payload"],
 )
 def test_an_event_that_cannot_be_read(image: Any, error: type[Exception]) -> None:
     """It is an error, and never a silent skip."""

@@ -106,7 +106,7 @@ def item_to_record(event_store_id: str, item: Mapping[str, Mapping[str, Any]]) -
             _unmarshal_field(item, PAYLOAD),
             _unmarshal_field(item, METADATA),
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise _to_storage_error(item, error) from error
 
 

@@ -73,7 +73,11 @@ class DynamoDBSnapshotStorageAdapter:
         reducer_version: str,
         max_version: int | None = None,
     ) -> Snapshot | None:
-        """Return the snapshot of the greatest version at or below ``max_version``, if any."""
+        """Return the snapshot of the greatest version at or below ``max_version``, if any.
+
+        Raises:
+            StorageError: it is not as this adapter writes it, or DynamoDB failed.
+        """
         lower = _make_sort_key(reducer_version, 0)
         upper = _make_sort_key(reducer_version, MAX_VERSION if max_version is None else max_version)
         keys = KeyRange(
@@ -84,11 +88,8 @@ class DynamoDBSnapshotStorageAdapter:
             {"N": str(upper)},
         )
         found = await self._table.query(keys, limit=1, reverse=True, ConsistentRead=True)
-        if not found or found[0][_REDUCER_VERSION]["S"] != reducer_version:
-            return None
-        version = int(found[0][_AGGREGATE_VERSION]["N"])
-        aggregate = unmarshal(found[0][_AGGREGATE])
-        return Snapshot(event_store_id, aggregate_id, version, reducer_version, aggregate)
+        snapshots = [_to_snapshot(event_store_id, aggregate_id, each) for each in found]
+        return next((each for each in snapshots if each.reducer_version == reducer_version), None)
 
     async def delete_snapshots(self, event_store_id: str, aggregate_id: str | None = None) -> None:
         """Forget the snapshots of an aggregate, or those of a whole store.
@@ -133,6 +134,20 @@ class DynamoDBSnapshotStorageAdapter:
                 f"DynamoDB at most {MAX_ITEM_SIZE}"
             )
         return item
+
+
+def _to_snapshot(event_store_id: str, aggregate_id: str, item: Item) -> Snapshot:
+    try:
+        return Snapshot(
+            event_store_id,
+            aggregate_id,
+            int(item[_AGGREGATE_VERSION]["N"]),
+            item[_REDUCER_VERSION]["S"],
+            unmarshal(item[_AGGREGATE]),
+        )
+    except (KeyError, ValueError) as error:
+        reason = f"the snapshot of aggregate {aggregate_id!r} cannot be read: {error!r}"
+        raise StorageError(reason) from error
 
 
 def _make_sort_key(reducer_version: str, version: int) -> int:
