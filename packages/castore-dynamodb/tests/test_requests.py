@@ -139,6 +139,17 @@ async def test_pages_are_read_to_the_limit() -> None:
     ]
 
 
+async def test_no_limit_is_greater_than_dynamodb_takes() -> None:
+    """Its integers have 32 bits, and a page never has as many items."""
+    client = FakeClient()
+    adapter = make_adapter(client)
+
+    await adapter.get_events("NOTES", "a1", limit=2**53 - 1)
+    await adapter.list_aggregate_ids("NOTES", limit=2**53 - 1)
+
+    assert [2**31 - 1, 2**31 - 1] == [each["Limit"] for _, each in client.calls]
+
+
 async def test_an_empty_last_page_ends_a_read() -> None:
     """DynamoDB may say that more follows where nothing does."""
     client = FakeClient(

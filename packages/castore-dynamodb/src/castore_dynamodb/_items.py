@@ -41,8 +41,6 @@ EVENT_STORE_ID: Final = "eventStoreId"
 WRITE_TOKEN: Final = "writeToken"  # noqa: S105 no password
 INITIAL_EVENTS: Final = "initialEvents"
 
-MAX_VERSION: Final = 2**53 - 1
-
 _SEPARATOR = "#"
 
 

@@ -12,7 +12,6 @@ from castore_dynamodb._items import (
     AGGREGATE_ID,
     EVENT_STORE_ID,
     INITIAL_EVENTS,
-    MAX_VERSION,
     TIMESTAMP,
     VERSION,
     Item,
@@ -26,6 +25,8 @@ _REDUCER_VERSION = "reducerVersion"
 _AGGREGATE_VERSION = "aggregateVersion"
 _AGGREGATE = "aggregate"
 _KIND = "snapshot"
+
+_MAX_VERSION = 2**53 - 1  # of the core
 
 
 class DynamoDBSnapshotStorageAdapter:
@@ -79,7 +80,9 @@ class DynamoDBSnapshotStorageAdapter:
             StorageError: it is not as this adapter writes it, or DynamoDB failed.
         """
         lower = _make_sort_key(reducer_version, 0)
-        upper = _make_sort_key(reducer_version, MAX_VERSION if max_version is None else max_version)
+        upper = _make_sort_key(
+            reducer_version, _MAX_VERSION if max_version is None else max_version
+        )
         keys = KeyRange(
             AGGREGATE_ID,
             make_own_key(_KIND, event_store_id, aggregate_id),

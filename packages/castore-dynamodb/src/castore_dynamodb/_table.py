@@ -8,6 +8,7 @@ from castore_core import StorageError
 from castore_dynamodb._items import Item
 from castore_dynamodb._marshal import AttributeValue, read_number
 
+_MAX_LIMIT = 2**31 - 1  # DynamoDB's integers; a page of 1 MB has fewer items
 _CONDITION_FAILED = "ConditionalCheckFailed"
 # These go away when the other transaction is over, or this one's first attempt, or the write in
 # another region, where a global table is strongly consistent.
@@ -103,7 +104,8 @@ class Table:
         if reverse:
             parameters["ScanIndexForward"] = False
         while True:
-            page: dict[str, Any] = {} if limit is None else {"Limit": limit - len(found)}
+            rest = None if limit is None else min(limit - len(found), _MAX_LIMIT)
+            page: dict[str, Any] = {} if rest is None else {"Limit": rest}
             page |= {} if start_key is None else {"ExclusiveStartKey": start_key}
             response = await self.call("query", **parameters, **page)
             found += response["Items"]
