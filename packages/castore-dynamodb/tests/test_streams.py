@@ -15,6 +15,7 @@ import pytest
 from castore_core import (
     Event,
     EventDecodeError,
+    EventRecord,
     EventStore,
     InvalidMessageError,
     JSONValue,
@@ -307,6 +308,29 @@ def test_a_record_that_cannot_be_read_ends_the_batch(caplog: pytest.LogCaptureFi
     assert {"batchItemFailures": [{"itemIdentifier": "2"}]} == response
     assert ["a1"] == adapter.taken
     assert "VANISHED" in caplog.text
+
+
+def test_an_upcaster_that_fails_ends_the_batch(caplog: pytest.LogCaptureFixture) -> None:
+    """What was before it is published, as before any other record that cannot be read."""
+
+    def upcast(record: EventRecord) -> EventRecord:
+        return {"a1": record}[record.aggregate_id]
+
+    store = EventStore("POKEMONS", event_types=[Appeared], reduce=reduce, upcasters=[upcast])
+    adapter = FakeChannelAdapter()
+    queue = NotificationMessageQueue(
+        "QUEUE", source_event_stores=(store,), message_channel_adapter=adapter
+    )
+    handler = DynamoDBStreamHandler(DynamoDBStreamParser((store,)), queue)
+
+    with caplog.at_level(logging.ERROR, "castore_dynamodb"):
+        response = handler(
+            {"Records": [make_record(make_image(f"a{each}"), each) for each in (1, 2, 3)]}
+        )
+
+    assert {"batchItemFailures": [{"itemIdentifier": "2"}]} == response
+    assert ["a1"] == adapter.taken
+    assert "KeyError: 'a2'" in caplog.text
 
 
 def test_the_earlier_of_two_failures_counts() -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from castore_core import (
-    CastoreError,
     Event,
     EventSource,
     InvalidMessageError,
@@ -124,8 +123,8 @@ class DynamoDBStreamHandler(Generic[E]):
             number = _get_sequence_number(record)
             try:
                 message = self._parser.parse_record(record)
-            except CastoreError:
-                _logger.exception("record %s of the stream is no event", number)
+            except Exception:  # an upcaster may raise anything
+                _logger.exception("record %s of the stream cannot be read", number)
                 return pending, number
             if message is not None:
                 pending.append(_Pending(number, message))
