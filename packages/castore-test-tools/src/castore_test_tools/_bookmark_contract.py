@@ -59,7 +59,8 @@ class BookmarkStorageAdapterTests(ContractTests):
         await adapter.acquire_lease("pokedex", "ash", _LONG)
         for position in (7, 2**53 - 1, 7, 7, 0):
             await adapter.set_position("pokedex", position, owner="ash")
-            assert position == await adapter.get_position("pokedex")
+            found = await adapter.get_position("pokedex")
+            assert (position, int) == (found, type(found))
 
     async def test_without_a_lease_nobody_moves(self, adapter: BookmarkStorageAdapter) -> None:
         """The error says whose lease of what is missing, and the bookmark stays."""
@@ -137,6 +138,12 @@ class BookmarkStorageAdapterTests(ContractTests):
         await adapter.acquire_lease("pokedex", "ash", self.short_lease)
         await adapter.acquire_lease("pokedex", "ash", _LONG)
         await asyncio.sleep(2 * self.short_lease.total_seconds())
+        assert await adapter.acquire_lease("pokedex", "gary", _LONG) is False
+        await adapter.set_position("pokedex", 7, owner="ash")
+
+    async def test_a_lease_of_days(self, adapter: BookmarkStorageAdapter) -> None:
+        """The days of a duration count, as its seconds do."""
+        await adapter.acquire_lease("pokedex", "ash", timedelta(days=2))
         assert await adapter.acquire_lease("pokedex", "gary", _LONG) is False
         await adapter.set_position("pokedex", 7, owner="ash")
 

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from itertools import count
 from typing import Protocol, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,9 +18,19 @@ from castore_core import (
     JSONValue,
     LogEntry,
 )
-from castore_test_tools._contract import ContractTests, adapter_fixture, properties, requires
+from castore_test_tools._contract import adapter_fixture, properties, requires
+from castore_test_tools._json_contract import JSONContract
 from castore_test_tools._running import push_all, push_in_order, run_elsewhere, try_push
-from castore_test_tools._values import OTHER_STORE, STORE, make_record, make_records, moment
+from castore_test_tools._values import (
+    JSON_SAMPLES,
+    MOMENTS,
+    OTHER_STORE,
+    STORE,
+    exact,
+    make_record,
+    make_records,
+    moment,
+)
 
 _WRITERS = 32
 _MANY = 1200
@@ -29,7 +41,7 @@ class LoggingStorageAdapter(EventStorageAdapter, EventLog, Protocol):
     """An event storage that is an event log too."""
 
 
-class EventLogTests(ContractTests):
+class EventLogTests(JSONContract):
     """What every `castore_core.EventLog` keeps.
 
     Subclass it, and override the fixture ``adapter``, sync or async; it returns an event storage
@@ -84,6 +96,29 @@ class EventLogTests(ContractTests):
         ]
         await push_in_order(adapter, STORE, records)
         assert records == [each.record for each in await adapter.read_events()]
+
+    @pytest.mark.parametrize("samples", JSON_SAMPLES.values(), ids=JSON_SAMPLES)
+    async def test_json_of_the_log(
+        self, adapter: LoggingStorageAdapter, samples: dict[str, JSONValue]
+    ) -> None:
+        """The log gives JSON values as they were written, with the types of their numbers."""
+        values = [each for each in samples.values() if self.holds(each)]
+        expected = [exact(self.as_read(each)) for each in values]
+        for version, each in enumerate(values, 1):
+            await adapter.push_event(STORE, make_record("a1", version, each, each))
+        read = [each.record for each in await adapter.read_events()]
+        assert expected == [exact(each.payload) for each in read]
+        assert expected == [exact(each.metadata) for each in read]
+
+    async def test_versions_and_timestamps_of_the_log(self, adapter: LoggingStorageAdapter) -> None:
+        """Versions are integers, and timestamps are in UTC and exact to the millisecond."""
+        for version, each in enumerate(MOMENTS, 1):
+            await adapter.push_event(STORE, make_record("a1", version, timestamp=each))
+        read = [each.record for each in await adapter.read_events()]
+        assert [(each, timedelta(0)) for each in MOMENTS] == [
+            (each.timestamp, each.timestamp.utcoffset()) for each in read
+        ]
+        assert {int} == {type(each.version) for each in read}
 
     async def test_after_position_is_exclusive(self, adapter: LoggingStorageAdapter) -> None:
         """The entries after a position follow it, whichever it is."""
@@ -145,6 +180,20 @@ class EventLogTests(ContractTests):
         await adapter.push_event(STORE, new, force=True)
         expected = [before[0], before[1]._replace(record=new), before[2]]
         assert expected == list(await adapter.read_events())
+
+    async def test_a_replaced_group_keeps_its_positions(
+        self, adapter: LoggingStorageAdapter
+    ) -> None:
+        """A forced group changes entries in their places, and adds those that are new."""
+        await push_in_order(adapter, STORE, make_records("a1", 3))
+        before = list(await adapter.read_events())
+        records = [make_record("a1", 1, "new"), make_record("a1", 2, "new"), make_record("a2")]
+        group = [GroupedRecord(STORE, each, adapter) for each in records]
+        await adapter.push_event_group(group, force=True)
+        *replaced, added = await adapter.read_events()
+        assert [*records[:2], before[2].record] == [each.record for each in replaced]
+        assert [each.position for each in before] == [each.position for each in replaced]
+        assert records[2] == added.record
 
     async def test_a_refused_push_leaves_no_entry(self, adapter: LoggingStorageAdapter) -> None:
         """Neither a push that conflicts nor a group that does is in the log."""

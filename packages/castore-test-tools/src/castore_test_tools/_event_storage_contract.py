@@ -1,9 +1,12 @@
 """The contract of event storage adapters."""
 
 from castore_test_tools._event_storage_backend import BackendContract
+from castore_test_tools._event_storage_group_values import GroupValuesContract
 from castore_test_tools._event_storage_groups import GroupContract
 from castore_test_tools._event_storage_lists import ListingContract
+from castore_test_tools._event_storage_pages import PagingContract
 from castore_test_tools._event_storage_pushes import PushingContract
+from castore_test_tools._event_storage_readers import ReadersContract
 from castore_test_tools._event_storage_reads import ReadingContract
 from castore_test_tools._event_storage_values import ValuesContract
 from castore_test_tools._event_storage_writers import WritersContract
@@ -14,8 +17,11 @@ class EventStorageAdapterTests(
     PushingContract,
     ValuesContract,
     GroupContract,
+    GroupValuesContract,
     ListingContract,
+    PagingContract,
     WritersContract,
+    ReadersContract,
     BackendContract,
 ):
     """What every `castore_core.EventStorageAdapter` keeps.

@@ -135,7 +135,8 @@ class GroupContract(EventStorageContract):
         assert conflict is not None
         thawed = thaw(conflict)
         assert type(thawed) is EventAlreadyExistsError
-        assert (STORE, "a2", 1) == (thawed.event_store_id, thawed.aggregate_id, thawed.version)
+        values = (thawed.event_store_id, thawed.aggregate_id, thawed.version, thawed.retryable)
+        assert (STORE, "a2", 1, True) == values
 
     async def test_a_refused_group_can_be_pushed_again(self, adapter: EventStorageAdapter) -> None:
         """What is left of a group after the clash is taken out goes in."""
@@ -255,8 +256,11 @@ class GroupContract(EventStorageContract):
         """After a group was cancelled the adapter works, and all its events are there, or none."""
         first = [make_record(each, 1, "first") for each in _AGGREGATES]
         second = [make_record(each, 1, "second") for each in _AGGREGATES]
-        await cancel_after(adapter.push_event_group(make_group(adapter, *first)), steps)
+        has_returned = await cancel_after(
+            adapter.push_event_group(make_group(adapter, *first)), steps
+        )
         conflict = await try_push(adapter.push_event_group(make_group(adapter, *second)))
+        assert conflict or not has_returned, "the push returned, and its events are not there"
         assert (first if conflict else second) == await self._read_all(adapter)
 
     async def test_stores_push_a_group(

@@ -229,11 +229,14 @@ class ListingContract(EventStorageContract):
         timestamps = [each.initial_event_timestamp for each in forwards]
         assert sorted(timestamps) == timestamps
 
-    async def test_pages_while_others_push(self, adapter: EventStorageAdapter) -> None:
+    @pytest.mark.parametrize("reverse", [False, True])
+    async def test_pages_while_others_push(
+        self, adapter: EventStorageAdapter, reverse: bool
+    ) -> None:
         """Aggregates that come up before, at and after the place of a reader repeat no other."""
         records = make_initial(10, 20, 20, 20, 30, 40)
         await self._fill(adapter, records)
-        found = await adapter.list_aggregate_ids(STORE, limit=3)
+        found = await adapter.list_aggregate_ids(STORE, limit=3, reverse=reverse)
         seen = list(found.aggregates)
         new = [
             make_record(name, timestamp=moment(milliseconds))
@@ -242,7 +245,9 @@ class ListingContract(EventStorageContract):
         await push_all(adapter, STORE, new)
         await self.wait_until_listed(adapter, STORE, [*records, *new])
         while found.cursor is not None:
-            found = await adapter.list_aggregate_ids(STORE, limit=1, cursor=found.cursor)
+            found = await adapter.list_aggregate_ids(
+                STORE, limit=1, reverse=reverse, cursor=found.cursor
+            )
             seen.extend(found.aggregates)
             assert len(set(seen)) == len(seen)
         assert set(to_listed(records)) <= set(seen)

@@ -48,6 +48,7 @@ class PushingContract(EventStorageContract):
             await adapter.push_event(STORE, make_record("a1", 2))
         error = caught.value
         assert (STORE, "a1", 2) == (error.event_store_id, error.aggregate_id, error.version)
+        assert type(error.version) is int
 
     async def test_a_refused_push_changes_nothing(self, adapter: EventStorageAdapter) -> None:
         """The event that was there stays, also where the refused one differs in every field."""
@@ -95,10 +96,11 @@ class PushingContract(EventStorageContract):
         assert [records[0], new, records[2]] == list(await adapter.get_events(STORE, "a1"))
 
     async def test_force_removes_fields(self, adapter: EventStorageAdapter) -> None:
-        """A replaced event leaves no payload and metadata behind."""
+        """A replaced event leaves no payload and metadata behind; null is written as null."""
         await adapter.push_event(STORE, make_record("a1", 1, "old", "older"))
-        await adapter.push_event(STORE, make_record("a1"), force=True)
-        assert [make_record("a1")] == list(await adapter.get_events(STORE, "a1"))
+        for new in (make_record("a1"), make_record("a1", 1, None, None)):
+            await adapter.push_event(STORE, new, force=True)
+            assert [new] == list(await adapter.get_events(STORE, "a1"))
 
     async def test_force_replaces_in_its_store_only(self, adapter: EventStorageAdapter) -> None:
         """The aggregate of the same id in another store keeps its events."""
@@ -141,10 +143,14 @@ class PushingContract(EventStorageContract):
     async def test_a_cancelled_push_is_whole_or_absent(
         self, adapter: EventStorageAdapter, steps: int
     ) -> None:
-        """After a push was cancelled the adapter works, and its event is there, or it is not."""
+        """After a push was cancelled the adapter works, and its event is there, or it is not.
+
+        It is there if the push returned in spite of the cancellation.
+        """
         first, second = make_record("a1", 1, "first", 1), make_record("a1", 1, "second", 2)
-        await cancel_after(adapter.push_event(STORE, first), steps)
+        has_returned = await cancel_after(adapter.push_event(STORE, first), steps)
         conflict = await try_push(adapter.push_event(STORE, second))
+        assert conflict or not has_returned, "the push returned, and its event is not there"
         stored = [first] if conflict else [second]
         assert stored == list(await adapter.get_events(STORE, "a1"))
         await adapter.push_event(STORE, make_record("a1", 2))

@@ -55,6 +55,12 @@ class ReadingContract(EventStorageContract):
         after = await adapter.get_events(STORE, "a1", min_version=10, max_version=100)
         assert records[1:5] == list(after)
 
+    async def test_versions_are_integers(self, adapter: EventStorageAdapter) -> None:
+        """A version is read as an `int`, and as no other number that is equal to it."""
+        await push_in_order(adapter, STORE, make_records("a1", 2))
+        read = await adapter.get_events(STORE, "a1")
+        assert [int, int] == [type(each.version) for each in read]
+
     async def test_timestamps_do_not_order_events(self, adapter: EventStorageAdapter) -> None:
         """A later version may have an earlier timestamp."""
         records = [make_record("a1", each, timestamp=moment(-each)) for each in range(1, 4)]

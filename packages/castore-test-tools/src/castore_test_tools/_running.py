@@ -113,10 +113,23 @@ async def delay(work: Coroutine[Any, Any, T], steps: int) -> T:
     return await work
 
 
-async def cancel_after(work: Coroutine[Any, Any, None], steps: int) -> None:
-    """Start work, and cancel it after other tasks had so many turns."""
-    task = asyncio.ensure_future(work)
+async def cancel_after(push: Coroutine[Any, Any, None], steps: int) -> bool:
+    """Start a push, cancel it after other tasks had so many turns, and tell whether it returned."""
+    task = asyncio.ensure_future(push)
     for _ in range(steps):
         await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait([task])
+    error = None if task.cancelled() else task.exception()
+    assert not isinstance(error, EventAlreadyExistsError), "the cancelled push met no conflict"
+    return not task.cancelled() and error is None
+
+
+async def read_while(work: "asyncio.Future[Any]", read: Callable[[], Awaitable[T]]) -> list[T]:
+    """Read again and again until work is done, and return all that was read."""
+    reads: list[T] = []
+    while not work.done():
+        reads.append(await read())
+        await asyncio.sleep(0)
+    await work
+    return reads

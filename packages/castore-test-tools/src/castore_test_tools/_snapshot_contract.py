@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Callable
+from copy import deepcopy
 from itertools import product
 from typing import Any, cast
 
@@ -78,6 +79,7 @@ class SnapshotStorageAdapterTests(JSONContract):
         read = await adapter.get_snapshot(STORE, "a1", reducer_version="2.0")
         assert snapshot == read
         assert isinstance(read, Snapshot)
+        assert type(read.version) is int
 
     async def test_the_greatest_version_is_read(self, adapter: SnapshotStorageAdapter) -> None:
         """Of several snapshots the one of the greatest version counts, whenever it was put."""
@@ -169,6 +171,15 @@ class SnapshotStorageAdapterTests(JSONContract):
         """Any JSON value is read as it was written."""
         await adapter.delete_snapshots(STORE)
         await self._check(adapter, make_snapshot(1, value))
+
+    async def test_putting_does_not_change_the_aggregate(
+        self, adapter: SnapshotStorageAdapter
+    ) -> None:
+        """A storage leaves the aggregate that it was given as it is."""
+        aggregate: JSONValue = {"list": [1, 1.5, None, {"a": 2.5}], "text": "milk"}
+        expected = deepcopy(aggregate)
+        await adapter.put_snapshot(make_snapshot(1, aggregate))
+        assert expected == aggregate
 
     async def test_no_reference_to_a_snapshot_is_kept(
         self, adapter: SnapshotStorageAdapter
@@ -313,7 +324,8 @@ class SnapshotStorageAdapterTests(JSONContract):
                 await adapter.put_snapshot(snapshot)
             assert await read() is None
             return
+        expected = exact(self.as_read(snapshot.aggregate))
         await adapter.put_snapshot(snapshot)
         found = await read()
         assert found is not None
-        assert exact(self.as_read(snapshot.aggregate)) == exact(found.aggregate)
+        assert expected == exact(found.aggregate)
