@@ -32,6 +32,7 @@ LEFT_OUT = {
     ),
     "OnMoto": (
         "test_json[containers]",  # it empties a map that is in a list
+        "test_json_of_a_group[containers]",
         "test_any_json",
         "test_a_group_among_single_pushes",  # undoing a transaction, it undoes others' writes
         "test_concurrent_groups",

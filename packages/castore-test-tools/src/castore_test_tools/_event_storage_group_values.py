@@ -79,5 +79,8 @@ class GroupValuesContract(EventStorageContract):
     async def _push(
         self, adapter: EventStorageAdapter, *records: EventRecord, force: bool = False
     ) -> None:
-        group = [GroupedRecord(STORE, each, adapter) for each in records]
-        await adapter.push_event_group(group, force=force)
+        at_once = self.most_events_of_a_group or len(records)
+        for start in range(0, len(records), at_once):
+            part = records[start : start + at_once]
+            group = [GroupedRecord(STORE, each, adapter) for each in part]
+            await adapter.push_event_group(group, force=force)

@@ -81,6 +81,7 @@ class PagingContract(EventStorageContract):
         for _ in range(2):
             later = make_record("a1", 2, timestamp=moment(99))
             await adapter.push_event(STORE, later, force=True)
+        await self.wait_until_listed(adapter, STORE, records)
         found = await adapter.list_aggregate_ids(STORE)
         assert to_listed(records) == list(found.aggregates)
 

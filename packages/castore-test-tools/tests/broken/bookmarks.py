@@ -2,6 +2,8 @@
 
 import asyncio
 from datetime import timedelta
+from decimal import Decimal
+from typing import cast
 
 from castore_core import LeaseLostError
 from castore_in_memory import (
@@ -250,3 +252,21 @@ class BookmarksOfOneEventLoop(InMemoryBookmarkStorageAdapter):
         if self._loop is not asyncio.get_running_loop():
             raise RuntimeError("attached to a different loop")
         await super().set_position(bookmark_id, position, owner=owner)
+
+
+class DaysAreIgnored(InMemoryBookmarkStorageAdapter):
+    """Takes the seconds of a duration for all of it."""
+
+    async def acquire_lease(self, bookmark_id: str, owner: str, duration: timedelta) -> bool:
+        """Drop the days."""
+        return await super().acquire_lease(
+            bookmark_id, owner, duration - timedelta(days=duration.days)
+        )
+
+
+class PositionsAreDecimals(InMemoryBookmarkStorageAdapter):
+    """Gives positions out as its backend does."""
+
+    async def get_position(self, bookmark_id: str) -> int:
+        """Forget to convert."""
+        return cast("int", Decimal(await super().get_position(bookmark_id)))

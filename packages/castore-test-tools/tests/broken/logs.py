@@ -2,6 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta, timezone
+from decimal import Decimal
+from typing import cast
 
 from castore_core import (
     EventRecord,
@@ -12,6 +15,8 @@ from castore_core import (
 from castore_in_memory import (
     InMemoryEventStorageAdapter,
 )
+
+from .values import map_scalars, to_decimal
 
 
 class NoStoreIsEveryStore(InMemoryEventStorageAdapter):
@@ -270,3 +275,60 @@ class LogOfOneEventLoop(InMemoryEventStorageAdapter):
         if self._loop is not asyncio.get_running_loop():
             raise RuntimeError("attached to a different loop")
         return await super().read_events(event_store_ids, after_position, limit)
+
+
+class RewritingLog(InMemoryEventStorageAdapter):
+    """Reads the log by a way of its own."""
+
+    def rewrite(self, record: EventRecord) -> EventRecord:
+        """Return what is given out instead."""
+        return record
+
+    async def read_events(
+        self,
+        event_store_ids: Sequence[str] | None = None,
+        after_position: int = 0,
+        limit: int = 100,
+    ) -> list[LogEntry]:
+        """Give out something else."""
+        found = await super().read_events(event_store_ids, after_position, limit)
+        return [each._replace(record=self.rewrite(each.record)) for each in found]
+
+
+class DecimalLeaksFromTheLog(RewritingLog):
+    """Converts no numbers."""
+
+    def rewrite(self, record: EventRecord) -> EventRecord:
+        """Forget it."""
+        return record._replace(payload=map_scalars(record.payload, to_decimal))
+
+
+class LogIsInLocalTime(RewritingLog):
+    """Gives timestamps out in the zone of its server."""
+
+    def rewrite(self, record: EventRecord) -> EventRecord:
+        """Move them half a day."""
+        return record._replace(
+            timestamp=record.timestamp.replace(tzinfo=timezone(timedelta(hours=12)))
+        )
+
+
+class LogVersionsAreDecimals(RewritingLog):
+    """Gives versions out as its backend does."""
+
+    def rewrite(self, record: EventRecord) -> EventRecord:
+        """Forget to convert."""
+        return record._replace(version=cast("int", Decimal(record.version)))
+
+
+class ReplacedGroupGoesToTheEnd(InMemoryEventStorageAdapter):
+    """Gives the replaced events of a group new positions."""
+
+    async def push_event_group(
+        self, group: Sequence[GroupedRecord], *, force: bool = False
+    ) -> None:
+        """Forget the old entries."""
+        if force and len(group) > 1:
+            for event_store_id, record, _ in group:
+                self._aggregates[event_store_id, record.aggregate_id].pop(record.version, None)
+        await super().push_event_group(group, force=force)

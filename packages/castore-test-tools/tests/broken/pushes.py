@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from decimal import Decimal
+from typing import Any, cast
 
 from castore_core import (
     ABSENT,
@@ -203,3 +204,29 @@ class OneWriterAtATime(InMemoryEventStorageAdapter):
         self._is_busy = True
         await super().push_event(event_store_id, record, force=force)
         self._is_busy = False
+
+
+class ConflictNamesADecimal(InMemoryEventStorageAdapter):
+    """Names the version as its backend does."""
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Forget to convert."""
+        try:
+            await super().push_event(event_store_id, record, force=force)
+        except EventAlreadyExistsError as error:
+            version = cast("int", Decimal(error.version))
+            raise EventAlreadyExistsError(event_store_id, record.aggregate_id, version) from error
+
+
+class ForceDropsNull(InMemoryEventStorageAdapter):
+    """Replaces by a null as by nothing."""
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Drop it."""
+        if force and record.payload is None:
+            record = record._replace(payload=ABSENT)
+        await super().push_event(event_store_id, record, force=force)

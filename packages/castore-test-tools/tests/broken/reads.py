@@ -1,6 +1,7 @@
 """Adapters that read events wrongly."""
 
-from typing import Any
+from decimal import Decimal
+from typing import Any, cast
 
 from castore_core import EventRecord
 from castore_in_memory import (
@@ -110,3 +111,14 @@ class OrderOfPushes(InMemoryEventStorageAdapter):
         """Sort."""
         found = await super().get_events(event_store_id, aggregate_id, **options)
         return sorted(found, key=lambda each: self._pushed.index(each.version))
+
+
+class VersionsAreDecimals(InMemoryEventStorageAdapter):
+    """Gives versions out as its backend does."""
+
+    async def get_events(
+        self, event_store_id: str, aggregate_id: str, **options: Any
+    ) -> list[EventRecord]:
+        """Forget to convert."""
+        found = await super().get_events(event_store_id, aggregate_id, **options)
+        return [each._replace(version=cast("int", Decimal(each.version))) for each in found]

@@ -1,7 +1,8 @@
 """Snapshot storages that mix things up."""
 
 import asyncio
-from typing import Any
+from decimal import Decimal
+from typing import Any, cast
 
 from castore_core import (
     Snapshot,
@@ -211,3 +212,22 @@ class SnapshotsOfOneEventLoop(Snapshots):
         if self._loop is not asyncio.get_running_loop():
             raise RuntimeError("attached to a different loop")
         return await super().get_snapshot(event_store_id, aggregate_id, **options)
+
+
+class SnapshotVersionsAreDecimals(Snapshots):
+    """Gives versions out as its backend does."""
+
+    async def get_snapshot(self, event_store_id: str, aggregate_id: str, **options: Any) -> Any:
+        """Forget to convert."""
+        found = await super().get_snapshot(event_store_id, aggregate_id, **options)
+        return found and found._replace(version=cast("int", Decimal(found.version)))
+
+
+class AggregateChanged(Snapshots):
+    """Prepares an aggregate in place."""
+
+    async def put_snapshot(self, snapshot: Snapshot) -> None:
+        """Change the caller's object."""
+        if isinstance(snapshot.aggregate, dict):
+            snapshot.aggregate["prepared"] = True
+        await super().put_snapshot(snapshot)

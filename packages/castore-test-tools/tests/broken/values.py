@@ -61,6 +61,11 @@ def map_scalars(value: Any, change: Callable[[Any], Any]) -> Any:
     return change(value)
 
 
+def to_decimal(value: Any) -> Any:
+    """Return a number as some backends do."""
+    return Decimal(value) if type(value) in {int, float} else value
+
+
 class BooleansAreNumbers(Rewriting):
     """Has no booleans."""
 
@@ -273,9 +278,46 @@ class DecimalLeaks(InMemoryEventStorageAdapter):
 
     async def get_events(self, event_store_id: str, aggregate_id: str, **options: Any) -> Any:
         """Return decimals."""
-
-        def leak(value: Any) -> Any:
-            return Decimal(value) if type(value) in {int, float} else value
-
         found = await super().get_events(event_store_id, aggregate_id, **options)
-        return [each._replace(payload=map_scalars(each.payload, leak)) for each in found]
+        return [each._replace(payload=map_scalars(each.payload, to_decimal)) for each in found]
+
+
+class TypesAreTrimmed(Rewriting):
+    """Stores event types in a column of a fixed width."""
+
+    def rewrite(self, record: EventRecord) -> EventRecord:
+        """Trim them."""
+        return record._replace(type=record.type.rstrip())
+
+
+class RecordChanged(Rewriting):
+    """Prepares a payload in place, so that it is equal to what was pushed."""
+
+    def rewrite(self, record: EventRecord) -> EventRecord:
+        """Change the caller's object."""
+        if isinstance(record.payload, dict):
+            record.payload.update(map_scalars(record.payload, to_text))
+        if isinstance(record.payload, list):
+            record.payload[:] = map_scalars(record.payload, to_text)
+        return record
+
+
+def to_text(value: Any) -> Any:
+    """Return a fraction as a text."""
+    return str(value) if isinstance(value, float) else value
+
+
+class ListsFoldStores(InMemoryEventStorageAdapter):
+    """Lists the aggregates of all stores whose names are alike but for their case."""
+
+    async def list_aggregate_ids(self, event_store_id: str, **options: Any) -> Any:
+        """Add them."""
+        found = await super().list_aggregate_ids(event_store_id, **options)
+        alike = [each for each in self._lists if each.casefold() == event_store_id.casefold()]
+        others = [
+            await super(ListsFoldStores, self).list_aggregate_ids(each)
+            for each in alike
+            if each != event_store_id
+        ]
+        more = [listed for each in others for listed in each.aggregates]
+        return AggregateIdsSlice([*found.aggregates, *more], found.cursor)
