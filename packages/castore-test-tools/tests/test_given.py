@@ -507,9 +507,9 @@ async def test_another_aggregate() -> None:
 
 
 async def test_no_aggregate() -> None:
-    """An aggregate that is not there is `None`."""
+    """Where the aggregate is not there, the failure says so."""
     failure = await failure_of(given(pokemons).then_aggregate(Pokemon(PIKACHU, 1, "Pikachu", 6)))
-    assert "== None" in failure
+    assert "there is no aggregate 'pikachu1'" in failure
 
 
 async def test_aggregates_are_found_by_their_class() -> None:

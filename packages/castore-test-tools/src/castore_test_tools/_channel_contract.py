@@ -72,21 +72,21 @@ class MessageChannelAdapterTests(FailuresContract):
         """A message about an aggregate comes back as it was published."""
         kind = AggregateExistsMessageBus if self.is_bus else AggregateExistsMessageQueue
         line = self.connect_line(connect, kind("EXISTS", source_event_stores=SOURCES))
-        message = AggregateExistsMessage(STORE, "a1", NOON)
+        message = AggregateExistsMessage(STORE, "a1", moment(7))
         await line.channel.publish_message(message)
         assert [message] == await line.receive(1)
 
     async def test_a_notification_arrives(self, connect: Connect) -> None:
         """A message about an event comes back as it was published, as the same event type."""
         line = self.connect_notifications(connect)
-        message = make_notification(payload={"text": "milk"}, metadata={"by": "Ada"})
+        message = make_notification(7, payload={"text": "milk"}, metadata={"by": "Ada"})
         await line.channel.publish_message(message)
         assert [message] == await line.receive(1)
 
     async def test_a_state_carrying_message_arrives(self, connect: Connect) -> None:
         """A message about an event and the state after it comes back as it was published."""
         line = self.connect_states(connect)
-        message = make_state(content={"text": "milk", "tags": [None, 1]})
+        message = make_state(7, content={"text": "milk", "tags": [None, 1]})
         await line.channel.publish_message(message)
         assert [message] == await line.receive(1)
 
@@ -120,6 +120,20 @@ class MessageChannelAdapterTests(FailuresContract):
             "timestamp": "2024-02-29T12:00:00.000Z",
         }
         assert expected == body["event"]
+
+    async def test_metadata_without_a_payload_arrives(self, connect: Connect) -> None:
+        """Metadata arrives beside an absent payload, in a batch and alone."""
+        line = self.connect_notifications(connect)
+        messages = [
+            NotificationMessage(
+                STORE,
+                Cleared(aggregate_id="a1", version=each, timestamp=NOON, metadata={"by": "Ada"}),
+            )
+            for each in (1, 2)
+        ]
+        await line.channel.publish_message(messages[0])
+        await line.channel.publish_messages(messages[1:])
+        assert in_any_order(messages) == in_any_order(await line.receive(2))
 
     async def test_a_null_payload_stays_null(self, connect: Connect) -> None:
         """A payload that is null arrives as null, and not as absent."""
@@ -181,11 +195,15 @@ class MessageChannelAdapterTests(FailuresContract):
 
     @pytest.mark.parametrize("ids", IDS.values(), ids=IDS.keys())
     async def test_ids_are_data(self, connect: Connect, ids: list[str]) -> None:
-        """Messages of aggregates with look-alike ids all arrive, each with its own id."""
+        """Messages of aggregates with look-alike ids all arrive, in a batch and one by one."""
         line = self.connect_notifications(connect)
-        messages = [make_notification(aggregate_id=each) for each in ids]
-        await line.channel.publish_messages(messages)
-        assert in_any_order(messages) == in_any_order(await line.receive(len(ids)))
+        batch = [make_notification(1, aggregate_id=each) for each in ids]
+        await line.channel.publish_messages(batch)
+        singles = [make_notification(2, aggregate_id=each) for each in ids]
+        for each in singles:
+            await line.channel.publish_message(each)
+        received = await line.receive(2 * len(ids))
+        assert in_any_order([*batch, *singles]) == in_any_order(received)
 
     async def test_two_stores_are_told_apart(self, connect: Connect) -> None:
         """Messages of two stores about the same aggregate id and version both arrive."""

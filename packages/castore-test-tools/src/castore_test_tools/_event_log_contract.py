@@ -51,6 +51,8 @@ class EventLogTests(JSONContract):
             @pytest.fixture
             def adapter(self, tmp_path: Path) -> MyEventStorageAdapter:
                 return MyEventStorageAdapter(tmp_path / "events")
+
+    What the suite of the storage declares about numbers and event loops is declared here, too.
     """
 
     works_in_several_event_loops: bool = True

@@ -119,6 +119,7 @@ class Aggregated:
         """Load the aggregate and compare it."""
         __tracebackhide__ = True
         expected, actual = self.aggregate, await self._load(outcome)
+        assert actual is not None, f"there is no aggregate {expected.aggregate_id!r}"
         assert expected == actual, f"the aggregate {expected.aggregate_id!r} is another one"
 
     async def _load(self, outcome: Outcome) -> Aggregate | None:

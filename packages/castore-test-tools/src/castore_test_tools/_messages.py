@@ -24,6 +24,8 @@ class Noted(Event, type="NOTED"):
 class Cleared(Event, type="CLEARED"):
     """The note is empty again."""
 
+    metadata: JSONValue | None = None
+
 
 NoteEvent: TypeAlias = Noted | Cleared
 

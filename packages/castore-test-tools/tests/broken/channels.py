@@ -326,6 +326,24 @@ class MetadataLost(BodyChanged):
         return {key: value for key, value in event.items() if key != "metadata"}
 
 
+class MetadataNeedsAPayload(BodyChanged):
+    """Sends metadata beside a payload."""
+
+    def change(self, event: MessageBody) -> MessageBody:
+        """Drop what is alone."""
+        if "payload" in event:
+            return event
+        return {key: value for key, value in event.items() if key != "metadata"}
+
+
+class TimestampsAreCut(BodyChanged):
+    """Sends timestamps of whole seconds."""
+
+    def change(self, event: MessageBody) -> MessageBody:
+        """Cut."""
+        return event | {"timestamp": str(event["timestamp"])[:19] + ".000Z"}
+
+
 class AbsentIsSentAsNull(BodyChanged):
     """Fills in what is absent."""
 
@@ -400,6 +418,19 @@ class NamesAreFolded(Deduplicating):
     def name(self, message: MessageRecord) -> object:
         """Fold."""
         return message.event_store_id, message.aggregate_id.casefold(), message.version
+
+
+class NamesOfSinglesAreFolded(Deduplicating):
+    """Compares the ids of messages that come alone without regard to case."""
+
+    def name(self, message: MessageRecord) -> object:
+        """Leave a batch as it is."""
+        return message.event_store_id, message.aggregate_id, message.version
+
+    async def publish_message(self, message: MessageRecord, *, replay: bool = False) -> None:
+        """Fold."""
+        folded = message._replace(aggregate_id=message.aggregate_id.casefold())
+        await super().publish_message(folded, replay=replay)
 
 
 class NamesHaveNoStore(Deduplicating):
