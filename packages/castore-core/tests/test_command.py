@@ -311,6 +311,16 @@ async def test_conflict_of_a_group_is_retried() -> None:
     assert [1, 2] == [each.version for each in await store.get_events("c")]
 
 
+async def test_conflict_within_a_group_of_tasks_is_not_retried() -> None:
+    """Other tasks of the handler may have written."""
+    handler = Handler(ExceptionGroup("unhandled errors in a TaskGroup", [conflict()]))
+
+    with pytest.raises(ExceptionGroup):
+        await new_command(handler)("c", ())
+
+    assert 1 == handler.runs
+
+
 class Doubling(Command[int, tuple[CounterStore], [], int]):
     """Checks that input and output are positive, and doubles both."""
 

@@ -1,5 +1,6 @@
 """A connected event store publishes what it pushed."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -67,7 +68,7 @@ CounterStore = EventStore[Counted, Counter]
 class RecordingAdapter:
     """Takes messages, unless it has an error to raise, and remembers them."""
 
-    def __init__(self, *errors: Exception) -> None:
+    def __init__(self, *errors: BaseException) -> None:
         self.errors = [*errors]
         self.taken: list[MessageRecord] = []
 
@@ -86,7 +87,7 @@ class RecordingAdapter:
 class RememberingHook:
     """Remembers what was pushed, unless it has an error to raise."""
 
-    def __init__(self, *errors: Exception) -> None:
+    def __init__(self, *errors: BaseException) -> None:
         self.errors = [*errors]
         self.seen: list[PushedEvent[Counted, Counter]] = []
 
@@ -528,3 +529,42 @@ async def test_several_failed_publishes_are_all_told(counters: CounterStore) -> 
         for each in (raised.value, *raised.value.others)
         if isinstance(each, EventPublishError)
     ]
+
+
+async def test_cancelled_group_tells_what_was_not_published(counters: CounterStore) -> None:
+    """A publish that failed before the cancellation is not forgotten."""
+    connected, _ = connect(counters, RecordingAdapter(OSError("one"), asyncio.CancelledError()))
+
+    with pytest.raises(asyncio.CancelledError) as raised:
+        await EventStore.push_event_group(*(connected.group_event(counted(i)) for i in (1, 2, 3)))
+
+    (note,) = raised.value.__notes__
+    assert note.startswith("beside it: EventPublishError('COUNTERS', 'CHANNEL', ")
+    assert "version=1" in note
+    assert [1, 2, 3] == await versions(counters)
+
+
+async def test_cancelled_hook_tells_what_was_not_published(counters: CounterStore) -> None:
+    """The failed publish of the very event is told beside the cancellation, too."""
+    connected, _ = connect(counters, RecordingAdapter(OSError("no network")))
+    connected.on_event_pushed = RememberingHook(asyncio.CancelledError())
+
+    with pytest.raises(asyncio.CancelledError) as raised:
+        await connected.push_event(counted())
+
+    (note,) = raised.value.__notes__
+    assert note.startswith("beside it: EventPublishError('COUNTERS', 'CHANNEL', ")
+
+
+async def test_cancelled_publish_leaves_the_event(
+    counters: CounterStore, adapter: RecordingAdapter
+) -> None:
+    """What is cancelled between the write and the publish is written."""
+    adapter.errors.append(asyncio.CancelledError())
+    connected, _ = connect(counters, adapter)
+
+    with pytest.raises(asyncio.CancelledError):
+        await connected.push_event(counted())
+
+    assert [1] == await versions(counters)
+    assert [] == adapter.taken

@@ -11,7 +11,7 @@ from castore_core._channel import EventSource, MessageChannelAdapter
 from castore_core._event import E, Event
 from castore_core._results import PushedEvent
 from castore_core._storage import EventStorageAdapter
-from castore_core._store import EventStore, raise_all
+from castore_core._store import EventStore, raise_all, tell_beside
 from castore_core.errors import EventPublishError
 
 E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
@@ -101,6 +101,9 @@ class ConnectedEventStore(EventStore[E, A]):
             pushed_event = await self.event_store._finish_push(pushed_event)
         except Exception as error:  # noqa: BLE001 raised with the one of the publish
             errors.append(error)
+        except BaseException as error:
+            tell_beside(error, errors)
+            raise
         raise_all(errors)
         return pushed_event
 

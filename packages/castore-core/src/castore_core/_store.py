@@ -492,6 +492,9 @@ class EventStore(Generic[E, A]):
                 finished.append(await grouped.event_store._finish_push(pushed))
             except Exception as error:  # noqa: BLE001 raised below, when all had their turn
                 errors.append(error)
+            except BaseException as error:
+                tell_beside(error, errors)
+                raise
         raise_all(errors)
         return tuple(finished)
 
@@ -508,11 +511,16 @@ def raise_all(errors: Sequence[Exception]) -> None:
         if isinstance(error, EventPublishError):
             others = [each for each in errors if each is not error]
             error.others += tuple(others)
-            for each in others:
-                error.add_note(f"beside it: {each!r}")
+            tell_beside(error, others)
             raise error
     if errors:
         raise ExceptionGroup("the events are stored, but what follows a push failed", errors)
+
+
+def tell_beside(error: BaseException, others: Sequence[Exception]) -> None:
+    """Let an error, such as a cancellation, tell of those that came up before it."""
+    for each in others:
+        error.add_note(f"beside it: {each!r}")
 
 
 def _check_grouped(grouped_events: Sequence[object]) -> None:
