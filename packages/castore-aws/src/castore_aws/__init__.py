@@ -14,6 +14,7 @@ from castore_aws._faults import (
 )
 from castore_aws._received import ReceivedMessage, receive_message
 from castore_aws._retries import RetryPolicy
+from castore_aws._sizes import count_bytes
 
 __all__ = [
     "AWSClient",
@@ -27,6 +28,7 @@ __all__ = [
     "RetryPolicy",
     "S3ClaimCheck",
     "SendBatch",
+    "count_bytes",
     "describe_fault",
     "get_error_code",
     "get_error_response",

@@ -15,6 +15,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias, cast
 
+from castore_aws import count_bytes
 from castore_core import (
     ABSENT,
     Absent,
@@ -27,7 +28,7 @@ from castore_core import (
     parse_timestamp,
 )
 from castore_dynamodb._marshal import AttributeValue, NotHeldError, marshal, unmarshal
-from castore_dynamodb._sizes import MAX_ITEM_SIZE, MAX_KEY_SIZE, count_bytes, get_item_size
+from castore_dynamodb._sizes import MAX_ITEM_SIZE, MAX_KEY_SIZE, get_item_size
 
 Item: TypeAlias = dict[str, AttributeValue]
 

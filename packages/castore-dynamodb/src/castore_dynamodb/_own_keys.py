@@ -2,7 +2,8 @@
 
 from hashlib import sha256
 
-from castore_dynamodb._sizes import MAX_KEY_SIZE, count_bytes
+from castore_aws import count_bytes
+from castore_dynamodb._sizes import MAX_KEY_SIZE
 
 
 def make_own_key(kind: str, *ids: str) -> str:

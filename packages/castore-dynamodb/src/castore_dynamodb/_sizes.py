@@ -6,6 +6,8 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCal
 from collections.abc import Mapping
 from typing import Any, Final
 
+from castore_aws import count_bytes
+
 MAX_ITEM_SIZE: Final = 400 * 1024
 """Bytes."""
 
@@ -19,11 +21,6 @@ _ELEMENT = 1
 def get_item_size(item: Mapping[str, Mapping[str, Any]]) -> int:
     """Return the size of an item in bytes; of numbers AWS itself gives an approximation only."""
     return sum(count_bytes(name) + _get_size(attribute) for name, attribute in item.items())
-
-
-def count_bytes(text: str) -> int:
-    """Return the length of a text in UTF-8."""
-    return len(text) if text.isascii() else len(text.encode())
 
 
 def _get_size(attribute: Mapping[str, Any]) -> int:

@@ -15,6 +15,7 @@ from castore_aws import (
     Refusal,
     RetryPolicy,
     S3ClaimCheck,
+    count_bytes,
     is_retryable_code,
     make_entries,
     send_batches,
@@ -115,7 +116,7 @@ class EventBridgeMessageBusAdapter:
             "Detail": detail,
             "EventBusName": self._event_bus_name,
         }
-        size = sum(len(each.encode()) for each in (source, detail_type, detail))
+        size = sum(map(count_bytes, (source, detail_type, detail)))
         return Entry(message, parameters, size)
 
     async def _send(self, entries: Sequence[Entry]) -> list[Refusal | None]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
-from castore_aws import Entry
+from castore_aws import Entry, count_bytes
 from castore_core import MessageRecord
 from castore_sqs._ids import make_deduplication_id, make_group_id, make_message_id
 
@@ -34,7 +34,7 @@ class EntryWriter:
         """Return the entry of a message, with the text of its body."""
         body = escape(text)
         message_id = make_message_id(message)
-        size = get_size(body) + get_size(message_id) + _MESSAGE_ID_SIZE
+        size = count_bytes(body) + count_bytes(message_id) + _MESSAGE_ID_SIZE
         attributes = {"messageId": {"DataType": "String", "StringValue": message_id}}
         if self.replay is not None:
             attributes["replay"] = _REPLAY
@@ -53,8 +53,3 @@ def escape(text: str) -> str:
     if text.isascii():
         return text
     return text.replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")
-
-
-def get_size(text: str) -> int:
-    """Return how many bytes a text has in UTF-8."""
-    return len(text) if text.isascii() else len(text.encode())
