@@ -260,6 +260,21 @@ async def test_nothing_is_published_where_nothing_was_written(
     assert [] == adapter.taken
 
 
+async def test_connected_store_keeps_its_storage(
+    counters: CounterStore, adapter: RecordingAdapter
+) -> None:
+    """On another storage, which may undo what was published, it is refused; the original is not."""
+    connected, _ = connect(counters, adapter)
+    elsewhere = InMemoryEventStorageAdapter()
+
+    with pytest.raises(TypeError, match=r"let a relay publish"):
+        connected.using(elsewhere)
+    await connected.event_store.using(elsewhere).push_event(counted())
+
+    assert [] == adapter.taken
+    assert [] == await versions(counters)
+
+
 async def test_reading_and_replaying_publish_nothing(
     counters: CounterStore, adapter: RecordingAdapter
 ) -> None:
@@ -420,7 +435,7 @@ async def test_failed_load_of_the_state_is_a_failed_publish(
         async def get_events(self, *_: Any, **__: Any) -> Any:
             raise OSError("no network")
 
-    counters.storage_adapter = Unreadable()
+    counters.storage_adapter = Unreadable(allow_gaps=True)
     connected, _ = connect(counters, adapter, StateCarryingMessageQueue)
 
     with pytest.raises(EventPublishError) as error:

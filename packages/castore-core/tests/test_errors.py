@@ -104,6 +104,19 @@ EXAMPLES: list[tuple[CastoreError, dict[str, Any], str]] = [
         "aggregate 'c' of event store 'COUNTERS' already has an event of version 3",
     ),
     (
+        errors.VersionAssertionError("COUNTERS", "c", 3),
+        {"event_store_id": "COUNTERS", "aggregate_id": "c", "version": 3, "retryable": True},
+        "aggregate 'c' of event store 'COUNTERS' is not at version 3, as the group asserts",
+    ),
+    (
+        errors.VersionGapError("COUNTERS", "c", 3),
+        {"event_store_id": "COUNTERS", "aggregate_id": "c", "version": 3},
+        (
+            "version 3 of aggregate 'c' cannot follow: event store 'COUNTERS' has no event of "
+            "version 2"
+        ),
+    ),
+    (
         errors.AggregateNotFoundError("COUNTERS", "c"),
         {"event_store_id": "COUNTERS", "aggregate_id": "c"},
         "event store 'COUNTERS' has no aggregate 'c'",
@@ -131,6 +144,11 @@ EXAMPLES: list[tuple[CastoreError, dict[str, Any], str]] = [
             "reason": "payload is absent",
         },
         "event 3 of aggregate 'c' in event store 'COUNTERS' is no 'COUNTED': payload is absent",
+    ),
+    (
+        errors.InvalidLogPositionError("7", "it was made by another log"),
+        {"position": "7", "reason": "it was made by another log"},
+        "'7' is not a position of this log: it was made by another log",
     ),
     (
         errors.InvalidPageTokenError("COUNTERS", "it is damaged"),

@@ -23,6 +23,7 @@ from castore_core import (
     InvalidEventTypeError,
     JSONValue,
     NotJSONError,
+    draft,
 )
 
 NOW = datetime(2022, 1, 1, 12, tzinfo=UTC)
@@ -123,12 +124,19 @@ def test_event_is_frozen(name: str) -> None:
     assert appeared() == event
 
 
-def test_event_is_keyword_only() -> None:
-    """Positional arguments are refused."""
-    construct: Any = PokemonCaught
+def test_place_of_an_event_may_be_positional() -> None:
+    """The aggregate id and the version come first."""
+    event = PokemonCaught("pikachu1", 2, timestamp=NOW)
+
+    assert PokemonCaught(aggregate_id="pikachu1", version=2, timestamp=NOW) == event
+
+
+def test_other_fields_are_keyword_only() -> None:
+    """A payload or a timestamp in a third place is refused."""
+    construct: Any = PokemonAppeared
 
     with pytest.raises(TypeError, match="positional argument"):
-        construct("pikachu1", 1)
+        construct("pikachu1", 1, NOW)
 
 
 def test_timestamp_defaults_to_now() -> None:
@@ -538,6 +546,41 @@ def test_draft_becomes_an_event() -> None:
 
 
 def test_draft_is_checked_when_it_becomes_an_event() -> None:
-    """What is wrong with a draft comes out when it becomes an event."""
+    """A wrong value of a draft comes out when it becomes an event."""
+    not_a_moment: Any = "now"
+
     with pytest.raises(InvalidEventError, match="timestamp"):
-        PokemonCaught.draft(timestamp="now").to_event("a", 1)
+        PokemonCaught.draft(timestamp=not_a_moment).to_event("a", 1)
+
+
+def test_draft_of_an_event_is_of_its_class() -> None:
+    """A draft is made by the class, whichever event of it is at hand."""
+    draft = appeared(version=2).draft(payload={"name": "Eevee", "level": 1}, timestamp=NOW)
+
+    assert PokemonAppeared is draft.event_type
+
+
+def test_draft_is_made_by_a_function_too() -> None:
+    """The function, which both type checkers check, and the attribute are the same."""
+    payload: AppearedPayload = {"name": "Pikachu", "level": 5}
+
+    assert PokemonAppeared.draft(payload=payload) == draft(PokemonAppeared, payload=payload)
+
+
+@pytest.mark.parametrize("name", ["aggregate_id", "version"])
+def test_draft_has_no_place(name: str) -> None:
+    """The command gives it, once it has read the aggregate."""
+    values: dict[str, Any] = {name: 1}
+
+    with pytest.raises(TypeError, match="a draft has no aggregate_id and no version"):
+        PokemonCaught.draft(**values)
+    with pytest.raises(TypeError, match="a draft has no aggregate_id and no version"):
+        draft(PokemonCaught, **values)
+
+
+def test_draft_has_no_positional_values() -> None:
+    """What is left of the class is keyword-only."""
+    make: Any = PokemonCaught.draft
+
+    with pytest.raises(TypeError, match="a draft has no aggregate_id and no version"):
+        make("pikachu1", 1)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from castore_core import (
+    AssertedVersion,
+    ConnectedEventStore,
     Event,
     EventAlreadyExistsError,
     EventStore,
@@ -15,9 +17,13 @@ from castore_core import (
     GroupedEvent,
     GroupedRecord,
     InvalidEventGroupError,
+    NotificationMessageQueue,
     NotJSONError,
     PushedEvent,
     UndefinedStorageAdapterError,
+    VersionAssertionError,
+    VersionGapError,
+    command,
 )
 from castore_in_memory import InMemoryEventStorageAdapter
 
@@ -58,13 +64,19 @@ class CountingAdapter(InMemoryEventStorageAdapter):
     def __init__(self) -> None:
         super().__init__()
         self.groups: list[Sequence[GroupedRecord]] = []
+        self.asserted: list[Sequence[AssertedVersion]] = []
 
     async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
+        self,
+        group: Sequence[GroupedRecord],
+        *,
+        asserted: Sequence[AssertedVersion] = (),
+        force: bool = False,
     ) -> None:
         """Count and write."""
         self.groups.append(group)
-        await super().push_event_group(group, force=force)
+        self.asserted.append(asserted)
+        await super().push_event_group(group, asserted=asserted, force=force)
 
 
 def new_store(event_store_id: str, storage_adapter: Any, **options: Any) -> CounterStore:
@@ -186,9 +198,33 @@ async def test_event_that_was_not_grouped_is_refused(
     """The error says what a group is made of."""
     event: Any = counted("a")
 
-    with pytest.raises(TypeError, match=r"not made by group_event\(\)"):
+    with pytest.raises(TypeError, match=r"not made by group_event\(\) or assert_version"):
         await EventStore.push_event_group(sheep.group_event(counted("b")), event)
     assert [] == adapter.groups
+
+
+async def test_gap_is_refused(sheep: CounterStore, goats: CounterStore) -> None:
+    """The error names the event whose predecessor is missing, and nothing is written."""
+    with pytest.raises(VersionGapError) as error:
+        await EventStore.push_event_group(
+            sheep.group_event(counted("a")), goats.group_event(counted("a", 2))
+        )
+
+    assert ("GOATS", "a", 2) == (
+        error.value.event_store_id,
+        error.value.aggregate_id,
+        error.value.version,
+    )
+    assert [] == await sheep.get_events("a")
+
+
+async def test_later_event_of_a_group_fills_no_gap(sheep: CounterStore) -> None:
+    """A log has the events of an aggregate in their order, also those of one group."""
+    with pytest.raises(VersionGapError):
+        await EventStore.push_event_group(
+            sheep.group_event(counted("a", 2)), sheep.group_event(counted("a", 1))
+        )
+    assert [] == await sheep.get_events("a")
 
 
 @pytest.mark.parametrize("force", [False, True])
@@ -265,6 +301,133 @@ async def test_one_bad_event_spoils_the_group(
             sheep.group_event(counted("a")), get_bad_event(sheep, fault)
         )
     assert [] == adapter.groups
+
+
+# Assertions
+
+
+async def test_assertion_that_holds(sheep: CounterStore, goats: CounterStore) -> None:
+    """The events are written, and the result has them alone."""
+    await goats.push_event(counted("b"))
+
+    results = await EventStore.push_event_group(
+        goats.assert_version("b", 1),
+        sheep.group_event(counted("a")),
+        goats.assert_version("c", 0),
+    )
+
+    assert (PushedEvent(counted("a"), Counter("a", 1)),) == results
+    assert [counted("a")] == await sheep.get_events("a")
+
+
+@pytest.mark.parametrize("version", [0, 2])
+@pytest.mark.parametrize("force", [False, True])
+async def test_assertion_that_does_not_hold(
+    sheep: CounterStore, goats: CounterStore, version: int, force: bool
+) -> None:
+    """The error names the aggregate, is a conflict, and nothing is written, even by force."""
+    await goats.push_event(counted("b"))
+
+    with pytest.raises(VersionAssertionError) as error:
+        await EventStore.push_event_group(
+            sheep.group_event(counted("a")), goats.assert_version("b", version), force=force
+        )
+
+    assert isinstance(error.value, EventAlreadyExistsError)
+    assert ("GOATS", "b", version, True) == (
+        error.value.event_store_id,
+        error.value.aggregate_id,
+        error.value.version,
+        error.value.retryable,
+    )
+    assert [] == await sheep.get_events("a")
+
+
+async def test_assertions_alone_are_checked(sheep: CounterStore) -> None:
+    """A group without events finds out whether its assertions hold."""
+    await sheep.push_event(counted("a"))
+
+    assert () == await EventStore.push_event_group(sheep.assert_version("a", 1))
+    with pytest.raises(VersionAssertionError):
+        await EventStore.push_event_group(sheep.assert_version("a", 2))
+
+
+async def test_equal_assertions_are_one(adapter: CountingAdapter, sheep: CounterStore) -> None:
+    """What several rules of a command take for granted is asked of the storage once."""
+    await EventStore.push_event_group(sheep.assert_version("a", 0), sheep.assert_version("a", 0))
+
+    assert [[AssertedVersion("SHEEP", "a", 0, adapter)]] == adapter.asserted
+
+
+async def test_contradiction_is_refused(adapter: CountingAdapter, sheep: CounterStore) -> None:
+    """An aggregate is at one version only, and one that is written needs no assertion."""
+    with pytest.raises(InvalidEventGroupError, match="asserts two versions of 'a'"):
+        await EventStore.push_event_group(
+            sheep.assert_version("a", 1), sheep.assert_version("a", 2)
+        )
+    with pytest.raises(InvalidEventGroupError, match="asserts the version of 'a', and writes it"):
+        await EventStore.push_event_group(
+            sheep.group_event(counted("a")), sheep.assert_version("a", 0)
+        )
+    assert [] == adapter.groups
+
+
+async def test_assertion_on_another_kind_of_adapter_is_refused(
+    adapter: CountingAdapter, sheep: CounterStore
+) -> None:
+    """What one kind of storage writes cannot depend on another kind."""
+    other = new_store("GOATS", InMemoryEventStorageAdapter())
+
+    with pytest.raises(InvalidEventGroupError, match="cannot write together"):
+        await EventStore.push_event_group(
+            sheep.group_event(counted("a")), other.assert_version("a", 0)
+        )
+    assert [] == adapter.groups
+
+
+@pytest.mark.parametrize("version", [-1, 2**53, True, "1", 1.0, None], ids=repr)
+def test_asserted_version_is_a_version(sheep: CounterStore, version: Any) -> None:
+    """An aggregate is at an integer from 0 to the greatest version."""
+    with pytest.raises(ValueError, match=r"version is not an integer from 0 to 2\*\*53 - 1"):
+        sheep.assert_version("a", version)
+
+
+@pytest.mark.parametrize("aggregate_id", ["", 7, None, "\ud800"], ids=repr)
+def test_asserted_aggregate_has_an_id(sheep: CounterStore, aggregate_id: Any) -> None:
+    """An id that no event can have is refused."""
+    with pytest.raises(ValueError, match="aggregate_id is"):
+        sheep.assert_version(aggregate_id, 0)
+
+
+async def test_command_runs_again_after_an_assertion(
+    sheep: CounterStore, goats: CounterStore
+) -> None:
+    """A failed assertion is a conflict: the command reads again, and decides anew."""
+    attempts: list[int] = []
+
+    @command("LET_IN", required_event_stores=(sheep, goats))
+    async def let_in(sheep_id: str, stores: tuple[CounterStore, CounterStore]) -> None:
+        sheep, goats = stores
+        version = len(await goats.get_events("b"))
+        attempts.append(version)
+        if version == 0:
+            await goats.push_event(counted("b"))  # as somebody else would, at this moment
+        await EventStore.push_event_group(
+            sheep.group_event(counted(sheep_id)), goats.assert_version("b", version)
+        )
+
+    await let_in("a", (sheep, goats))
+
+    assert [0, 1] == attempts
+    assert [counted("a")] == await sheep.get_events("a")
+
+
+async def test_connected_store_asserts_without_its_channel(sheep: CounterStore) -> None:
+    """Nothing is published for an assertion, so that its channel need not be ready."""
+    queue = NotificationMessageQueue("QUEUE", source_event_stores=[sheep])
+    connected = ConnectedEventStore(sheep, queue)
+
+    assert () == await EventStore.push_event_group(connected.assert_version("a", 0))
 
 
 # After the write

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 from functools import reduce
 from typing import Any, TypedDict
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -27,6 +29,8 @@ from castore_core import (
     PushedEvent,
     UndefinedStorageAdapterError,
     UnknownEventTypeError,
+    VersionGapError,
+    command,
 )
 from castore_in_memory import InMemoryEventStorageAdapter
 
@@ -280,12 +284,42 @@ async def test_nothing_is_written_where_the_reducer_raises() -> None:
     assert [] == await store.get_events("pikachu1")
 
 
-async def test_gap_is_the_business_of_the_caller() -> None:
-    """A store does not read before it writes: versions may have gaps, as in Castore."""
+async def test_gap_is_refused() -> None:
+    """A version cannot follow one that is not there, and the error is no conflict."""
     store = new_store()
-    await store.push_event(leveled_up(5))
+
+    with pytest.raises(VersionGapError) as error:
+        await store.push_event(leveled_up(5))
+
+    assert ("POKEMONS", "pikachu1", 5) == (
+        error.value.event_store_id,
+        error.value.aggregate_id,
+        error.value.version,
+    )
+    assert not isinstance(error.value, EventAlreadyExistsError)
+    assert [] == await store.get_events("pikachu1")
+
+
+async def test_gap_is_forced() -> None:
+    """Force writes the version all the same."""
+    store = new_store()
+    await store.push_event(leveled_up(5), force=True)
 
     assert [leveled_up(5)] == await store.get_events("pikachu1")
+
+
+async def test_command_does_not_run_again_after_a_gap() -> None:
+    """A version that was not read from the storage would be the same the next time."""
+    attempts: list[str] = []
+
+    @command("LEVEL_UP", required_event_stores=(new_store(),))
+    async def level_up(pokemon_id: str, stores: tuple[PokemonStore]) -> None:
+        attempts.append(pokemon_id)
+        await stores[0].push_event(leveled_up(5))
+
+    with pytest.raises(VersionGapError):
+        await level_up("pikachu1", (new_store(),))
+    assert ["pikachu1"] == attempts
 
 
 class AppearedTwin(Event, type="POKEMON_APPEARED"):
@@ -600,3 +634,72 @@ def test_no_events_build_no_aggregate() -> None:
 
     assert new_store().build_aggregate([]) is None
     assert pokemon is new_store().build_aggregate([], pokemon)
+
+
+# On another storage
+
+
+async def test_store_on_another_adapter() -> None:
+    """It has the same definition and other events; the original keeps its own."""
+    store = await filled_store(on_event_pushed=None, aggregate_codec=DataclassCodec(Pokemon))
+    adapter = InMemoryEventStorageAdapter()
+    elsewhere = store.using(adapter)
+    await elsewhere.push_event(appeared())
+
+    assert adapter is elsewhere.storage_adapter
+    assert [appeared()] == await elsewhere.get_events("pikachu1")
+    assert 1 < len(await store.get_events("pikachu1"))
+    assert (store.event_store_id, store.event_types, store.reduce, store.aggregate_codec) == (
+        elsewhere.event_store_id,
+        elsewhere.event_types,
+        elsewhere.reduce,
+        elsewhere.aggregate_codec,
+    )
+
+
+async def test_store_on_another_adapter_is_of_its_class() -> None:
+    """What a subclass has of its own is there too."""
+
+    class Named(EventStore[PokemonAppeared | PokemonLeveledUp, Pokemon]):
+        name = ""
+
+    store = Named("POKEMONS", event_types=[PokemonAppeared], reduce=reduce_pokemon)
+    store.name = "kanto"
+    elsewhere = store.using(InMemoryEventStorageAdapter())
+
+    assert (Named, "kanto") == (type(elsewhere), elsewhere.name)
+    assert store.storage_adapter is None
+
+
+# What is asked is checked
+
+
+@pytest.mark.parametrize("aggregate_id", ["", 7, None, UUID(int=1), b"a", "\ud800"], ids=repr)
+async def test_id_that_no_event_has_is_refused(aggregate_id: Any) -> None:
+    """An id that is no text is a mistake, rather than an aggregate without events."""
+    store = new_store()
+
+    with pytest.raises(ValueError, match="aggregate_id is"):
+        await store.get_events(aggregate_id)
+    with pytest.raises(ValueError, match="aggregate_id is"):
+        await store.get_aggregate(aggregate_id)
+    with pytest.raises(ValueError, match="aggregate_id is"):
+        await store.get_existing_aggregate(aggregate_id)
+
+
+async def test_id_of_a_text_like_kind_is_taken() -> None:
+    """A member of an enumeration of texts stands for its value."""
+
+    class Name(StrEnum):
+        PIKACHU = "pikachu1"
+
+    store = await filled_store()
+
+    assert await store.get_events("pikachu1") == await store.get_events(Name.PIKACHU)
+
+
+@pytest.mark.parametrize("moment", [date(2022, 1, 1), "2022-01-01", 0], ids=repr)
+async def test_bound_that_is_no_moment_is_refused(moment: Any) -> None:
+    """A bound of a list is an aware datetime."""
+    with pytest.raises(ValueError, match="initial_event_after is not a datetime"):
+        await new_store().list_aggregate_ids(initial_event_after=moment)

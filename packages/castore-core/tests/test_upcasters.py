@@ -59,9 +59,7 @@ def upcast_second(record: EventRecord) -> EventRecord:
 
 async def store_of(*records: EventRecord, upcasters: Sequence[Upcaster]) -> EventStore[Named, Name]:
     """Return a store of some stored events."""
-    adapter = InMemoryEventStorageAdapter()
-    for record in records:
-        await adapter.push_event("NAMES", record)
+    adapter = InMemoryEventStorageAdapter(("NAMES", each) for each in records)
     return EventStore(
         "NAMES",
         event_types=[Named],

@@ -10,6 +10,7 @@ from definitions import (
     PokemonEvent,
     PokemonLeveledUp,
     PokemonStore,
+    Trainer,
     TrainerCaughtPokemon,
     TrainerStore,
     pokemons,
@@ -23,7 +24,9 @@ from castore_core import (
     ConflictAttempt,
     EventAlreadyExistsError,
     EventDraft,
+    ExistingAggregateCommand,
     command,
+    draft,
 )
 
 
@@ -149,6 +152,43 @@ async def catch_and_train(
 ) -> list[EventDraft[PokemonCaught] | EventDraft[PokemonLeveledUp]] | None:
     """Return drafts of two types, later, or none."""
     return [PokemonCaught.draft(), PokemonLeveledUp.draft()] if pokemon else None
+
+
+@pokemon_commands.existing_handler
+def rename_pokemon(pokemon: Pokemon, name: str) -> EventDraft[PokemonAppeared]:
+    """Need the pokemon to be there."""
+    assert_type(pokemon, Pokemon)
+    return draft(PokemonAppeared, payload={"name": name, "level": 5})
+
+
+@pokemon_commands.existing_handler
+async def free(pokemon: Pokemon) -> list[EventDraft[PokemonCaught] | EventDraft[PokemonLeveledUp]]:
+    """Need the pokemon to be there, later."""
+    return [PokemonCaught.draft(), PokemonLeveledUp.draft()] if pokemon.name else []
+
+
+def take_existing_command(command: ExistingAggregateCommand[..., Pokemon, PokemonEvent]) -> None:
+    """Take a command of pokemons that are there."""
+
+
+async def run_existing_aggregate_commands() -> None:
+    """Know that there is an aggregate."""
+    take_existing_command(rename_pokemon)
+    take_existing_command(appear)  # type: ignore[arg-type]
+    assert_type(await rename_pokemon("pikachu1", "Raichu"), Pokemon)
+    assert_type(await rename_pokemon("pikachu1", name="Raichu"), Pokemon)
+    assert_type(await free("pikachu1"), Pokemon)
+    assert_type(await rename_pokemon.using(pokemons)("pikachu1", "Raichu"), Pokemon)
+    assert_type(await pokemon_commands.run("rename_pokemon", "pikachu1"), Pokemon | None)
+
+    await rename_pokemon("pikachu1")  # type: ignore[call-arg]
+    await rename_pokemon("pikachu1", 1)  # type: ignore[arg-type]
+    await rename_pokemon("pikachu1", "Raichu", level=5)  # type: ignore[call-arg]
+
+
+@pokemon_commands.existing_handler  # type: ignore[arg-type]
+def take_a_trainer(trainer: Trainer) -> None:
+    """Take another aggregate."""
 
 
 async def run_aggregate_commands() -> None:

@@ -15,7 +15,16 @@ from definitions import (
     appeared,
 )
 
-from castore_core import ABSENT, Absent, Event, EventDraft, EventRecord, JSONSchema, JSONValue
+from castore_core import (
+    ABSENT,
+    Absent,
+    Event,
+    EventDraft,
+    EventRecord,
+    JSONSchema,
+    JSONValue,
+    draft,
+)
 
 # Fields
 
@@ -65,7 +74,18 @@ PokemonCaught(aggregate_id="pikachu1", version="2")  # type: ignore[arg-type]
 PokemonCaught(aggregate_id=1, version=2)  # type: ignore[arg-type]
 PokemonCaught(aggregate_id="pikachu1", version=2, timestamp="now")  # type: ignore[arg-type]
 PokemonCaught(aggregate_id="pikachu1", version=2, payload={})  # type: ignore[call-arg]
-PokemonCaught("pikachu1", 2)  # type: ignore[call-arg]
+
+# The id and the version may be given by position, and nothing else.
+
+assert_type(PokemonCaught("pikachu1", 2), PokemonCaught)
+PokemonAppeared("pikachu1", 1, payload={"name": "Pikachu", "level": 5})
+PokemonAppeared("pikachu1", version=1, payload={"name": "Pikachu", "level": 5})
+
+PokemonCaught("pikachu1")  # type: ignore[call-arg]
+PokemonCaught(2, "pikachu1")  # type: ignore[arg-type]
+PokemonCaught("pikachu1", 2, datetime.now(UTC))  # type: ignore[call-arg]
+PokemonAppeared("pikachu1", 1)  # type: ignore[call-arg]
+PokemonAppeared("pikachu1", 1, appeared.payload)  # type: ignore[call-arg, arg-type]
 
 # Events are frozen
 
@@ -73,10 +93,46 @@ appeared.version = 2  # type: ignore[misc]
 appeared.payload = {"name": "Raichu", "level": 5}  # type: ignore[misc]
 appeared.payload["lvl"]  # type: ignore[typeddict-item]
 
-# Drafts, records and the codec seam
+# Drafts: both checkers know what is drafted, and what the function draft() is given.
 
 assert_type(PokemonCaught.draft(), EventDraft[PokemonCaught])
+assert_type(PokemonCaught.draft(timestamp=datetime.now(UTC)), EventDraft[PokemonCaught])
+assert_type(
+    PokemonAppeared.draft(payload={"name": "Pikachu", "level": 5}), EventDraft[PokemonAppeared]
+)
+assert_type(appeared.draft(payload={"name": "Pikachu", "level": 5}), EventDraft[PokemonAppeared])
 assert_type(PokemonCaught.draft().to_event("pikachu1", 2), PokemonCaught)
+assert_type(draft(PokemonCaught), EventDraft[PokemonCaught])
+assert_type(
+    draft(PokemonAppeared, payload={"name": "Pikachu", "level": 5}, metadata=None),
+    EventDraft[PokemonAppeared],
+)
+
+draft(PokemonAppeared)  # type: ignore[call-arg]
+draft(PokemonAppeared, payload={"name": "Pikachu"})  # type: ignore[typeddict-item]
+draft(PokemonAppeared, payload={"name": "Pikachu", "level": "5"})  # type: ignore[typeddict-item]
+draft(PokemonAppeared, payload={"nme": "Pikachu", "level": 5})  # type: ignore[typeddict-item]
+draft(PokemonAppeared, payload={"name": "Pikachu", "level": 5}, hp=35)  # type: ignore[call-arg]
+draft(PokemonCaught, payload={"name": "Pikachu", "level": 5})  # type: ignore[call-arg]
+draft(PokemonCaught, timestamp="now")  # type: ignore[arg-type]
+draft(PokemonCaught, aggregate_id="pikachu1")  # type: ignore[call-arg]
+draft(PokemonCaught, "pikachu1")  # type: ignore[call-arg, arg-type]
+draft(Pokemon, name="Pikachu")  # type: ignore[type-var]
+
+# Of the attribute, pyright refuses the same; mypy sees no arguments.
+
+PokemonAppeared.draft()  # pyright: ignore[reportCallIssue]
+PokemonAppeared.draft(payload={"name": "Pikachu"})  # pyright: ignore[reportArgumentType]
+PokemonAppeared.draft(payload={"nme": "Pikachu", "level": 5})  # pyright: ignore[reportArgumentType]
+PokemonAppeared.draft(payload={"name": 1, "level": 5})  # pyright: ignore[reportArgumentType]
+PokemonAppeared.draft(payload={"name": "Pikachu", "level": 5}, hp=35)  # pyright: ignore[reportCallIssue]
+PokemonCaught.draft(payload={"name": "Pikachu", "level": 5})  # pyright: ignore[reportCallIssue]
+PokemonCaught.draft(timestamp="now")  # pyright: ignore[reportArgumentType]
+PokemonCaught.draft(version=2)  # pyright: ignore[reportCallIssue]
+PokemonCaught.draft("pikachu1", 2)  # pyright: ignore[reportCallIssue]
+
+# Records and the codec seam
+
 assert_type(appeared.to_record(), EventRecord)
 assert_type(appeared.to_record().payload, JSONValue | Absent)
 assert_type(PokemonAppeared.field_schema("payload"), JSONSchema | None)

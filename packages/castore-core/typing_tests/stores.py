@@ -30,6 +30,7 @@ from castore_core import (
     ListedAggregate,
     LoadedAggregate,
     PushedEvent,
+    VersionAssertion,
 )
 
 # A store is inferred from its event types and its reducer.
@@ -175,6 +176,46 @@ async def push_groups() -> None:
     )
 
     await EventStore.push_event_group(appeared)  # type: ignore[call-overload]
+
+
+async def push_groups_with_assertions() -> None:
+    """Know what was pushed, if the assertions come last."""
+    first = pokemons.group_event(appeared)
+    second = trainers.group_event(trainer_caught)
+    assertion = trainers.assert_version("ash", 3)
+    assert_type(assertion, VersionAssertion)
+
+    assert_type(
+        await EventStore.push_event_group(first, assertion),
+        tuple[PushedEvent[PokemonEvent, Pokemon]],
+    )
+    assert_type(
+        await EventStore.push_event_group(first, second, assertion, assertion, force=True),
+        tuple[PushedEvent[PokemonEvent, Pokemon], PushedEvent[TrainerEvent, Trainer]],
+    )
+    assert_type(
+        await EventStore.push_event_group(assertion, first),
+        tuple[PushedEvent[PokemonEvent, Pokemon], ...],
+    )
+    several: list[GroupedEvent[PokemonEvent, Pokemon] | VersionAssertion] = [first, assertion]
+    assert_type(
+        await EventStore.push_event_group(*several),
+        tuple[PushedEvent[PokemonEvent, Pokemon], ...],
+    )
+    assert_type(
+        await EventStore.push_event_group(first, assertion, second),
+        tuple[PushedEvent[Any, Any], ...],
+    )
+
+    trainers.assert_version("ash", "3")  # type: ignore[arg-type]
+    trainers.assert_version("ash")  # type: ignore[call-arg]
+
+
+def use_another_storage(adapter: EventStorageAdapter) -> None:
+    """Know that the store is of the same kind."""
+    assert_type(pokemons.using(adapter), EventStore[PokemonEvent, Pokemon])
+
+    pokemons.using(trainers)  # type: ignore[arg-type]
 
 
 async def read() -> None:

@@ -1,7 +1,11 @@
 """castore: event sourcing made easy."""
 
 from castore_core._aggregate import Aggregate, AggregateCodec, DataclassCodec
-from castore_core._aggregate_commands import AggregateCommand, AggregateCommands
+from castore_core._aggregate_commands import (
+    AggregateCommand,
+    AggregateCommands,
+    ExistingAggregateCommand,
+)
 from castore_core._channel import (
     AggregateExistsMessageBus,
     AggregateExistsMessageQueue,
@@ -23,7 +27,8 @@ from castore_core._command import (
     command,
 )
 from castore_core._connected import ConnectedEventStore, PushedEventChannel
-from castore_core._event import AGGREGATE_EXISTS, REPLAYED, Event, EventDraft
+from castore_core._event import AGGREGATE_EXISTS, REPLAYED, Event, EventDraft, draft
+from castore_core._group import GroupedEvent, VersionAssertion
 from castore_core._json import ABSENT, Absent, JSONSchema, JSONValue, check_json
 from castore_core._message import (
     AggregateExistsMessage,
@@ -32,7 +37,9 @@ from castore_core._message import (
     NotificationMessage,
     StateCarryingMessage,
 )
+from castore_core._position import LOG_START, LogPosition, format_position, parse_position
 from castore_core._record import EventRecord
+from castore_core._reducer import Reducer
 from castore_core._results import (
     AggregateIdsPage,
     ExistingAggregate,
@@ -41,16 +48,19 @@ from castore_core._results import (
 )
 from castore_core._storage import (
     AggregateIdsSlice,
+    AssertedVersion,
     BookmarkStorageAdapter,
     EventLog,
     EventStorageAdapter,
     GroupedRecord,
+    Lease,
     ListedAggregate,
     LogEntry,
+    LogSlice,
     Snapshot,
     SnapshotStorageAdapter,
 )
-from castore_core._store import EventStore, GroupedEvent, Reducer, Upcaster
+from castore_core._store import EventStore, Upcaster
 from castore_core._timestamp import Clock, format_timestamp, parse_timestamp, use_clock
 from castore_core._violation import Violation, format_path, join_violations
 from castore_core._wire import format_float, format_json
@@ -67,6 +77,7 @@ from castore_core.errors import (
     InvalidEventError,
     InvalidEventGroupError,
     InvalidEventTypeError,
+    InvalidLogPositionError,
     InvalidMessageError,
     InvalidPageTokenError,
     LeaseLostError,
@@ -78,6 +89,8 @@ from castore_core.errors import (
     UndefinedMessageChannelAdapterError,
     UndefinedStorageAdapterError,
     UnknownEventTypeError,
+    VersionAssertionError,
+    VersionGapError,
 )
 
 __all__ = [
@@ -94,6 +107,7 @@ __all__ = [
     "AggregateIdsPage",
     "AggregateIdsSlice",
     "AggregateNotFoundError",
+    "AssertedVersion",
     "BookmarkStorageAdapter",
     "CastoreError",
     "Clock",
@@ -114,6 +128,7 @@ __all__ = [
     "EventStorageAdapter",
     "EventStore",
     "ExistingAggregate",
+    "ExistingAggregateCommand",
     "ForeignEventError",
     "GroupedEvent",
     "GroupedRecord",
@@ -123,14 +138,19 @@ __all__ = [
     "InvalidEventError",
     "InvalidEventGroupError",
     "InvalidEventTypeError",
+    "InvalidLogPositionError",
     "InvalidMessageError",
     "InvalidPageTokenError",
     "JSONSchema",
     "JSONValue",
+    "LOG_START",
+    "Lease",
     "LeaseLostError",
     "ListedAggregate",
     "LoadedAggregate",
     "LogEntry",
+    "LogPosition",
+    "LogSlice",
     "MessageBody",
     "MessageBus",
     "MessageChannel",
@@ -158,14 +178,20 @@ __all__ = [
     "UndefinedStorageAdapterError",
     "UnknownEventTypeError",
     "Upcaster",
+    "VersionAssertion",
+    "VersionAssertionError",
+    "VersionGapError",
     "Violation",
     "check_json",
     "command",
+    "draft",
     "format_float",
     "format_json",
     "format_path",
+    "format_position",
     "format_timestamp",
     "join_violations",
+    "parse_position",
     "parse_timestamp",
     "use_clock",
 ]

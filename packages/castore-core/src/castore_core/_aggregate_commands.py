@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from inspect import isawaitable
-from typing import Any, Concatenate, Generic, ParamSpec, TypeAlias, cast
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast
 
 from castore_core._aggregate import A
 from castore_core._command import (
@@ -12,12 +12,18 @@ from castore_core._command import (
     retry_on_conflict,
 )
 from castore_core._event import E, EventDraft
-from castore_core._store import EventStore, GroupedEvent
+from castore_core._group import GroupedEvent
+from castore_core._results import LoadedAggregate
+from castore_core._store import EventStore
 
+C = TypeVar("C", bound="AggregateCommand[..., Any]")
 P = ParamSpec("P")
 
 Drafts: TypeAlias = EventDraft[E] | Sequence[EventDraft[E]] | None
-"""What a handler returns: one draft, several, or none."""
+"""What happens: one draft, several, or none."""
+
+Decision: TypeAlias = Drafts[E] | Awaitable[Drafts[E]]
+"""What a handler returns."""
 
 
 class AggregateCommand(Generic[P, A, E]):
@@ -37,7 +43,7 @@ class AggregateCommand(Generic[P, A, E]):
         self._run = run
 
     def __repr__(self) -> str:
-        return f"AggregateCommand({self.name!r})"
+        return f"{type(self).__name__}({self.name!r})"
 
     async def __call__(self, aggregate_id: str, /, *args: P.args, **kwargs: P.kwargs) -> A | None:
         """Run the command, and return the aggregate after it.
@@ -47,24 +53,39 @@ class AggregateCommand(Generic[P, A, E]):
         """
         return await self._run(self.event_store, aggregate_id, *args, **kwargs)
 
-    def using(self, event_store: EventStore[E, A]) -> "AggregateCommand[P, A, E]":
+    def using(self, event_store: EventStore[E, A]) -> Self:
         """Return the same command, with the same options, for another store of the same kind.
 
         A test gives it a store of its own; a program, one for each tenant.
         """
-        return AggregateCommand(self.name, event_store, self._run)
+        return type(self)(self.name, event_store, self._run)
+
+
+class ExistingAggregateCommand(AggregateCommand[P, A, E]):
+    """A command of an aggregate that exists. Made by `AggregateCommands.existing_handler`."""
+
+    async def __call__(self, aggregate_id: str, /, *args: P.args, **kwargs: P.kwargs) -> A:
+        """Run the command, and return the aggregate after it.
+
+        Raises:
+            AggregateNotFoundError: the aggregate has no events. The handler did not run.
+            EventAlreadyExistsError: the last attempt ended with a conflict too.
+        """
+        aggregate = await super().__call__(aggregate_id, *args, **kwargs)
+        return cast("A", aggregate)  # it was there, and no reducer returns None
 
 
 class AggregateCommands(Generic[E, A]):
     """The commands of one event store.
 
     A handler is given the aggregate (``None`` before its first event) and arguments of its own,
-    and returns drafts of what happens: none, one, or several::
+    and returns drafts of what happens: none, one, or several. One that needs the aggregate to exist
+    is an `existing_handler`::
 
         pokemon_commands = AggregateCommands(pokemons)
 
-        @pokemon_commands.handler
-        def level_up(pokemon: Pokemon | None, *, levels: int) -> list[EventDraft[PokemonLeveledUp]]:
+        @pokemon_commands.existing_handler
+        def level_up(pokemon: Pokemon, *, levels: int) -> list[EventDraft[PokemonLeveledUp]]:
             return [PokemonLeveledUp.draft() for _ in range(levels)]
 
         pikachu = await level_up("pikachu1", levels=2)
@@ -92,38 +113,35 @@ class AggregateCommands(Generic[E, A]):
         return list(self._commands)
 
     def handler(
-        self, handler: Callable[Concatenate[A | None, P], Drafts[E] | Awaitable[Drafts[E]]], /
+        self, handler: Callable[Concatenate[A | None, P], Decision[E]], /
     ) -> AggregateCommand[P, A, E]:
         """Add a handler, under the name of the function.
 
         Raises:
             ValueError: the name is taken.
         """
-        name = getattr(handler, "__name__", repr(handler))
-        if name in self._commands:
-            raise ValueError(f"there is a command {name!r} already")
+        run = self._make_runner(handler, must_exist=False)
+        return self._add(AggregateCommand(_get_name(handler), self.event_store, run))
 
-        async def run(
-            event_store: EventStore[E, A], aggregate_id: str, /, *args: P.args, **kwargs: P.kwargs
-        ) -> A | None:
-            async def attempt() -> A | None:
-                return await _attempt(
-                    event_store, aggregate_id, lambda aggregate: handler(aggregate, *args, **kwargs)
-                )
+    def existing_handler(
+        self, handler: Callable[Concatenate[A, P], Decision[E]], /
+    ) -> ExistingAggregateCommand[P, A, E]:
+        """Add a handler that is given an aggregate that exists, under the name of the function.
 
-            return await retry_on_conflict(
-                attempt, self.event_already_exists_retries, self.on_event_already_exists
-            )
+        Of an aggregate without events, its command raises `AggregateNotFoundError`.
 
-        added = AggregateCommand(name, self.event_store, run)
-        self._commands[name] = added
-        return added
+        Raises:
+            ValueError: the name is taken.
+        """
+        run = self._make_runner(handler, must_exist=True)
+        return self._add(ExistingAggregateCommand(_get_name(handler), self.event_store, run))
 
     async def run(self, name: str, aggregate_id: str, /, **arguments: Any) -> A | None:
         """Run the command of that name, and return the aggregate after it.
 
         Raises:
             LookupError: there is no such command.
+            AggregateNotFoundError: the command needs an aggregate that exists.
             EventAlreadyExistsError: the last attempt ended with a conflict too.
         """
         if name not in self._commands:
@@ -145,28 +163,39 @@ class AggregateCommands(Generic[E, A]):
         )
         return commands
 
+    def _make_runner(
+        self, handler: Callable[Concatenate[Any, P], Decision[E]], *, must_exist: bool
+    ) -> Callable[Concatenate[EventStore[E, A], str, P], Awaitable[A | None]]:
+        async def run(
+            event_store: EventStore[E, A], aggregate_id: str, /, *args: P.args, **kwargs: P.kwargs
+        ) -> A | None:
+            load = event_store.get_existing_aggregate if must_exist else event_store.get_aggregate
 
-async def _attempt(
-    event_store: EventStore[E, A],
-    aggregate_id: str,
-    decide: Callable[[A | None], Drafts[E] | Awaitable[Drafts[E]]],
-) -> A | None:
-    loaded = await event_store.get_aggregate(aggregate_id)
-    decided = decide(loaded.aggregate)
-    drafts = await decided if isawaitable(decided) else decided
-    version = loaded.last_event.version if loaded.last_event else 0
-    group: list[GroupedEvent[E, A]] = []
-    aggregate = loaded.aggregate
-    for draft in _to_sequence(drafts):
-        version += 1
-        event = draft.to_event(aggregate_id, version)
-        group.append(event_store.group_event(event, prev_aggregate=aggregate))
-        aggregate = event_store.build_aggregate([event], aggregate)
-    await EventStore.push_event_group(*group)
-    return aggregate
+            async def attempt() -> A | None:
+                loaded = await load(aggregate_id)
+                drafts = await _decide(handler(loaded.aggregate, *args, **kwargs))
+                return await _push(event_store, aggregate_id, loaded, drafts)
+
+            return await retry_on_conflict(
+                attempt, self.event_already_exists_retries, self.on_event_already_exists
+            )
+
+        return run
+
+    def _add(self, command: C) -> C:
+        if command.name in self._commands:
+            raise ValueError(f"there is a command {command.name!r} already")
+        self._commands[command.name] = command
+        return command
 
 
-def _to_sequence(drafts: Drafts[E]) -> Sequence[EventDraft[E]]:
+def _get_name(handler: Callable[..., object]) -> str:
+    name: str = getattr(handler, "__name__", repr(handler))
+    return name
+
+
+async def _decide(decision: Decision[E]) -> Sequence[EventDraft[E]]:
+    drafts = await decision if isawaitable(decision) else decision
     if drafts is None:
         return ()
     if isinstance(drafts, EventDraft):
@@ -181,3 +210,21 @@ def _check_drafts(drafts: object) -> None:
         if kinds <= {EventDraft}:
             return
     raise TypeError(f"a handler returns drafts, made by draft() of an event type: {drafts!r}")
+
+
+async def _push(
+    event_store: EventStore[E, A],
+    aggregate_id: str,
+    loaded: LoadedAggregate[E, A],
+    drafts: Sequence[EventDraft[E]],
+) -> A | None:
+    """Push drafts as the next events of an aggregate, and return the aggregate after them."""
+    aggregate = loaded.aggregate
+    next_version = loaded.last_event.version + 1 if loaded.last_event else 1
+    group: list[GroupedEvent[E, A]] = []
+    for version, draft in enumerate(drafts, next_version):
+        event = draft.to_event(aggregate_id, version)
+        group.append(event_store.group_event(event, prev_aggregate=aggregate))
+        aggregate = event_store.build_aggregate([event], aggregate)
+    await EventStore.push_event_group(*group)
+    return aggregate

@@ -2,16 +2,17 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from typing_extensions import TypeVar
 
 from castore_core._aggregate import A, Aggregate
 from castore_core._channel import EventSource, MessageChannelAdapter
 from castore_core._event import E, Event
+from castore_core._group import raise_all, tell_beside
 from castore_core._results import PushedEvent
 from castore_core._storage import EventStorageAdapter
-from castore_core._store import EventStore, raise_all, tell_beside
+from castore_core._store import EventStore
 from castore_core.errors import EventPublishError
 
 E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
@@ -86,6 +87,17 @@ class ConnectedEventStore(EventStore[E, A]):
         self, on_event_pushed: Callable[[PushedEvent[E, A]], Awaitable[None]] | None
     ) -> None:
         self.event_store.on_event_pushed = on_event_pushed
+
+    def using(self, storage_adapter: EventStorageAdapter) -> NoReturn:
+        """Refuse another storage adapter, which may write what is undone later.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(
+            f"{self!r} publishes what it pushes, also if a transaction undoes it later: call "
+            f"using() of its event_store, and let a relay publish what {storage_adapter!r} stores"
+        )
 
     def _get_ready_adapter(self) -> EventStorageAdapter:
         self.message_channel.get_message_channel_adapter()

@@ -3,7 +3,19 @@
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import datetime
-from typing import Any, ClassVar, Final, Generic, Self, cast, dataclass_transform
+from functools import partial
+from typing import (
+    Any,
+    ClassVar,
+    Concatenate,
+    Final,
+    Generic,
+    ParamSpec,
+    Self,
+    cast,
+    dataclass_transform,
+    overload,
+)
 
 from typing_extensions import TypeVar
 
@@ -17,6 +29,10 @@ AGGREGATE_EXISTS: Final = "__AGGREGATE_EXISTS__"
 
 MAX_VERSION: Final = 2**53 - 1
 """The greatest version: the greatest integer that JavaScript reads exactly."""
+
+E = TypeVar("E", bound="Event", default=Any)
+E_co = TypeVar("E_co", bound="Event", default=Any, covariant=True)
+P = ParamSpec("P")
 
 _RESERVED_TYPES = frozenset({REPLAYED, AGGREGATE_EXISTS})
 _OWN_FIELDS = ("aggregate_id", "version", "timestamp")
@@ -64,7 +80,7 @@ def _check_type(event_type: object) -> None:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 class _FrozenBySubclass:
-    """Makes every subclass a frozen, keyword-only dataclass.
+    """Makes every subclass a frozen dataclass whose new fields are keyword-only.
 
     It is apart from `Event` because type checkers do not count the fields of the class that
     carries ``dataclass_transform`` itself.
@@ -82,6 +98,54 @@ class _FrozenBySubclass:
         cls._data_fields = _find_data_fields(cls)
 
 
+@dataclass(frozen=True)
+class EventDraft(Generic[E_co]):
+    """An event that has no aggregate and no version yet."""
+
+    event_type: type[E_co]
+    values: dict[str, Any]
+
+    def to_event(self, aggregate_id: str, version: int) -> E_co:
+        """Return the event, as the ``version`` of an aggregate."""
+        return self.event_type(aggregate_id=aggregate_id, version=version, **self.values)
+
+
+def draft(
+    event_type: Callable[Concatenate[str, int, P], E], /, *args: P.args, **values: P.kwargs
+) -> EventDraft[E]:
+    """Say what happens without saying to which aggregate: a command numbers its drafts.
+
+    Takes what the class takes, less ``aggregate_id`` and ``version``. Both pyright and mypy check
+    the arguments; those of ``PokemonAppeared.draft(...)``, which is the same, pyright alone does.
+
+    Raises:
+        TypeError: an argument is ``aggregate_id`` or ``version``, or is given by position.
+    """
+    if args or not values.keys().isdisjoint(("aggregate_id", "version")):
+        raise TypeError("a draft has no aggregate_id and no version: the command gives them")
+    return EventDraft(cast("type[E]", event_type), dict(values))
+
+
+class _DraftMaker:
+    """Gives an event class its ``draft``, with the parameters of the class less the first two.
+
+    A classmethod could not: its type would have to name the parameters of each subclass.
+    """
+
+    @overload
+    def __get__(
+        self, instance: None, owner: "Callable[Concatenate[str, int, P], E]", /
+    ) -> "Callable[P, EventDraft[E]]": ...
+
+    @overload
+    def __get__(
+        self, instance: object, owner: "Callable[Concatenate[str, int, P], E]", /
+    ) -> "Callable[P, EventDraft[E]]": ...
+
+    def __get__(self, instance: object, owner: Any, /) -> Any:
+        return partial(draft, owner)
+
+
 class Event(_FrozenBySubclass):
     """Something that happened to an aggregate.
 
@@ -92,8 +156,10 @@ class Event(_FrozenBySubclass):
             payload: AppearedPayload
             metadata: Trigger | None = None
 
-    The class becomes a frozen dataclass whose fields are keyword-only. A subclass without a
-    ``type`` is an abstract base, for fields that several event types share.
+    The class becomes a frozen dataclass. ``aggregate_id`` and ``version`` may be given by
+    position, and the other fields by keyword only. A subclass without a ``type`` is an abstract
+    base, for fields that several event types share. ``PokemonAppeared.draft(payload=...)`` says
+    what happens without saying to which aggregate: see `draft`.
 
     ``aggregate_id`` is not empty. ``version`` counts from 1 to 2**53 - 1 within the aggregate.
     ``timestamp`` is aware; it is kept in UTC with millisecond precision, and defaults to now.
@@ -107,8 +173,9 @@ class Event(_FrozenBySubclass):
     """
 
     type: ClassVar[str]
-    aggregate_id: str
-    version: int
+    draft: ClassVar[_DraftMaker] = _DraftMaker()
+    aggregate_id: str = field(kw_only=False)
+    version: int = field(kw_only=False)
     timestamp: datetime = field(default_factory=utc_now)
 
     def __post_init__(self) -> None:
@@ -118,16 +185,6 @@ class Event(_FrozenBySubclass):
         values = self.__dict__  # which is not frozen
         values["aggregate_id"] = _checked_id(self.type, self.aggregate_id)
         values["timestamp"] = _checked_timestamp(self.type, self.timestamp)
-
-    @classmethod
-    def draft(cls, **values: Any) -> "EventDraft[Self]":
-        """Say what happens without saying to whom: an aggregate command numbers its drafts.
-
-        Takes what the class takes, less ``aggregate_id`` and ``version``.
-        """
-        if not values.keys().isdisjoint(("aggregate_id", "version")):
-            raise TypeError("a draft has no aggregate_id and no version: the command gives them")
-        return EventDraft(cls, values)
 
     def to_record(self) -> EventRecord:
         """Encode the event for storage.
@@ -190,22 +247,6 @@ class Event(_FrozenBySubclass):
         encoded = self.encode_field(each.name, value)
         check_json(encoded, each.name)
         return encoded
-
-
-E = TypeVar("E", bound=Event, default=Any)
-E_co = TypeVar("E_co", bound=Event, default=Any, covariant=True)
-
-
-@dataclass(frozen=True)
-class EventDraft(Generic[E_co]):
-    """An event that has no aggregate and no version yet."""
-
-    event_type: type[E_co]
-    values: dict[str, Any]
-
-    def to_event(self, aggregate_id: str, version: int) -> E_co:
-        """Return the event, as the ``version`` of an aggregate."""
-        return self.event_type(aggregate_id=aggregate_id, version=version, **self.values)
 
 
 def index_event_types(event_types: Iterable[Callable[..., E]]) -> dict[str, type[E]]:

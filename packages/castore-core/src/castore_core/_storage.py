@@ -5,13 +5,19 @@ raised from the backend's own error.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
+
+from typing_extensions import TypeVar
 
 from castore_core._json import JSONValue, is_unicode
+from castore_core._position import LOG_START, LogPosition
 from castore_core._record import EventRecord
 from castore_core._timestamp import format_timestamp, parse_timestamp
 from castore_core.errors import InvalidPageTokenError
+
+T_co = TypeVar("T_co", covariant=True, default=Any)
 
 
 class ListedAggregate(NamedTuple):
@@ -68,12 +74,16 @@ class GroupedRecord(NamedTuple):
     storage_adapter: "EventStorageAdapter"
 
 
-class LogEntry(NamedTuple):
-    """An event at its place in the order in which a storage took all of its events."""
+class AssertedVersion(NamedTuple):
+    """An aggregate that a group does not write, and the version of its last event.
 
-    position: int
+    ``version`` is 0 for an aggregate without events.
+    """
+
     event_store_id: str
-    record: EventRecord
+    aggregate_id: str
+    version: int
+    storage_adapter: "EventStorageAdapter"
 
 
 class EventStorageAdapter(Protocol):
@@ -85,23 +95,34 @@ class EventStorageAdapter(Protocol):
         """Write one event, atomically and durably.
 
         Of any number of concurrent writers of one version, one wins. With ``force``, an event of
-        the same version is replaced, in its place.
+        the same version is replaced, in its place, and gaps are allowed.
 
         Raises:
             EventAlreadyExistsError: the version is taken. Nothing was written.
+            VersionGapError: the version before is not stored, and the storage refuses gaps.
+                Nothing was written.
         """
         ...
 
     async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
+        self,
+        group: Sequence[GroupedRecord],
+        *,
+        asserted: Sequence[AssertedVersion] = (),
+        force: bool = False,
     ) -> None:
-        """Write all the events of a group, or none.
+        """Write all the events of a group, or none; they are stored if the asserted versions hold.
 
-        The group has at least one event and no two of one version. It is given to the adapter of
-        its first event; the adapters of the others are of the same class.
+        The versions hold at the moment of the write, also with ``force``. There is at least one
+        event or asserted version, no two events have one version, and no aggregate is both written
+        and asserted. The group is given to the adapter of its first event, or else of the first
+        assertion; all the adapters are of the same class.
 
         Raises:
             EventAlreadyExistsError: names an event whose version is taken. Nothing was written.
+            VersionAssertionError: an aggregate is not at its asserted version. Nothing was written.
+            VersionGapError: the version before that of an event is neither stored nor earlier in
+                the group, and the storage refuses gaps. Nothing was written.
             InvalidEventGroupError: the adapters do not share what makes a common write possible,
                 or the group is larger than the backend takes at once. Nothing was written.
         """
@@ -144,19 +165,72 @@ class EventStorageAdapter(Protocol):
         ...
 
 
+class LogEntry(NamedTuple):
+    """An event at its place in the order in which a storage took all of its events."""
+
+    position: LogPosition
+    event_store_id: str
+    record: EventRecord
+
+
+class LogSlice(NamedTuple):
+    """A part of a log, and how far the read has looked.
+
+    ``position`` is that of the last entry or, where the read has looked further and found nothing
+    for the event stores that it was asked for, a later one. The next read goes on after it. It is
+    the position that the read was given exactly when nothing follows there yet.
+    """
+
+    entries: Sequence[LogEntry]
+    position: LogPosition
+
+
 class EventLog(Protocol):
-    """A storage whose events can be read in one order over all event stores."""
+    """A storage whose events can be read in one order over all event stores.
+
+    An event never appears at or before a position that was read or that `get_last_position`
+    returned. A replaced event keeps its position.
+    """
 
     async def read_events(
         self,
         event_store_ids: Sequence[str] | None = None,
-        after_position: int = 0,
+        after: LogPosition = LOG_START,
         limit: int = 100,
-    ) -> Sequence[LogEntry]:
-        """Read the events that follow a position, at most ``limit``, of some or all stores.
+    ) -> LogSlice:
+        """Read the events that follow a position, at most ``limit``, of some or all event stores.
 
-        Positions begin at 1, grow, and may have gaps. An event never appears at or before a
-        position that was read already. A replaced event keeps its position.
+        It may look at a part of the log only: a slice without entries whose position is another
+        one than ``after`` is not the end.
+
+        Raises:
+            InvalidLogPositionError: ``after`` is a position of another kind of log.
+            ValueError: ``limit`` is not 1 or more.
+        """
+        ...
+
+    async def get_last_position(self) -> LogPosition:
+        """Return the end of the log as of now; `LOG_START` where it is empty.
+
+        A reader that begins after it is given all the events that are pushed from now on.
+        """
+        ...
+
+    async def find_position(
+        self, event_store_id: str, aggregate_id: str, version: int
+    ) -> LogPosition | None:
+        """Return the position of an event, or ``None`` where there is no such event."""
+        ...
+
+    async def wait_for_events(self, after: LogPosition, timeout: float) -> None:  # noqa: ASYNC109 its end is no error
+        """Wait until an event, of any event store, follows a position.
+
+        Returns after ``timeout`` seconds at the latest, and at once where an event follows
+        already. A storage that cannot tell when another process pushes lets the time pass. It may
+        also return early: read to know.
+
+        Raises:
+            InvalidLogPositionError: ``after`` is a position of another kind of log.
         """
         ...
 
@@ -198,30 +272,63 @@ class SnapshotStorageAdapter(Protocol):
         ...
 
 
-class BookmarkStorageAdapter(Protocol):
-    """Keeps how far readers of an `EventLog` have come, and who of them may go on."""
+class Lease(NamedTuple):
+    """The right of one owner to move a bookmark, for a while.
 
-    async def get_position(self, bookmark_id: str) -> int:
-        """Return the last position that was handled: 0 when there is none."""
+    ``token`` is greater each time that the lease begins anew, whoever takes it, and the same when
+    it is extended. Give it to other resources, so that they can refuse an owner that comes late
+    (a fencing token).
+    """
+
+    bookmark_id: str
+    owner: str
+    token: int
+
+
+class BookmarkStorageAdapter(Protocol[T_co]):
+    """Keeps how far readers of an `EventLog` have come, and which of them may go on.
+
+    Positions are texts that it does not look into. Its type parameter is that of the transaction
+    in which a bookmark moves: ``None`` where nothing else can take part.
+    """
+
+    async def get_position(self, bookmark_id: str) -> LogPosition | None:
+        """Return the position of a bookmark, or ``None`` where there is no such bookmark."""
         ...
 
-    async def set_position(self, bookmark_id: str, position: int, *, owner: str) -> None:
-        """Move a bookmark, forwards or backwards.
+    async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
+        """Make a bookmark at a position, unless there is one, and return where it is.
 
-        The check of the lease and the write are one step.
+        The look and the write are one step: of several callers all are given the same position.
+        It needs no lease.
+        """
+        ...
+
+    def move_bookmark(
+        self, lease: Lease, position: LogPosition
+    ) -> AbstractAsyncContextManager[T_co]:
+        """Move a bookmark, forwards or backwards, together with the writes of a block.
+
+        The context gives the transaction for the block to write in. At its end, the writes, the
+        move and the check of the lease are committed in one step. If the block raises, or is
+        cancelled, nothing is written. The bookmark is made where there is none.
 
         Raises:
-            LeaseLostError: ``owner`` does not hold the lease. Nothing was written.
+            LeaseLostError: the lease is another owner's by now, ran out, or was given back.
+                Nothing was written. It is raised at the beginning or at the end of the block.
         """
         ...
 
-    async def acquire_lease(self, bookmark_id: str, owner: str, duration: timedelta) -> bool:
+    async def acquire_lease(
+        self, bookmark_id: str, owner: str, duration: timedelta
+    ) -> Lease | None:
         """Take or extend the lease of a bookmark, from now on for ``duration``.
 
-        Returns false when another owner holds one that has not run out.
+        ``owner`` is a name that no other reader has. Returns ``None`` when another owner holds a
+        lease that has not run out.
         """
         ...
 
-    async def release_lease(self, bookmark_id: str, owner: str) -> None:
-        """Give a lease back before it runs out. A lease of another owner is left alone."""
+    async def release_lease(self, lease: Lease) -> None:
+        """Give a lease back before it runs out. One that was lost is left alone."""
         ...

@@ -1,18 +1,24 @@
 """The event store: where events are pushed to, and aggregates are built from them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from copy import copy
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeAlias, overload
+from typing import Any, Generic, Self, TypeAlias
 
-from typing_extensions import TypeVar
-
-from castore_core._aggregate import A, Aggregate, AggregateCodec
-from castore_core._checks import checked_integer, checked_limit, checked_moment
-from castore_core._event import E, Event, index_event_types
+from castore_core._aggregate import A, AggregateCodec
+from castore_core._checks import (
+    checked_aggregate_id,
+    checked_integer,
+    checked_limit,
+    checked_moment,
+    checked_version,
+)
+from castore_core._event import E, index_event_types
+from castore_core._group import EventGroups, GroupedEvent, VersionAssertion
 from castore_core._json import is_unicode
 from castore_core._paging import AggregateIdsQuery, decode_page_token, encode_page_token
 from castore_core._record import EventRecord
+from castore_core._reducer import Reducer, hold, reduce_next, renumber
 from castore_core._results import (
     AggregateIdsPage,
     ExistingAggregate,
@@ -20,26 +26,16 @@ from castore_core._results import (
     PushedEvent,
 )
 from castore_core._schema import get_event_schema
-from castore_core._storage import EventStorageAdapter, GroupedRecord
+from castore_core._storage import EventStorageAdapter
 from castore_core.errors import (
     AggregateNotFoundError,
     EventAlreadyExistsError,
     EventDecodeError,
-    EventPublishError,
     ForeignEventError,
-    InvalidEventGroupError,
     UndefinedStorageAdapterError,
     UnknownEventTypeError,
     describe,
 )
-
-E_contra = TypeVar("E_contra", bound=Event, default=Any, contravariant=True)
-E1 = TypeVar("E1", bound=Event)
-E2 = TypeVar("E2", bound=Event)
-E3 = TypeVar("E3", bound=Event)
-A1 = TypeVar("A1", bound=Aggregate)
-A2 = TypeVar("A2", bound=Aggregate)
-A3 = TypeVar("A3", bound=Aggregate)
 
 Upcaster: TypeAlias = Callable[[EventRecord], EventRecord]
 """Turns an old stored event into a newer one, and gives any other event back as it is."""
@@ -47,26 +43,7 @@ Upcaster: TypeAlias = Callable[[EventRecord], EventRecord]
 DEFAULT_PAGE_SIZE = 1000
 
 
-class Reducer(Protocol[E_contra, A]):
-    """Computes the state after an event from the state before it (``None`` before the first).
-
-    It is a protocol rather than a ``Callable`` because mypy then infers the events of a store
-    from its reducer, and so accepts event types whose constructors look alike.
-    """
-
-    def __call__(self, aggregate: A | None, event: E_contra, /) -> A: ...
-
-
-@dataclass(frozen=True)
-class GroupedEvent(Generic[E, A]):
-    """An event that waits to be pushed in a group, made by `EventStore.group_event`."""
-
-    event_store: "EventStore[E, A]"
-    event: E
-    prev_aggregate: A | None = None
-
-
-class EventStore(Generic[E, A]):
+class EventStore(EventGroups[E, A], Generic[E, A]):
     """The events of one kind of aggregate, and the reducer that builds its state.
 
     A store holds its definition only; ``storage_adapter`` keeps the events, and may be set later.
@@ -105,7 +82,7 @@ class EventStore(Generic[E, A]):
         self._reduce = reduce
         self._storage_adapter = storage_adapter
         self._on_event_pushed = on_event_pushed
-        self._simulate_side_effect = simulate_side_effect or _hold
+        self._simulate_side_effect = simulate_side_effect or hold
         self._aggregate_codec = aggregate_codec
         self._upcasters = tuple(upcasters)
 
@@ -162,6 +139,12 @@ class EventStore(Generic[E, A]):
             raise UndefinedStorageAdapterError(self.event_store_id)
         return self.storage_adapter
 
+    def using(self, storage_adapter: EventStorageAdapter) -> Self:
+        """Return the same store on another storage adapter. This one keeps its own."""
+        store = copy(self)
+        store._storage_adapter = storage_adapter
+        return store
+
     # Writing
 
     async def push_event(
@@ -170,17 +153,19 @@ class EventStore(Generic[E, A]):
         """Write an event, atomically and durably.
 
         With ``prev_aggregate``, the state before the event, the result has the state after it.
-        With ``force``, an event of the same version is replaced.
+        With ``force``, an event of the same version is replaced, and gaps are allowed.
 
         Raises:
             EventAlreadyExistsError: the version is taken. Nothing was written.
+            VersionGapError: the version before is not stored. Nothing was written. (On DynamoDB,
+                where its adapter was asked to refuse gaps.)
             ForeignEventError: the store does not have the type. Nothing was written.
             NotJSONError: the payload or metadata is not made of JSON values. Nothing was written.
             ValueError: ``prev_aggregate`` is not the state before the event. Nothing was written.
         """
         adapter = self._get_ready_adapter()
         record = self.event_to_record(event)
-        pushed = PushedEvent(event, self._get_next_aggregate(event, prev_aggregate))
+        pushed = PushedEvent(event, reduce_next(self._reduce, event, prev_aggregate))
         await adapter.push_event(self.event_store_id, record, force=force)
         return await self._finish_push(pushed)
 
@@ -188,72 +173,17 @@ class EventStore(Generic[E, A]):
         """Prepare an event for `push_event_group`. Nothing is written yet."""
         return GroupedEvent(self, event, prev_aggregate)
 
-    @overload
-    @staticmethod
-    async def push_event_group(
-        first: GroupedEvent[E1, A1], /, *, force: bool = False
-    ) -> tuple[PushedEvent[E1, A1]]: ...
+    def assert_version(self, aggregate_id: str, version: int) -> VersionAssertion:
+        """Let a group depend on an aggregate that it does not write.
 
-    @overload
-    @staticmethod
-    async def push_event_group(
-        first: GroupedEvent[E1, A1], second: GroupedEvent[E2, A2], /, *, force: bool = False
-    ) -> tuple[PushedEvent[E1, A1], PushedEvent[E2, A2]]: ...
-
-    @overload
-    @staticmethod
-    async def push_event_group(
-        first: GroupedEvent[E1, A1],
-        second: GroupedEvent[E2, A2],
-        third: GroupedEvent[E3, A3],
-        /,
-        *,
-        force: bool = False,
-    ) -> tuple[PushedEvent[E1, A1], PushedEvent[E2, A2], PushedEvent[E3, A3]]: ...
-
-    @overload
-    @staticmethod
-    async def push_event_group(
-        *grouped_events: GroupedEvent[E1, A1], force: bool = False
-    ) -> tuple[PushedEvent[E1, A1], ...]: ...
-
-    @overload
-    @staticmethod
-    async def push_event_group(
-        *grouped_events: GroupedEvent[Any, Any], force: bool = False
-    ) -> tuple[PushedEvent[Any, Any], ...]: ...
-
-    @staticmethod
-    async def push_event_group(
-        *grouped_events: GroupedEvent[Any, Any], force: bool = False
-    ) -> tuple[PushedEvent[Any, Any], ...]:
-        """Write the events of one or several stores, all or none.
-
-        The stores share a kind of storage adapter; what else they have to share (an engine, a
-        client) is the adapter's matter. An empty group writes nothing.
-
-        After the write, ``on_event_pushed`` is awaited for each event, also when it raises for
-        another one. Of several errors, the first `EventPublishError` is raised, with the ``others``
-        beside it; where there is none, they come as an `ExceptionGroup`.
+        `push_event_group` writes its events if the last event of the aggregate has this version at
+        that moment, and raises a `VersionAssertionError` otherwise, which is a conflict. 0 asserts
+        that the aggregate has no events.
 
         Raises:
-            EventAlreadyExistsError: names an event whose version is taken. Nothing was written.
-            InvalidEventGroupError: the events cannot be written at once. Nothing was written.
-            ForeignEventError, NotJSONError, ValueError: as in `push_event`.
+            ValueError: ``version`` is not an integer from 0 to 2**53 - 1.
         """
-        if not grouped_events:
-            return ()
-        _check_grouped(grouped_events)
-        group = [EventStore._to_grouped_record(each) for each in grouped_events]
-        adapter = _get_common_adapter(group)
-        pushed_events = [
-            PushedEvent(
-                each.event, each.event_store._get_next_aggregate(each.event, each.prev_aggregate)
-            )
-            for each in grouped_events
-        ]
-        await adapter.push_event_group(group, force=force)
-        return await EventStore._finish_group(grouped_events, pushed_events)
+        return VersionAssertion(self, checked_aggregate_id(aggregate_id), checked_version(version))
 
     # Reading
 
@@ -277,7 +207,7 @@ class EventStore(Generic[E, A]):
         """
         records = await self.get_storage_adapter().get_events(
             self.event_store_id,
-            aggregate_id,
+            checked_aggregate_id(aggregate_id),
             min_version=checked_integer("min_version", min_version),
             max_version=checked_integer("max_version", max_version),
             limit=checked_limit(limit),
@@ -398,9 +328,7 @@ class EventStore(Generic[E, A]):
         moment = checked_moment("at", at)
         kept = [each for each in held.values() if moment is None or each.timestamp <= moment]
         kept.sort(key=lambda each: (each.timestamp, each.version))
-        return self.build_aggregate(
-            _renumber(event, version) for version, event in enumerate(kept, 1)
-        )
+        return self.build_aggregate(renumber(kept))
 
     # Encoding
 
@@ -461,99 +389,3 @@ class EventStore(Generic[E, A]):
                 error.retryable = False
                 raise
         return pushed_event
-
-    def _get_next_aggregate(self, event: E, prev_aggregate: A | None) -> A | None:
-        if prev_aggregate is None:
-            return self._reduce(None, event) if event.version == 1 else None
-        before = (prev_aggregate.aggregate_id, prev_aggregate.version + 1)
-        if before != (event.aggregate_id, event.version):
-            raise ValueError(
-                f"prev_aggregate is {prev_aggregate.aggregate_id!r} after version "
-                f"{prev_aggregate.version}, which is not the state before version {event.version} "
-                f"of {event.aggregate_id!r}"
-            )
-        return self._reduce(prev_aggregate, event)
-
-    @staticmethod
-    def _to_grouped_record(grouped: GroupedEvent[Any, Any]) -> GroupedRecord:
-        store = grouped.event_store
-        record = store.event_to_record(grouped.event)
-        return GroupedRecord(store.event_store_id, record, store._get_ready_adapter())
-
-    @staticmethod
-    async def _finish_group(
-        grouped_events: Sequence[GroupedEvent[Any, Any]],
-        pushed_events: Sequence[PushedEvent[Any, Any]],
-    ) -> tuple[PushedEvent[Any, Any], ...]:
-        finished: list[PushedEvent[Any, Any]] = []
-        errors: list[Exception] = []
-        for grouped, pushed in zip(grouped_events, pushed_events, strict=True):
-            try:
-                finished.append(await grouped.event_store._finish_push(pushed))
-            except Exception as error:  # noqa: BLE001 raised below, when all had their turn
-                errors.append(error)
-            except BaseException as error:
-                tell_beside(error, errors)
-                raise
-        raise_all(errors)
-        return tuple(finished)
-
-
-def raise_all(errors: Sequence[Exception]) -> None:
-    """Raise what came up after a write: nothing, the one error, or several as one.
-
-    A message that was not published is the news that nobody may miss: its error is raised, with
-    the others beside it.
-    """
-    if len(errors) == 1:
-        raise errors[0]
-    for error in errors:
-        if isinstance(error, EventPublishError):
-            others = [each for each in errors if each is not error]
-            error.others += tuple(others)
-            tell_beside(error, others)
-            raise error
-    if errors:
-        raise ExceptionGroup("the events are stored, but what follows a push failed", errors)
-
-
-def tell_beside(error: BaseException, others: Sequence[Exception]) -> None:
-    """Let an error, such as a cancellation, tell of those that came up before it."""
-    for each in others:
-        error.add_note(f"beside it: {each!r}")
-
-
-def _check_grouped(grouped_events: Sequence[object]) -> None:
-    for each in grouped_events:
-        if not isinstance(each, GroupedEvent):
-            raise TypeError(f"not made by group_event() of an event store: {each!r}")
-
-
-def _get_common_adapter(group: Sequence[GroupedRecord]) -> EventStorageAdapter:
-    adapter = group[0].storage_adapter
-    taken: set[tuple[int, str, str, int]] = set()
-    for event_store_id, record, other in group:
-        if type(other) is not type(adapter):
-            raise InvalidEventGroupError(
-                f"{type(adapter).__name__} and {type(other).__name__} cannot write together"
-            )
-        place = (event_store_id, record.aggregate_id, record.version)
-        if (id(other), *place) in taken:
-            raise InvalidEventGroupError(
-                f"it has two events of version {record.version} of {record.aggregate_id!r}"
-            )
-        taken.add((id(other), *place))
-    return adapter
-
-
-def _hold(held: dict[int, E], event: E) -> dict[int, E]:
-    held[event.version] = event
-    return held
-
-
-def _renumber(event: E, version: int) -> E:
-    if event.version == version:
-        return event
-    renumbered = object.__new__(type(event))
-    vars(renumbered).update(vars(event), version=version)
-    return renumbered

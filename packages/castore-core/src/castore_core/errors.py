@@ -10,10 +10,13 @@
     ├── ForeignEventError                      an event of a type that the store does not have
     ├── InvalidEventGroupError                 a group that no adapter could push at once
     ├── EventAlreadyExistsError                the version is taken: somebody was faster
+    │   └── VersionAssertionError              an aggregate is not at an asserted version
+    ├── VersionGapError                        the version before is not stored
     ├── AggregateNotFoundError                 there is no event of this aggregate
     ├── UnknownEventTypeError                  a stored event is of no type that the store knows
     ├── EventDecodeError                       a stored event does not fit its type any more
     ├── InvalidPageTokenError (ValueError)     the page token is damaged, or another store's
+    ├── InvalidLogPositionError (ValueError)   a position is one of another kind of log
     ├── StorageError                           the backend of a storage adapter failed
     ├── LeaseLostError                         somebody else holds the lease by now
     ├── UndefinedStorageAdapterError           the event store has no storage adapter
@@ -49,6 +52,7 @@ __all__ = [
     "InvalidEventError",
     "InvalidEventGroupError",
     "InvalidEventTypeError",
+    "InvalidLogPositionError",
     "InvalidMessageError",
     "InvalidPageTokenError",
     "LeaseLostError",
@@ -60,6 +64,8 @@ __all__ = [
     "UndefinedMessageChannelAdapterError",
     "UndefinedStorageAdapterError",
     "UnknownEventTypeError",
+    "VersionAssertionError",
+    "VersionGapError",
 ]
 
 
@@ -198,6 +204,39 @@ class EventAlreadyExistsError(CastoreError):
         )
 
 
+class VersionAssertionError(EventAlreadyExistsError):
+    """An aggregate is not at the version that a group asserts. Nothing was written.
+
+    ``version`` is the asserted one. It is a conflict, as a taken version is: commands run again.
+    """
+
+    def __str__(self) -> str:
+        return (
+            f"aggregate {self.aggregate_id!r} of event store {self.event_store_id!r} "
+            f"is not at version {self.version}, as the group asserts"
+        )
+
+
+class VersionGapError(CastoreError):
+    """The aggregate has no event of the version before this one. Nothing was written.
+
+    It is no conflict, and commands do not run again: the version was not read from this storage,
+    and would be the same the next time.
+    """
+
+    def __init__(self, event_store_id: str, aggregate_id: str, version: int) -> None:
+        super().__init__(event_store_id, aggregate_id, version)
+        self.event_store_id = event_store_id
+        self.aggregate_id = aggregate_id
+        self.version = version
+
+    def __str__(self) -> str:
+        return (
+            f"version {self.version} of aggregate {self.aggregate_id!r} cannot follow: event "
+            f"store {self.event_store_id!r} has no event of version {self.version - 1}"
+        )
+
+
 class AggregateNotFoundError(CastoreError):
     """The aggregate has no event (up to the version that was asked for)."""
 
@@ -262,6 +301,18 @@ class InvalidPageTokenError(CastoreError, ValueError):
         return f"the page token is not one of event store {self.event_store_id!r}: {self.reason}"
 
 
+class InvalidLogPositionError(CastoreError, ValueError):
+    """A position is not one of this log."""
+
+    def __init__(self, position: str, reason: str) -> None:
+        super().__init__(position, reason)
+        self.position = position
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.position!r:.100} is not a position of this log: {self.reason}"
+
+
 class StorageError(CastoreError):
     """The backend of a storage adapter failed; the backend's own error is the ``__cause__``."""
 
@@ -274,7 +325,7 @@ class StorageError(CastoreError):
 
 
 class LeaseLostError(CastoreError):
-    """A bookmark was moved by an owner who does not hold its lease. Nothing was written."""
+    """A bookmark was to be moved by an owner that does not hold its lease. Nothing was written."""
 
     def __init__(self, bookmark_id: str, owner: str) -> None:
         super().__init__(bookmark_id, owner)

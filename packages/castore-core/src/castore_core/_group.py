@@ -1,0 +1,256 @@
+"""Groups: events of one or several event stores that are written together, or not at all."""
+
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
+
+from castore_core._aggregate import A, Aggregate
+from castore_core._event import E, Event
+from castore_core._reducer import reduce_next
+from castore_core._results import PushedEvent
+from castore_core._storage import AssertedVersion, EventStorageAdapter, GroupedRecord
+from castore_core.errors import EventPublishError, InvalidEventGroupError
+
+if TYPE_CHECKING:
+    from castore_core._store import EventStore
+
+E1 = TypeVar("E1", bound=Event)
+E2 = TypeVar("E2", bound=Event)
+E3 = TypeVar("E3", bound=Event)
+A1 = TypeVar("A1", bound=Aggregate)
+A2 = TypeVar("A2", bound=Aggregate)
+A3 = TypeVar("A3", bound=Aggregate)
+
+
+@dataclass(frozen=True)
+class GroupedEvent(Generic[E, A]):
+    """An event that waits to be pushed in a group, made by `EventStore.group_event`."""
+
+    event_store: "EventStore[E, A]"
+    event: E
+    prev_aggregate: A | None = None
+
+
+@dataclass(frozen=True)
+class VersionAssertion:
+    """What a group takes for granted of an aggregate, made by `EventStore.assert_version`."""
+
+    event_store: "EventStore"
+    aggregate_id: str
+    version: int
+
+
+_Aggregate: TypeAlias = tuple[int, str, str]  # adapter, store, aggregate
+
+
+class EventGroups(Generic[E, A]):
+    """What event stores do with groups: the base of `EventStore`."""
+
+    @overload
+    @staticmethod
+    async def push_event_group(
+        first: GroupedEvent[E1, A1], /, *assertions: VersionAssertion, force: bool = False
+    ) -> tuple[PushedEvent[E1, A1]]: ...
+
+    @overload
+    @staticmethod
+    async def push_event_group(
+        first: GroupedEvent[E1, A1],
+        second: GroupedEvent[E2, A2],
+        /,
+        *assertions: VersionAssertion,
+        force: bool = False,
+    ) -> tuple[PushedEvent[E1, A1], PushedEvent[E2, A2]]: ...
+
+    @overload
+    @staticmethod
+    async def push_event_group(
+        first: GroupedEvent[E1, A1],
+        second: GroupedEvent[E2, A2],
+        third: GroupedEvent[E3, A3],
+        /,
+        *assertions: VersionAssertion,
+        force: bool = False,
+    ) -> tuple[PushedEvent[E1, A1], PushedEvent[E2, A2], PushedEvent[E3, A3]]: ...
+
+    @overload
+    @staticmethod
+    async def push_event_group(
+        *grouped: GroupedEvent[E1, A1] | VersionAssertion, force: bool = False
+    ) -> tuple[PushedEvent[E1, A1], ...]: ...
+
+    @overload
+    @staticmethod
+    async def push_event_group(
+        *grouped: GroupedEvent[Any, Any] | VersionAssertion, force: bool = False
+    ) -> tuple[PushedEvent[Any, Any], ...]: ...
+
+    @staticmethod
+    async def push_event_group(
+        *grouped: GroupedEvent[Any, Any] | VersionAssertion, force: bool = False
+    ) -> tuple[PushedEvent[Any, Any], ...]:
+        """Write the events of one or several stores, all or none.
+
+        The events are written if the asserted versions hold at that moment. The stores share a
+        kind of storage adapter; what else they have to share (an engine, a client) is the
+        adapter's matter. An empty group writes nothing. The result has the events, in their order,
+        without the assertions; give these last, so that type checkers know the types of up to
+        three events of different stores.
+
+        With ``force``, events of the same versions are replaced, and gaps are allowed. Assertions
+        hold all the same.
+
+        After the write, ``on_event_pushed`` is awaited for each event, also when it raises for
+        another one. Of several errors, the first `EventPublishError` is raised, with the ``others``
+        beside it; where there is none, they come as an `ExceptionGroup`.
+
+        Raises:
+            EventAlreadyExistsError: names an event whose version is taken. Nothing was written.
+            VersionAssertionError: an aggregate is not at its asserted version. Nothing was written.
+            VersionGapError: the version before that of an event is neither stored nor earlier in
+                the group. Nothing was written.
+            InvalidEventGroupError: the events cannot be written at once. Nothing was written.
+            ForeignEventError, NotJSONError, ValueError: as in `EventStore.push_event`.
+        """
+        if not grouped:
+            return ()
+        events, assertions = _split(grouped)
+        stores = [each.event_store for each in events]
+        group = [
+            GroupedRecord(store.event_store_id, store.event_to_record(each.event), adapter)
+            for each, store, adapter in zip(
+                events, stores, EventGroups._get_ready_adapters(stores), strict=True
+            )
+        ]
+        asserted = _check_assertions(map(_to_asserted_version, assertions), _check_versions(group))
+        adapter = _get_common_adapter([*group, *asserted])
+        pushed_events = [
+            PushedEvent(each.event, reduce_next(store.reduce, each.event, each.prev_aggregate))
+            for each, store in zip(events, stores, strict=True)
+        ]
+        await adapter.push_event_group(group, asserted=asserted, force=force)
+        return await EventGroups._finish_group(stores, pushed_events)
+
+    # What a connected store does otherwise
+
+    def _get_ready_adapter(self) -> EventStorageAdapter:
+        """Return the adapter to push to, where all that follows a push is ready too."""
+        raise NotImplementedError
+
+    async def _finish_push(self, pushed_event: PushedEvent[E, A]) -> PushedEvent[E, A]:
+        """Do what follows the write of an event."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _get_ready_adapters(
+        stores: "Sequence[EventGroups[Any, Any]]",
+    ) -> list[EventStorageAdapter]:
+        return [each._get_ready_adapter() for each in stores]
+
+    @staticmethod
+    async def _finish_group(
+        stores: "Sequence[EventGroups[Any, Any]]", pushed_events: Sequence[PushedEvent[Any, Any]]
+    ) -> tuple[PushedEvent[Any, Any], ...]:
+        finished: list[PushedEvent[Any, Any]] = []
+        errors: list[Exception] = []
+        for store, pushed in zip(stores, pushed_events, strict=True):
+            try:
+                finished.append(await store._finish_push(pushed))
+            except Exception as error:  # noqa: BLE001 raised below, when all had their turn
+                errors.append(error)
+            except BaseException as error:
+                tell_beside(error, errors)
+                raise
+        raise_all(errors)
+        return tuple(finished)
+
+
+def raise_all(errors: Sequence[Exception]) -> None:
+    """Raise what came up after a write: nothing, the one error, or several as one.
+
+    A message that was not published is the news that nobody may miss: its error is raised, with
+    the others beside it.
+    """
+    if len(errors) == 1:
+        raise errors[0]
+    for error in errors:
+        if isinstance(error, EventPublishError):
+            others = [each for each in errors if each is not error]
+            error.others += tuple(others)
+            tell_beside(error, others)
+            raise error
+    if errors:
+        raise ExceptionGroup("the events are stored, but what follows a push failed", errors)
+
+
+def tell_beside(error: BaseException, others: Sequence[Exception]) -> None:
+    """Let an error, such as a cancellation, tell of those that came up before it."""
+    for each in others:
+        error.add_note(f"beside it: {each!r}")
+
+
+def _split(grouped: Sequence[Any]) -> tuple[list[GroupedEvent], list[VersionAssertion]]:
+    for each in grouped:
+        if not isinstance(each, (GroupedEvent, VersionAssertion)):
+            raise TypeError(
+                f"not made by group_event() or assert_version() of an event store: {each!r}"
+            )
+    return (
+        [each for each in grouped if isinstance(each, GroupedEvent)],
+        [each for each in grouped if isinstance(each, VersionAssertion)],
+    )
+
+
+def _to_asserted_version(assertion: VersionAssertion) -> AssertedVersion:
+    store = assertion.event_store
+    adapter = store.get_storage_adapter()
+    return AssertedVersion(store.event_store_id, assertion.aggregate_id, assertion.version, adapter)
+
+
+def _get_common_adapter(parts: Sequence[GroupedRecord | AssertedVersion]) -> EventStorageAdapter:
+    adapter = parts[0].storage_adapter
+    for each in parts:
+        if type(each.storage_adapter) is not type(adapter):
+            raise InvalidEventGroupError(
+                f"{type(adapter).__name__} and {type(each.storage_adapter).__name__} "
+                "cannot write together"
+            )
+    return adapter
+
+
+def _check_versions(group: Sequence[GroupedRecord]) -> set[_Aggregate]:
+    """Return the aggregates that a group writes.
+
+    Raises:
+        InvalidEventGroupError: it has two events of one version.
+    """
+    taken: set[tuple[_Aggregate, int]] = set()
+    for event_store_id, record, adapter in group:
+        place = ((id(adapter), event_store_id, record.aggregate_id), record.version)
+        if place in taken:
+            raise InvalidEventGroupError(
+                f"it has two events of version {record.version} of {record.aggregate_id!r}"
+            )
+        taken.add(place)
+    return {aggregate for aggregate, _ in taken}
+
+
+def _check_assertions(
+    asserted: Iterable[AssertedVersion], written: Container[_Aggregate]
+) -> list[AssertedVersion]:
+    """Return the assertions, each once.
+
+    Raises:
+        InvalidEventGroupError: one of them is of an aggregate that the group writes, or two
+            contradict each other.
+    """
+    found: dict[_Aggregate, AssertedVersion] = {}
+    for each in asserted:
+        aggregate = (id(each.storage_adapter), each.event_store_id, each.aggregate_id)
+        if aggregate in written:
+            raise InvalidEventGroupError(
+                f"it asserts the version of {each.aggregate_id!r}, and writes it"
+            )
+        if found.setdefault(aggregate, each).version != each.version:
+            raise InvalidEventGroupError(f"it asserts two versions of {each.aggregate_id!r}")
+    return list(found.values())

@@ -1,0 +1,41 @@
+"""Positions: places in the one order in which a log has its events."""
+
+import re
+from typing import Final, TypeAlias
+
+from castore_core.errors import InvalidLogPositionError
+
+LogPosition: TypeAlias = str
+"""A place in a log: a text that sorts as the log is ordered. Only its own log knows more of it."""
+
+LOG_START: Final[LogPosition] = ""
+"""The position before the first event, in every log."""
+
+MAX_POSITION_NUMBER: Final = 2**63 - 1
+"""The greatest number that `format_position` takes: the greatest row id of a database."""
+
+_FORMATTED = re.compile(r"[0-7][0-9a-f]{15}")
+
+
+def format_position(number: int) -> LogPosition:
+    """Return the position of a log that counts its events: 16 digits, hexadecimal.
+
+    Raises:
+        ValueError: ``number`` is not from 1 to 2**63 - 1.
+    """
+    if not 1 <= number <= MAX_POSITION_NUMBER:
+        raise ValueError(f"a position counts from 1 to 2**63 - 1, which {number} is not")
+    return f"{number:016x}"
+
+
+def parse_position(position: object) -> int:
+    """Return the number of a position that `format_position` made, and 0 before the first.
+
+    Raises:
+        InvalidLogPositionError: it is of another making.
+    """
+    if position == LOG_START:
+        return 0
+    if not isinstance(position, str) or not _FORMATTED.fullmatch(position):
+        raise InvalidLogPositionError(str(position), "it was made by another log")
+    return int(position, 16)

@@ -1,0 +1,59 @@
+"""Positions of logs that count their events."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from castore_core import LOG_START, InvalidLogPositionError, format_position, parse_position
+
+numbers = st.integers(1, 2**63 - 1)
+
+
+@given(numbers)
+def test_position_is_read_as_it_was_made(number: int) -> None:
+    """A position stands for its number."""
+    assert number == parse_position(format_position(number))
+
+
+@given(numbers, numbers)
+def test_positions_sort_as_their_numbers(first: int, second: int) -> None:
+    """Texts of one length sort as what they stand for, after the start of the log."""
+    assert (first < second) == (format_position(first) < format_position(second))
+    assert LOG_START < format_position(first)
+
+
+def test_start_of_a_log() -> None:
+    """Nothing comes before the first event."""
+    assert ("", 0) == (LOG_START, parse_position(LOG_START))
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**63])
+def test_number_out_of_bounds_is_refused(number: int) -> None:
+    """A row id of a database has 63 bits."""
+    with pytest.raises(ValueError, match=r"from 1 to 2\*\*63 - 1"):
+        format_position(number)
+
+
+@pytest.mark.parametrize(
+    "position",
+    [
+        "7",
+        "0" * 15,
+        "0" * 17,
+        "8" + "0" * 15,
+        "0" * 15 + "F",
+        "0" * 15 + "g",
+        "\u0660" * 16,
+        7,
+        None,
+    ],
+    ids=repr,
+)
+def test_position_of_another_log_is_refused(position: Any) -> None:
+    """A text of another making is an error, rather than some place or other."""
+    with pytest.raises(InvalidLogPositionError, match="made by another log") as error:
+        parse_position(position)
+
+    assert str(position) == error.value.position
