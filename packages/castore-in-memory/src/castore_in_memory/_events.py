@@ -6,21 +6,32 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import islice
-from operator import attrgetter
-from typing import cast
+from typing import NamedTuple, cast
 
 from castore_core import (
+    LOG_START,
     AggregateIdsSlice,
+    AssertedVersion,
     EventAlreadyExistsError,
     EventRecord,
     GroupedRecord,
     JSONValue,
     ListedAggregate,
     LogEntry,
+    LogPosition,
+    LogSlice,
+    VersionAssertionError,
+    VersionGapError,
+    format_position,
+    parse_position,
 )
 from castore_in_memory._copy import copy_json
 
-_position = attrgetter("position")
+
+class _Write(NamedTuple):
+    adapter: "InMemoryEventStorageAdapter"
+    event_store_id: str
+    record: EventRecord
 
 
 class InMemoryEventStorageAdapter:
@@ -33,16 +44,26 @@ class InMemoryEventStorageAdapter:
     Each method lets other tasks go first, as a storage on a server would: those who race for a
     version meet conflicts here too.
 
-    It may begin with ``initial_events``, each with the id of its event store.
+    Args:
+        initial_events: what it begins with, each event with the id of its event store. An aggregate
+            may begin with a later version than 1.
+        allow_gaps: whether a version can be pushed where the one before is missing.
 
     Raises:
-        EventAlreadyExistsError: two of them have one version.
+        EventAlreadyExistsError: two of the initial events have one version.
     """
 
-    def __init__(self, initial_events: Iterable[tuple[str, EventRecord]] = ()) -> None:
+    def __init__(
+        self,
+        initial_events: Iterable[tuple[str, EventRecord]] = (),
+        *,
+        allow_gaps: bool = False,
+    ) -> None:
+        self._allow_gaps = allow_gaps
         self._aggregates: defaultdict[tuple[str, str], dict[int, LogEntry]] = defaultdict(dict)
         self._lists: defaultdict[str, list[tuple[datetime, str]]] = defaultdict(list)
         self._log: list[LogEntry] = []
+        self._waiters: set[asyncio.Future[None]] = set()
         for event_store_id, record in initial_events:
             self._refuse_taken(event_store_id, record)
             self._write(event_store_id, _copy_record(record))
@@ -54,17 +75,22 @@ class InMemoryEventStorageAdapter:
         await self.push_event_group([GroupedRecord(event_store_id, record, self)], force=force)
 
     async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
+        self,
+        group: Sequence[GroupedRecord],
+        *,
+        asserted: Sequence[AssertedVersion] = (),
+        force: bool = False,
     ) -> None:
         """Write all the events of a group, or none: nothing is awaited between check and write."""
         writes = [
-            (_own(each.storage_adapter), each.event_store_id, _copy_record(each.record))
-            for each in group
+            _Write(_own(adapter), event_store_id, _copy_record(record))
+            for event_store_id, record, adapter in group
         ]
         await asyncio.sleep(0)
+        for each in asserted:
+            _own(each.storage_adapter)._check_version(each)
         if not force:
-            for adapter, event_store_id, record in writes:
-                adapter._refuse_taken(event_store_id, record)
+            self._refuse_conflicts(writes)
         for adapter, event_store_id, record in writes:
             adapter._write(event_store_id, record)
 
@@ -122,35 +148,99 @@ class InMemoryEventStorageAdapter:
     async def read_events(
         self,
         event_store_ids: Sequence[str] | None = None,
-        after_position: int = 0,
+        after: LogPosition = LOG_START,
         limit: int = 100,
-    ) -> list[LogEntry]:
+    ) -> LogSlice:
         """Read the events that follow a position, at most ``limit``, of some or all stores."""
+        start = parse_position(after)
+        if limit < 1:
+            raise ValueError(f"limit is not 1 or more: {limit}")
         await asyncio.sleep(0)
-        following = islice(self._log, bisect_right(self._log, after_position, key=_position), None)
-        wanted = (
-            each
-            for each in following
-            if event_store_ids is None or each.event_store_id in event_store_ids
-        )
-        return [each._replace(record=_copy_record(each.record)) for each in islice(wanted, limit)]
+        found = [
+            each._replace(record=_copy_record(each.record))
+            for each in islice(self._follow(event_store_ids, start), limit)
+        ]
+        if len(found) == limit:
+            return LogSlice(found, found[-1].position)
+        return LogSlice(found, max(after, self._get_last_position()))
+
+    async def get_last_position(self) -> LogPosition:
+        """Return the end of the log as of now."""
+        await asyncio.sleep(0)
+        return self._get_last_position()
+
+    async def find_position(
+        self, event_store_id: str, aggregate_id: str, version: int
+    ) -> LogPosition | None:
+        """Return the position of an event, or ``None`` where there is no such event."""
+        await asyncio.sleep(0)
+        entry = self._aggregates.get((event_store_id, aggregate_id), {}).get(version)
+        return None if entry is None else entry.position
+
+    async def wait_for_events(self, after: LogPosition, timeout: float) -> None:  # noqa: ASYNC109 its end is no error
+        """Wait until an event follows a position, at most ``timeout`` seconds."""
+        number = parse_position(after)
+        await asyncio.sleep(0)
+        if len(self._log) > number:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            await asyncio.wait([waiter], timeout=max(timeout, 0))
+        finally:
+            self._waiters.discard(waiter)
+
+    def _follow(self, event_store_ids: Sequence[str] | None, start: int) -> Iterable[LogEntry]:
+        following = islice(self._log, start, None)
+        if event_store_ids is None:
+            return following
+        return (each for each in following if each.event_store_id in event_store_ids)
+
+    def _get_last_position(self) -> LogPosition:
+        return self._log[-1].position if self._log else LOG_START
+
+    def _check_version(self, asserted: AssertedVersion) -> None:
+        event_store_id, aggregate_id, version, _ = asserted
+        entries = self._aggregates.get((event_store_id, aggregate_id), {})
+        if max(entries, default=0) != version:
+            raise VersionAssertionError(event_store_id, aggregate_id, version)
+
+    @staticmethod
+    def _refuse_conflicts(writes: Sequence[_Write]) -> None:
+        """Refuse events whose version is taken, or whose version before is missing."""
+        ahead: set[tuple[int, str, str, int]] = set()
+        for adapter, event_store_id, record in writes:
+            adapter._refuse_taken(event_store_id, record)
+            aggregate = (id(adapter), event_store_id, record.aggregate_id)
+            if (*aggregate, record.version - 1) not in ahead:
+                adapter._refuse_gap(event_store_id, record)
+            ahead.add((*aggregate, record.version))
 
     def _refuse_taken(self, event_store_id: str, record: EventRecord) -> None:
-        if record.version in self._aggregates.get((event_store_id, record.aggregate_id), {}):
+        if self._has(event_store_id, record.aggregate_id, record.version):
             raise EventAlreadyExistsError(event_store_id, record.aggregate_id, record.version)
+
+    def _refuse_gap(self, event_store_id: str, record: EventRecord) -> None:
+        if self._allow_gaps or record.version == 1:
+            return
+        if not self._has(event_store_id, record.aggregate_id, record.version - 1):
+            raise VersionGapError(event_store_id, record.aggregate_id, record.version)
+
+    def _has(self, event_store_id: str, aggregate_id: str, version: int) -> bool:
+        return version in self._aggregates.get((event_store_id, aggregate_id), {})
 
     def _write(self, event_store_id: str, record: EventRecord) -> None:
         entries = self._aggregates[event_store_id, record.aggregate_id]
         replaced = entries.get(record.version)
-        position = len(self._log) + 1 if replaced is None else replaced.position
-        entry = LogEntry(position, event_store_id, record)
+        number = len(self._log) + 1 if replaced is None else parse_position(replaced.position)
+        entry = LogEntry(format_position(number), event_store_id, record)
         entries[record.version] = entry
-        if replaced is None:
-            self._log.append(entry)
-        else:
-            self._log[position - 1] = entry
+        self._log[number - 1 : number] = [entry]  # appended, or in the old one's place
         if record.version == 1:
             self._list(entry, replaced)
+        for each in self._waiters:
+            if not each.done():
+                each.set_result(None)
 
     def _list(self, entry: LogEntry, replaced: LogEntry | None) -> None:
         listed = self._lists[entry.event_store_id]
