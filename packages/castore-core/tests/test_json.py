@@ -90,7 +90,9 @@ def _children(value: Any) -> list[Any]:
 def comes_back(value: Any) -> bool:
     """Tell whether JSON, written as UTF-8, gives the same value back."""
     try:
-        return is_same(value, json.loads(json.dumps(value, ensure_ascii=False).encode()))
+        return is_same(
+            value, json.loads(json.dumps(value, ensure_ascii=False, allow_nan=False).encode())
+        )
     except (TypeError, ValueError):
         return False
 

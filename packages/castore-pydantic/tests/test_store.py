@@ -124,7 +124,7 @@ async def test_stored_payload_that_no_longer_fits(store: EventStore[PokemonEvent
         .to_record()
         ._replace(version=7, payload={"firstSeen": "1996-02-27", "moves": [{"name": None}, {}]})
     )
-    await store.get_storage_adapter().push_event("POKEMONS", record)
+    await store.get_storage_adapter().push_event("POKEMONS", record, force=True)
 
     with pytest.raises(EventDecodeError) as error:
         await store.get_events("pikachu1")

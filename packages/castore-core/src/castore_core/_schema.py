@@ -41,7 +41,7 @@ def get_event_schema(event_type: type[Event]) -> dict[str, Any]:
 
 
 def _get_description(event_type: type[Event]) -> str:
-    text = vars(event_type).get("__doc__") or ""
+    text = event_type.__doc__ or ""
     # A dataclass without a docstring gets its signature for one.
     return "" if text.startswith(f"{event_type.__name__}(") else cleandoc(text)
 

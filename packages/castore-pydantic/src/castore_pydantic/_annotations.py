@@ -3,12 +3,13 @@
 import re
 import sys
 import typing
-from collections.abc import Iterable, Mapping
-from inspect import currentframe, get_annotations
+from collections.abc import Callable, Iterable, Mapping
+from inspect import Signature, currentframe, signature
 from types import FrameType, GenericAlias
 from typing import Any, Final, Generic, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, create_model
+from typing_extensions import Format, get_annotations
 
 _OWN_MODULES: Final = ("castore_core.", "castore_pydantic.")
 _DEFINING: Final = frozenset({"__init_subclass__", "__new__"})  # of a user's base or metaclass
@@ -30,20 +31,27 @@ def get_local_names(owner: Any, annotations: Iterable[object]) -> dict[str, Any]
     return {name: names[name] for name in spoken_of if name in names}
 
 
+def get_signature(function: Callable[..., Any]) -> Signature:
+    """Return a function's signature, where names that are not defined yet stay references."""
+    if sys.version_info >= (3, 14):
+        return signature(function, annotation_format=Format.FORWARDREF)
+    return signature(function)
+
+
 def find_field_type(cls: type[Any], name: str) -> Any:
     """Return the type of a field of a class, which a generic base may have declared.
 
     Raises:
         TypeError: the annotation speaks of something that does not exist.
     """
-    owner = next(each for each in cls.__mro__ if name in get_annotations(each))
+    owner = next(each for each in cls.__mro__ if name in _get_annotations(each))
     # In the body of the class, a field's name is its default, and `type` is an attribute.
     names = {key: each for key, each in vars(owner).items() if key not in {name, "type"}}
     for each in getattr(owner, "__type_params__", ()):
         names[each.__name__] = each
     names |= vars(owner).get("_local_names", {})
     annotation = resolve(
-        get_annotations(owner)[name],
+        _get_annotations(owner)[name],
         f"{owner.__qualname__}.{name}",
         vars(sys.modules[owner.__module__]),
         names,
@@ -65,6 +73,11 @@ def resolve(annotation: Any, place: str, names: dict[str, Any], local_names: Any
         return typing.get_type_hints(holder, names, local_names, include_extras=True)["it"]
     except NameError as error:
         raise TypeError(f"the annotation of {place} is unknown: {error}") from error
+
+
+def _get_annotations(cls: type[Any]) -> Mapping[str, Any]:
+    """Return a class's own annotations, where names that are not defined yet stay references."""
+    return get_annotations(cls, format=Format.FORWARDREF)
 
 
 def _is_between(frame: FrameType) -> bool:

@@ -2,10 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from inspect import Signature, signature, unwrap
+from inspect import Signature, unwrap
 from typing import Any, Final, get_args, get_origin
 
-from castore_pydantic._annotations import get_local_names, resolve
+from castore_pydantic._annotations import get_local_names, get_signature, resolve
 
 _AWAITABLES: Final = (Awaitable, Coroutine)
 
@@ -18,28 +18,34 @@ class HandlerTypes:
     """
 
     def __init__(self, handler: Callable[..., Any]) -> None:
-        found = signature(handler)
-        parameter = next(iter(found.parameters.values()), None)
-        self._input = parameter.annotation if parameter else Signature.empty
-        self._output = found.return_annotation
+        self._handler = handler
         self._function = _find_function(handler)
-        self._local_names = get_local_names(self._function, [self._input, self._output])
+        self._local_names = get_local_names(self._function, self._get_annotations())
 
     @property
     def has_input(self) -> bool:
         """Whether the input is annotated."""
-        return self._input is not Signature.empty
+        annotation, _ = self._get_annotations()
+        return annotation is not Signature.empty
 
     def find_input(self) -> Any:
         """Return the type of the input."""
-        return self._resolve(self._input, "the input")
+        annotation, _ = self._get_annotations()
+        return self._resolve(annotation, "the input")
 
     def find_output(self) -> Any:
         """Return the type of the output, which is anything where it is not annotated."""
-        if self._output is Signature.empty:
+        _, annotation = self._get_annotations()
+        if annotation is Signature.empty:
             return Any
-        found = self._resolve(self._output, "the output")
+        found = self._resolve(annotation, "the output")
         return get_args(found)[-1] if get_origin(found) in _AWAITABLES else found
+
+    def _get_annotations(self) -> tuple[Any, Any]:
+        """Return those of input and output. At a later call, more of their names are defined."""
+        found = get_signature(self._handler)
+        parameter = next(iter(found.parameters.values()), None)
+        return parameter.annotation if parameter else Signature.empty, found.return_annotation
 
     def _resolve(self, annotation: Any, what: str) -> Any:
         function = self._function
