@@ -1,6 +1,7 @@
 """DynamoDB keeps the contract, on each server, through each kind of client."""
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -8,8 +9,11 @@ from typing import Any
 import pytest
 
 from castore_aws import AWSClient
+from castore_core import AssertedVersion, EventRecord, EventStorageAdapter
 from castore_dynamodb import DynamoDBEventStorageAdapter
-from castore_test_tools import EventStorageAdapterTests
+from castore_test_tools import EventStorageAdapterTests, overrides_contract
+
+MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 class DynamoDBContract(EventStorageAdapterTests):
@@ -21,6 +25,8 @@ class DynamoDBContract(EventStorageAdapterTests):
     integral_floats_stay_floats = False
     characters_refused_in_event_store_ids = "#"
 
+    refuses_gaps = False
+
     kind: str
     server: str
 
@@ -31,6 +37,20 @@ class DynamoDBContract(EventStorageAdapterTests):
         assert isinstance(exponent, int)
         significant = "".join(map(str, digits)).strip("0")
         return len(significant) <= 38 and -130 <= exponent + len(digits) - 1 < 126
+
+    def make_adapter(self, client: Any, table_name: str) -> DynamoDBEventStorageAdapter:
+        """Return an adapter that refuses gaps, or allows them."""
+        return DynamoDBEventStorageAdapter(client, table_name, allow_gaps=not self.refuses_gaps)
+
+    @overrides_contract("a transaction checks single items, and does not look for the last one")
+    async def test_an_assertion_looks_beyond_a_gap(self, adapter: EventStorageAdapter) -> None:
+        """An aggregate is at a version that is stored, where the next one is not."""
+        for version in (1, 9):
+            record = EventRecord("a1", version, "NOTED", MOMENT)
+            await adapter.push_event("NOTES", record, force=True)
+        for version in (1, 9):
+            asserted = [AssertedVersion("NOTES", "a1", version, adapter)]
+            await adapter.push_event_group([], asserted=asserted)
 
     @pytest.fixture
     async def proxy(
@@ -60,14 +80,14 @@ class DynamoDBContract(EventStorageAdapterTests):
         self, client: Any, make_table: Callable[..., Awaitable[str]]
     ) -> DynamoDBEventStorageAdapter:
         """Return an adapter without events."""
-        return DynamoDBEventStorageAdapter(client, await make_table(client))
+        return self.make_adapter(client, await make_table(client))
 
     @pytest.fixture
     async def sibling_adapter(
         self, client: Any, make_table: Callable[..., Awaitable[str]]
     ) -> DynamoDBEventStorageAdapter:
         """Return an adapter of another table."""
-        return DynamoDBEventStorageAdapter(client, await make_table(client))
+        return self.make_adapter(client, await make_table(client))
 
     @pytest.fixture
     async def foreign_adapter(
@@ -78,14 +98,14 @@ class DynamoDBContract(EventStorageAdapterTests):
     ) -> DynamoDBEventStorageAdapter:
         """Return an adapter with another client, which might be of another account or region."""
         client = await make_client(self.kind, find_server(self.server))
-        return DynamoDBEventStorageAdapter(client, await make_table(client))
+        return self.make_adapter(client, await make_table(client))
 
     @pytest.fixture
     def connect_again(
         self, client: Any, adapter: DynamoDBEventStorageAdapter
     ) -> Callable[[], DynamoDBEventStorageAdapter]:
         """Make adapters of the same table, with the same client."""
-        return lambda: DynamoDBEventStorageAdapter(client, adapter.table_name)
+        return lambda: self.make_adapter(client, adapter.table_name)
 
     @pytest.fixture
     def lose_next_answer(self, proxy: Any) -> Callable[[], None]:
@@ -118,6 +138,18 @@ class TestBoto3OnMoto(DynamoDBContract):
     """A second opinion."""
 
     kind, server = "boto3", "moto"
+
+
+class TestBoto3OnMinistackWithoutGaps(DynamoDBContract):
+    """Each push above version 1 is a transaction."""
+
+    kind, server, refuses_gaps = "boto3", "ministack", True
+
+
+class TestBoto3OnMotoWithoutGaps(DynamoDBContract):
+    """A second opinion."""
+
+    kind, server, refuses_gaps = "boto3", "moto", True
 
 
 class TestAioboto3OnDynalite(DynamoDBContract):

@@ -8,17 +8,28 @@ from typing import Any, NamedTuple
 import pytest
 
 from castore_aws import RetryPolicy
-from castore_core import EventAlreadyExistsError, EventRecord, GroupedRecord, StorageError
+from castore_core import (
+    AssertedVersion,
+    EventAlreadyExistsError,
+    EventRecord,
+    GroupedRecord,
+    StorageError,
+    VersionGapError,
+)
 from castore_dynamodb import DynamoDBEventStorageAdapter
 
 MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 class Setting(NamedTuple):
-    """An adapter behind a proxy, and one that reaches the same table without it."""
+    """Adapters behind a proxy, and one that reaches the same table without it.
+
+    ``strict`` refuses gaps.
+    """
 
     proxy: Any
     adapter: DynamoDBEventStorageAdapter
+    strict: DynamoDBEventStorageAdapter
     direct: DynamoDBEventStorageAdapter
 
 
@@ -69,6 +80,7 @@ async def setting(
     return Setting(
         proxy,
         DynamoDBEventStorageAdapter(client, name, retries=policy),
+        DynamoDBEventStorageAdapter(client, name, allow_gaps=False, retries=policy),
         DynamoDBEventStorageAdapter(direct_client, name),
     )
 
@@ -142,6 +154,50 @@ async def test_a_group_with_an_event_of_a_stranger_is_a_conflict(setting: Settin
 
     assert 2 == caught.value.version
     assert [stranger] == await setting.direct.get_events("NOTES", "a1")
+
+
+async def test_a_push_with_a_check_finds_its_own_event(setting: Setting) -> None:
+    """Its transaction is known by its token, or its event is by the same one."""
+    await setting.direct.push_event("NOTES", make_record(1))
+    setting.proxy.answers_to_drop = 2
+
+    await setting.strict.push_event("NOTES", make_record(2))
+
+    assert 3 == setting.proxy.writes
+    assert [make_record(1), make_record(2)] == await setting.direct.get_events("NOTES", "a1")
+
+
+async def test_an_event_of_a_stranger_is_a_conflict_and_no_gap(setting: Setting) -> None:
+    """Also where the version before is missing."""
+    await setting.direct.push_event("NOTES", make_record(2))
+    setting.proxy.answers_to_drop = 1
+
+    with pytest.raises(EventAlreadyExistsError):
+        await setting.strict.push_event("NOTES", make_record(2))
+
+    assert 2 == setting.proxy.writes
+
+
+async def test_a_gap_is_refused_again(setting: Setting) -> None:
+    """The answer that said so was lost, and nothing was written by either attempt."""
+    setting.proxy.answers_to_drop = 1
+
+    with pytest.raises(VersionGapError):
+        await setting.strict.push_event("NOTES", make_record(2))
+
+    assert 2 == setting.proxy.writes
+    assert [] == await setting.direct.get_events("NOTES", "a1")
+
+
+async def test_a_group_with_an_assertion_finds_its_own_events(setting: Setting) -> None:
+    """What it asserted is still so, as nobody else has moved it."""
+    asserted = [AssertedVersion("NOTES", "b1", 0, setting.adapter)]
+    setting.proxy.answers_to_drop = 2
+
+    await setting.adapter.push_event_group(make_group(setting.adapter), asserted=asserted)
+
+    assert 3 == setting.proxy.writes
+    assert [make_record(1), make_record(2)] == await setting.direct.get_events("NOTES", "a1")
 
 
 async def test_when_every_answer_is_lost(setting: Setting) -> None:

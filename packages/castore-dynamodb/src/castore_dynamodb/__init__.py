@@ -1,6 +1,6 @@
 """castore on DynamoDB, in the single table of Castore."""
 
-from castore_dynamodb._bookmarks import DynamoDBBookmarkStorageAdapter
+from castore_dynamodb._bookmarks import DynamoDBBookmarkStorageAdapter, TransactItems
 from castore_dynamodb._events import DynamoDBEventStorageAdapter
 from castore_dynamodb._snapshots import DynamoDBSnapshotStorageAdapter
 from castore_dynamodb._streams import DynamoDBStreamHandler, DynamoDBStreamParser
@@ -12,6 +12,7 @@ __all__ = [
     "DynamoDBSnapshotStorageAdapter",
     "DynamoDBStreamHandler",
     "DynamoDBStreamParser",
+    "TransactItems",
     "create_table",
     "table_definition",
 ]

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 from uuid import uuid4
 
 from castore_aws import AWSClient, Client, RetryPolicy
 from castore_core import (
     AggregateIdsSlice,
-    EventAlreadyExistsError,
+    AssertedVersion,
     EventRecord,
     GroupedRecord,
     InvalidEventGroupError,
@@ -22,18 +22,19 @@ from castore_dynamodb._items import (
     INITIAL_EVENTS,
     TIMESTAMP,
     VERSION,
-    WRITE_TOKEN,
     item_to_listed,
     item_to_record,
     make_index_key,
     make_key,
-    record_to_item,
 )
-from castore_dynamodb._sizes import get_item_size
-from castore_dynamodb._table import KeyRange, RefusedError, Table
+from castore_dynamodb._table import KeyRange, Table
+from castore_dynamodb._transactions import (
+    Assertion,
+    EventWrite,
+    make_operations,
+    send_operations,
+)
 
-_MAX_GROUP_LENGTH = 100
-_MAX_GROUP_SIZE = 4 * 1024 * 1024  # bytes
 _FIRST, _LAST = " ", "~"  # before and after all timestamps
 
 
@@ -54,6 +55,13 @@ class DynamoDBEventStorageAdapter:
         client: a ``dynamodb`` client of boto3 or aioboto3 (entered); it is never closed. One of
             boto3 can be used from any event loop, one of aioboto3 in the loop where it was made.
         table_name: the table, or its ARN. `table_definition` says what it has to be like.
+        allow_gaps: whether a version can be pushed where the one before is missing. Other
+            storages refuse that unless they are told otherwise. On DynamoDB the check has its
+            price: it makes the push of a version above 1 a transaction, which costs 2 write units
+            for each KB of the event, and 2 for each KB of the event before. An event of up to 1 KB
+            that follows one of up to 1 KB costs 4 units instead of 1. A group, which is a
+            transaction anyway, pays 2 units for each KB of an event that is checked; events whose
+            version before is in the group need no check.
         retries: how often, and how fast, calls are made again that AWS throttled or failed at,
             or that met a transaction. Then they raise `StorageError`.
 
@@ -62,9 +70,15 @@ class DynamoDBEventStorageAdapter:
     """
 
     def __init__(
-        self, client: Client, table_name: str, *, retries: RetryPolicy | None = None
+        self,
+        client: Client,
+        table_name: str,
+        *,
+        allow_gaps: bool = True,
+        retries: RetryPolicy | None = None,
     ) -> None:
         self._table = Table(AWSClient(client, "dynamodb", retries=retries), table_name)
+        self._allow_gaps = allow_gaps
 
     def __repr__(self) -> str:
         return f"DynamoDBEventStorageAdapter({self._table.name!r})"
@@ -77,43 +91,44 @@ class DynamoDBEventStorageAdapter:
     async def push_event(
         self, event_store_id: str, record: EventRecord, *, force: bool = False
     ) -> None:
-        """Write one event, with one PutItem.
+        """Write one event: with one PutItem, or where gaps are refused, with a transaction.
 
         Raises:
+            EventAlreadyExistsError: the version is taken. Nothing was written.
+            VersionGapError: the version before is not stored, and the adapter refuses gaps.
+                Nothing was written.
             InvalidEventError: DynamoDB does not hold a number, the depth or the size. Nothing
                 was sent.
         """
-        token = str(uuid4())
-        put = self._to_put(event_store_id, record, token, force=force)
-        try:
-            await self._table.call("put_item", **put)
-        except RefusedError as refusal:
-            _raise_conflict([GroupedRecord(event_store_id, record, self)], refusal, token)
+        await self.push_event_group([GroupedRecord(event_store_id, record, self)], force=force)
 
     async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
+        self,
+        group: Sequence[GroupedRecord],
+        *,
+        asserted: Sequence[AssertedVersion] = (),
+        force: bool = False,
     ) -> None:
         """Write all the events of a group, or none, with one TransactWriteItems.
 
+        An aggregate is at version n when its event n is stored and its event n + 1 is not. An
+        asserted version takes two operations of the transaction, or one where it is 0; an event
+        whose version before is checked takes two. A group of one operation is a PutItem.
+
         Raises:
+            EventAlreadyExistsError: names an event whose version is taken. Nothing was written.
+            VersionAssertionError: an aggregate is not at its asserted version. Nothing was written.
+            VersionGapError: the version before an event is neither stored nor in the group, and
+                its adapter refuses gaps. Nothing was written.
             InvalidEventGroupError: an adapter of the group has another client, or the group has
-                more than 100 events or 4 MB. Nothing was sent.
+                more than 100 operations or 4 MB. Nothing was sent.
             InvalidEventError: as in `push_event`.
         """
-        if len(group) == 1:  # half the price
-            event_store_id, record, storage_adapter = group[0]
-            await _own(storage_adapter).push_event(event_store_id, record, force=force)
-            return
         token = str(uuid4())
-        puts = [self._to_grouped_put(each, token, force=force) for each in group]
-        _check_group(group, puts)
-        writes = [{"Put": each} for each in puts]
-        try:
-            await self._table.call(
-                "transact_write_items", TransactItems=writes, ClientRequestToken=token
-            )
-        except RefusedError as refusal:
-            _raise_conflict(group, refusal, token)
+        writes = [self._to_write(each) for each in group]
+        assertions = [self._to_assertion(each) for each in asserted]
+        operations = make_operations(writes, assertions, token, force=force)
+        await send_operations(self._table, operations, token)
 
     async def get_events(
         self,
@@ -175,65 +190,22 @@ class DynamoDBEventStorageAdapter:
         last = items[limit - 1][TIMESTAMP]["S"]  # as it is: another writer's may look otherwise
         return AggregateIdsSlice(listed[:limit], [last, listed[limit - 1].aggregate_id])
 
-    def _to_put(
-        self, event_store_id: str, record: EventRecord, token: str, *, force: bool
-    ) -> dict[str, Any]:
-        """Return what PutItem takes, and the Put of a transaction takes too."""
-        if force:
-            item = record_to_item(event_store_id, record, None)
-            return {"TableName": self._table.name, "Item": item}
-        return {
-            "TableName": self._table.name,
-            "Item": record_to_item(event_store_id, record, token),
-            "ConditionExpression": "attribute_not_exists(#version)",
-            "ExpressionAttributeNames": {"#version": VERSION},
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
+    def _to_write(self, grouped: GroupedRecord) -> EventWrite:
+        event_store_id, record, storage_adapter = grouped
+        adapter = self._get_sibling(storage_adapter)
+        return EventWrite(adapter.table_name, event_store_id, record, adapter._allow_gaps)
 
-    def _to_grouped_put(self, grouped: GroupedRecord, token: str, *, force: bool) -> dict[str, Any]:
-        adapter = _own(grouped.storage_adapter)
+    def _to_assertion(self, asserted: AssertedVersion) -> Assertion:
+        event_store_id, aggregate_id, version, storage_adapter = asserted
+        table_name = self._get_sibling(storage_adapter).table_name
+        return Assertion(table_name, event_store_id, aggregate_id, version)
+
+    def _get_sibling(self, storage_adapter: object) -> "DynamoDBEventStorageAdapter":
+        # The core gives a group to adapters of one class only.
+        adapter = cast("DynamoDBEventStorageAdapter", storage_adapter)
         if adapter._table.client.client is not self._table.client.client:
             raise InvalidEventGroupError("its storage adapters have different clients")
-        return adapter._to_put(grouped.event_store_id, grouped.record, token, force=force)
-
-
-def _own(storage_adapter: object) -> DynamoDBEventStorageAdapter:
-    # The core gives a group to adapters of one class only.
-    return cast("DynamoDBEventStorageAdapter", storage_adapter)
-
-
-def _check_group(group: Sequence[GroupedRecord], puts: Sequence[dict[str, Any]]) -> None:
-    if len(puts) > _MAX_GROUP_LENGTH:
-        raise InvalidEventGroupError(
-            f"it has {len(puts)} events, and a transaction of DynamoDB at most {_MAX_GROUP_LENGTH}"
-        )
-    if (size := sum(get_item_size(each["Item"]) for each in puts)) > _MAX_GROUP_SIZE:
-        raise InvalidEventGroupError(
-            f"it is {size} bytes, and a transaction of DynamoDB at most {_MAX_GROUP_SIZE}"
-        )
-    taken: set[tuple[str, str, int]] = set()
-    for (_, record, _), put in zip(group, puts, strict=True):
-        place = (put["TableName"], put["Item"][AGGREGATE_ID]["S"], record.version)
-        if place in taken:
-            raise InvalidEventGroupError(
-                f"it has two events of version {record.version} of {record.aggregate_id!r}"
-            )
-        taken.add(place)
-
-
-def _raise_conflict(group: Sequence[GroupedRecord], refusal: RefusedError, token: str) -> None:
-    """Raise for the first event whose version is taken, unless by this very push.
-
-    An earlier attempt, whose answer was lost, may have written the events: then they, and so all
-    of the group, have its token.
-    """
-    if any(item and item.get(WRITE_TOKEN) == {"S": token} for item in refusal.found):
-        return
-    for (event_store_id, record, _), item in zip(group, refusal.found, strict=True):
-        if item is not None:
-            raise EventAlreadyExistsError(
-                event_store_id, record.aggregate_id, record.version
-            ) from refusal.__cause__
+        return adapter
 
 
 def _parse_cursor(event_store_id: str, cursor: JSONValue) -> tuple[str, str]:

@@ -35,6 +35,9 @@ class DynamoDBSnapshotStorageAdapter:
     An aggregate is read with one strongly consistent Query, of one item. A snapshot has up to
     400 KB, and its numbers what those of events have.
 
+    **Give snapshots a table of their own** where Castore for TypeScript reads the stream of the
+    events' table: its parser raises at every item that is no event.
+
     Args:
         client: a ``dynamodb`` client of boto3 or aioboto3 (entered); it is never closed.
         table_name: a table as `table_definition` makes it, or its ARN.
