@@ -1,4 +1,4 @@
-"""The guide for authors of adapters, followed to the letter by somebody who has only the wheels."""
+"""The guide for authors of adapters, followed to the letter in an environment of wheels only."""
 
 import inspect
 import os
@@ -14,6 +14,7 @@ import pytest
 
 from castore_test_tools import (
     BookmarkStorageAdapterTests,
+    EventLogTests,
     EventStorageAdapterTests,
     MessageChannelAdapterTests,
     SnapshotStorageAdapterTests,
@@ -24,6 +25,7 @@ PAGE = ROOT / "docs" / "adapters.md"
 PACKAGES = ("castore-core", "castore-in-memory", "castore-test-tools")
 SUITES = (
     EventStorageAdapterTests,
+    EventLogTests,
     SnapshotStorageAdapterTests,
     BookmarkStorageAdapterTests,
     MessageChannelAdapterTests,
@@ -46,7 +48,7 @@ def read_commands(text: str) -> list[list[str]]:
 
 
 def save_files(text: str, folder: Path) -> list[str]:
-    """Save what the page shows under the names that it says, and return these."""
+    """Save the files that the page shows under the names that it says, and return these."""
     found = re.findall(r"```\{literalinclude\} (\S+)\n:caption: (\S+)", text)
     for source, name in found:
         shutil.copy(PAGE.parent / source, folder / name)
@@ -55,7 +57,7 @@ def save_files(text: str, folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a directory that has the files of the page, and what ``pip install`` installed."""
+    """Return a directory that has the files of the page, and the packages that it installs."""
     if shutil.which("uv") is None:
         pytest.skip("there is no uv")
     folder, wheels = (tmp_path_factory.mktemp(name) for name in ("guide", "wheels"))
@@ -134,5 +136,5 @@ def test_the_page_names_all_that_can_be_declared() -> None:
         if not name.startswith("_")
     }
     page = PAGE.read_text()
-    assert {"connect_again", "keeps_order", "largest_payload"} < names
+    assert {"connect_again", "join_transaction", "keeps_order", "wakes_waiting_readers"} < names
     assert [] == sorted(name for name in names if f"`{name}`" not in page)

@@ -5,11 +5,12 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from datetime import datetime
 from fcntl import LOCK_EX, LOCK_SH, flock
 from io import FileIO
+from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 from threading import Lock
@@ -17,7 +18,9 @@ from typing import Any, TypeVar, cast
 
 from castore_core import (
     ABSENT,
+    LOG_START,
     AggregateIdsSlice,
+    AssertedVersion,
     EventAlreadyExistsError,
     EventRecord,
     GroupedRecord,
@@ -25,12 +28,21 @@ from castore_core import (
     JSONValue,
     ListedAggregate,
     LogEntry,
+    LogPosition,
+    LogSlice,
     StorageError,
+    VersionAssertionError,
+    VersionGapError,
+    format_position,
     format_timestamp,
+    parse_position,
     parse_timestamp,
 )
 
 T = TypeVar("T")
+
+POLL_INTERVAL = 0.01
+"""Every so many seconds, a reader that waits looks whether the file has grown."""
 
 _place_in_list = attrgetter("initial_event_timestamp", "aggregate_id")
 
@@ -60,19 +72,24 @@ class JSONLinesEventStorageAdapter:
         await self.push_event_group([GroupedRecord(event_store_id, record, self)], force=force)
 
     async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
+        self,
+        group: Sequence[GroupedRecord],
+        *,
+        asserted: Sequence[AssertedVersion] = (),
+        force: bool = False,
     ) -> None:
         """Write all the events of a group, or none: they are one line."""
-        # The core gives a group to adapters of one class only.
-        adapters = [cast("JSONLinesEventStorageAdapter", each.storage_adapter) for each in group]
-        if any(each._path != self._path for each in adapters):
-            raise InvalidEventGroupError("its storage adapters have different files")
+        for each in (*group, *asserted):
+            # The core gives a group to adapters of one class only.
+            adapter = cast("JSONLinesEventStorageAdapter", each.storage_adapter)
+            if adapter._path != self._path:
+                raise InvalidEventGroupError("its storage adapters have different files")
         # Nor does it have a version twice, but for adapters that are others on the same file.
         places = {(store_id, each.aggregate_id, each.version) for store_id, each, _ in group}
         if len(places) < len(group):
             raise InvalidEventGroupError("it has two events of one version")
-        line = json.dumps([_to_json(each) for each in group]).encode() + b"\n"
-        await asyncio.to_thread(self._append, line, [] if force else group)
+        line = json.dumps([_to_json(each) for each in group]).encode() + b"\n" if group else b""
+        await asyncio.to_thread(self._append, line, [] if force else group, asserted)
 
     async def get_events(
         self,
@@ -135,31 +152,77 @@ class JSONLinesEventStorageAdapter:
     async def read_events(
         self,
         event_store_ids: Sequence[str] | None = None,
-        after_position: int = 0,
+        after: LogPosition = LOG_START,
         limit: int = 100,
-    ) -> list[LogEntry]:
+    ) -> LogSlice:
         """Read the events that follow a position, at most ``limit``, of some or all stores."""
+        start = parse_position(after)
+        if limit < 1:
+            raise ValueError(f"limit is not 1 or more: {limit}")
 
-        def read() -> list[LogEntry]:
-            found = [
+        def read() -> LogSlice:
+            wanted = (
                 each
-                for each in self._log[after_position:]
+                for each in self._log[start:]
                 if event_store_ids is None or each.event_store_id in event_store_ids
-            ]
-            return deepcopy(found[:limit])
+            )
+            found = deepcopy(list(islice(wanted, limit)))
+            if len(found) == limit:
+                return LogSlice(found, found[-1].position)
+            return LogSlice(found, max(after, self._last_position()))
 
         return await asyncio.to_thread(self._read, read)
+
+    async def get_last_position(self) -> LogPosition:
+        """Return the end of the log as of now."""
+        return await asyncio.to_thread(self._read, self._last_position)
+
+    async def find_position(
+        self, event_store_id: str, aggregate_id: str, version: int
+    ) -> LogPosition | None:
+        """Return the position of an event, or ``None`` where there is no such event."""
+
+        def read() -> LogPosition | None:
+            entry = self._aggregates.get((event_store_id, aggregate_id), {}).get(version)
+            return None if entry is None else entry.position
+
+        return await asyncio.to_thread(self._read, read)
+
+    async def wait_for_events(self, after: LogPosition, timeout: float) -> None:  # noqa: ASYNC109 its end is no error
+        """Look now and then whether an event follows, for at most ``timeout`` seconds."""
+        parse_position(after)  # or refuse it
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while await self.get_last_position() <= after:  # noqa: ASYNC110 files tell nobody
+                    await asyncio.sleep(POLL_INTERVAL)
+
+    def _last_position(self) -> LogPosition:
+        return self._log[-1].position if self._log else LOG_START
 
     def _read(self, read: Callable[[], T]) -> T:
         with self._open(LOCK_SH):
             return read()
 
-    def _append(self, line: bytes, new: Sequence[GroupedRecord]) -> None:
+    def _append(
+        self, line: bytes, new: Sequence[GroupedRecord], asserted: Sequence[AssertedVersion]
+    ) -> None:
         with self._open(LOCK_EX) as file:
-            for store_id, record, _ in new:
-                if record.version in self._aggregates.get((store_id, record.aggregate_id), {}):
-                    raise EventAlreadyExistsError(store_id, record.aggregate_id, record.version)
+            for store_id, aggregate_id, version, _ in asserted:
+                if max(self._aggregates.get((store_id, aggregate_id), [0])) != version:
+                    raise VersionAssertionError(store_id, aggregate_id, version)
+            self._refuse_conflicts(new)
             _write(file, self._end, line)
+
+    def _refuse_conflicts(self, new: Sequence[GroupedRecord]) -> None:
+        written: set[tuple[str, str, int]] = set()
+        for store_id, (aggregate_id, version, *_), _ in new:
+            versions = self._aggregates.get((store_id, aggregate_id), {})
+            if version in versions:
+                raise EventAlreadyExistsError(store_id, aggregate_id, version)
+            before = (store_id, aggregate_id, version - 1)
+            if version > 1 and version - 1 not in versions and before not in written:
+                raise VersionGapError(store_id, aggregate_id, version)
+            written.add((store_id, aggregate_id, version))
 
     @contextmanager
     def _open(self, lock: int) -> Generator[FileIO]:
@@ -183,9 +246,9 @@ class JSONLinesEventStorageAdapter:
             event_store_id, record = each["eventStoreId"], _from_json(each)
             entries = self._aggregates[event_store_id, record.aggregate_id]
             replaced = entries.get(record.version)
-            position = len(self._log) + 1 if replaced is None else replaced.position
-            entry = LogEntry(position, event_store_id, record)
-            self._log[position - 1 : position] = [entry]  # appended, or in the old one's place
+            number = len(self._log) + 1 if replaced is None else parse_position(replaced.position)
+            entry = LogEntry(format_position(number), event_store_id, record)
+            self._log[number - 1 : number] = [entry]  # appended, or in the old one's place
             entries[record.version] = entry
 
 

@@ -1,15 +1,22 @@
-"""What is the in-memory event storage's own: values are copied, and groups span adapters."""
+"""The in-memory event storage's own ways: values are copied, and groups span adapters."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import cast
 
 import pytest
 
 from castore_core import (
+    LOG_START,
+    AssertedVersion,
     EventAlreadyExistsError,
     EventRecord,
     GroupedRecord,
     JSONValue,
+    LogSlice,
+    VersionAssertionError,
+    VersionGapError,
+    parse_position,
 )
 from castore_in_memory import InMemoryEventStorageAdapter
 
@@ -26,12 +33,17 @@ def make_group(*adapters: InMemoryEventStorageAdapter) -> list[GroupedRecord]:
     return [GroupedRecord("NOTES", make_record("a1", "group"), each) for each in adapters]
 
 
+async def read_positions(adapter: InMemoryEventStorageAdapter) -> list[int]:
+    """Return the numbers of the events in the log."""
+    return [parse_position(each.position) for each in (await adapter.read_events()).entries]
+
+
 async def test_adapters_share_nothing() -> None:
     """Each adapter has events of its own."""
     first, second = InMemoryEventStorageAdapter(), InMemoryEventStorageAdapter()
     await first.push_event("NOTES", make_record("a1"))
     assert [] == await second.get_events("NOTES", "a1")
-    assert [] == await second.read_events()
+    assert LogSlice([], LOG_START) == await second.read_events()
 
 
 async def test_a_group_spans_adapters() -> None:
@@ -41,7 +53,7 @@ async def test_a_group_spans_adapters() -> None:
     await adapters[0].push_event_group(make_group(*adapters))
     read = [await each.get_events("NOTES", "a1") for each in adapters]
     assert [[make_record("a1", "group")]] * 3 == read
-    logged = [[entry.position for entry in await each.read_events()] for each in adapters]
+    logged = [await read_positions(each) for each in adapters]
     assert [[1], [1, 2], [1]] == logged
 
 
@@ -62,6 +74,43 @@ async def test_a_group_goes_through_the_adapter_of_another_event() -> None:
     await first.push_event_group(make_group(second))
     assert [] == await first.get_events("NOTES", "a1")
     assert [make_record("a1", "group")] == await second.get_events("NOTES", "a1")
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2])
+async def test_assertions_span_adapters(moved: int) -> None:
+    """Each version is asserted of its own adapter, and one that does not hold stops them all."""
+    adapters = [InMemoryEventStorageAdapter() for _ in range(3)]
+    asserted = [AssertedVersion("NOTES", "a0", 0, each) for each in adapters]
+    await adapters[moved].push_event("NOTES", make_record("a0"))
+    with pytest.raises(VersionAssertionError):
+        await adapters[0].push_event_group(make_group(*adapters), asserted=asserted)
+    assert [[]] * 3 == [await each.get_events("NOTES", "a1") for each in adapters]
+
+
+async def test_the_event_of_another_adapter_closes_no_gap() -> None:
+    """Each adapter has versions of its own."""
+    first, second = InMemoryEventStorageAdapter(), InMemoryEventStorageAdapter()
+    await first.push_event("NOTES", make_record("a1"))
+    with pytest.raises(VersionGapError):
+        await second.push_event("NOTES", make_record("a1", version=2))
+    group = [
+        GroupedRecord("NOTES", make_record("a2"), first),
+        GroupedRecord("NOTES", make_record("a2", version=2), second),
+    ]
+    with pytest.raises(VersionGapError):
+        await first.push_event_group(group)
+    assert [] == await first.get_events("NOTES", "a2")
+
+
+async def test_a_push_wakes_the_readers_of_its_own_adapter() -> None:
+    """A wait is for the events of one log."""
+    first, second = InMemoryEventStorageAdapter(), InMemoryEventStorageAdapter()
+    waits = [asyncio.ensure_future(each.wait_for_events(LOG_START, 60)) for each in (first, second)]
+    await asyncio.sleep(0)
+    await first.push_event("NOTES", make_record("a1"))
+    done, _ = await asyncio.wait(waits, timeout=0.05)
+    waits[1].cancel()
+    assert {waits[0]} == done
 
 
 async def test_force_copies_too() -> None:
@@ -90,7 +139,7 @@ async def test_groups_copy_too() -> None:
 
 
 async def test_initial_events() -> None:
-    """A storage may begin with events; it shares no values with whoever gave them."""
+    """A storage may begin with events; it shares no values with the caller."""
     payload: JSONValue = {"notes": ["milk"]}
     first, second = make_record("a1", payload), make_record("a1", "two", version=2)
     adapter = InMemoryEventStorageAdapter([("NOTES", first), ("LISTS", first), ("NOTES", second)])
@@ -99,8 +148,16 @@ async def test_initial_events() -> None:
     kept = make_record("a1", {"notes": ["milk"]})
     assert [kept, second] == await adapter.get_events("NOTES", "a1")
     assert [kept] == await adapter.get_events("LISTS", "a1")
-    assert [1, 2, 3] == [each.position for each in await adapter.read_events()]
+    assert [1, 2, 3] == await read_positions(adapter)
     assert 1 == len((await adapter.list_aggregate_ids("NOTES")).aggregates)
+
+
+async def test_initial_events_may_begin_later() -> None:
+    """An aggregate that begins with version 7 goes on with 8, and with no other version."""
+    adapter = InMemoryEventStorageAdapter([("NOTES", make_record("a1", version=7))])
+    await adapter.push_event("NOTES", make_record("a1", version=8))
+    with pytest.raises(VersionGapError):
+        await adapter.push_event("NOTES", make_record("a1", version=6))
 
 
 def test_initial_events_of_one_version() -> None:

@@ -27,3 +27,14 @@ class TestSeveralInMemoryEventStorages(EventStorageAdapterTests):
     def sibling_adapter(self) -> InMemoryEventStorageAdapter:
         """Return another one."""
         return InMemoryEventStorageAdapter()
+
+
+class TestInMemoryEventStorageWithGaps(EventStorageAdapterTests):
+    """The version before may be missing, if the adapter was told so."""
+
+    refuses_gaps = False
+
+    @pytest.fixture
+    def adapter(self) -> InMemoryEventStorageAdapter:
+        """Return an empty adapter."""
+        return InMemoryEventStorageAdapter(allow_gaps=True)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from castore_core import (
+    LOG_START,
     AggregateCommands,
     AggregateExistsMessage,
     AggregateExistsMessageQueue,
@@ -17,12 +18,16 @@ from castore_core import (
     EventPublishError,
     EventStore,
     ForeignEventError,
+    LogSlice,
     NotificationMessage,
     NotificationMessageBus,
     PushedEvent,
     StateCarryingMessage,
     StateCarryingMessageBus,
+    VersionAssertionError,
+    VersionGapError,
     command,
+    draft,
 )
 from castore_in_memory import InMemoryEventStorageAdapter
 from castore_test_tools import (
@@ -46,6 +51,7 @@ from pokemon import (
     PokemonStore,
     Trainer,
     TrainerCaughtPokemon,
+    TrainerStore,
     WildPokemonAppear,
     catch_pokemon,
     level_up_pokemon,
@@ -71,6 +77,12 @@ def train(pokemon: Pokemon | None, *, levels: int) -> list[EventDraft[PokemonLev
     if pokemon is None:
         raise LookupError("there is no such pokemon")
     return [PokemonLeveledUp.draft() for _ in range(levels)]
+
+
+@pokemon_commands.existing_handler
+def rest(pokemon: Pokemon, level: int) -> list[EventDraft[PokemonLeveledUp]]:
+    """Make a pokemon that exists stronger, up to a level."""
+    return [draft(PokemonLeveledUp)] * (level - pokemon.level)
 
 
 @command("PUSH_AND_FAIL", required_event_stores=(pokemons,))
@@ -112,7 +124,7 @@ async def test_stores_are_given_in_any_order() -> None:
 
 
 async def test_one_store_of_several() -> None:
-    """What was pushed to one store can be looked at alone."""
+    """The events that were pushed to one store can be looked at alone."""
     await (
         given(pokemons, [appeared])
         .given(trainers, [started])
@@ -132,7 +144,7 @@ async def test_a_store_that_was_not_given_is_empty() -> None:
 
 
 async def test_events_of_one_store_may_be_given_in_parts() -> None:
-    """What is given of a store again is added."""
+    """Events that are given of a store again are added."""
     await (
         given(pokemons, [appeared])
         .given(pokemons, [leveled_up])
@@ -188,7 +200,7 @@ async def test_the_real_stores_are_left_alone() -> None:
         given(store, [appeared]).when(level_up_pokemon, LevelUpPokemon(PIKACHU)).then([leveled_up])
     )
     assert [] == seen
-    assert [] == await adapter.read_events()
+    assert LogSlice([], LOG_START) == await adapter.read_events()
 
 
 # Aggregate commands, and reducers
@@ -212,6 +224,42 @@ async def test_an_aggregate_command_of_a_store_that_was_not_given() -> None:
         .when(train, PIKACHU, levels=1)
         .then_raises(LookupError, match="no such pokemon")
     )
+
+
+async def test_a_command_of_an_existing_aggregate() -> None:
+    """Its result is the aggregate after it, which is there also when nothing happened."""
+    start = given(pokemons, [appeared])
+    await (
+        start.when(rest, PIKACHU, 7)
+        .then([draft(PokemonLeveledUp), draft(PokemonLeveledUp)])
+        .then_returns(Pokemon(PIKACHU, 3, "Pikachu", 7))
+    )
+    await (
+        start.when(rest, PIKACHU, level=5).then([]).then_returns(Pokemon(PIKACHU, 1, "Pikachu", 5))
+    )
+    await start.when(rest, "eevee1", 5).then_raises(AggregateNotFoundError, match="'eevee1'")
+
+
+async def test_a_command_that_asserts_a_version() -> None:
+    """Assertions among the events of a group are about the mocks of the scenario."""
+
+    @command("CATCH", required_event_stores=(pokemons, trainers), event_already_exists_retries=0)
+    async def catch(version: int, event_stores: tuple[PokemonStore, TrainerStore]) -> None:
+        pokemons, trainers = event_stores
+        await EventStore.push_event_group(
+            pokemons.group_event(caught), trainers.assert_version("ash", version)
+        )
+
+    start = given(pokemons, [appeared]).given(trainers, [started])
+    await start.when(catch, 1).then([caught])
+    await start.when(catch, 2).then_raises(VersionAssertionError, match="'ash' of event store")
+
+
+async def test_an_event_that_cannot_follow() -> None:
+    """A version is not pushed without the one before, but may be given so."""
+    await given(pokemons).when(leveled_up).then_raises(VersionGapError, match="version 2 of")
+    third = PokemonLeveledUp(PIKACHU, 3)
+    await given(trainers, [caught_it]).given(pokemons, [appeared, leveled_up]).when(third)
 
 
 async def test_events_are_pushed() -> None:
@@ -302,7 +350,7 @@ async def test_timestamps_are_ignored(frozen_clock: FrozenClock) -> None:
 
 
 async def test_ids_and_versions_can_be_ignored() -> None:
-    """What is ignored may be anything."""
+    """An ignored field may hold anything."""
     other = PokemonLeveledUp(aggregate_id="other", version=9)
     scenario = given(pokemons, [appeared]).when(train, PIKACHU, levels=1)
 
@@ -324,8 +372,9 @@ async def test_a_draft_is_compared_by_what_it_says() -> None:
     scenario = given(pokemons, [appeared]).when(caught)
 
     await scenario.then([PokemonCaught.draft(payload={"trainer_id": "ash"})])
-    await scenario.then([PokemonCaught.draft()])
-    await scenario.then([PokemonCaught.draft(metadata=None)])
+    await scenario.then([draft(PokemonCaught, payload={"trainer_id": "ash"})])
+    await scenario.then([EventDraft(PokemonCaught, {})])
+    await scenario.then([EventDraft(PokemonCaught, {"metadata": None})])
     failure = await failure_of(
         scenario.then([PokemonCaught.draft(payload={"trainer_id": "misty"})])
     )
@@ -479,7 +528,7 @@ async def test_a_command_that_raises_returns_nothing() -> None:
 
 
 async def test_a_misused_scenario_raises_no_expected_error() -> None:
-    """What the scenario itself complains about does not pass for an error of the command."""
+    """A complaint of the scenario itself does not pass for an error of the command."""
     with pytest.raises(TypeError, match="no given store has the event type GameStarted"):
         await given(pokemons).when(started).then_raises(TypeError)
 
@@ -590,7 +639,7 @@ async def test_published_existence() -> None:
 
 
 async def test_messages_of_one_store_of_several() -> None:
-    """What one store published can be looked at alone."""
+    """The messages of one store can be looked at alone."""
     bus = NotificationMessageBus("BUS", source_event_stores=(pokemons, trainers))
     connected = ConnectedEventStore(trainers, bus), ConnectedEventStore(pokemons, bus)
     scenario = (

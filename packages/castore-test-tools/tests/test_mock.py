@@ -20,6 +20,8 @@ from castore_core import (
     PushedEvent,
     StateCarryingMessage,
     StateCarryingMessageBus,
+    VersionAssertionError,
+    VersionGapError,
     command,
 )
 from castore_test_tools import (
@@ -165,6 +167,32 @@ async def test_mocks_are_pushed_in_one_group() -> None:
 
     assert [appeared, caught] == await pokemon_mock.get_events("pikachu1")
     assert [started, second] == await trainer_mock.get_events("ash")
+
+
+async def test_a_group_of_mocks_asserts_a_version() -> None:
+    """An assertion is about the events of its own mock."""
+    pokemon_mock = mock_event_store(pokemons, [appeared])
+    trainer_mock = mock_event_store(trainers, [started])
+    grouped = pokemon_mock.group_event(caught)
+
+    with pytest.raises(VersionAssertionError, match="'ash' of event store 'TRAINERS'"):
+        await EventStore.push_event_group(grouped, trainer_mock.assert_version("ash", 2))
+    await EventStore.push_event_group(grouped, trainer_mock.assert_version("ash", 1))
+    assert [appeared, caught] == await pokemon_mock.get_events("pikachu1")
+
+
+async def test_a_mock_refuses_gaps() -> None:
+    """A version is not pushed without the one before, but a mock may begin with it."""
+    mock = mock_event_store(pokemons)
+    with pytest.raises(VersionGapError, match="version 2 of aggregate 'pikachu1' cannot follow"):
+        await mock.push_event(leveled_up)
+
+    third = PokemonLeveledUp("pikachu1", 3)
+    mock = mock_event_store(pokemons, [leveled_up])
+    await mock.push_event(third)
+    assert [leveled_up, third] == await mock.get_events("pikachu1")
+    mock.reset()
+    await mock.push_event(third)
 
 
 def test_foreign_initial_events_are_refused() -> None:

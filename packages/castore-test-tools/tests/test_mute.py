@@ -14,6 +14,7 @@ from castore_core import (
     NotificationMessageBus,
     NotificationMessageQueue,
     PushedEvent,
+    VersionGapError,
 )
 from castore_in_memory import InMemoryEventStorageAdapter
 from castore_test_tools import RecordedMessageChannelAdapter, mute_event_store
@@ -34,6 +35,7 @@ appeared = PokemonAppeared(
     aggregate_id="pikachu1", version=1, timestamp=NOW, payload={"name": "Pikachu", "level": 5}
 )
 leveled_up = PokemonLeveledUp(aggregate_id="pikachu1", version=2, timestamp=NOW)
+eevee = PokemonAppeared("eevee1", 1, payload={"name": "Eevee", "level": 1})
 
 PokemonStore = EventStore[PokemonEvent, Pokemon]
 
@@ -54,18 +56,28 @@ async def test_nothing_is_written_while_muted(store: PokemonStore) -> None:
     real = store.storage_adapter
     with mute_event_store(store) as muted:
         assert [] == await store.get_events("pikachu1")
-        await store.push_event(leveled_up)
-        assert [leveled_up] == await store.get_events("pikachu1")
+        await store.push_event(eevee)
+        assert [eevee] == await store.get_events("eevee1")
         assert muted.event_store is store
 
     assert real is store.storage_adapter
     assert [appeared] == await store.get_events("pikachu1")
+    assert [] == await store.get_events("eevee1")
 
 
 async def test_initial_events(store: PokemonStore) -> None:
     """A muted store begins with the events that it is given."""
     with mute_event_store(store, [appeared, leveled_up]):
         assert [appeared, leveled_up] == await store.get_events("pikachu1")
+
+
+async def test_events_that_cannot_follow(store: PokemonStore) -> None:
+    """A version is not pushed without the one before, but a muted store may begin with it."""
+    with mute_event_store(store), pytest.raises(VersionGapError):
+        await store.push_event(leveled_up)
+    with mute_event_store(store, [leveled_up]):
+        await store.push_event(PokemonLeveledUp("pikachu1", 3))
+        assert 2 == len(await store.get_events("pikachu1"))
 
 
 async def test_restore(store: PokemonStore) -> None:
@@ -134,9 +146,9 @@ async def test_the_callback_is_called(store: PokemonStore) -> None:
 
     store.on_event_pushed = remember
     with mute_event_store(store):
-        await store.push_event(leveled_up)
+        await store.push_event(eevee)
 
-    assert [leveled_up] == seen
+    assert [eevee] == seen
     assert store.on_event_pushed is remember
 
 
@@ -219,7 +231,7 @@ async def test_a_muted_store_is_of_one_context(store: PokemonStore) -> None:
     with muted:
         with pytest.raises(RuntimeError, match=r"\('POKEMONS'\) is muted for one context"):
             muted.__enter__()
-        await store.push_event(leveled_up)
+        await store.push_event(appeared)
     with pytest.raises(RuntimeError, match="mute it again"), muted:
-        await store.push_event(leveled_up)
+        await store.push_event(appeared)
     assert [appeared] == await store.get_events("pikachu1")

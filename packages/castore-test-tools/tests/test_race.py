@@ -18,6 +18,7 @@ from castore_core import (
     EventStore,
     NotificationMessage,
     NotificationMessageQueue,
+    VersionAssertionError,
     command,
 )
 from castore_test_tools import (
@@ -39,6 +40,7 @@ from pokemon import (
     PokemonLeveledUp,
     PokemonStore,
     Trainer,
+    TrainerCaughtPokemon,
     TrainerEvent,
     catch_pokemon,
     level_up_pokemon,
@@ -76,6 +78,11 @@ def trainer_mock() -> TrainerMock:
 def level_up(version: int, aggregate_id: str = PIKACHU) -> PokemonLeveledUp:
     """Return an event."""
     return PokemonLeveledUp(aggregate_id=aggregate_id, version=version)
+
+
+def appear(aggregate_id: str) -> PokemonAppeared:
+    """Return an event."""
+    return PokemonAppeared(aggregate_id, 1, payload={"name": "Eevee", "level": 1})
 
 
 async def versions(store: PokemonStore) -> list[int]:
@@ -187,6 +194,30 @@ async def test_a_single_push_and_a_group_collide(pokemon_mock: PokemonMock) -> N
     assert isinstance(outcomes[1], EventAlreadyExistsError)
 
 
+async def test_groups_that_assert_each_other_collide(
+    pokemon_mock: PokemonMock, trainer_mock: TrainerMock
+) -> None:
+    """A race is about a group, too, if it asserts a version of the store."""
+
+    async def catch() -> None:
+        caught = PokemonCaught(PIKACHU, 2, payload={"trainer_id": "ash"})
+        await EventStore.push_event_group(
+            pokemon_mock.group_event(caught), trainer_mock.assert_version("ash", 1)
+        )
+
+    async def retire() -> None:
+        retired = TrainerCaughtPokemon("ash", 2, payload={"pokemon_id": "last"})
+        await EventStore.push_event_group(
+            trainer_mock.group_event(retired), pokemon_mock.assert_version(PIKACHU, 1)
+        )
+
+    async with race(trainer_mock, 2) as raced:
+        outcomes = await asyncio.gather(catch(), retire(), return_exceptions=True)
+    assert [None, VersionAssertionError] == [each and type(each) for each in outcomes]
+    assert raced.conflicts == [outcomes[1]]
+    assert [1] == [each.version for each in await trainer_mock.get_events("ash")]
+
+
 async def test_each_push_is_through_before_the_next(pokemon_mock: PokemonMock) -> None:
     """They go on one after the other, so that a storage is not asked for more than that."""
     log: list[str] = []
@@ -203,14 +234,14 @@ async def test_each_push_is_through_before_the_next(pokemon_mock: PokemonMock) -
     pokemon_mock.storage_adapter = logging
     async with race(pokemon_mock, 3):
         await asyncio.gather(
-            *(pokemon_mock.push_event(level_up(2, f"eevee{each}")) for each in range(3))
+            *(pokemon_mock.push_event(appear(f"eevee{each}")) for each in range(3))
         )
     assert ["begin", "end"] * 3 == log
     assert logging is pokemon_mock.storage_adapter
 
 
 async def test_connected_stores_collide() -> None:
-    """What wins is published, and what does not is not."""
+    """The event that wins is published, and the one that does not is not."""
     queue = NotificationMessageQueue("QUEUE", source_event_stores=(pokemons,))
     mock = mock_event_store(ConnectedEventStore(pokemons, queue), [appeared])
     async with race(mock, 2) as raced:
@@ -389,7 +420,7 @@ async def push_foreign_event(store: Any) -> None:
 async def test_refused_pushes(
     pokemon_mock: PokemonMock, refused: Callable[[Any], Awaitable[Any]]
 ) -> None:
-    """What no store takes raises the same error as without a race."""
+    """A push that no store takes raises the same error as without a race."""
     with pytest.raises((TypeError, CastoreError)) as outside:
         await refused(pokemon_mock)
     async with race(pokemon_mock, 1):

@@ -137,6 +137,36 @@ def test_what_is_declared_is_not_collected() -> None:
     assert Limited.test_too_large_a_group_is_refused
 
 
+def test_a_limit_has_a_test_of_its_own() -> None:
+    """A test that holds for a limit alone is collected where the limit is declared."""
+
+    class Gapless(EventStorageAdapterTests):
+        pass
+
+    class Gappy(Gapless):
+        refuses_gaps = False
+
+    assert (None, None) == (Gapless.test_a_gap_is_written, Gappy.test_a_gap_is_refused)
+    assert Gapless.test_a_gap_is_refused
+    assert Gappy.test_a_gap_is_written
+
+
+def test_a_test_of_two_capabilities() -> None:
+    """A test is left out where one of the capabilities that it requires is missing."""
+
+    class Slow(EventLogTests):
+        wakes_waiting_readers = False
+
+    class Bound(EventLogTests):
+        works_in_several_event_loops = False
+
+    assert EventLogTests.test_readers_wake_in_another_event_loop
+    assert Slow.test_readers_wake_in_another_event_loop is None
+    assert Bound.test_readers_wake_in_another_event_loop is None
+    assert Slow.test_waits_in_another_event_loop
+    assert Bound.test_a_push_wakes_all_readers
+
+
 def test_what_needs_a_fixture_is_collected_with_it() -> None:
     """Tests that need a hand on the backend are there where the suite has the fixture."""
 

@@ -19,6 +19,7 @@ from castore_core import (
     NotificationMessageQueue,
     StateCarryingMessage,
     command,
+    draft,
     use_clock,
 )
 from castore_test_tools import (
@@ -187,6 +188,12 @@ def order(parcel: Parcel | None, content: str, *, times: int) -> list[EventDraft
     return [Ordered.draft(payload=content)] * times if parcel is None else []
 
 
+@parcel_commands.existing_handler
+def repeat(_: Parcel, content: str, *, times: int) -> list[EventDraft[Ordered]]:
+    """Handle an aggregate command of an aggregate that exists."""
+    return [draft(Ordered, payload=content)] * times
+
+
 async def play(new_id: IdGenerator) -> None:
     """Know the events of a store, and the arguments of a command."""
     start = given(parcels, [ordered]).given(letters)
@@ -203,6 +210,10 @@ async def play(new_id: IdGenerator) -> None:
     assert_type(await delivery, None)
 
     assert_type(start.when(order, "p2", "books", times=2), Scenario[Parcel | None])
+    repetition = start.when(repeat, "p1", "books", times=2)
+    assert_type(repetition, Scenario[Parcel])
+    await repetition.then([draft(Ordered, payload="books"), Ordered.draft(payload="books")])
+    await repetition.then_returns(Parcel("p1", 3))
     assert_type(start.when(delivered, written), Scenario[None])
     await start.then_aggregate(Letter("l1", 1), event_store=letters)
 
@@ -213,6 +224,11 @@ async def play(new_id: IdGenerator) -> None:
     start.when(deliver, "p1", 12)  # type: ignore[call-overload]
     start.when(order, "p1", "books", times="2")  # type: ignore[arg-type]
     start.when(order, 1, "books", times=2)  # type: ignore[call-overload]
+    start.when(repeat, "p1", "books", times="2")  # type: ignore[arg-type]
+    start.when(repeat, 1, "books", times=2)  # type: ignore[call-overload]
+    repetition.then_returns(None)  # type: ignore[arg-type]
+    repetition.then([draft(Ordered, payload=1)])  # type: ignore[arg-type]
+    repetition.then([draft(Ordered)])  # type: ignore[call-arg]
     start.when("order")  # type: ignore[call-overload]
     delivery.then([Parcel("p1", 2)])  # type: ignore[list-item]
     delivery.then([delivered], ignore=("payload",))  # type: ignore[arg-type]

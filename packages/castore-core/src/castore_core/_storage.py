@@ -188,8 +188,10 @@ class LogSlice(NamedTuple):
 class EventLog(Protocol):
     """A storage whose events can be read in one order over all event stores.
 
-    An event never appears at or before a position that was read or that `get_last_position`
-    returned. A replaced event keeps its position.
+    A pushed event is in the log. A storage with concurrent writers may hold it back until the
+    writes that were under way at its push have ended, because an event never appears at or before
+    a position that was read or that `get_last_position` returned. A replaced event keeps its
+    position.
     """
 
     async def read_events(

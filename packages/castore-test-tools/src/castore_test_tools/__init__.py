@@ -1,4 +1,4 @@
-"""Test helpers for applications, and contract test suites for whoever writes an adapter.
+"""Test helpers for applications, and contract test suites for authors of adapters.
 
 Each name is imported when it is first asked for: pytest imports the package at its start, for the
 plugin, also where no test uses it.

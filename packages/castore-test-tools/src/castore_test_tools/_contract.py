@@ -1,4 +1,4 @@
-"""What all contract suites share."""
+"""The base of all contract suites: fixtures, capabilities, and overrides with a reason."""
 
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 T = TypeVar("T")
 
 adapter_fixture: Final = cast("Callable[[Callable[..., object]], Any]", pytest.fixture)
-"""Declares a fixture that suites override with whatever makes one, sync or async.
+"""Declares a fixture that suites override with one of their own, sync or async.
 
 To type checkers it is `Any`, because the fixtures of pytest and pytest-asyncio are of different
 types.
@@ -48,11 +48,21 @@ def overrides_contract(reason: str) -> Callable[[T], T]:
     return mark
 
 
-def requires(capability: str) -> Callable[[T], T]:
-    """Leave a test out of the suites whose class attribute ``capability`` is false."""
+def requires(*capabilities: str) -> Callable[[T], T]:
+    """Leave a test out of the suites that have a false value for one of these class attributes."""
 
     def mark(test: T) -> T:
-        test.__dict__["_requires"] = capability
+        test.__dict__["_requires"] = capabilities
+        return test
+
+    return mark
+
+
+def unless(capability: str) -> Callable[[T], T]:
+    """Leave a test out of the suites whose class attribute ``capability`` is true."""
+
+    def mark(test: T) -> T:
+        test.__dict__["_unless"] = capability
         return test
 
     return mark
@@ -77,6 +87,9 @@ class ContractTests:
     It returns a function after which the backend fails, whatever is asked of it.
     """
 
+    _patience: float = 10.0
+    """After so many seconds a test gives up on something that should come soon."""
+
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         names = [name for name in dir(cls) if name.startswith("test_")]
@@ -88,13 +101,16 @@ class ContractTests:
 
 
 def _choose(cls: type[ContractTests], name: str) -> None:
-    """Inherit a test, unless the class does not have the capability that it requires."""
+    """Inherit a test, unless the class does not have the capabilities that it requires."""
     tests = [vars(base)[name] for base in cls.__mro__ if name in vars(base)]
     test = next(each for each in tests if each is not None)
-    capability = getattr(test, "_requires", None)
-    if capability is not None:
-        # Of what is no function, pytest collects nothing.
-        setattr(cls, name, test if getattr(cls, capability) else None)
+    required: tuple[str, ...] = getattr(test, "_requires", ())
+    excluding: str | None = getattr(test, "_unless", None)
+    if required or excluding:
+        is_wanted = all(getattr(cls, each) for each in required)
+        is_unwanted = excluding is not None and getattr(cls, excluding)
+        # pytest collects nothing that is no function.
+        setattr(cls, name, test if is_wanted and not is_unwanted else None)
 
 
 def _check_overrides(cls: type[ContractTests], name: str) -> None:

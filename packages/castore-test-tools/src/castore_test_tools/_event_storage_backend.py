@@ -99,7 +99,7 @@ class BackendContract(EventStorageContract):
     async def test_a_conflict_whose_answer_is_lost(
         self, adapter: EventStorageAdapter, lose_next_answer: Callable[[], Any]
     ) -> None:
-        """What another writer pushed before is a conflict, an equal event included."""
+        """An event that another writer pushed before is a conflict, also an equal one."""
         await adapter.push_event(STORE, make_record("a1"))
         await call(lose_next_answer)
         assert await try_push(adapter.push_event(STORE, make_record("a1")))
@@ -126,7 +126,7 @@ class BackendContract(EventStorageContract):
     async def test_failures_of_the_backend_are_translated(
         self, adapter: EventStorageAdapter, break_backend: Callable[[], Any], use: Use
     ) -> None:
-        """What the backend raises is the cause of a `StorageError`, that pickles."""
+        """An error of the backend is the cause of a `StorageError`, that pickles."""
         await call(break_backend)
         with pytest.raises(StorageError) as caught:
             await use(adapter)

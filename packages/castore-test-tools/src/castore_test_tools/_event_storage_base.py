@@ -1,4 +1,4 @@
-"""What the parts of the event storage contract share: the fixtures, and what is declared."""
+"""The parts of the event storage contract share this: fixtures, capabilities, and lists."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,6 +23,9 @@ class EventStorageContract(JSONContract):
 
     orders_ties_by_aggregate_id: bool = True
     """Aggregates of equal initial timestamps are listed in the order of their ids."""
+
+    refuses_gaps: bool = True
+    """A version is refused where the one before it is missing, rather than written."""
 
     lists_are_consistent: bool = True
     """An aggregate is listed as soon as it was pushed, rather than a while later."""

@@ -1,6 +1,8 @@
 """The contract of event storage adapters."""
 
+from castore_test_tools._event_storage_assertions import AssertionsContract
 from castore_test_tools._event_storage_backend import BackendContract
+from castore_test_tools._event_storage_gaps import GapsContract
 from castore_test_tools._event_storage_group_values import GroupValuesContract
 from castore_test_tools._event_storage_groups import GroupContract
 from castore_test_tools._event_storage_lists import ListingContract
@@ -15,16 +17,18 @@ from castore_test_tools._event_storage_writers import WritersContract
 class EventStorageAdapterTests(
     ReadingContract,
     PushingContract,
+    GapsContract,
     ValuesContract,
     GroupContract,
     GroupValuesContract,
+    AssertionsContract,
     ListingContract,
     PagingContract,
     WritersContract,
     ReadersContract,
     BackendContract,
 ):
-    """What every `castore_core.EventStorageAdapter` keeps.
+    """The contract that every `castore_core.EventStorageAdapter` keeps.
 
     Subclass it, and override the fixture ``adapter``, sync or async; it returns an adapter
     without events, for each test anew::
@@ -34,7 +38,7 @@ class EventStorageAdapterTests(
             def adapter(self, tmp_path: Path) -> MyEventStorageAdapter:
                 return MyEventStorageAdapter(tmp_path / "events")
 
-    Declare what the backend cannot do by overriding the class attributes
+    Declare the limits of the backend by overriding the class attributes ``refuses_gaps``,
     ``orders_ties_by_aggregate_id``, ``lists_are_consistent``, ``most_events_of_a_group``,
     ``largest_payload``, ``integral_floats_stay_floats``, ``works_in_several_event_loops`` and
     ``characters_refused_in_event_store_ids``, and the method ``holds_number``.

@@ -1,4 +1,4 @@
-"""The event storage contract: what a group writes is what single pushes write."""
+"""The event storage contract: a group writes its events as single pushes do."""
 
 from copy import deepcopy
 from itertools import product
@@ -38,7 +38,7 @@ class GroupValuesContract(EventStorageContract):
         assert expected == [exact(each.payload) for each in await adapter.get_events(STORE, "a1")]
 
     async def test_no_reference_to_a_group_is_kept(self, adapter: EventStorageAdapter) -> None:
-        """Whoever changes the values of a group after pushing it does not change the events."""
+        """A caller that changes the values of a group after the push does not change the events."""
         records = [make_record(each, 1, {"list": [1]}, [1]) for each in ("a1", "a2")]
         expected = deepcopy(records)
         await self._push(adapter, *records)

@@ -90,7 +90,7 @@ class ListingContract(EventStorageContract):
         """Only the event of version 1 counts, and an aggregate is listed once."""
         records = make_initial(1, 2)
         later = [make_record("a00", each, timestamp=moment(9)) for each in (2, 3)]
-        await push_in_order(adapter, STORE, later)
+        await push_in_order(adapter, STORE, later, force=True)
         await self._fill(adapter, records)
         found = await adapter.list_aggregate_ids(STORE)
         assert to_listed(records) == list(found.aggregates)
@@ -99,7 +99,7 @@ class ListingContract(EventStorageContract):
         self, adapter: EventStorageAdapter
     ) -> None:
         """An aggregate is listed once it has its initial event."""
-        await adapter.push_event(STORE, make_record("a01", 2))
+        await adapter.push_event(STORE, make_record("a01", 2), force=True)
         await self._fill(adapter, make_initial(1))
         found = await adapter.list_aggregate_ids(STORE)
         assert to_listed(make_initial(1)) == list(found.aggregates)

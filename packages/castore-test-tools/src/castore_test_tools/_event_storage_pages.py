@@ -1,4 +1,4 @@
-"""The event storage contract: cursors, whatever the ids are and whatever is asked with them."""
+"""The event storage contract: cursors, with any ids and any options."""
 
 from itertools import chain
 
@@ -28,7 +28,7 @@ class PagingContract(EventStorageContract):
         assert list(whole) == list(chain.from_iterable(slices))
 
     async def test_a_cursor_in_the_other_direction(self, adapter: EventStorageAdapter) -> None:
-        """A reader who turns round at a cursor reads what was before it, and then all again."""
+        """A reader that turns round at a cursor reads the list before it, and then all again."""
         await self._push_six(adapter)
         first = await adapter.list_aggregate_ids(STORE, limit=4)
         back = await adapter.list_aggregate_ids(STORE, limit=2, reverse=True, cursor=first.cursor)
@@ -47,7 +47,7 @@ class PagingContract(EventStorageContract):
         before: int | None,
         expected: list[str],
     ) -> None:
-        """What is listed is within the new bounds and after the cursor, wherever the cursor is."""
+        """The list is within the new bounds and after the cursor, wherever the cursor is."""
         await self._push_six(adapter)
         first = await adapter.list_aggregate_ids(STORE, limit=2)
         rest = await adapter.list_aggregate_ids(

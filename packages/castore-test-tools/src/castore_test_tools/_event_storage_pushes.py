@@ -1,4 +1,4 @@
-"""The event storage contract: what a push writes, and what it refuses."""
+"""The event storage contract: pushes of single events."""
 
 from collections.abc import Callable
 
@@ -42,7 +42,7 @@ class PushingContract(EventStorageContract):
     """Conflicts, force, several event loops and cancellation."""
 
     async def test_a_taken_version_is_refused(self, adapter: EventStorageAdapter) -> None:
-        """The error says what is taken."""
+        """The error names the store, the aggregate and the version."""
         await push_in_order(adapter, STORE, make_records("a1", 2))
         with pytest.raises(EventAlreadyExistsError) as caught:
             await adapter.push_event(STORE, make_record("a1", 2))
@@ -117,7 +117,7 @@ class PushingContract(EventStorageContract):
         assert records == list(await adapter.get_events(STORE, "a1"))
 
     async def test_a_forced_event_takes_its_version(self, adapter: EventStorageAdapter) -> None:
-        """A push without force conflicts with what was forced."""
+        """A push without force conflicts with an event that was forced."""
         await adapter.push_event(STORE, make_record("a1"), force=True)
         assert await try_push(adapter.push_event(STORE, make_record("a1")))
 

@@ -1,4 +1,4 @@
-"""The event storage contract: what is pushed comes back as it was, whatever it is."""
+"""The event storage contract: every value comes back as it was pushed."""
 
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
@@ -64,7 +64,7 @@ class ValuesContract(EventStorageContract):
         assert expected == record
 
     async def test_no_reference_is_kept(self, adapter: EventStorageAdapter) -> None:
-        """Whoever changes a value after pushing it does not change the event."""
+        """A caller that changes a value after pushing it does not change the event."""
         payload: dict[str, JSONValue] = {"list": [1], "object": {"a": 1}}
         await adapter.push_event(STORE, make_record("a1", 1, payload))
         cast("list[JSONValue]", payload["list"]).append(2)
@@ -74,7 +74,7 @@ class ValuesContract(EventStorageContract):
         assert [expected] == list(await adapter.get_events(STORE, "a1"))
 
     async def test_no_reference_is_given_out(self, adapter: EventStorageAdapter) -> None:
-        """Whoever changes a value that was read does not change the event."""
+        """A reader that changes a value that it read does not change the event."""
         await adapter.push_event(STORE, make_record("a1", 1, {"list": [1]}, [1]))
         (read,) = await adapter.get_events(STORE, "a1")
         cast("dict[str, list[JSONValue]]", read.payload)["list"].append(2)

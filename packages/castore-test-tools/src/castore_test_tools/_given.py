@@ -3,7 +3,15 @@
 from collections.abc import Collection, Generator, Iterable, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
-from castore_core import Aggregate, AggregateCommand, Command, Event, EventDraft, EventStore
+from castore_core import (
+    Aggregate,
+    AggregateCommand,
+    Command,
+    Event,
+    EventDraft,
+    EventStore,
+    ExistingAggregateCommand,
+)
 from castore_test_tools._comparison import TIMESTAMP, Ignorable, check_events, check_ignore
 from castore_test_tools._expectations import (
     Aggregated,
@@ -33,10 +41,10 @@ O = TypeVar("O")  # noqa: E741 the output
 
 
 class Scenario(ToBeAwaited, Generic[O]):
-    """What is given, what is done, and what is expected of it. Await it to find out.
+    """Given events, an act, and the outcome that is expected of it. Await it to find out.
 
-    Made by `given`. Each step is a new scenario, so that several can go on from one. Awaiting does
-    what is to be done, once, on mocks of the event stores, and checks all expectations::
+    Made by `given`. Each step is a new scenario, so that several can go on from one. Awaiting
+    does the act once, on mocks of the event stores, and checks all expectations::
 
         await given(pokemons, [appeared]).when(level_up, "pikachu1").then([leveled_up])
 
@@ -173,6 +181,16 @@ class Given(Scenario[None]):
     def when(
         self, command: Command[I, Any, P, O], input: I, /, *args: P.args, **kwargs: P.kwargs
     ) -> Scenario[O]: ...
+
+    @overload
+    def when(
+        self,
+        command: ExistingAggregateCommand[P, A, Any],
+        aggregate_id: str,
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Scenario[A]: ...
 
     @overload
     def when(

@@ -1,4 +1,4 @@
-"""What contract suites of storages and channels declare about numbers."""
+"""The numbers that a storage or a channel keeps, as its contract suite declares them."""
 
 from castore_core import Absent, JSONValue
 from castore_test_tools._contract import ContractTests

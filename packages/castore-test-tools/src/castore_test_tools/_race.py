@@ -11,7 +11,13 @@ from functools import partial
 from typing import Any, Final, TypeVar
 from unittest.mock import patch
 
-from castore_core import Event, EventAlreadyExistsError, EventStore, GroupedEvent
+from castore_core import (
+    Event,
+    EventAlreadyExistsError,
+    EventStore,
+    GroupedEvent,
+    VersionAssertion,
+)
 
 T = TypeVar("T")
 
@@ -38,7 +44,7 @@ class RaceError(AssertionError):
 
 
 class Race:
-    """What `race` gives: ``conflicts`` are those that pushes met, also when they came again."""
+    """Given by `race`: ``conflicts`` are those that pushes met, also when they came again."""
 
     def __init__(self, event_store: EventStore, n: int, timeout: float) -> None:
         if n < 1:
@@ -112,12 +118,13 @@ class Race:
 
 @asynccontextmanager
 async def race(event_store: EventStore, n: int, *, timeout: float = 5.0) -> AsyncGenerator[Race]:  # noqa: ASYNC109 of the others, not of this call
-    """Let the first ``n`` pushes to a store collide, to test what runs again after a conflict.
+    """Let the first ``n`` pushes to a store collide, to test retries after a conflict.
 
     Within the context, these pushes, of events or groups, wait until all of them are there, and so
     have read the same version. Then they go on one after the other, in the order in which they
     came: of those that write one version, the first wins, and the others meet an
-    `EventAlreadyExistsError`. Later pushes, retries among them, do not wait::
+    `EventAlreadyExistsError`. A group that asserts a version of the store counts, too. Later
+    pushes, retries among them, do not wait::
 
         async with race(pokemons, 2) as raced:
             await asyncio.gather(level_up("pikachu1"), level_up("pikachu1"))
@@ -161,9 +168,10 @@ async def _push_raced_event(event_store: EventStore, event: Event, **options: An
     return await _run([event_store], push)
 
 
-async def _push_raced_group(*grouped_events: GroupedEvent, **options: Any) -> Any:
-    push = partial(_push_event_group, *grouped_events, **options)
-    stores = [each.event_store for each in grouped_events if hasattr(each, "event_store")]
+async def _push_raced_group(*grouped: GroupedEvent | VersionAssertion, **options: Any) -> Any:
+    push = partial(_push_event_group, *grouped, **options)
+    # Anything else in the group is refused when it is pushed.
+    stores = [each.event_store for each in grouped if hasattr(each, "event_store")]
     return await _run(stores, push)
 
 

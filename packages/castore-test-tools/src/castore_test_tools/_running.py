@@ -6,7 +6,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from inspect import isawaitable
 from typing import Any, Final, TypeVar, cast
 
-from castore_core import EventAlreadyExistsError, EventRecord, EventStorageAdapter, JSONValue
+from castore_core import (
+    EventAlreadyExistsError,
+    EventRecord,
+    EventStorageAdapter,
+    JSONValue,
+    VersionGapError,
+)
 from castore_test_tools._values import make_record
 
 T = TypeVar("T")
@@ -20,20 +26,30 @@ _MOST_ATTEMPTS = 500
 
 
 async def push_all(
-    adapter: EventStorageAdapter, event_store_id: str, records: Sequence[EventRecord]
+    adapter: EventStorageAdapter,
+    event_store_id: str,
+    records: Sequence[EventRecord],
+    *,
+    force: bool = False,
 ) -> None:
-    """Push events, many at a time and in no order."""
+    """Push events, many at a time and in no order. Several versions of an aggregate need force."""
     for start in range(0, len(records), _AT_ONCE):
         batch = records[start : start + _AT_ONCE]
-        await asyncio.gather(*(adapter.push_event(event_store_id, each) for each in batch))
+        await asyncio.gather(
+            *(adapter.push_event(event_store_id, each, force=force) for each in batch)
+        )
 
 
 async def push_in_order(
-    adapter: EventStorageAdapter, event_store_id: str, records: Iterable[EventRecord]
+    adapter: EventStorageAdapter,
+    event_store_id: str,
+    records: Iterable[EventRecord],
+    *,
+    force: bool = False,
 ) -> None:
-    """Push events one after the other."""
+    """Push events one after the other. Versions in another order than theirs need force."""
     for each in records:
-        await adapter.push_event(event_store_id, each)
+        await adapter.push_event(event_store_id, each, force=force)
 
 
 async def try_push(push: Awaitable[None]) -> EventAlreadyExistsError | None:
@@ -43,6 +59,23 @@ async def try_push(push: Awaitable[None]) -> EventAlreadyExistsError | None:
     except EventAlreadyExistsError as conflict:
         return conflict
     return None
+
+
+async def try_version(
+    push: Awaitable[None],
+) -> EventAlreadyExistsError | VersionGapError | None:
+    """Wait for a push, and return the error about its version that it raised, if it did."""
+    try:
+        return await try_push(push)
+    except VersionGapError as gap:
+        return gap
+
+
+async def try_versions_at_once(
+    pushes: Iterable[Coroutine[Any, Any, None]],
+) -> list[EventAlreadyExistsError | VersionGapError | None]:
+    """Run pushes at once, and return the error about the version of each, if it had one."""
+    return await asyncio.gather(*(try_version(each) for each in pushes))
 
 
 async def push_at_once(
@@ -68,7 +101,7 @@ async def append(
         last = await adapter.get_events(event_store_id, aggregate_id, reverse=True, limit=1)
         for _ in range(pause):
             await asyncio.sleep(0)
-        record = make_record(aggregate_id, last[0].version + 1 if last else 1, payload)
+        record = make_record(aggregate_id, last[0].version + 1 if last else 1, payload, payload)
         if await try_push(adapter.push_event(event_store_id, record)) is None:
             return record
     raise AssertionError(f"a writer had {_MOST_ATTEMPTS} conflicts, one after the other")

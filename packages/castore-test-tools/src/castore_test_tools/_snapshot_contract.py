@@ -52,7 +52,7 @@ def make_snapshot(
 
 
 class SnapshotStorageAdapterTests(JSONContract):
-    """What every `castore_core.SnapshotStorageAdapter` keeps.
+    """The contract that every `castore_core.SnapshotStorageAdapter` keeps.
 
     Subclass it, and override the fixture ``adapter``, sync or async; it returns a storage without
     snapshots, for each test anew. A storage with a bound needs room for 50.
@@ -184,7 +184,7 @@ class SnapshotStorageAdapterTests(JSONContract):
     async def test_no_reference_to_a_snapshot_is_kept(
         self, adapter: SnapshotStorageAdapter
     ) -> None:
-        """Whoever changes an aggregate after it was put does not change the snapshot."""
+        """A caller that changes an aggregate after putting it does not change the snapshot."""
         aggregate: list[JSONValue] = [1, [2]]
         await adapter.put_snapshot(make_snapshot(1, aggregate))
         cast("list[JSONValue]", aggregate[1]).append(3)
@@ -194,7 +194,7 @@ class SnapshotStorageAdapterTests(JSONContract):
     async def test_no_reference_to_a_snapshot_is_given_out(
         self, adapter: SnapshotStorageAdapter
     ) -> None:
-        """Whoever changes an aggregate that was read does not change the snapshot."""
+        """A reader that changes an aggregate that it read does not change the snapshot."""
         await adapter.put_snapshot(make_snapshot(1, {"list": [1]}))
         read = await self._get(adapter)
         assert read is not None
@@ -259,7 +259,7 @@ class SnapshotStorageAdapterTests(JSONContract):
     async def test_any_snapshots(
         self, adapter: SnapshotStorageAdapter, kept: dict[int, int], max_version: int | None
     ) -> None:
-        """Whatever versions are kept, the greatest that is allowed is read."""
+        """Of any versions that are kept, the greatest that is allowed is read."""
         await adapter.delete_snapshots(STORE)
         for version, aggregate in kept.items():
             await adapter.put_snapshot(make_snapshot(version, aggregate))
@@ -296,7 +296,7 @@ class SnapshotStorageAdapterTests(JSONContract):
     async def test_failures_of_snapshot_storage_are_translated(
         self, adapter: SnapshotStorageAdapter, break_backend: Callable[[], Any]
     ) -> None:
-        """What the backend raises is the cause of a `StorageError`, that pickles."""
+        """An error of the backend is the cause of a `StorageError`, that pickles."""
         await call(break_backend)
         with pytest.raises(StorageError) as caught:
             await self._get(adapter)

@@ -1,4 +1,4 @@
-"""What has to be awaited, lest a test that forgot it passes."""
+"""Objects that have to be awaited, lest a test that forgot it passes."""
 
 import warnings
 from collections.abc import Generator

@@ -15,20 +15,29 @@ from castore_test_tools import (
 )
 
 from . import (
+    assertions,
     bookmarks,
     channels,
+    gaps,
     group_values,
     groups,
+    joins,
+    leases,
     limited,
     lists,
     logs,
+    moves,
     pages,
+    positions,
     pushes,
     readers,
     reads,
     remote,
+    remote_logs,
+    remote_others,
     snapshots,
     values,
+    waits,
 )
 
 Rules: TypeAlias = dict[str, list[type[object]]]
@@ -68,6 +77,27 @@ _EVENT_STORAGE: Final[Rules] = {
         readers.CancellationIsAConflict,
         readers.CancellationSwallowed,
     ],
+    # Gaps
+    "test_a_gap_is_refused": [
+        gaps.GapIsAConflict,
+        gaps.GapIsWritten,
+        gaps.GapNamesTheVersionBefore,
+        gaps.GapSeenAfterwards,
+    ],
+    "test_a_first_event_of_version_2_is_refused": [gaps.FirstEventOfAnyVersion],
+    "test_a_refused_gap_pickles": [gaps.GapErrorDoesNotPickle],
+    "test_the_version_before_is_of_the_same_aggregate": [
+        gaps.VersionBeforeOfAnyAggregate,
+        gaps.VersionBeforeOfAnyStore,
+    ],
+    "test_the_version_before_is_in_the_group": [gaps.VersionBeforeIsStored],
+    "test_a_gap_refuses_the_group": [gaps.GroupMayHaveGaps, groups.GroupNotAtomic],
+    "test_the_group_of_another_aggregate_closes_no_gap": [gaps.AnyEventOfTheGroupIsBefore],
+    "test_force_writes_a_gap": [gaps.ForceRefusesGaps],
+    "test_a_taken_version_after_a_gap_is_a_conflict": [gaps.GapBeforeConflict],
+    "test_writers_at_once_leave_no_gap": [gaps.VersionBeforeMayBeUnderWay],
+    "test_any_versions_at_once": [gaps.VersionBeforeMayBeUnderWay, pushes.CheckThenWrite],
+    "test_a_gap_is_written": [limited.RefusesGaps],
     # Values
     "test_absent_is_not_null": [values.AbsentIsNull, values.NullIsAbsent],
     "test_json": [
@@ -131,6 +161,35 @@ _EVENT_STORAGE: Final[Rules] = {
     "test_a_group_is_not_changed": [group_values.GroupChanged],
     "test_an_equal_group_is_refused_too": [group_values.EqualGroupIsFine],
     "test_a_forced_group_moves_its_aggregates": [group_values.ForcedGroupLeavesTheList],
+    # Assertions
+    "test_an_assertion_holds": [assertions.AssertsAnExistingAggregate],
+    "test_an_assertion_does_not_hold": [
+        assertions.AssertionIsAnyConflict,
+        assertions.AssertionsPassedOver,
+        assertions.AssertsAfterwards,
+        assertions.AssertsAtLeast,
+        assertions.AssertsAtMost,
+    ],
+    "test_each_assertion_is_checked": [assertions.ChecksTheFirstAssertion],
+    "test_an_assertion_that_failed_pickles": [
+        assertions.AssertionErrorDoesNotPickle,
+        assertions.AssertionIsFinal,
+    ],
+    "test_an_assertion_is_about_one_aggregate": [
+        assertions.AssertsByPrefix,
+        assertions.AssertsOverAllStores,
+    ],
+    "test_the_asserted_version_is_the_greatest": [assertions.AssertsTheNumber],
+    "test_an_assertion_looks_beyond_a_gap": [assertions.AssertsUpToAGap],
+    "test_force_does_not_override_an_assertion": [assertions.ForceIgnoresAssertions],
+    "test_a_group_of_assertions_alone": [assertions.NoEventsNoGroup],
+    "test_an_assertion_of_another_store": [assertions.AssertsOfOneStore],
+    "test_an_assertion_over_two_backends_is_refused": [remote.AssertsOnEachServer],
+    "test_groups_that_assert_each_other": [assertions.AssertsBeforehand],
+    "test_an_assertion_among_single_pushes": [assertions.AssertsBeforehand],
+    "test_stores_assert_versions": [assertions.AssertionsPassedOver],
+    "test_an_asserting_group_whose_answer_is_lost": [remote.RepeatedPushConflicts],
+    "test_an_assertion_that_failed_whose_answer_is_lost": [remote.RepeatedAssertionIsPassedOver],
     # Lists
     "test_an_empty_list": [lists.EmptyListHasACursor],
     "test_the_list_is_ordered_by_initial_timestamp": [lists.ListOrderedById],
@@ -193,29 +252,85 @@ _EVENT_STORAGE: Final[Rules] = {
 }
 
 _EVENT_LOG: Final[Rules] = {
+    # Entries
     "test_an_empty_log": [logs.EmptyLogRaises],
     "test_the_log_has_the_order_of_pushes": [logs.LogOrderedByTime],
-    "test_positions_grow_from_1": [logs.PositionsBeginAt0],
     "test_absent_is_not_null_in_the_log": [logs.LogHasNoAbsence],
     "test_json_of_the_log": [logs.DecimalLeaksFromTheLog],
     "test_versions_and_timestamps_of_the_log": [logs.LogIsInLocalTime, logs.LogVersionsAreDecimals],
-    "test_after_position_is_exclusive": [logs.AfterIsInclusive],
-    "test_a_position_beyond_the_log": [logs.LogBeginsAnew],
+    "test_after_is_exclusive": [logs.AfterIsInclusive],
     "test_a_limit_of_the_log": [logs.LogLimitIgnored],
     "test_the_limit_is_100_by_default": [logs.LogLimitIgnored],
-    "test_the_log_of_some_stores": [logs.LimitBeforeFilter],
+    "test_limits_of_the_log_below_1": [logs.NoLimitIsNoEntry],
+    "test_the_log_of_some_stores": [logs.FilterAfterLimit],
     "test_the_log_of_no_store": [logs.NoStoreIsEveryStore],
     "test_store_ids_of_the_log_are_data": [logs.LogStoresAreFolded],
     "test_a_replaced_event_keeps_its_position": [logs.ReplacedGoesToTheEnd],
     "test_a_replaced_group_keeps_its_positions": [logs.ReplacedGroupGoesToTheEnd],
-    "test_a_refused_push_leaves_no_entry": [groups.GroupNotAtomic],
+    "test_a_refused_push_leaves_no_entry": [assertions.AssertsAfterwards, groups.GroupNotAtomic],
     "test_a_group_is_logged_in_its_order": [logs.GroupLoggedBackwards],
     "test_no_reference_is_given_out_by_the_log": [logs.LogGivesReferencesOut],
     "test_a_long_log": [logs.FirstPageOfLogOnly],
-    "test_any_pages_of_the_log": [logs.AfterIsInclusive],
-    "test_concurrent_pushes_are_logged_once": [pushes.CheckThenWrite],
-    "test_a_reader_skips_nothing_while_others_write": [logs.PositionsCommitLate],
+    "test_any_pages_of_the_log": [logs.AfterIsInclusive, logs.FilterAfterLimit],
     "test_the_log_in_another_event_loop": [logs.LogOfOneEventLoop],
+    # Positions
+    "test_positions_sort_as_the_log": [
+        positions.PositionsAreNotPadded,
+        positions.PositionsAreNumbers,
+        positions.PositionsBeginAtTheStart,
+    ],
+    "test_a_full_slice_ends_with_its_last_entry": [
+        positions.SliceEndsWithItsFirst,
+        positions.SliceSkipsAhead,
+    ],
+    "test_the_end_of_the_log": [
+        positions.EndMovesOn,
+        positions.LogBeginsAnew,
+        positions.PositionStandsStill,
+    ],
+    "test_a_reader_of_a_quiet_store_comes_to_the_end": [
+        logs.FilterAfterLimit,
+        positions.PositionStandsStill,
+    ],
+    "test_a_reader_of_a_quiet_store_finds_its_next_event": [positions.LooksBeyondTheEnd],
+    "test_a_foreign_position_is_refused": [
+        positions.ForeignPositionIsTheStart,
+        positions.WaitsAfterAnyPosition,
+    ],
+    "test_a_refused_position_pickles": [positions.PositionErrorDoesNotPickle],
+    "test_the_last_position_of_an_empty_log": [positions.EmptyLogEndsAtZero],
+    "test_nothing_follows_the_last_position": [positions.LastPositionLags],
+    "test_later_events_follow_the_last_position": [positions.LastPositionIsTheNext],
+    "test_force_moves_nothing_behind_the_last_position": [
+        logs.ReplacedGoesToTheEnd,
+        logs.ReplacedGroupGoesToTheEnd,
+    ],
+    "test_the_position_of_an_event": [positions.FindsTheAggregate],
+    "test_an_event_without_a_position": [
+        positions.FindsInAnyStore,
+        positions.MissingEventIsAtTheEnd,
+    ],
+    "test_force_keeps_the_position_of_an_event": [logs.ReplacedGoesToTheEnd],
+    "test_another_adapter_reads_the_log": [remote_logs.KeepsTheLog],
+    "test_failures_of_the_log_are_translated": [remote_logs.LogErrorsAreNotTranslated],
+    # Readers while others write
+    "test_concurrent_pushes_are_logged_once": [pushes.CheckThenWrite],
+    "test_a_reader_skips_nothing_while_others_write": [positions.PositionsCommitLate],
+    "test_readers_of_some_stores_skip_nothing_while_others_write": [
+        positions.LooksFurtherThanItRead
+    ],
+    "test_events_pushed_from_now_on_follow_the_last_position": [positions.LastPositionIsEstimated],
+    "test_nothing_appears_before_a_last_position": [positions.PositionsCommitLate],
+    # Waits
+    "test_a_wait_for_what_is_there_already": [waits.WaitsForTheNextPush],
+    "test_a_wait_ends_after_its_timeout": [waits.WaitsForEver],
+    "test_a_wait_without_time": [waits.NegativeTimeoutFails, waits.NoTimeIsAnyTime],
+    "test_a_cancelled_wait": [waits.CancelledWaitEndsOthers, waits.CancelledWaitReturns],
+    "test_a_push_wakes_all_readers": [waits.SleepsThrough, waits.WakesOneReader],
+    "test_events_of_any_store_wake_a_reader": [waits.WakesForOneStore],
+    "test_no_wake_up_is_lost": [waits.LooksThenWaits],
+    "test_waits_in_another_event_loop": [waits.WaitsInOneEventLoop],
+    "test_readers_wake_in_another_event_loop": [waits.WaitsInOneEventLoop],
 }
 
 _SNAPSHOTS: Final[Rules] = {
@@ -243,34 +358,85 @@ _SNAPSHOTS: Final[Rules] = {
     "test_any_snapshots": [snapshots.GreatestVersionIgnored],
     "test_snapshots_put_at_once": [snapshots.TornSnapshots],
     "test_snapshots_in_another_event_loop": [snapshots.SnapshotsOfOneEventLoop],
-    "test_snapshots_leave_the_client_open": [remote.ClosesItsClientOfSnapshots],
-    "test_failures_of_snapshot_storage_are_translated": [remote.SnapshotErrorsAreNotTranslated],
+    "test_snapshots_leave_the_client_open": [remote_others.ClosesItsClientOfSnapshots],
+    "test_failures_of_snapshot_storage_are_translated": [
+        remote_others.SnapshotErrorsAreNotTranslated
+    ],
 }
 
 _BOOKMARKS: Final[Rules] = {
-    "test_a_new_bookmark_is_at_0": [bookmarks.BeginsBeforeZero],
-    "test_a_lease_moves_nothing": [bookmarks.BeginsBeforeZero],
-    "test_a_bookmark_is_moved": [bookmarks.ForwardsOnly, bookmarks.PositionsAreDecimals],
-    "test_without_a_lease_nobody_moves": [bookmarks.LeaseUnchecked],
-    "test_who_does_not_hold_the_lease_does_not_move": [bookmarks.LeaseUnchecked],
-    "test_a_lost_lease_pickles": [bookmarks.LeaseErrorDoesNotPickle],
-    "test_a_lease_has_one_owner": [bookmarks.EverybodyGetsTheLease],
-    "test_a_refused_lease_does_not_last": [bookmarks.LeaseGoesToTheNext],
-    "test_an_owner_takes_a_lease_again": [bookmarks.LeaseMovesToZero],
-    "test_a_lease_runs_out": [bookmarks.NewOwnerBeginsAnew],
-    "test_who_let_a_lease_run_out_does_not_move": [bookmarks.LeaseOfTheLastOwner],
-    "test_a_lease_is_extended": [bookmarks.LeaseNotExtended],
-    "test_a_lease_of_days": [bookmarks.DaysAreIgnored],
-    "test_a_lease_is_given_back": [bookmarks.ReleaseIgnored],
-    "test_nobody_gives_back_the_lease_of_another": [bookmarks.AnybodyReleases],
-    "test_giving_back_no_lease": [bookmarks.ReleaseOfNothingFails],
-    "test_bookmarks_are_apart": [bookmarks.OneBookmark],
+    # Positions
+    "test_no_bookmark": [bookmarks.NoBookmarkIsAtTheStart],
+    "test_a_lease_makes_no_bookmark": [bookmarks.LeaseMakesABookmark],
+    "test_a_bookmark_is_made": [bookmarks.CreateIsForgotten, bookmarks.OneBookmark],
+    "test_a_bookmark_that_is_there_stays": [
+        bookmarks.CreateMoves,
+        bookmarks.CreateSaysWhatItWasTold,
+    ],
+    "test_a_bookmark_at_the_start": [bookmarks.StartIsNoPosition],
+    "test_a_bookmark_is_made_without_a_lease": [bookmarks.CreateNeedsALease],
+    "test_one_of_many_makes_a_bookmark": [bookmarks.CreateRace],
+    "test_a_bookmark_is_moved": [bookmarks.ForwardsOnly],
+    "test_a_move_makes_a_bookmark": [bookmarks.MovesWhatIsThereOnly],
+    "test_positions_are_texts": [
+        bookmarks.PositionsAreCut,
+        bookmarks.PositionsAreGivenAsNumbers,
+        bookmarks.PositionsAreIntegers,
+        bookmarks.PositionsAreNormalized,
+        bookmarks.PositionsAreTrimmed,
+    ],
     "test_ids_of_bookmarks_are_data": [bookmarks.BookmarkIdsAreFolded],
-    "test_one_of_many_gets_the_lease": [bookmarks.LeaseRace],
-    "test_any_course_of_a_lease": [bookmarks.AnybodyReleases],
     "test_bookmarks_in_another_event_loop": [bookmarks.BookmarksOfOneEventLoop],
-    "test_bookmarks_leave_the_client_open": [remote.ClosesItsClientOfBookmarks],
-    "test_failures_of_bookmark_storage_are_translated": [remote.BookmarkErrorsAreNotTranslated],
+    "test_another_adapter_reads_bookmarks": [remote_others.KeepsBookmarks],
+    "test_bookmarks_leave_the_client_open": [remote_others.ClosesItsClientOfBookmarks],
+    "test_failures_of_bookmark_storage_are_translated": [
+        remote_others.BookmarkErrorsAreNotTranslated
+    ],
+    # Moves
+    "test_a_bookmark_moves_at_the_end_of_the_block": [moves.MovesAtTheBeginning],
+    "test_a_block_that_raises_moves_nothing": [
+        moves.ErrorSwallowed,
+        moves.MovesInSpiteOfAnError,
+    ],
+    "test_a_block_that_is_cancelled_moves_nothing": [moves.MovesWhenCancelled],
+    "test_a_cancelled_move_is_whole_or_absent": [moves.MoveDeletesFirst],
+    "test_without_a_lease_nobody_moves": [moves.LeaseUnchecked],
+    "test_an_owner_without_the_lease_does_not_move": [
+        moves.LeaseErrorNamesTheHolder,
+        moves.LeaseUnchecked,
+    ],
+    "test_a_lost_lease_pickles": [moves.LeaseErrorDoesNotPickle],
+    "test_a_lease_that_runs_out_in_the_block": [moves.LeaseCheckedAtTheBeginning],
+    "test_a_lease_is_lost_in_the_block": [moves.LeaseCheckedAtTheBeginning],
+    # Leases
+    "test_a_lease_says_whose_it_is": [leases.LeaseIsATruth, leases.TokensAreDecimals],
+    "test_a_lease_has_one_owner": [leases.EverybodyGetsTheLease],
+    "test_a_refused_lease_does_not_last": [leases.LeaseGoesToTheNext],
+    "test_an_owner_takes_a_lease_again": [leases.LeaseMovesToTheStart],
+    "test_a_lease_runs_out": [leases.NewOwnerBeginsAnew],
+    "test_an_owner_whose_lease_ran_out_does_not_move": [leases.LeaseOfTheLastOwner],
+    "test_a_lease_is_extended": [leases.LeaseNotExtended],
+    "test_a_lease_of_days": [leases.DaysAreIgnored],
+    "test_a_lease_is_given_back": [leases.ReleaseIgnored],
+    "test_nobody_gives_back_the_lease_of_another": [leases.AnybodyReleases],
+    "test_giving_back_no_lease": [leases.ReleaseOfNothingFails],
+    "test_bookmarks_are_apart": [bookmarks.OneBookmark],
+    "test_one_of_many_gets_the_lease": [leases.LeaseRace],
+    "test_tokens_grow": [leases.TokensBeginAnew, leases.TokensOfOwners],
+    "test_an_extended_lease_keeps_its_token": [leases.TokenOfEachCall],
+    "test_a_stale_lease_does_not_move": [leases.OwnerIsEnough],
+    "test_a_stale_lease_is_not_given_back": [leases.OwnerReleases],
+    "test_any_course_of_a_lease": [leases.AnybodyReleases],
+    # Joined writes
+    "test_joined_writes_are_there_after_the_block": [joins.FirstWriteOnly],
+    "test_joined_writes_of_a_block_that_raises": [
+        joins.OneTransaction,
+        joins.WritesInSpiteOfAnError,
+    ],
+    "test_joined_writes_of_a_block_that_is_cancelled": [joins.WritesWhenCancelled],
+    "test_joined_writes_of_a_lost_lease": [joins.WritesBeforeTheCheck, joins.WritesOfALostLease],
+    "test_a_cancelled_move_takes_its_writes_along": [joins.TwoCommits],
+    "test_joined_writes_are_seen_with_the_bookmark": [joins.TwoCommits, joins.WritesFirst],
 }
 
 _CHANNELS: Final[Rules] = {
@@ -334,9 +500,12 @@ RULES: Final = {
 # for the adapters that are made from that one: of two such suites, the first.
 DECLARING: Final = (
     limited.LimitedStorageTests,
+    logs.PartialLogTests,
+    joins.JoiningBookmarksTests,
     remote.RemoteEventsTests,
-    remote.RemoteSnapshotsTests,
-    remote.RemoteBookmarksTests,
+    remote_logs.RemoteLogTests,
+    remote_others.RemoteSnapshotsTests,
+    remote_others.RemoteBookmarksTests,
     channels.LimitedChannelTests,
     channels.ChannelTests,
     channels.RepeatingChannelTests,

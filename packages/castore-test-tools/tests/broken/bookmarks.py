@@ -1,208 +1,176 @@
-"""Bookmark storages that do not keep leases."""
+"""Bookmark storages that misplace bookmarks."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import timedelta
-from decimal import Decimal
 from typing import cast
+from unicodedata import normalize
 
-from castore_core import LeaseLostError
-from castore_in_memory import (
-    InMemoryBookmarkStorageAdapter,
-)
-
-
-class LeaseUnchecked(InMemoryBookmarkStorageAdapter):
-    """Lets anybody move a bookmark."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._last: dict[str, int] = {}
-
-    async def get_position(self, bookmark_id: str) -> int:
-        """Return the last position of anybody."""
-        return self._last.get(bookmark_id, 0)
-
-    async def set_position(self, bookmark_id: str, position: int, *, owner: str) -> None:
-        """Write before the check."""
-        self._last[bookmark_id] = position
-        await super().set_position(bookmark_id, position, owner=owner)
+from castore_core import LOG_START, Lease, LeaseLostError, LogPosition
+from castore_in_memory import InMemoryBookmarkStorageAdapter
 
 
-class AnybodyReleases(InMemoryBookmarkStorageAdapter):
-    """Gives back whatever lease there is."""
+class NoBookmarkIsAtTheStart(InMemoryBookmarkStorageAdapter):
+    """Has a position for bookmarks that nobody made."""
 
-    _owner = ""
-
-    async def acquire_lease(self, bookmark_id: str, owner: str, duration: timedelta) -> bool:
-        """Remember the owner."""
-        is_taken = await super().acquire_lease(bookmark_id, owner, duration)
-        self._owner = owner if is_taken else self._owner
-        return is_taken
-
-    async def release_lease(self, bookmark_id: str, owner: str) -> None:
-        """Release for the owner."""
-        await super().release_lease(bookmark_id, self._owner)
+    async def get_position(self, bookmark_id: str) -> LogPosition | None:
+        """Return the start."""
+        return await super().get_position(bookmark_id) or LOG_START
 
 
-class LeaseNotExtended(InMemoryBookmarkStorageAdapter):
-    """Says yes to the owner, and leaves the end as it is."""
+class LeaseMakesABookmark(InMemoryBookmarkStorageAdapter):
+    """Keeps lease and position in one row."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._owners: dict[str, str] = {}
-
-    async def acquire_lease(self, bookmark_id: str, owner: str, duration: timedelta) -> bool:
-        """Do nothing for the owner."""
-        if self._owners.get(bookmark_id) == owner:
-            return True
-        is_taken = await super().acquire_lease(bookmark_id, owner, duration)
-        if is_taken:
-            self._owners[bookmark_id] = owner
-        return is_taken
+    async def acquire_lease(
+        self, bookmark_id: str, owner: str, duration: timedelta
+    ) -> Lease | None:
+        """Insert the row."""
+        await self.create_bookmark(bookmark_id, LOG_START)
+        return await super().acquire_lease(bookmark_id, owner, duration)
 
 
-class LeaseOfTheLastOwner(InMemoryBookmarkStorageAdapter):
-    """Lets the last owner move, also when the time is over."""
+class CreateIsForgotten(InMemoryBookmarkStorageAdapter):
+    """Makes no bookmark before its first move."""
 
-    _owner = ""
-
-    async def acquire_lease(self, bookmark_id: str, owner: str, duration: timedelta) -> bool:
-        """Remember the owner."""
-        is_taken = await super().acquire_lease(bookmark_id, owner, duration)
-        self._owner = owner if is_taken else self._owner
-        return is_taken
-
-    async def set_position(self, bookmark_id: str, position: int, *, owner: str) -> None:
-        """Take the lease again for the last owner."""
-        if owner == self._owner:
-            await super().acquire_lease(bookmark_id, owner, timedelta(minutes=1))
-        await super().set_position(bookmark_id, position, owner=owner)
+    async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
+        """Look."""
+        found = await super().get_position(bookmark_id)
+        return position if found is None else found
 
 
-class LeaseRace(InMemoryBookmarkStorageAdapter):
-    """Lets others in between looking and taking."""
+class CreateMoves(InMemoryBookmarkStorageAdapter):
+    """Makes a bookmark anew."""
 
-    _owner: str | None = None
+    async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
+        """Overwrite."""
+        self._positions[bookmark_id] = position
+        return position
 
-    async def acquire_lease(self, bookmark_id: str, owner: str, duration: timedelta) -> bool:
+
+class CreateSaysWhatItWasTold(InMemoryBookmarkStorageAdapter):
+    """Does not say where a bookmark is."""
+
+    async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
+        """Return what was given."""
+        await super().create_bookmark(bookmark_id, position)
+        return position
+
+
+class StartIsNoPosition(InMemoryBookmarkStorageAdapter):
+    """Tests a position for truth."""
+
+    async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
+        """Make it again."""
+        found = await super().create_bookmark(bookmark_id, position)
+        if not found:
+            self._positions[bookmark_id] = position
+        return found or position
+
+
+class CreateNeedsALease(InMemoryBookmarkStorageAdapter):
+    """Makes no bookmark while an owner has its lease."""
+
+    async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
+        """Refuse."""
+        if self._get_lease(bookmark_id):
+            raise LeaseLostError(bookmark_id, "nobody")
+        return await super().create_bookmark(bookmark_id, position)
+
+
+class CreateRace(InMemoryBookmarkStorageAdapter):
+    """Lets others in between looking and writing."""
+
+    async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
         """Pause."""
-        seen = self._owner
+        found = await super().get_position(bookmark_id)
         await asyncio.sleep(0)
-        if seen is not None:
-            return await super().acquire_lease(bookmark_id, owner, duration)
-        self._owner = owner
-        return True
-
-
-class LeaseMovesToZero(InMemoryBookmarkStorageAdapter):
-    """Begins anew with each lease."""
-
-    async def acquire_lease(self, bookmark_id: str, owner: str, duration: timedelta) -> bool:
-        """Move to 0."""
-        is_taken = await super().acquire_lease(bookmark_id, owner, duration)
-        if is_taken:
-            await super().set_position(bookmark_id, 0, owner=owner)
-        return is_taken
-
-
-class BeginsBeforeZero(InMemoryBookmarkStorageAdapter):
-    """Takes 0 for a position."""
-
-    async def get_position(self, bookmark_id: str) -> int:
-        """Return -1 for none."""
-        return await super().get_position(bookmark_id) or -1
+        if found is None:
+            self._positions[bookmark_id] = position
+        return position if found is None else found
 
 
 class ForwardsOnly(InMemoryBookmarkStorageAdapter):
     """Moves no bookmark back."""
 
-    async def set_position(self, bookmark_id: str, position: int, *, owner: str) -> None:
+    @asynccontextmanager
+    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
         """Compare."""
-        if position > await self.get_position(bookmark_id):
-            await super().set_position(bookmark_id, position, owner=owner)
+        at = max(position, await self.get_position(lease.bookmark_id) or LOG_START)
+        async with super().move_bookmark(lease, at):
+            yield
 
 
-class KeywordOnlyLeaseError(LeaseLostError):
-    """An error that does not pickle."""
+class MovesWhatIsThereOnly(InMemoryBookmarkStorageAdapter):
+    """Updates a row that may not be there."""
 
-    def __init__(self, *, bookmark: str, owner: str) -> None:
-        super().__init__(bookmark, owner)
-
-
-class LeaseErrorDoesNotPickle(InMemoryBookmarkStorageAdapter):
-    """Raises an error of its own."""
-
-    async def set_position(self, bookmark_id: str, position: int, *, owner: str) -> None:
-        """Raise another error."""
-        try:
-            await super().set_position(bookmark_id, position, owner=owner)
-        except LeaseLostError as error:
-            raise KeywordOnlyLeaseError(bookmark=bookmark_id, owner=owner) from error
+    @asynccontextmanager
+    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
+        """Undo the move where it is the first."""
+        is_there = lease.bookmark_id in self._positions
+        async with super().move_bookmark(lease, position):
+            yield
+        if not is_there:
+            del self._positions[lease.bookmark_id]
 
 
-class EverybodyGetsTheLease(InMemoryBookmarkStorageAdapter):
-    """Says yes to all who ask."""
+class OtherPositions(InMemoryBookmarkStorageAdapter):
+    """Changes the positions that it is given."""
 
-    async def acquire_lease(self, bookmark_id: str, owner: str, duration: timedelta) -> bool:
-        """Say yes."""
-        await super().acquire_lease(bookmark_id, owner, duration)
-        return True
+    def change(self, position: LogPosition) -> LogPosition:
+        """Return what is kept instead."""
+        return position
 
+    async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
+        """Change it."""
+        return await super().create_bookmark(bookmark_id, self.change(position))
 
-class LeaseGoesToTheNext(InMemoryBookmarkStorageAdapter):
-    """Gives a lease to who asked for it last."""
-
-    _asked: tuple[str, timedelta] | None = None
-
-    async def acquire_lease(self, bookmark_id: str, owner: str, duration: timedelta) -> bool:
-        """Remember who asked."""
-        self._asked = owner, duration
-        return await super().acquire_lease(bookmark_id, owner, duration)
-
-    async def release_lease(self, bookmark_id: str, owner: str) -> None:
-        """Give it on."""
-        await super().release_lease(bookmark_id, owner)
-        if self._asked is not None:
-            await super().acquire_lease(bookmark_id, *self._asked)
+    @asynccontextmanager
+    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
+        """Change it."""
+        async with super().move_bookmark(lease, self.change(position)):
+            yield
 
 
-class NewOwnerBeginsAnew(InMemoryBookmarkStorageAdapter):
-    """Keeps a position for each owner."""
+class PositionsAreCut(OtherPositions):
+    """Has a column of 255 characters."""
 
-    _owner: str | None = None
-
-    async def acquire_lease(self, bookmark_id: str, owner: str, duration: timedelta) -> bool:
-        """Move to 0 for a new owner."""
-        is_taken = await super().acquire_lease(bookmark_id, owner, duration)
-        if is_taken and self._owner not in {None, owner}:
-            await super().set_position(bookmark_id, 0, owner=owner)
-        self._owner = owner if is_taken else self._owner
-        return is_taken
+    def change(self, position: LogPosition) -> LogPosition:
+        """Cut."""
+        return position[:255]
 
 
-class ReleaseIgnored(InMemoryBookmarkStorageAdapter):
-    """Waits until a lease runs out."""
+class PositionsAreTrimmed(OtherPositions):
+    """Has a column of a fixed width."""
 
-    async def release_lease(self, bookmark_id: str, owner: str) -> None:
-        """Do nothing."""
+    def change(self, position: LogPosition) -> LogPosition:
+        """Trim."""
+        return position.rstrip(" ")
 
 
-class ReleaseOfNothingFails(InMemoryBookmarkStorageAdapter):
-    """Refuses to give back what nobody has."""
+class PositionsAreNormalized(OtherPositions):
+    """Has one way to write a text."""
 
-    _is_held = False
+    def change(self, position: LogPosition) -> LogPosition:
+        """Compose."""
+        return normalize("NFC", position)
 
-    async def acquire_lease(self, bookmark_id: str, owner: str, duration: timedelta) -> bool:
-        """Remember."""
-        self._is_held = True
-        return await super().acquire_lease(bookmark_id, owner, duration)
 
-    async def release_lease(self, bookmark_id: str, owner: str) -> None:
-        """Refuse."""
-        if not self._is_held:
-            raise LeaseLostError(bookmark_id, owner)
-        self._is_held = False
-        await super().release_lease(bookmark_id, owner)
+class PositionsAreIntegers(OtherPositions):
+    """Reads a number as one."""
+
+    def change(self, position: LogPosition) -> LogPosition:
+        """Convert it to and fro."""
+        return str(int(position)) if position.isdecimal() else position
+
+
+class PositionsAreGivenAsNumbers(InMemoryBookmarkStorageAdapter):
+    """Gives positions out as its backend does."""
+
+    async def get_position(self, bookmark_id: str) -> LogPosition | None:
+        """Forget to convert."""
+        found = await super().get_position(bookmark_id)
+        return cast("str", int(found)) if found and found.isdecimal() else found
 
 
 class BookmarksRenamed(InMemoryBookmarkStorageAdapter):
@@ -212,21 +180,37 @@ class BookmarksRenamed(InMemoryBookmarkStorageAdapter):
         """Return the name of a bookmark."""
         return bookmark_id
 
-    async def get_position(self, bookmark_id: str) -> int:
+    async def get_position(self, bookmark_id: str) -> LogPosition | None:
         """Use that name."""
         return await super().get_position(self.rename(bookmark_id))
 
-    async def set_position(self, bookmark_id: str, position: int, *, owner: str) -> None:
+    async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
         """Use that name."""
-        await super().set_position(self.rename(bookmark_id), position, owner=owner)
+        return await super().create_bookmark(self.rename(bookmark_id), position)
 
-    async def acquire_lease(self, bookmark_id: str, owner: str, duration: timedelta) -> bool:
+    @asynccontextmanager
+    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
         """Use that name."""
-        return await super().acquire_lease(self.rename(bookmark_id), owner, duration)
+        async with super().move_bookmark(self._rename_lease(lease), position):
+            yield
+
+    async def acquire_lease(
+        self, bookmark_id: str, owner: str, duration: timedelta
+    ) -> Lease | None:
+        """Use that name."""
+        lease = await super().acquire_lease(self.rename(bookmark_id), owner, duration)
+        return lease and lease._replace(bookmark_id=bookmark_id)
+
+    async def release_lease(self, lease: Lease) -> None:
+        """Use that name."""
+        await super().release_lease(self._rename_lease(lease))
+
+    def _rename_lease(self, lease: Lease) -> Lease:
+        return lease._replace(bookmark_id=self.rename(lease.bookmark_id))
 
 
 class OneBookmark(BookmarksRenamed):
-    """Has one bookmark."""
+    """Has room for one."""
 
     def rename(self, bookmark_id: str) -> str:
         """Drop the name."""
@@ -234,7 +218,7 @@ class OneBookmark(BookmarksRenamed):
 
 
 class BookmarkIdsAreFolded(BookmarksRenamed):
-    """Compares ids without regard to case."""
+    """Compares names without regard to case."""
 
     def rename(self, bookmark_id: str) -> str:
         """Fold."""
@@ -242,31 +226,15 @@ class BookmarkIdsAreFolded(BookmarksRenamed):
 
 
 class BookmarksOfOneEventLoop(InMemoryBookmarkStorageAdapter):
-    """Keeps the event loop of its first user."""
+    """Keeps the event loop of the first that moved a bookmark."""
 
     _loop: asyncio.AbstractEventLoop | None = None
 
-    async def set_position(self, bookmark_id: str, position: int, *, owner: str) -> None:
+    @asynccontextmanager
+    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
         """Refuse another loop."""
         self._loop = self._loop or asyncio.get_running_loop()
         if self._loop is not asyncio.get_running_loop():
             raise RuntimeError("attached to a different loop")
-        await super().set_position(bookmark_id, position, owner=owner)
-
-
-class DaysAreIgnored(InMemoryBookmarkStorageAdapter):
-    """Takes the seconds of a duration for all of it."""
-
-    async def acquire_lease(self, bookmark_id: str, owner: str, duration: timedelta) -> bool:
-        """Drop the days."""
-        return await super().acquire_lease(
-            bookmark_id, owner, duration - timedelta(days=duration.days)
-        )
-
-
-class PositionsAreDecimals(InMemoryBookmarkStorageAdapter):
-    """Gives positions out as its backend does."""
-
-    async def get_position(self, bookmark_id: str) -> int:
-        """Forget to convert."""
-        return cast("int", Decimal(await super().get_position(bookmark_id)))
+        async with super().move_bookmark(lease, position):
+            yield

@@ -16,13 +16,11 @@ class RewritingGroups(InMemoryEventStorageAdapter):
         """Return what is stored instead."""
         return record
 
-    async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
-    ) -> None:
+    async def push_event_group(self, group: Sequence[GroupedRecord], **options: Any) -> None:
         """Push something else."""
         if len(group) > 1:
             group = [each._replace(record=self.rewrite(each.record)) for each in group]
-        await super().push_event_group(group, force=force)
+        await super().push_event_group(group, **options)
 
 
 class GroupLosesMetadata(RewritingGroups):
@@ -48,11 +46,9 @@ class GroupReferenceKept(InMemoryEventStorageAdapter):
         super().__init__()
         self._kept: dict[tuple[str, str, int], Any] = {}
 
-    async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
-    ) -> None:
+    async def push_event_group(self, group: Sequence[GroupedRecord], **options: Any) -> None:
         """Keep the references."""
-        await super().push_event_group(group, force=force)
+        await super().push_event_group(group, **options)
         for event_store_id, record, _ in group if len(group) > 1 else ():
             self._kept[event_store_id, record.aggregate_id, record.version] = record.payload
 
@@ -71,25 +67,21 @@ class GroupReferenceKept(InMemoryEventStorageAdapter):
 class GroupChanged(InMemoryEventStorageAdapter):
     """Prepares the payloads of a group in place."""
 
-    async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
-    ) -> None:
+    async def push_event_group(self, group: Sequence[GroupedRecord], **options: Any) -> None:
         """Change the caller's objects."""
         for each in group:
             if len(group) > 1 and isinstance(each.record.payload, dict):
                 each.record.payload["prepared"] = True
-        await super().push_event_group(group, force=force)
+        await super().push_event_group(group, **options)
 
 
 class EqualGroupIsFine(InMemoryEventStorageAdapter):
     """Takes an equal group for the one that it is told to push."""
 
-    async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
-    ) -> None:
+    async def push_event_group(self, group: Sequence[GroupedRecord], **options: Any) -> None:
         """Look for it, after a conflict."""
         try:
-            await super().push_event_group(group, force=force)
+            await super().push_event_group(group, **options)
         except EventAlreadyExistsError:
             if len(group) == 1 or not await self._has_all(group):
                 raise
@@ -102,13 +94,11 @@ class EqualGroupIsFine(InMemoryEventStorageAdapter):
 class ForcedGroupLeavesTheList(InMemoryEventStorageAdapter):
     """Replaces the initial events of a group, and leaves the list as it is."""
 
-    async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
-    ) -> None:
+    async def push_event_group(self, group: Sequence[GroupedRecord], **options: Any) -> None:
         """List the old timestamps again."""
         lists = {store: {each[1]: each[0] for each in self._lists[store]} for store, _, _ in group}
-        await super().push_event_group(group, force=force)
-        if force and len(group) > 1:
+        await super().push_event_group(group, **options)
+        if options.get("force") and len(group) > 1:
             for store, old in lists.items():
                 listed = [(old.get(name, moment), name) for moment, name in self._lists[store]]
                 self._lists[store] = sorted(listed)
@@ -117,12 +107,10 @@ class ForcedGroupLeavesTheList(InMemoryEventStorageAdapter):
 class GroupConflictIsFinal(InMemoryEventStorageAdapter):
     """Has commands give up at the conflict of a group."""
 
-    async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
-    ) -> None:
+    async def push_event_group(self, group: Sequence[GroupedRecord], **options: Any) -> None:
         """Mark the error."""
         try:
-            await super().push_event_group(group, force=force)
+            await super().push_event_group(group, **options)
         except EventAlreadyExistsError as error:
             error.retryable = len(group) == 1
             raise

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 import pytest_asyncio
 
@@ -44,10 +44,10 @@ def get_place(listed: ListedAggregate) -> tuple[datetime, str]:
 
 
 class LimitedStorageAdapter(InMemoryEventStorageAdapter):
-    """Has one kind of numbers, small groups, a list that lags, and another use for ``#``."""
+    """Has one kind of numbers, small groups, gaps, a list that lags, and another use for ``#``."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(allow_gaps=True)
         self._loop = asyncio.get_running_loop()
         self._last_push = 0.0
 
@@ -59,9 +59,7 @@ class LimitedStorageAdapter(InMemoryEventStorageAdapter):
         await super().push_event(event_store_id, stored, force=force)
         self._last_push = self._loop.time()
 
-    async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
-    ) -> None:
+    async def push_event_group(self, group: Sequence[GroupedRecord], **options: Any) -> None:
         """Write a few events."""
         if len(group) > MOST_EVENTS_OF_A_GROUP:
             raise InvalidEventGroupError(f"it has more than {MOST_EVENTS_OF_A_GROUP} events")
@@ -69,7 +67,7 @@ class LimitedStorageAdapter(InMemoryEventStorageAdapter):
             each._replace(record=self._to_stored(each.event_store_id, each.record))
             for each in group
         ]
-        await super().push_event_group(stored, force=force)
+        await super().push_event_group(stored, **options)
         self._last_push = self._loop.time()
 
     async def list_aggregate_ids(
@@ -113,6 +111,7 @@ class LimitedStorageAdapter(InMemoryEventStorageAdapter):
 class LimitedStorageTests(EventStorageAdapterTests):
     """The limits are declared."""
 
+    refuses_gaps = False
     orders_ties_by_aggregate_id = False
     lists_are_consistent = False
     most_events_of_a_group = MOST_EVENTS_OF_A_GROUP
@@ -135,13 +134,19 @@ class LimitedStorageTests(EventStorageAdapterTests):
 class LargeGroupInParts(LimitedStorageAdapter):
     """Writes a large group in several calls of the backend."""
 
-    async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
-    ) -> None:
+    async def push_event_group(self, group: Sequence[GroupedRecord], **options: Any) -> None:
         """Write as many as it takes at a time."""
         for start in range(0, len(group), MOST_EVENTS_OF_A_GROUP):
             part = group[start : start + MOST_EVENTS_OF_A_GROUP]
-            await super().push_event_group(part, force=force)
+            await super().push_event_group(part, **options)
+
+
+class RefusesGaps(LimitedStorageAdapter):
+    """Refuses a version whose version before is missing, and does not declare it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._allow_gaps = False
 
 
 class TakesEveryStore(LimitedStorageAdapter):

@@ -115,12 +115,10 @@ class KeywordOnlyError(EventAlreadyExistsError):
 class ConflictDoesNotPickle(InMemoryEventStorageAdapter):
     """Raises an error of its own."""
 
-    async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
-    ) -> None:
+    async def push_event_group(self, group: Sequence[GroupedRecord], **options: Any) -> None:
         """Raise another error."""
         try:
-            await super().push_event_group(group, force=force)
+            await super().push_event_group(group, **options)
         except EventAlreadyExistsError as error:
             raise KeywordOnlyError(
                 store=error.event_store_id, aggregate=error.aggregate_id, version=error.version
@@ -132,14 +130,12 @@ class OneEventLoopOnly(InMemoryEventStorageAdapter):
 
     _loop: asyncio.AbstractEventLoop | None = None
 
-    async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
-    ) -> None:
+    async def push_event_group(self, group: Sequence[GroupedRecord], **options: Any) -> None:
         """Refuse another loop."""
         self._loop = self._loop or asyncio.get_running_loop()
         if self._loop is not asyncio.get_running_loop():
             raise RuntimeError("attached to a different loop")
-        await super().push_event_group(group, force=force)
+        await super().push_event_group(group, **options)
 
 
 class CancelledInTheMiddle(InMemoryEventStorageAdapter):

@@ -51,14 +51,12 @@ class RefusedGroupIsSeen(InMemoryEventStorageAdapter):
         super().__init__()
         self._uncommitted: list[GroupedRecord] = []
 
-    async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
-    ) -> None:
+    async def push_event_group(self, group: Sequence[GroupedRecord], **options: Any) -> None:
         """Show them meanwhile."""
         self._uncommitted = list(group) if len(group) > 1 else []
         try:
             await asyncio.sleep(0)
-            await super().push_event_group(group, force=force)
+            await super().push_event_group(group, **options)
         finally:
             self._uncommitted = []
 
@@ -75,12 +73,10 @@ class RefusedGroupIsSeen(InMemoryEventStorageAdapter):
 class CancellationSwallowed(InMemoryEventStorageAdapter):
     """Returns when it is cancelled, as if it had written."""
 
-    async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
-    ) -> None:
+    async def push_event_group(self, group: Sequence[GroupedRecord], **options: Any) -> None:
         """Say nothing."""
         try:
-            await super().push_event_group(group, force=force)
+            await super().push_event_group(group, **options)
         except asyncio.CancelledError:
             return
 

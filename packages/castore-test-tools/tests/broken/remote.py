@@ -1,34 +1,30 @@
-"""Adapters that are given the client of a server: a sound one of each kind, and broken ones.
+"""Event storages that are given the client of a server: a sound one, and broken ones.
 
-The client repeats by itself a call that was not answered, as those of many a database do.
+The client repeats by itself a call that was not answered, as those of many databases do.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any, TypeVar, cast
 from uuid import uuid4
 
 import pytest
 
 from castore_core import (
+    AssertedVersion,
     CastoreError,
     EventAlreadyExistsError,
     EventRecord,
     GroupedRecord,
     InvalidEventGroupError,
-    Snapshot,
     StorageError,
+    VersionAssertionError,
 )
 from castore_in_memory import (
-    InMemoryBookmarkStorageAdapter,
     InMemoryEventStorageAdapter,
-    InMemorySnapshotStorageAdapter,
 )
 from castore_test_tools import (
-    BookmarkStorageAdapterTests,
     EventStorageAdapterTests,
-    SnapshotStorageAdapterTests,
 )
 
 T = TypeVar("T")
@@ -37,7 +33,7 @@ MOST_CHARACTERS = 150_000
 
 
 class Client:
-    """What the user hands in."""
+    """The client that a user hands in."""
 
     def __init__(self, server: Any) -> None:
         self._server = server
@@ -84,17 +80,22 @@ class EventServer(InMemoryEventStorageAdapter):
         super().__init__()
         self._tokens: dict[tuple[object, ...], str] = {}
 
-    async def write(self, group: Sequence[GroupedRecord], token: str, *, force: bool) -> None:
+    async def write(
+        self,
+        group: Sequence[GroupedRecord],
+        asserted: Sequence[AssertedVersion],
+        token: str,
+        *,
+        force: bool,
+    ) -> None:
         """Write events, unless the same call did already."""
-        try:
-            own = [each._replace(storage_adapter=self) for each in group]
-            await self.push_event_group(own, force=force)
-        except EventAlreadyExistsError as conflict:
-            if self._tokens.get(conflict.args) != token:
-                raise
-        else:
-            for store_id, record, _ in group:
-                self._tokens[store_id, record.aggregate_id, record.version] = token
+        places = [(store_id, *record[:2]) for store_id, record, _ in group]
+        if places and all(self._tokens.get(each) == token for each in places):
+            return
+        own = [each._replace(storage_adapter=self) for each in group]
+        own_asserted = [each._replace(storage_adapter=self) for each in asserted]
+        await self.push_event_group(own, asserted=own_asserted, force=force)
+        self._tokens.update(dict.fromkeys(places, token))
 
 
 class RemoteEvents(Remote):
@@ -107,22 +108,34 @@ class RemoteEvents(Remote):
         await self.push_event_group([GroupedRecord(event_store_id, record, self)], force=force)
 
     async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
+        self,
+        group: Sequence[GroupedRecord],
+        *,
+        asserted: Sequence[AssertedVersion] = (),
+        force: bool = False,
     ) -> None:
         """Write events, with a token that stays when the call is repeated."""
         self.check(group)
-        self.check_together(group)
+        self.check_together(group, asserted)
+        await self.write(group, asserted, force=force)
+
+    async def write(
+        self, group: Sequence[GroupedRecord], asserted: Sequence[AssertedVersion], *, force: bool
+    ) -> None:
+        """Have the server write."""
         token = uuid4().hex
-        await self.call(lambda server: server.write(group, token, force=force))
+        await self.call(lambda server: server.write(group, asserted, token, force=force))
 
     def check(self, group: Sequence[GroupedRecord]) -> None:
         """Refuse what is too large."""
         if any(len(repr(each.record.payload)) > MOST_CHARACTERS for each in group):
             raise StorageError("an event is too large")
 
-    def check_together(self, group: Sequence[GroupedRecord]) -> None:
+    def check_together(
+        self, group: Sequence[GroupedRecord], asserted: Sequence[AssertedVersion]
+    ) -> None:
         """Refuse what the server cannot write at once."""
-        adapters: list[Any] = [each.storage_adapter for each in group]
+        adapters: list[Any] = [each.storage_adapter for each in (*group, *asserted)]
         if any(each.client is not self.client for each in adapters):
             raise InvalidEventGroupError("its adapters have different clients")
         places = {(store_id, each.aggregate_id, each.version) for store_id, each, _ in group}
@@ -138,44 +151,6 @@ class RemoteEvents(Remote):
     async def list_aggregate_ids(self, event_store_id: str, **options: Any) -> Any:
         """List aggregates."""
         return await self.call(lambda server: server.list_aggregate_ids(event_store_id, **options))
-
-
-class RemoteSnapshots(Remote):
-    """Keeps snapshots on a server."""
-
-    async def put_snapshot(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot."""
-        await self.call(lambda server: server.put_snapshot(snapshot))
-
-    async def get_snapshot(self, event_store_id: str, aggregate_id: str, **options: Any) -> Any:
-        """Return a snapshot."""
-        return await self.call(
-            lambda server: server.get_snapshot(event_store_id, aggregate_id, **options)
-        )
-
-    async def delete_snapshots(self, event_store_id: str, aggregate_id: str | None = None) -> None:
-        """Forget snapshots."""
-        await self.call(lambda server: server.delete_snapshots(event_store_id, aggregate_id))
-
-
-class RemoteBookmarks(Remote):
-    """Keeps bookmarks on a server."""
-
-    async def get_position(self, bookmark_id: str) -> int:
-        """Return a position."""
-        return await self.call(lambda server: server.get_position(bookmark_id))
-
-    async def set_position(self, bookmark_id: str, position: int, *, owner: str) -> None:
-        """Move a bookmark."""
-        await self.call(lambda server: server.set_position(bookmark_id, position, owner=owner))
-
-    async def acquire_lease(self, bookmark_id: str, owner: str, duration: timedelta) -> bool:
-        """Take a lease."""
-        return await self.call(lambda server: server.acquire_lease(bookmark_id, owner, duration))
-
-    async def release_lease(self, bookmark_id: str, owner: str) -> None:
-        """Give a lease back."""
-        await self.call(lambda server: server.release_lease(bookmark_id, owner))
 
 
 class RemoteHooks:
@@ -221,20 +196,6 @@ class RemoteEventsTests(RemoteHooks, EventStorageAdapterTests):
     def foreign_adapter(self) -> Remote:
         """Return an adapter on another server."""
         return self.adapter_class(Client(self.server_class()))
-
-
-class RemoteSnapshotsTests(RemoteHooks, SnapshotStorageAdapterTests):
-    """Everything is declared."""
-
-    adapter_class = RemoteSnapshots
-    server_class = InMemorySnapshotStorageAdapter
-
-
-class RemoteBookmarksTests(RemoteHooks, BookmarkStorageAdapterTests):
-    """Everything is declared."""
-
-    adapter_class = RemoteBookmarks
-    server_class = InMemoryBookmarkStorageAdapter
 
 
 class ClosesItsClient(RemoteEvents):
@@ -305,23 +266,20 @@ class KeepsWhatItRead(RemoteEvents):
 class RepeatedPushConflicts(RemoteEvents):
     """Has no token that stays."""
 
-    async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
+    async def write(
+        self, group: Sequence[GroupedRecord], asserted: Sequence[AssertedVersion], *, force: bool
     ) -> None:
         """Make a token for each attempt."""
-        self.check(group)
-        await self.call(lambda server: server.write(group, uuid4().hex, force=force))
+        await self.call(lambda server: server.write(group, asserted, uuid4().hex, force=force))
 
 
 class RepeatedPushIsCompared(RemoteEvents):
     """Takes an equal event for its own."""
 
-    async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
-    ) -> None:
+    async def push_event_group(self, group: Sequence[GroupedRecord], **options: Any) -> None:
         """Compare."""
         try:
-            await super().push_event_group(group, force=force)
+            await super().push_event_group(group, **options)
         except EventAlreadyExistsError as conflict:
             found = await self.get_events(conflict.event_store_id, conflict.aggregate_id)
             if not {repr(each.record) for each in group} & {repr(each) for each in found}:
@@ -338,14 +296,6 @@ class ErrorsAreNotTranslated(Remote):
 
 class EventErrorsAreNotTranslated(ErrorsAreNotTranslated, RemoteEvents):
     """An event storage that does."""
-
-
-class SnapshotErrorsAreNotTranslated(ErrorsAreNotTranslated, RemoteSnapshots):
-    """A snapshot storage that does."""
-
-
-class BookmarkErrorsAreNotTranslated(ErrorsAreNotTranslated, RemoteBookmarks):
-    """A bookmark storage that does."""
 
 
 class ErrorsHaveNoCause(RemoteEvents):
@@ -377,22 +327,6 @@ class ErrorsDoNotPickle(RemoteEvents):
             raise ServerError(server="the server") from error
 
 
-class ClosesItsClientOfSnapshots(RemoteSnapshots):
-    """Closes what it was given."""
-
-    def close(self) -> None:
-        """Close."""
-        self.client.close()
-
-
-class ClosesItsClientOfBookmarks(RemoteBookmarks):
-    """Closes what it was given."""
-
-    def close(self) -> None:
-        """Close."""
-        self.client.close()
-
-
 class TakesLargeEvents(RemoteEvents):
     """Cuts what is too large."""
 
@@ -420,18 +354,41 @@ class LargeEventIsAnInvalidGroup(RemoteEvents):
 class WritesToEachServer(RemoteEvents):
     """Pushes the events of each adapter by themselves."""
 
-    async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
-    ) -> None:
+    async def push_event_group(self, group: Sequence[GroupedRecord], **options: Any) -> None:
         """Divide the group."""
         adapters = {id(each.storage_adapter): each.storage_adapter for each in group}
         for adapter in adapters.values():
             own = [each for each in group if each.storage_adapter is adapter]
-            await RemoteEvents.push_event_group(cast("RemoteEvents", adapter), own, force=force)
+            await RemoteEvents.push_event_group(cast("RemoteEvents", adapter), own, **options)
 
 
 class TakesAVersionTwice(RemoteEvents):
     """Keeps the last of two events."""
 
-    def check_together(self, group: Sequence[GroupedRecord]) -> None:
+    def check_together(
+        self, group: Sequence[GroupedRecord], asserted: Sequence[AssertedVersion]
+    ) -> None:
         """Refuse nothing."""
+
+
+class AssertsOnEachServer(RemoteEvents):
+    """Checks the versions of other servers by themselves."""
+
+    def check_together(
+        self, group: Sequence[GroupedRecord], asserted: Sequence[AssertedVersion]
+    ) -> None:
+        """Pass over the assertions."""
+        super().check_together(group, ())
+
+
+class RepeatedAssertionIsPassedOver(RemoteEvents):
+    """Takes a version that does not hold for a trace of its own write."""
+
+    async def write(
+        self, group: Sequence[GroupedRecord], asserted: Sequence[AssertedVersion], *, force: bool
+    ) -> None:
+        """Try once more without the assertions."""
+        try:
+            await super().write(group, asserted, force=force)
+        except VersionAssertionError:
+            await super().write(group, (), force=force)

@@ -1,0 +1,124 @@
+"""Storages of snapshots and bookmarks that are given a client: sound ones, and broken ones."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from castore_core import Lease, LogPosition, Snapshot
+from castore_in_memory import InMemoryBookmarkStorageAdapter, InMemorySnapshotStorageAdapter
+from castore_test_tools import BookmarkStorageAdapterTests, SnapshotStorageAdapterTests
+
+from .remote import Client, ErrorsAreNotTranslated, Remote, RemoteHooks
+
+
+class RemoteSnapshots(Remote):
+    """Keeps snapshots on a server."""
+
+    async def put_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot."""
+        await self.call(lambda server: server.put_snapshot(snapshot))
+
+    async def get_snapshot(self, event_store_id: str, aggregate_id: str, **options: Any) -> Any:
+        """Return a snapshot."""
+        return await self.call(
+            lambda server: server.get_snapshot(event_store_id, aggregate_id, **options)
+        )
+
+    async def delete_snapshots(self, event_store_id: str, aggregate_id: str | None = None) -> None:
+        """Forget snapshots."""
+        await self.call(lambda server: server.delete_snapshots(event_store_id, aggregate_id))
+
+
+class BookmarkServer(InMemoryBookmarkStorageAdapter):
+    """Keeps bookmarks, and moves them in one call."""
+
+    async def move(self, lease: Lease, position: LogPosition) -> None:
+        """Move a bookmark."""
+        async with self.move_bookmark(lease, position):
+            pass
+
+
+class RemoteBookmarks(Remote):
+    """Keeps bookmarks on a server."""
+
+    async def get_position(self, bookmark_id: str) -> LogPosition | None:
+        """Return a position."""
+        return await self.call(lambda server: server.get_position(bookmark_id))
+
+    async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
+        """Make a bookmark."""
+        return await self.call(lambda server: server.create_bookmark(bookmark_id, position))
+
+    @asynccontextmanager
+    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
+        """Move a bookmark at the end of the block."""
+        yield
+        await self.call(lambda server: server.move(lease, position))
+
+    async def acquire_lease(
+        self, bookmark_id: str, owner: str, duration: timedelta
+    ) -> Lease | None:
+        """Take a lease."""
+        return await self.call(lambda server: server.acquire_lease(bookmark_id, owner, duration))
+
+    async def release_lease(self, lease: Lease) -> None:
+        """Give a lease back."""
+        await self.call(lambda server: server.release_lease(lease))
+
+
+class RemoteSnapshotsTests(RemoteHooks, SnapshotStorageAdapterTests):
+    """Everything is declared."""
+
+    adapter_class = RemoteSnapshots
+    server_class = InMemorySnapshotStorageAdapter
+
+
+class RemoteBookmarksTests(RemoteHooks, BookmarkStorageAdapterTests):
+    """Everything is declared."""
+
+    adapter_class = RemoteBookmarks
+    server_class = BookmarkServer
+
+
+class SnapshotErrorsAreNotTranslated(ErrorsAreNotTranslated, RemoteSnapshots):
+    """A snapshot storage that does."""
+
+
+class BookmarkErrorsAreNotTranslated(ErrorsAreNotTranslated, RemoteBookmarks):
+    """A bookmark storage that does."""
+
+
+class KeepsBookmarks(RemoteBookmarks):
+    """Reads a position from where itself has moved the bookmark."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client)
+        self._moved: dict[str, LogPosition] = {}
+
+    async def get_position(self, bookmark_id: str) -> LogPosition | None:
+        """Return what was kept."""
+        return self._moved.get(bookmark_id) or await super().get_position(bookmark_id)
+
+    @asynccontextmanager
+    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
+        """Keep the position."""
+        async with super().move_bookmark(lease, position):
+            yield
+        self._moved[lease.bookmark_id] = position
+
+
+class ClosesItsClientOfSnapshots(RemoteSnapshots):
+    """Closes what it was given."""
+
+    def close(self) -> None:
+        """Close."""
+        self.client.close()
+
+
+class ClosesItsClientOfBookmarks(RemoteBookmarks):
+    """Closes what it was given."""
+
+    def close(self) -> None:
+        """Close."""
+        self.client.close()
