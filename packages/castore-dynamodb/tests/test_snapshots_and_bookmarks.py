@@ -1,6 +1,5 @@
 """Snapshots and bookmarks keep their contracts, in the table of the events."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,7 +10,6 @@ import pytest
 
 from castore_aws import AWSClient
 from castore_core import (
-    BookmarkStorageAdapter,
     Event,
     EventRecord,
     JSONValue,
@@ -28,7 +26,6 @@ from castore_dynamodb import (
 from castore_test_tools import (
     BookmarkStorageAdapterTests,
     SnapshotStorageAdapterTests,
-    overrides_contract,
 )
 
 MakeClient: TypeAlias = Callable[[str, str], Awaitable[Any]]
@@ -132,33 +129,6 @@ class Bookmarks(OneTable, BookmarkStorageAdapterTests):
             return [each["text"]["S"] for each in found["Items"]]
 
         return write, read
-
-    @overrides_contract("a cancelled move goes on in its thread, until its lease is given back")
-    @pytest.mark.parametrize("steps", [0, 1, 2, 4, 20])
-    async def test_a_cancelled_move_takes_its_writes_along(
-        self,
-        adapter: BookmarkStorageAdapter,
-        join_transaction: tuple[Any, Any],
-        steps: int,
-    ) -> None:
-        """After the release of its lease it is there with what its block wrote, or neither is."""
-        write, read = join_transaction
-        lease = await adapter.acquire_lease("pokedex", "ash", timedelta(minutes=1))
-        assert lease is not None
-
-        async def block() -> None:
-            async with adapter.move_bookmark(lease, "7") as writes:
-                write(writes, "written")
-
-        task = asyncio.ensure_future(block())
-        for _ in range(steps):
-            await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.wait([task])
-        await adapter.release_lease(lease)
-        outcome = (await read(), await adapter.get_position("pokedex"))
-        assert outcome in [([], None), (["written"], "7")]
-        assert task.cancelled() or outcome == (["written"], "7")
 
 
 class TestSnapshotsOfBoto3(Boto3, Snapshots):
