@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from botocore.exceptions import ClientError
@@ -97,6 +97,22 @@ def test_what_is_no_client_is_refused(client: Any) -> None:
     """The error says how to make one."""
     with pytest.raises(TypeError, match=r"boto3.client\('dynamodb'\)"):
         AWSClient(client, "dynamodb")
+
+
+def test_a_class_is_no_client(make_client: ClientFactory) -> None:
+    """The error names it, and says how to make a client."""
+    kind: Any = make_client
+
+    with pytest.raises(TypeError, match=rf"the class {kind.__name__}\. Make one with boto3.client"):
+        AWSClient(kind, "dynamodb")
+
+
+def test_what_is_no_client_is_not_quoted_at_length() -> None:
+    """It may be anything."""
+    with pytest.raises(TypeError) as caught:
+        AWSClient(cast("Any", "x" * 10_000), "dynamodb")
+
+    assert len(str(caught.value)) < 300
 
 
 def test_a_client_of_another_service_is_refused(make_client: ClientFactory) -> None:

@@ -1,4 +1,4 @@
-"""Messages become entries, or are refused before anything is sent."""
+"""Messages become entries, or are set aside with the reason, each by itself."""
 
 import asyncio
 import json
@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from castore_aws import BatchLimits, Entry, S3ClaimCheck, make_entries
-from castore_core import MessagePublishError, MessageRecord
+from castore_aws import BatchLimits, Entry, S3ClaimCheck, Unsent, make_entries
+from castore_core import MessageRecord
 
 LIMITS = BatchLimits(max_entry_bytes=40, max_batch_bytes=100)
 DOWN = EndpointConnectionError(endpoint_url="https://s3")
@@ -43,50 +43,84 @@ def make_entry(message: MessageRecord, text: str) -> Entry:
     """Return an entry whose size is that of its text."""
     if message.aggregate_id == "bad":
         raise ValueError("it has a bad name")
-    return Entry(message, {"Body": text}, len(text), message.aggregate_id)
+    if message.aggregate_id == "worse":
+        raise KeyError(text)
+    return Entry(message, {"Body": text}, len(text.encode()), message.aggregate_id)
 
 
-async def make(*messages: MessageRecord, claim_check: Any = None) -> list[Entry]:
+async def make(*messages: MessageRecord, claim_check: Any = None) -> list[Entry | Unsent]:
     """Make entries of messages."""
     check = cast("S3ClaimCheck | None", claim_check)
     return await make_entries(messages, make_entry, limits=LIMITS, claim_check=check)
 
 
-async def fail(*messages: MessageRecord, claim_check: Any = None) -> MessagePublishError:
-    """Make entries of messages, of which one cannot be, and return the error."""
-    with pytest.raises(MessagePublishError) as caught:
-        await make(*messages, claim_check=claim_check)
-    assert list(messages) == [message for message, _ in caught.value.failures]
-    return caught.value
+async def make_all(*messages: MessageRecord, claim_check: Any = None) -> list[Entry]:
+    """Make entries of messages that can all be sent."""
+    entries = await make(*messages, claim_check=claim_check)
+    return [each for each in entries if isinstance(each, Entry)]
+
+
+async def refuse(message: MessageRecord, claim_check: Any = None) -> Unsent:
+    """Make entries of a message that is not sent, and of others around it that are."""
+    first, refused, last = await make(
+        make_message("first"), message, make_message("last"), claim_check=claim_check
+    )
+    assert isinstance(first, Entry)
+    assert isinstance(last, Entry)
+    assert isinstance(refused, Unsent)
+    assert message is refused.message
+    return refused
 
 
 async def test_the_text_is_the_body_as_javascript_writes_it() -> None:
     """Without spaces."""
-    (entry,) = await make(make_message("a", "é"))
+    (entry,) = await make_all(make_message("a", "é"))
 
     assert {"Body": '{"text":"é"}'} == entry.parameters
 
 
-async def test_too_large_a_message_is_refused_with_its_size() -> None:
-    """The limit is inclusive; those beside it are named too, because none is sent."""
-    fits, too_large = make_message("a", "x" * 29), make_message("b", "x" * 30)
+async def test_too_large_a_message_is_not_sent() -> None:
+    """The limit is inclusive; the reason has the size, and what to do."""
+    assert 40 == (await make_all(make_message("a", "x" * 29)))[0].size
 
-    assert 40 == (await make(fits))[0].size
-    error = await fail(fits, too_large)
+    refused = await refuse(make_message("a", "x" * 30))
 
-    assert "another message" in error.failures[0][1]
-    assert "it has 41 bytes, which is more than 40; a claim_check takes" in error.failures[1][1]
+    assert "it has 41 bytes, which is more than 40; a claim_check takes larger ones" in (
+        refused.reason
+    )
+    assert refused.reason == str(refused.error)
 
 
-async def test_each_message_that_cannot_be_has_its_reason() -> None:
-    """All are looked at, and not the first one alone."""
-    error = await fail(make_message("bad"), make_message("b", "x" * 30), make_message("c"))
+async def test_each_message_that_cannot_be_sent_has_its_reason() -> None:
+    """All others become entries."""
+    names = "a", "bad", "b", "c", "worse"
 
-    reasons = [reason for _, reason in error.failures]
-    assert "it has a bad name" == reasons[0]
-    assert "41 bytes" in reasons[1]
-    assert "another message" in reasons[2]
-    assert "it has a bad name" == str(error.__cause__)
+    entries = await make(*(make_message(each, "x" * 30 * (each == "c")) for each in names))
+
+    assert ["a", "b"] == [each.message.aggregate_id for each in entries if isinstance(each, Entry)]
+    reasons = {
+        each.message.aggregate_id: each.reason for each in entries if isinstance(each, Unsent)
+    }
+    assert ["bad", "c", "worse"] == list(reasons)
+    assert "it has a bad name" == reasons["bad"]
+    assert "41 bytes" in reasons["c"]
+    assert "KeyError" == reasons["worse"]  # what it says may be of the payload
+
+
+@pytest.mark.parametrize("text", ["\udc80", "hunter2 \ud800"])
+async def test_text_that_cannot_be_written(text: str) -> None:
+    """The reason does not quote it."""
+    refused = await refuse(make_message("a", text))
+
+    assert "it has text that is not well-formed Unicode" == refused.reason
+
+
+@pytest.mark.parametrize("name", ["bad", "worse", "too large"])
+async def test_nothing_waits_for_what_can_never_be_sent(name: str) -> None:
+    """Later messages of its group go."""
+    refused = await refuse(make_message(name, "x" * 30 * (name == "too large")))
+
+    assert refused.group is None
 
 
 async def test_large_bodies_go_to_the_claim_check() -> None:
@@ -94,7 +128,7 @@ async def test_large_bodies_go_to_the_claim_check() -> None:
     claim_check = FakeClaimCheck()
     messages = [make_message(each, "x" * 30 * (each != "b")) for each in "abc"]
 
-    entries = await make(*messages, claim_check=claim_check)
+    entries = await make_all(*messages, claim_check=claim_check)
 
     assert messages == [each.message for each in entries]
     assert ["messageUrl", "text", "messageUrl"] == [
@@ -114,41 +148,59 @@ async def test_not_all_bodies_go_to_the_claim_check_at_once() -> None:
     assert 10 == claim_check.most_under_way
 
 
-async def test_a_message_that_cannot_be_stops_the_claim_check() -> None:
-    """Nothing goes to S3 for messages that are not sent."""
+async def test_the_claim_check_takes_what_is_beside_a_message_that_cannot_be_sent() -> None:
+    """And nothing of that one."""
     claim_check = FakeClaimCheck()
 
-    await fail(make_message("a", "x" * 30), make_message("bad"), claim_check=claim_check)
+    entries = await make(
+        make_message("a", "x" * 30), make_message("bad", "y" * 30), claim_check=claim_check
+    )
 
-    assert [] == claim_check.kept
+    assert [Entry, Unsent] == [type(each) for each in entries]
+    assert ['{"text":"' + "x" * 30 + '"}'] == claim_check.kept
 
 
 @pytest.mark.parametrize("failure", [DOWN, RuntimeError("expired")], ids=repr)
 async def test_a_claim_check_that_fails(failure: Exception) -> None:
-    """The error says so, and its cause is the one of S3, or of its client."""
-    error = await fail(
-        make_message("a"), make_message("b", "x" * 30), claim_check=FakeClaimCheck(failure)
-    )
+    """The message may be sent another time: what comes after it in its group waits for it."""
+    refused = await refuse(make_message("b", "x" * 30), FakeClaimCheck(failure))
 
-    assert "another message" in error.failures[0][1]
-    assert f"the claim check failed: {type(failure).__name__}" in error.failures[1][1]
-    assert failure is error.__cause__
+    assert f"the claim check failed: {type(failure).__name__}" in refused.reason
+    assert failure is refused.error
+    assert "b" == refused.group
+
+
+async def test_a_body_that_the_claim_check_never_takes() -> None:
+    """It says itself why, and nothing waits for it."""
+    refusal = ValueError("its body has 9 bytes, and the claim check takes 8")
+
+    refused = await refuse(make_message("b", "x" * 30), FakeClaimCheck(refusal))
+
+    assert (str(refusal), None) == (refused.reason, refused.group)
 
 
 async def test_a_claim_that_is_too_large_itself() -> None:
     """A limit that no claim fits into refuses it."""
-    claim_check = FakeClaimCheck()
-    limits = BatchLimits(max_entry_bytes=10)
+    (refused,) = await make_entries(
+        [make_message("a")],
+        make_entry,
+        limits=BatchLimits(max_entry_bytes=10),
+        claim_check=cast("S3ClaimCheck", FakeClaimCheck()),
+    )
 
-    with pytest.raises(MessagePublishError, match="17 bytes, which is more than 10"):
-        await make_entries(
-            [make_message("a")],
-            make_entry,
-            limits=limits,
-            claim_check=cast("S3ClaimCheck", claim_check),
-        )
+    assert isinstance(refused, Unsent)
+    assert "17 bytes, which is more than 10" in refused.reason
 
 
 async def test_no_messages() -> None:
     """There are no entries."""
     assert [] == await make(claim_check=FakeClaimCheck())
+
+
+async def test_entries_do_not_show_their_bodies() -> None:
+    """Nor do those that are not sent: reprs are logged."""
+    entry, refused = await make(make_message("a", "hunter2"), make_message("b", "hunter2" * 9))
+
+    assert "Entry('STORE', 'a', 1, size=18)" == repr(entry)
+    assert "Unsent('STORE', 'b', 1, 'it has 74 bytes, which" in repr(refused)
+    assert "hunter2" not in f"{entry!r} {refused!r}"

@@ -19,7 +19,13 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from castore_aws import AWS_ERRORS, get_error_code, get_error_response, is_retryable
+from castore_aws import (
+    AWS_ERRORS,
+    describe_fault,
+    get_error_code,
+    get_error_response,
+    is_retryable,
+)
 
 URL = "https://dynamodb"
 
@@ -119,3 +125,11 @@ def test_the_code_of_an_answer(make_error: ErrorFactory) -> None:
 
     assert "ValidationException" == get_error_code(error)
     assert isinstance(error, AWS_ERRORS)
+
+
+def test_a_fault_in_one_line() -> None:
+    """The code, and what AWS or the program says, as far as that is short."""
+    response: Any = {"Error": {"Code": "ValidationException", "Message": "x" * 10_000}}
+
+    assert f"ValidationException: {'x' * 500}" == describe_fault(ClientError(response, "Put"))
+    assert f"ValueError: {'y' * 500}" == describe_fault(ValueError("y" * 10_000))

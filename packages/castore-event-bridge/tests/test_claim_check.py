@@ -7,9 +7,16 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from botocore.exceptions import ClientError
 
-from castore_aws import BatchLimits, S3ClaimCheck
-from castore_core import Event, EventStore, NotificationMessage, NotificationMessageBus
+from castore_aws import BatchLimits, RetryPolicy, S3ClaimCheck
+from castore_core import (
+    Event,
+    EventStore,
+    MessagePublishError,
+    NotificationMessage,
+    NotificationMessageBus,
+)
 from castore_event_bridge import (
     EventBridgeMessageBusAdapter,
     EventBridgeMessageParser,
@@ -80,3 +87,41 @@ async def test_a_large_message_arrives(
     assert messages == sorted((each.message for each in found), key=lambda each: each.event.version)
     assert [replay] * 3 == [each.context.replay for each in found]
     assert 1 == sum("messageUrl" in each["detail"] for each in events)
+
+
+@pytest.mark.parametrize("kind", ["boto3", "aioboto3"])
+async def test_a_bucket_that_is_missing_stops_no_small_message(
+    make_client: Callable[..., Awaitable[Any]],
+    make_outlet: Callable[..., Awaitable[Any]],
+    url: str,
+    kind: str,
+) -> None:
+    """The large one is named, with the error of S3, and the others arrive."""
+    outlet = await make_outlet(url, {"source": ["POKEMONS"]})
+    once = RetryPolicy(max_attempts=1)
+    adapter = EventBridgeMessageBusAdapter(
+        await make_client(kind, url),
+        outlet.event_bus_name,
+        claim_check=S3ClaimCheck(
+            await make_client(kind, url, "s3"), f"claims-{uuid4()}", retries=once
+        ),
+        limits=BatchLimits(max_entry_bytes=1_000),
+    )
+    bus = NotificationMessageBus(
+        "BUS", source_event_stores=(POKEMONS,), message_channel_adapter=adapter
+    )
+
+    with pytest.raises(MessagePublishError) as caught:
+        await bus.publish_messages(
+            [make_message(1, "small"), make_message(2, "x" * 1_000), make_message(3, "small")]
+        )
+
+    [(failed, reason)] = caught.value.failures
+    assert 2 == failed.version
+    assert "the claim check failed: NoSuchBucket" in reason
+    assert isinstance(caught.value.__cause__, ClientError)
+    events: list[Any] = []
+    async with asyncio.timeout(20):
+        while len(events) < 2:
+            events += await asyncio.to_thread(outlet.receive)
+    assert [1, 3] == sorted(each["detail"]["event"]["version"] for each in events)

@@ -9,6 +9,7 @@ import pytest
 
 from castore_core import (
     Event,
+    EventRecord,
     EventStore,
     InvalidMessageError,
     MessageChannelEventStoreNotFoundError,
@@ -172,4 +173,55 @@ def test_what_is_no_message_is_logged_and_goes_to_lambda(
 
     assert [] == told
     assert "11710aed-b79e-4468-a20b-bb3c0c3b4860" in caplog.text
-    assert "VANISHED" in caplog.text
+    assert "is no message of the channel: UnknownEventTypeError" in caplog.text
+
+
+MARK = "hunter2"
+
+
+def pass_over(_: object, __: object) -> None:
+    """Handle nothing."""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"detail": MARK},
+        {"detail": {"eventStoreId": "POKEMONS", "event": MARK}},
+        {"detail": {"eventStoreId": "POKEMONS", "event": {"payload": MARK}}},
+        {"detail": {"messageUrl": f"https://claims.s3.amazonaws.com/x?X-Amz-Signature={MARK}"}},
+        {"time": "yesterday" * 1_000, "detail": {"event": MARK}},
+        {"id": "x" * 1_000 + MARK, "detail": {}},
+    ],
+    ids=["text", "event", "payload", "claim", "time", "id"],
+)
+def test_a_log_does_not_show_what_is_in_a_message(
+    caplog: pytest.LogCaptureFixture, changes: dict[str, Any]
+) -> None:
+    """Logs are read by others; what is quoted is short."""
+    handler = EventBridgeHandler(BUS, pass_over)
+
+    with caplog.at_level(logging.ERROR), pytest.raises(InvalidMessageError) as caught:
+        handler(make_event(**changes))
+
+    assert MARK not in f"{caplog.text} {caught.value} {caught.value!r}"
+    assert "is no message of the channel" in caplog.text
+    assert len(caplog.text) < 500
+
+
+def test_a_log_does_not_show_what_an_upcaster_says(caplog: pytest.LogCaptureFixture) -> None:
+    """Programs quote values in their errors; whoever handles the error sees it all."""
+
+    def refuse(record: EventRecord) -> EventRecord:
+        raise ValueError(f"no such thing as {record.payload}")
+
+    store = EventStore("POKEMONS", event_types=[Caught], reduce=reduce, upcasters=[refuse])
+    bus = NotificationMessageBus("BUS", source_event_stores=(store,))
+    event = make_event()
+    event["detail"]["event"]["payload"] = MARK
+
+    with caplog.at_level(logging.DEBUG), pytest.raises(InvalidMessageError):
+        EventBridgeHandler(bus, pass_over)(event)
+
+    assert "InvalidMessageError" in caplog.text
+    assert MARK not in caplog.text

@@ -1,12 +1,13 @@
 """What the adapter puts on a bus, what it refuses, and what it does with answers."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from castore_aws import BatchLimits, RetryPolicy
+from castore_aws import BatchLimits, RetryPolicy, S3ClaimCheck
 from castore_core import AGGREGATE_EXISTS, MessagePublishError, MessageRecord
 from castore_event_bridge import EventBridgeMessageBusAdapter
 
@@ -38,6 +39,11 @@ def answer(*codes: str | None) -> dict[str, Any]:
         {"ErrorCode": code, "ErrorMessage": "why"} if code else {"EventId": "e"} for code in codes
     ]
     return {"FailedEntryCount": len(codes) - codes.count(None), "Entries": entries}
+
+
+def get_sent(client: Any) -> list[str]:
+    """Return the aggregates of all events that were put."""
+    return [json.loads(entry["Detail"])["id"] for call in client.calls for entry in call]
 
 
 async def fail(adapter: EventBridgeMessageBusAdapter, *messages: MessageRecord) -> dict[str, str]:
@@ -102,41 +108,75 @@ async def test_what_a_target_could_not_get_is_too_large(make_fake_client: Client
     assert "it has 1047553 bytes, which is more than 1047552" in reasons["a2"]
 
 
-async def test_nothing_is_sent_beside_what_is_too_large(make_fake_client: ClientFactory) -> None:
-    """The error names all messages, and says which one it was."""
-    client = make_fake_client()
+UNSENDABLE = {
+    "too large": (make_message("bad", text="x" * 2**20), "bytes, which is more than 1047552"),
+    "long type": (
+        make_message("bad", "T" * 129),
+        "128 characters on EventBridge, and this one 129",
+    ),
+    "no type": (make_message("bad", ""), "and this one 0"),
+    "source of AWS": (make_message("bad", store_id="aws.x"), "no event store id like 'aws.x'"),
+    "no source": (make_message("bad", store_id=""), "no event store id like ''"),
+    "large": (make_message("bad", wei=10**20), "wei is an integer of more than 64 bits"),
+    "just too large": (make_message("bad", level=2**63), "level is an integer of more than"),
+    "small": (make_message("bad", level=[1, {"a": -(2**63) - 1}]), "level[1].a is an integer of"),
+    "float": (make_message("bad", level=float(2**63)), "level is an integer of more than 64"),
+    "no text": (make_message("bad", text="\ud800"), "text that is not well-formed Unicode"),
+}
 
-    reasons = await fail(make_adapter(client), make_message(), make_message("a2", text="x" * 2**20))
 
-    assert [] == client.calls
-    assert ["a1", "a2"] == list(reasons)
-    assert "another message" in reasons["a1"]
-
-
-@pytest.mark.parametrize(
-    ("message", "reason"),
-    [
-        (
-            make_message(event_type="T" * 129),
-            "1 to 128 characters on EventBridge, and this one 129",
-        ),
-        (make_message(event_type=""), "and this one 0"),
-        (make_message(store_id="aws.pokemons"), "no event store id like 'aws.pokemons'"),
-        (make_message(store_id=""), "no event store id like ''"),
-        (make_message(level=2**63), "integers of 64 bits, and not 9223372036854775808"),
-        (make_message(level=[{"a": -(2**63) - 1}]), "and not -9223372036854775809"),
-        (make_message(level=float(2**63)), "and not 9223372036854775808"),
-    ],
-    ids=["long type", "no type", "source of AWS", "no source", "large", "small", "float"],
-)
+@pytest.mark.parametrize(("message", "reason"), UNSENDABLE.values(), ids=UNSENDABLE.keys())
 async def test_what_eventbridge_does_not_take_is_not_sent(
     make_fake_client: ClientFactory, message: MessageRecord, reason: str
 ) -> None:
     """The error says why."""
     client = make_fake_client()
 
-    assert reason in (await fail(make_adapter(client), message))["a1"]
+    with pytest.raises(MessagePublishError) as caught:
+        await make_adapter(client).publish_message(message)
+
+    assert [message] == [each for each, _ in caught.value.failures]
+    assert reason in caught.value.failures[0][1]
     assert [] == client.calls
+
+
+@pytest.mark.parametrize(("message", "reason"), UNSENDABLE.values(), ids=UNSENDABLE.keys())
+async def test_what_is_beside_it_is_sent(
+    make_fake_client: ClientFactory, message: MessageRecord, reason: str
+) -> None:
+    """The error names the one message, and all others went."""
+    client = make_fake_client()
+    others = make_messages(12)
+
+    reasons = await fail(make_adapter(client), *others[:3], message, *others[3:])
+
+    assert ["bad"] == list(reasons)
+    assert reason in reasons["bad"]
+    assert [each.aggregate_id for each in others] == get_sent(client)
+
+
+async def test_what_the_region_does_not_take_is_found(
+    make_fake_client: ClientFactory, make_error: Callable[..., ClientError]
+) -> None:
+    """EventBridge refuses its request as a whole, and does not say for which event."""
+    refusal = make_error("ValidationException", "Total size of the entries is over the limit.")
+    client = make_fake_client([refusal, answer(None), refusal, answer(None)])
+
+    reasons = await fail(make_adapter(client), *make_messages(3))
+
+    assert {"a1": "ValidationException: Total size of the entries is over the limit."} == reasons
+    assert [3, 1, 1, 1] == [len(each) for each in client.calls]
+
+
+async def test_a_number_is_not_quoted(make_fake_client: ClientFactory) -> None:
+    """It may be a secret; where it is, is none, as far as that is short."""
+    body: Any = {"x" * 10_000: {"pin": 98765432109876543210}}
+
+    reasons = await fail(make_adapter(make_fake_client()), make_message(**body))
+
+    assert "98765432109876543210" not in reasons["a1"]
+    assert reasons["a1"].startswith("xxxx")
+    assert len(reasons["a1"]) < 300
 
 
 @pytest.mark.parametrize(
@@ -281,6 +321,18 @@ def test_a_client_of_another_service_is_refused(make_fake_client: ClientFactory)
 
     with pytest.raises(TypeError, match="'events' is needed, and this is one of 'sqs'"):
         EventBridgeMessageBusAdapter(client, "bus")
+
+
+@pytest.mark.parametrize(
+    ("option", "kind"),
+    [("claim_check", S3ClaimCheck), ("limits", BatchLimits), ("retries", RetryPolicy)],
+)
+def test_a_class_is_no_option(make_fake_client: ClientFactory, option: str, kind: Any) -> None:
+    """The error names both, before anything is published."""
+    options: Any = {option: kind}
+
+    with pytest.raises(TypeError, match=f"{option} is the class {kind.__name__}"):
+        EventBridgeMessageBusAdapter(make_fake_client(), "bus", **options)
 
 
 def test_what_it_was_given_can_be_read(make_fake_client: ClientFactory) -> None:

@@ -3,7 +3,7 @@
 from castore_aws._batches import Refusal, SendBatch, send_batches
 from castore_aws._claim_check import S3ClaimCheck
 from castore_aws._client import AWSClient, Client
-from castore_aws._entries import BatchLimits, Entry, MakeEntry, make_entries
+from castore_aws._entries import BatchLimits, Entry, MakeEntry, Unsent, make_entries
 from castore_aws._faults import (
     AWS_ERRORS,
     describe_fault,
@@ -12,6 +12,7 @@ from castore_aws._faults import (
     is_retryable,
     is_retryable_code,
 )
+from castore_aws._options import check_options
 from castore_aws._received import ReceivedMessage, receive_message
 from castore_aws._retries import RetryPolicy
 from castore_aws._sizes import count_bytes
@@ -28,6 +29,8 @@ __all__ = [
     "RetryPolicy",
     "S3ClaimCheck",
     "SendBatch",
+    "Unsent",
+    "check_options",
     "count_bytes",
     "describe_fault",
     "get_error_code",

@@ -2,10 +2,10 @@
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
-from castore_aws._entries import BatchLimits, Entry
-from castore_aws._faults import describe_fault
+from castore_aws._entries import BatchLimits, Entry, Unsent
+from castore_aws._faults import describe_fault, is_about_contents
 from castore_aws._retries import RetryPolicy
 from castore_core import MessagePublishError
 
@@ -22,14 +22,16 @@ SendBatch: TypeAlias = Callable[[Sequence[Entry]], Awaitable[Sequence[Refusal | 
 
 
 async def send_batches(
-    entries: Iterable[Entry], send: SendBatch, *, limits: BatchLimits, retries: RetryPolicy
+    entries: Iterable[Entry | Unsent], send: SendBatch, *, limits: BatchLimits, retries: RetryPolicy
 ) -> None:
     """Send entries in as few requests as their limits allow, in their order.
 
     What a request refused for the moment is sent again, and nothing that it took. A request has
     one entry of a group at most, and after one that was not taken there is none of its group: what
-    was taken of a group is always its beginning. Where a request as a whole fails, those after it
-    are not sent.
+    was taken of a group is always its beginning, but for messages that can never be sent.
+
+    Where AWS refuses a request as a whole for what is in it, each of its entries is sent alone.
+    Where a request fails for another reason, those after it are not sent.
 
     Raises:
         MessagePublishError: names the messages that were not taken, in their order. Where a
@@ -37,7 +39,7 @@ async def send_batches(
     """
     entries = list(entries)
     sender = _Sender(send, limits, retries)
-    await sender.send(_make_lanes(entries))
+    await sender.send(entries)
     if refused := sender.refused:
         failures = [(each.message, refused[id(each)]) for each in entries if id(each) in refused]
         raise MessagePublishError(failures) from sender.error
@@ -45,6 +47,8 @@ async def send_batches(
 
 _Lane: TypeAlias = deque[Entry]
 """Entries that have to go one after the other."""
+
+_HELD_BACK: Final = "not sent, because one before it in its group was not taken"
 
 
 def _make_lanes(entries: Iterable[Entry]) -> deque[_Lane]:
@@ -65,19 +69,36 @@ class _Sender:
         self._send_batch = send
         self._limits = limits
         self._retries = retries
+        self._is_stopped = False
         self.refused: dict[int, str] = {}  # by the id() of the entry: equal ones may be sent
-        self.error: Exception | None = None  # of a request that failed as a whole
+        self.error: Exception | None = None  # of the request that stopped it, or else the first
 
-    async def send(self, lanes: deque[_Lane]) -> None:
-        while lanes and self.error is None:
+    async def send(self, entries: Iterable[Entry | Unsent]) -> None:
+        lanes = _make_lanes(self._set_aside(entries))
+        while lanes and not self._is_stopped:
             batch = self._take_batch(lanes)
             await self._send([lane[0] for lane in batch])
             for lane in batch:
                 self._go_on(lane, lanes)
-        if self.error is not None:
+        if lanes and self.error is not None:
             reason = f"not sent after a request that failed: {describe_fault(self.error)}"
             for lane in lanes:
                 self._refuse(lane, reason)
+
+    def _set_aside(self, entries: Iterable[Entry | Unsent]) -> list[Entry]:
+        """Return what is to be sent: not what cannot be, nor what has to wait for it."""
+        to_be_sent: list[Entry] = []
+        held_back: set[str] = set()
+        for entry in entries:
+            if isinstance(entry, Unsent):
+                self._refuse([entry], entry.reason, entry.error)
+                if entry.group is not None:
+                    held_back.add(entry.group)
+            elif entry.group in held_back:
+                self._refuse([entry], _HELD_BACK)
+            else:
+                to_be_sent.append(entry)
+        return to_be_sent
 
     def _take_batch(self, lanes: deque[_Lane]) -> list[_Lane]:
         batch = [lanes.popleft()]
@@ -109,18 +130,37 @@ class _Sender:
         except _PartialFailureError:
             return
         except Exception as error:  # noqa: BLE001 credentials that are renewed raise what they like
-            self.error = error
-            self._refuse(pending, describe_fault(error))
+            await self._fail(pending, error)
+
+    async def _fail(self, entries: Sequence[Entry], error: Exception) -> None:
+        """Send entries alone of which AWS did not say which one it refuses."""
+        self._refuse(entries, describe_fault(error), error)
+        if not is_about_contents(error):
+            self._stop(error)
+        elif len(entries) > 1:
+            for each in entries:
+                if not self._is_stopped:
+                    await self._send([each])
+            if all(id(each) in self.refused for each in entries):
+                self._stop(error)
+
+    def _stop(self, error: Exception) -> None:
+        self._is_stopped = True
+        self.error = error
 
     def _go_on(self, lane: _Lane, lanes: deque[_Lane]) -> None:
         entry = lane.popleft()
         if id(entry) in self.refused:
-            self._refuse(lane, "not sent, because one before it in its group was not taken")
+            self._refuse(lane, _HELD_BACK)
         elif lane:
             lanes.append(lane)
 
-    def _refuse(self, entries: Iterable[Entry], reason: str) -> None:
+    def _refuse(
+        self, entries: Iterable[Entry | Unsent], reason: str, error: Exception | None = None
+    ) -> None:
         self.refused.update({id(each): reason for each in entries})
+        if self.error is None:
+            self.error = error
 
 
 class _PartialFailureError(Exception):

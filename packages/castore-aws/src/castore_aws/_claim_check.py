@@ -2,26 +2,26 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
 from hashlib import sha256
-from http.client import HTTPException, InvalidURL
-from typing import Any, Final, cast
-from urllib.error import HTTPError
-from urllib.parse import unquote, urlsplit
-from urllib.request import BaseHandler, Request, build_opener
+from time import monotonic
+from typing import Any, Final
 
 from castore_aws._client import AWSClient, Client
+from castore_aws._downloads import download
 from castore_aws._faults import AWS_ERRORS, get_error_code
+from castore_aws._object_urls import ObjectURLs
 from castore_aws._retries import RetryPolicy
+from castore_aws._streams import Bounds
+from castore_aws._threads import Threads
 from castore_core import format_json
 
 _MESSAGE_URL: Final = "messageUrl"
 _WEEK: Final = 604_800  # seconds: no presigned URL is valid for longer
-_PATIENCE: Final = 60  # seconds without an answer, as with the clients of boto3
-_HOST_OF_S3: Final = re.compile(
-    r"(.+\.)?s3(express)?(-[a-z0-9-]+)?(\.dualstack)?(\.[a-z]+(-[a-z]+)+-\d+)?(\.vpce)?"
-    r"\.amazonaws\.(com|com\.cn|eu)"
-)
+_MOST_DOWNLOADS: Final = 10  # as many as a client has connections
+_NAME_OF_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}")
 _FORBIDDEN = frozenset({"AccessDenied", "403"})
 _MISSING = frozenset({"NoSuchKey", "404"})
 
@@ -36,9 +36,15 @@ class S3ClaimCheck:
     Args:
         client: a client of boto3 or aioboto3 for ``s3``, which is yours and never closed.
         bucket: the name of the bucket, and not the ARN of an access point.
-        prefix: what the keys of the objects begin with, such as ``messages/``.
+        prefix: what the keys of the objects begin with, such as ``messages/``. Bodies with other
+            keys are not fetched.
         expires_in: for how many seconds those who may not read the bucket can fetch a body, 1 to
             604,800 (a week). No longer than the credentials that signed the URL are valid.
+        max_body_bytes: how large a body may be, 1 or more. A larger one is neither kept nor
+            fetched.
+        timeout: how many seconds S3 has to take a body, or to deliver one, retries included.
+        endpoints: the URLs by which publishers know S3, where they differ from the endpoint of
+            ``client``: those of VPC endpoints, say.
         retries: bounds the attempts of each call.
     """
 
@@ -49,16 +55,27 @@ class S3ClaimCheck:
         *,
         prefix: str = "",
         expires_in: int = _WEEK,
+        max_body_bytes: int = 16_777_216,
+        timeout: float = 60.0,
+        endpoints: Iterable[str] = (),
         retries: RetryPolicy | None = None,
     ) -> None:
-        if not bucket or ":" in bucket:
-            raise ValueError(f"not the name of a bucket: {bucket!r}")
+        if not _NAME_OF_BUCKET.fullmatch(bucket):
+            raise ValueError(f"not the name of a bucket: {bucket!r:.100}")
         if not 1 <= expires_in <= _WEEK:
             raise ValueError(f"expires_in is not 1 to {_WEEK} seconds: {expires_in}")
+        if max_body_bytes < 1:
+            raise ValueError(f"max_body_bytes is not 1 or more: {max_body_bytes}")
+        if not timeout > 0:
+            raise ValueError(f"timeout is not more than 0 seconds: {timeout}")
         self._aws = AWSClient(client, "s3", retries=retries)
         self._bucket = bucket
         self._prefix = prefix
         self._expires_in = expires_in
+        self._max_body_bytes = max_body_bytes
+        self._timeout = timeout
+        self._urls = ObjectURLs(bucket, prefix, [client.meta.endpoint_url, *endpoints])
+        self._downloads = Threads(_MOST_DOWNLOADS, "castore-aws-download")
 
     def __repr__(self) -> str:
         return f"S3ClaimCheck({self._bucket!r}, prefix={self._prefix!r})"
@@ -69,13 +86,23 @@ class S3ClaimCheck:
         The same body is kept once, however often it is published.
 
         Raises:
-            ClientError, BotoCoreError: S3 did not take it.
+            ValueError: it has more bytes than ``max_body_bytes``.
+            ClientError, BotoCoreError, TimeoutError: S3 did not take it.
         """
         content = text.encode()
+        if len(content) > self._max_body_bytes:
+            raise ValueError(
+                f"its body has {len(content)} bytes, and the claim check takes "
+                f"{self._max_body_bytes}: see max_body_bytes"
+            )
         place = {
             "Bucket": self._bucket,
             "Key": f"{self._prefix}{sha256(content).hexdigest()}.json",
         }
+        async with self._time_limit("take"):
+            return await self._put(place, content)
+
+    async def _put(self, place: Mapping[str, str], content: bytes) -> str:
         request = {**place, "Body": content, "ContentType": "application/json"}
         await self._aws.call("put_object", request)
         url: Any = await self._aws.call(  # a method of the client too, whose response is a text
@@ -96,70 +123,40 @@ class S3ClaimCheck:
         are valid for less time than messages.
 
         Raises:
-            ValueError: it is not in this bucket, or not any more, or its URL has expired.
+            ValueError: it is not in this bucket, or not any more, or it is too large, or its URL
+                has expired.
             ClientError, BotoCoreError, OSError: S3 did not answer; another attempt may succeed.
         """
-        url = str(body[_MESSAGE_URL])
-        key = self._find_key(url)
+        key = self._urls.find_key(body[_MESSAGE_URL])
+        bounds = Bounds(self._max_body_bytes, monotonic() + self._timeout)
+        async with self._time_limit("deliver"):
+            return await self._fetch(key, body[_MESSAGE_URL], bounds)
+
+    async def _fetch(self, key: str, url: str, bounds: Bounds) -> bytes:
+        place = {"Bucket": self._bucket, "Key": key}
         try:
-            return await self._aws.read("get_object", {"Bucket": self._bucket, "Key": key})
+            return await self._aws.read("get_object", place, bounds=bounds)
         except AWS_ERRORS as error:
             code = get_error_code(error)
             if code in _MISSING:
                 raise ValueError(f"its body is not in bucket {self._bucket!r} any more") from error
             if code not in _FORBIDDEN:
                 raise
-        return await asyncio.to_thread(_download, url, self._check_host)
+        check_url = partial(self._check_redirection, key)
+        return await self._downloads.run(partial(download, url, check_url, bounds))
 
-    def _find_key(self, url: str) -> str:
-        """Return the key of a URL, whose host or path begins with the bucket."""
-        parts = urlsplit(url)
-        path = unquote(parts.path).removeprefix("/")
-        if parts.netloc.startswith(f"{self._bucket}."):
-            bucket, key = self._bucket, path
-        else:
-            bucket, _, key = path.partition("/")
-        if key and bucket == self._bucket and parts.scheme in {"http", "https"}:
-            return key
-        raise ValueError(f"its body is not in bucket {self._bucket!r}: {url!r:.100}")
+    def _check_redirection(self, key: str, url: str) -> None:
+        if self._urls.find_key(url) != key:
+            raise ValueError("its URL leads to another body")
 
-    def _check_host(self, url: str) -> None:
-        """Refuse to fetch from elsewhere than S3: whoever sends a message chooses its URL."""
-        host = urlsplit(url).hostname or ""
-        own = urlsplit(str(self._aws.client.meta.endpoint_url)).hostname
-        if host != own and not host.endswith(f".{own}") and not is_host_of_s3(host):
-            raise ValueError(f"its body is not in S3: {url!r:.100}")
-
-
-def is_host_of_s3(host: str) -> bool:
-    """Tell whether a host is one of S3, and not of what others run on AWS."""
-    return _HOST_OF_S3.fullmatch(host) is not None
-
-
-class _HostCheck(BaseHandler):
-    """Looks at each request, also where S3 redirects it, as it does for new buckets."""
-
-    def __init__(self, check_host: Callable[[str], None]) -> None:
-        self._check_host = check_host
-
-    def http_request(self, request: Request) -> Request:
-        self._check_host(request.full_url)
-        return request
-
-    https_request = ftp_request = http_request
-
-
-def _download(url: str, check_host: Callable[[str], None]) -> bytes:
-    try:
-        opener = build_opener(_HostCheck(check_host))
-        with opener.open(url, timeout=_PATIENCE) as response:
-            return cast("bytes", response.read())
-    except HTTPError as error:
-        with error:
-            if error.code < 500:  # noqa: PLR2004 from here on it is the server's fault
-                raise ValueError(f"its body cannot be fetched: {error}") from error
-            raise
-    except InvalidURL as error:
-        raise ValueError(f"its body cannot be fetched: {error}") from error
-    except HTTPException as error:  # the answer was cut
-        raise ConnectionError(f"its body cannot be fetched: {error!r}") from error
+    @asynccontextmanager
+    async def _time_limit(self, verb: str) -> AsyncGenerator[None, None]:
+        limit = asyncio.timeout(self._timeout)
+        try:
+            async with limit:
+                yield
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            reason = f"S3 did not {verb} a body within {self._timeout} seconds"
+            raise TimeoutError(reason) from error

@@ -1,16 +1,14 @@
 """The seam to AWS: one way to call a client of boto3 and one of aioboto3."""
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, Protocol, cast
 
-from botocore.exceptions import ResponseStreamingError
-
-from castore_aws._faults import AWS_ERRORS, is_retryable
+from castore_aws._faults import is_retryable
 from castore_aws._retries import RetryPolicy
-from castore_aws._threads import get_threads, run_in_thread
+from castore_aws._streams import Bounds, read_later, read_now
+from castore_aws._threads import CALLS, READS, get_threads
 
 
 class Client(Protocol):
@@ -28,7 +26,7 @@ class AWSClient:
     A client of aioboto3 is awaited, and belongs to the event loop in which it was made. One of
     boto3 is called in threads of its own, as many as it has connections (``max_pool_connections``
     of its configuration). They are shared by all that use the client, and begin when they are
-    needed. The client is never closed.
+    needed. A call that hangs does not keep the process from ending. The client is never closed.
 
     Args:
         client: a client of boto3 or aioboto3.
@@ -74,55 +72,42 @@ class AWSClient:
             await self._retries.run(partial(self._attempt, request), is_retryable),
         )
 
-    async def read(self, operation: str, parameters: Mapping[str, Any]) -> bytes:
+    async def read(
+        self, operation: str, parameters: Mapping[str, Any], *, bounds: Bounds | None = None
+    ) -> bytes:
         """Call an operation that streams a ``Body`` (``get_object``), and return that as a whole.
+
+        A client of boto3 is read in threads apart from those of `call`: a body that takes long
+        holds up nothing else.
 
         Raises:
             ClientError, BotoCoreError: the last attempt's.
+            ValueError: the body has more bytes than ``bounds`` allow.
+            TimeoutError: the deadline of ``bounds`` has passed.
         """
         request = partial(getattr(self._client, operation), **parameters)
-        read = _read_later if self._is_async else _read_now
+        read = read_later if self._is_async else read_now
+        attempt = partial(read, request, Bounds() if bounds is None else bounds)
         return cast(
-            "bytes",
-            await self._retries.run(partial(self._attempt, partial(read, request)), is_retryable),
+            "bytes", await self._retries.run(partial(self._attempt, attempt, READS), is_retryable)
         )
 
-    async def _attempt(self, request: Callable[[], Any]) -> object:
+    async def _attempt(self, request: Callable[[], Any], purpose: str = CALLS) -> object:
         if self._is_async:
             return await request()
-        return await run_in_thread(get_threads(self._client), request)
-
-
-def _read_now(request: Callable[[], Any]) -> bytes:
-    body = request()["Body"]  # entering it would give the stream below, which checks no length
-    with closing(body), _translated():
-        return cast("bytes", body.read())
-
-
-async def _read_later(request: Callable[[], Any]) -> bytes:
-    body = (await request())["Body"]
-    async with body:
-        with _translated():
-            return cast("bytes", await body.read())
-
-
-@contextmanager
-def _translated() -> Generator[None, None, None]:
-    """Raise as an error of botocore what its streams let through of the library below."""
-    try:
-        yield
-    except AWS_ERRORS:
-        raise
-    except Exception as error:
-        raise ResponseStreamingError(error=error) from error
+        return await get_threads(self._client, purpose).run(request)
 
 
 def _check_client(client: object, service: str) -> None:
-    if not hasattr(client, "_make_api_call"):
+    if isinstance(client, type) or not hasattr(client, "_make_api_call"):
         raise TypeError(
-            f"not a client of boto3 or aioboto3: {client!r}. Make one with "
+            f"not a client of boto3 or aioboto3: {_describe(client)}. Make one with "
             f"boto3.client({service!r}), or async with aioboto3.Session().client({service!r})"
         )
     actual = cast("Client", client).meta.service_model.service_name
     if actual != service:
         raise TypeError(f"a client of {service!r} is needed, and this is one of {actual!r}")
+
+
+def _describe(client: object) -> str:
+    return f"the class {client.__name__}" if isinstance(client, type) else f"{client!r:.100}"

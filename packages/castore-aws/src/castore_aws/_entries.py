@@ -1,13 +1,13 @@
 """Messages as the entries of requests, and what is too large for one."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from castore_aws._claim_check import S3ClaimCheck
 from castore_aws._faults import AWS_ERRORS, describe_fault
-from castore_core import MessagePublishError, MessageRecord, format_json
+from castore_core import MessageRecord, format_json
 
 # As many as a client has connections. What waits for one spends the time of its retries.
 _MOST_AT_ONCE: Final = 10
@@ -47,6 +47,25 @@ class Entry(NamedTuple):
     size: int
     group: str | None = None
 
+    def __repr__(self) -> str:
+        return f"Entry({_name(self.message)}, size={self.size})"
+
+
+class Unsent(NamedTuple):
+    """A message that is not sent, and why.
+
+    One with a ``group`` may be sent another time, and nothing of its group goes before it. One
+    without can never be sent, and nothing waits for it.
+    """
+
+    message: MessageRecord
+    reason: str
+    error: Exception
+    group: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Unsent({_name(self.message)}, {self.reason!r:.200})"
+
 
 MakeEntry: TypeAlias = Callable[[MessageRecord, str], Entry]
 """Makes the entry of a message and the text of its body; a `ValueError` says why there is none."""
@@ -58,76 +77,75 @@ async def make_entries(
     *,
     limits: BatchLimits,
     claim_check: S3ClaimCheck | None,
-) -> list[Entry]:
-    """Return the entries of messages, the larger ones with their bodies in the claim check.
+) -> list[Entry | Unsent]:
+    """Return the entries of messages in their order, the larger ones by way of the claim check.
 
-    Raises:
-        MessagePublishError: a message is too large, or AWS takes none like it, or the claim check
-            failed. It names all messages, because none was sent.
+    A message that is too large, or that AWS takes none like, is `Unsent`, and so is one whose body
+    the claim check did not take. The others are not affected.
     """
-    entries: list[Entry] = []
-    errors: dict[int, Exception] = {}
-    for index, message in enumerate(messages):
-        try:
-            entry = make_entry(message, format_json(message.body))
-            entries.append(entry)
-            if claim_check is None:
-                _check_size(entry, limits)
-        except ValueError as error:
-            errors[index] = error
-    if errors:
-        _refuse(messages, errors)
-    if claim_check is None:
-        return entries
-    return await _check_in(entries, make_entry, limits, claim_check)
+    made = [_make(each, make_entry) for each in messages]
+    turns = asyncio.Semaphore(_MOST_AT_ONCE)
+
+    async def shrink(entry: Entry) -> Entry | Unsent:
+        if claim_check is None:
+            return _check_size(entry, limits)
+        async with turns:
+            claim = await _check_in(entry, make_entry, claim_check)
+        return _check_size(claim, limits)
+
+    large = {
+        index: entry
+        for index, entry in enumerate(made)
+        if isinstance(entry, Entry) and entry.size > limits.max_entry_bytes
+    }
+    shrunk = await asyncio.gather(*map(shrink, large.values()))
+    for index, entry in zip(large, shrunk, strict=True):
+        made[index] = entry
+    return made
+
+
+def _make(message: MessageRecord, make_entry: MakeEntry, text: str | None = None) -> Entry | Unsent:
+    try:
+        return make_entry(message, format_json(message.body) if text is None else text)
+    except Exception as error:  # noqa: BLE001 what is wrong with a message stops no other one
+        return Unsent(message, _describe(error), error)
 
 
 async def _check_in(
-    entries: list[Entry], make_entry: MakeEntry, limits: BatchLimits, claim_check: S3ClaimCheck
-) -> list[Entry]:
-    turns = asyncio.Semaphore(_MOST_AT_ONCE)
+    entry: Entry, make_entry: MakeEntry, claim_check: S3ClaimCheck
+) -> Entry | Unsent:
+    message = entry.message
+    try:
+        text = await claim_check.check_in(format_json(message.body))
+    except Exception as error:  # noqa: BLE001 credentials that are renewed raise what they like
+        if _speaks_for_itself(error):
+            return Unsent(message, str(error), error)
+        reason = f"the claim check failed: {describe_fault(error)}"
+        return Unsent(message, reason, error, entry.group)
+    return _make(message, make_entry, text)
 
-    async def replace(entry: Entry) -> Entry:
-        async with turns:
-            text = await claim_check.check_in(format_json(entry.message.body))
-        small = make_entry(entry.message, text)
-        _check_size(small, limits)
-        return small
 
-    large = [index for index, each in enumerate(entries) if each.size > limits.max_entry_bytes]
-    replaced = await asyncio.gather(
-        *(replace(entries[index]) for index in large), return_exceptions=True
+def _check_size(entry: Entry | Unsent, limits: BatchLimits) -> Entry | Unsent:
+    if isinstance(entry, Unsent) or entry.size <= limits.max_entry_bytes:
+        return entry
+    reason = (
+        f"it has {entry.size} bytes, which is more than {limits.max_entry_bytes}; "
+        f"a claim_check takes larger ones"
     )
-    errors: dict[int, Exception] = {}
-    for index, result in zip(large, replaced, strict=True):
-        if isinstance(result, Entry):
-            entries[index] = result
-            continue
-        if not isinstance(result, Exception):
-            raise result
-        errors[index] = result
-    if errors:
-        _refuse([each.message for each in entries], errors)
-    return entries
-
-
-def _check_size(entry: Entry, limits: BatchLimits) -> None:
-    if entry.size > limits.max_entry_bytes:
-        raise ValueError(
-            f"it has {entry.size} bytes, which is more than {limits.max_entry_bytes}; "
-            f"a claim_check takes larger ones"
-        )
-
-
-def _refuse(messages: Sequence[MessageRecord], errors: Mapping[int, Exception]) -> NoReturn:
-    other = "not sent, because another message that was published with it could not be"
-    reasons = {index: _describe(error) for index, error in errors.items()}
-    raise MessagePublishError(
-        [(message, reasons.get(index, other)) for index, message in enumerate(messages)]
-    ) from next(iter(errors.values()))
+    return Unsent(entry.message, reason, ValueError(reason))
 
 
 def _describe(error: Exception) -> str:
-    if isinstance(error, ValueError) and not isinstance(error, AWS_ERRORS):
-        return str(error)
-    return f"the claim check failed: {describe_fault(error)}"
+    """Return what is wrong with a message, and no value that it has."""
+    if isinstance(error, UnicodeError):
+        return "it has text that is not well-formed Unicode"
+    return str(error) if _speaks_for_itself(error) else type(error).__name__
+
+
+def _speaks_for_itself(error: Exception) -> bool:
+    return isinstance(error, ValueError) and not isinstance(error, AWS_ERRORS)
+
+
+def _name(message: MessageRecord) -> str:
+    """Return what a message is about, and nothing of its body."""
+    return f"{message.event_store_id!r:.100}, {message.aggregate_id!r:.100}, {message.version}"

@@ -1,10 +1,11 @@
 """What an error of AWS means: which ones go away by themselves."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 from botocore import exceptions as botocore_errors
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 AWS_ERRORS: Final[tuple[type[Exception], ...]] = (BotoCoreError, ClientError)
 """All that a client of boto3 or aioboto3 raises, for an ``except``."""
@@ -34,6 +35,20 @@ _RETRYABLE_CODES = frozenset(
         "Throttling",
         "ThrottlingException",
         "TooManyRequestsException",
+    }
+)
+# Where AWS refuses a request as a whole, and so because of one of its entries perhaps.
+_CODES_OF_CONTENTS = frozenset(
+    {
+        "AWS.SimpleQueueService.BatchRequestTooLong",
+        "BatchRequestTooLong",
+        "InvalidMessageContents",
+        "InvalidParameterValue",
+        "RequestEntityTooLarge",
+        "RequestEntityTooLargeException",
+        "SerializationException",
+        "ValidationError",
+        "ValidationException",
     }
 )
 _CONNECTION_ERRORS = (
@@ -71,9 +86,19 @@ def is_retryable_code(code: str) -> bool:
     return code in _RETRYABLE_CODES
 
 
+def is_about_contents(error: BaseException) -> bool:
+    """Tell whether a request was refused for what is in it: others may go through."""
+    if isinstance(error, ParamValidationError):  # of the client, before it sends anything
+        return True
+    status = get_error_response(error).get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or (
+        get_error_code(error) in _CODES_OF_CONTENTS
+    )
+
+
 def describe_fault(error: BaseException) -> str:
     """Return what went wrong in one line: the code and the message that AWS answered, if it did."""
     answer = get_error_response(error).get("Error", {})
     if answer:
-        return f"{answer.get('Code', '')}: {answer.get('Message', '')}"
-    return f"{type(error).__name__}: {error}"
+        return f"{answer.get('Code', '')}: {answer.get('Message', '')!s:.500}"
+    return f"{type(error).__name__}: {error!s:.500}"

@@ -1,7 +1,5 @@
 """Messages of a bus as events of EventBridge."""
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import repeat
@@ -15,18 +13,19 @@ from castore_aws import (
     Refusal,
     RetryPolicy,
     S3ClaimCheck,
+    check_options,
     count_bytes,
     is_retryable_code,
     make_entries,
     send_batches,
 )
 from castore_core import AGGREGATE_EXISTS, REPLAYED, MessageRecord
+from castore_event_bridge._numbers import check_numbers
 
 # A target gets an event with more around it than PutEvents counts, and a queue or a function has
 # the limit of the bus: what would fill that could be put, and never delivered.
 _LIMITS: Final = BatchLimits(max_entry_bytes=1_048_576 - 1_024)
 _MOST_CHARACTERS_OF_A_DETAIL_TYPE: Final = 128
-_MANY_DIGITS: Final = re.compile(r"\d{19}")
 
 
 class EventBridgeMessageBusAdapter:
@@ -41,9 +40,12 @@ class EventBridgeMessageBusAdapter:
         client: a client of boto3 or aioboto3 for ``events``, which is yours and never closed.
         event_bus_name: the name of the bus, or its ARN.
         claim_check: where the bodies of messages go that are over ``limits.max_entry_bytes``.
-            Without one, such a message is refused, and so are those that are published with it.
+            Without one, such a message is not sent.
         limits: 10 messages and 1 MiB for a request, and 1 KiB less for a message.
         retries: bounds the attempts of each request.
+
+    Raises:
+        TypeError: ``client`` is not a client for ``events``, or an option is a class.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class EventBridgeMessageBusAdapter:
         limits: BatchLimits | None = None,
         retries: RetryPolicy | None = None,
     ) -> None:
+        check_options(claim_check=claim_check, limits=limits, retries=retries)
         self._retries = RetryPolicy() if retries is None else retries
         self._aws = AWSClient(client, "events", retries=self._retries)
         self._event_bus_name = event_bus_name
@@ -92,9 +95,11 @@ class EventBridgeMessageBusAdapter:
     ) -> None:
         """Put messages on the bus, in as few requests as they need.
 
+        A message that EventBridge takes none like is not sent, and all others are.
+
         Raises:
-            MessagePublishError: names those that EventBridge did not take. Where one cannot be
-                sent at all, which is looked at first, none is.
+            MessagePublishError: names the messages that were not sent, or that EventBridge did not
+                take.
         """
         entries = await make_entries(
             messages,
@@ -109,7 +114,7 @@ class EventBridgeMessageBusAdapter:
         detail_type = REPLAYED if replay and message.type != AGGREGATE_EXISTS else message.type
         _check_source(source)
         _check_detail_type(detail_type)
-        _check_integers(detail)
+        check_numbers(message.body, detail)
         parameters = {
             "Source": source,
             "DetailType": detail_type,
@@ -137,25 +142,12 @@ def _find_refusal(result: Mapping[str, Any]) -> Refusal | None:
 
 def _check_source(source: str) -> None:
     if not source or source.startswith("aws."):
-        raise ValueError(f"EventBridge takes no event store id like {source!r}")
+        raise ValueError(f"EventBridge takes no event store id like {source!r:.100}")
 
 
 def _check_detail_type(detail_type: str) -> None:
     if not 1 <= len(detail_type) <= _MOST_CHARACTERS_OF_A_DETAIL_TYPE:
         raise ValueError(
             f"an event type has 1 to {_MOST_CHARACTERS_OF_A_DETAIL_TYPE} characters on "
-            f"EventBridge, and this one {len(detail_type)}: {detail_type!r:.200}"
+            f"EventBridge, and this one {len(detail_type)}: {detail_type!r:.150}"
         )
-
-
-def _check_integers(detail: str) -> None:
-    """Refuse integers that do not fit into 64 bits, which is what PutEvents documents."""
-    if _MANY_DIGITS.search(detail):
-        json.loads(detail, parse_int=_check_integer)
-
-
-def _check_integer(digits: str) -> int:
-    number = int(digits)
-    if not -(2**63) <= number < 2**63:
-        raise ValueError(f"EventBridge takes integers of 64 bits, and not {digits:.100}")
-    return number

@@ -19,9 +19,10 @@ class EventBridgeHandler(Generic[M]):
     """A Lambda function that is the target of a rule.
 
     It hands each message to ``handler``, and raises what that raises. So it does for an event that
-    is no message of the channel, which it logs to the logger ``castore_event_bridge`` too. Lambda
-    then tries again, and at last gives the event to the function's dead-letter queue or its
-    ``OnFailure`` destination: without one, Lambda drops it.
+    is no message of the channel, whose id it logs to the logger ``castore_event_bridge`` too, with
+    the type of the error: its text may have values of the message. Lambda then tries again, and at
+    last gives the event to the function's dead-letter queue or its ``OnFailure`` destination:
+    without one, Lambda drops it.
 
     Call it as it is where the client of the claim check, if there is one, is of boto3; otherwise
     await `handle_event`.
@@ -54,8 +55,9 @@ class EventBridgeHandler(Generic[M]):
         """
         try:
             message, context = await self._parser.parse_event(event)
-        except CastoreError:
-            _logger.exception("event %s is no message of the channel", event.get("id"))
+        except CastoreError as error:
+            place = event.get("id"), type(error).__name__
+            _logger.error("event %.100s is no message of the channel: %s", *place)  # noqa: TRY400 its text may have values
             raise
         result = self._handler(message, context)
         if isawaitable(result):

@@ -32,7 +32,7 @@ def event_pattern(
             wanted.
     """
     if isinstance(event_types, str):
-        raise TypeError(f"event_types is not a list of types: {event_types!r}")
+        raise TypeError(f"event_types is not a list of types: {event_types!r:.100}")
     source = {"source": [event_store_id]}
     if event_types is None:
         return {**source, **_choose_all(replays)}

@@ -72,6 +72,6 @@ class EventBridgeMessageParser(Generic[M]):
             raise InvalidMessageError(self._channel.message_channel_id, reason)
         try:
             return event["id"], datetime.fromisoformat(event["time"])
-        except (TypeError, ValueError) as error:
-            reason = f"the time of the event is no moment: {error}"
-            raise InvalidMessageError(self._channel.message_channel_id, reason) from error
+        except (TypeError, ValueError):  # it would quote the whole of it
+            reason = f"the time of the event is no moment: {event['time']!r:.100}"
+            raise InvalidMessageError(self._channel.message_channel_id, reason) from None
