@@ -9,7 +9,7 @@ from typing import TypeAlias
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from castore_core import Event, EventStorageAdapter, EventStore
+from castore_core import LOG_START, Event, EventStorageAdapter, EventStore
 from castore_in_memory import InMemoryEventStorageAdapter
 from castore_sql import SQLEventStorageAdapter
 from workload import ITEM_ADDED, PLACED, STORE, ItemPayload, make_payload
@@ -112,12 +112,10 @@ class _Castore:
 
     async def scan(self, batch: int) -> int:
         """Read the log, and decode each event."""
-        position = count = 0
-        while entries := await self._adapter.read_events(
-            [STORE], after_position=position, limit=batch
-        ):
-            events = [self._store.event_from_record(each.record) for each in entries]
-            position, count = entries[-1].position, count + len(events)
+        position, count = LOG_START, 0
+        while (found := await self._adapter.read_events([STORE], position, batch)).entries:
+            events = [self._store.event_from_record(each.record) for each in found.entries]
+            position, count = found.position, count + len(events)
         return count
 
     async def seek(self, count: int) -> object:

@@ -12,6 +12,7 @@ import asyncio
 import itertools
 import json
 import os
+import random
 import signal
 import sqlite3
 import sys
@@ -23,7 +24,7 @@ from dataclasses import dataclass
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from castore_core import Event, EventAlreadyExistsError, EventStore
+from castore_core import Event, EventAlreadyExistsError, EventStore, VersionGapError
 from castore_sql import SQLEventStorageAdapter
 
 CONTENDED = ("contended-1", "contended-2")
@@ -133,6 +134,21 @@ async def contend(stores: Stores, name: str) -> None:
         acknowledge(token, (stores.left, name, version))
 
 
+async def leap(stores: Stores, name: str) -> None:
+    """Push some events to an aggregate that others push to as well, some of them too far ahead."""
+    for _ in range(PUSHES_OF_A_CONTENDER):
+        token = make_token()
+        while True:
+            version = await get_next_version(stores.left, name) + random.randrange(3)
+            event = Counted(aggregate_id=name, version=version, payload=token)
+            try:
+                await stores.left.push_event(event)
+            except (EventAlreadyExistsError, VersionGapError):
+                continue
+            break
+        acknowledge(token, (stores.left, name, version))
+
+
 async def push_everything(stores: Stores) -> None:
     """Push single events and groups, at the same time and for ever."""
     await asyncio.gather(
@@ -156,6 +172,11 @@ async def push_with_others(stores: Stores) -> None:
     await asyncio.gather(*(contend(stores, each) for each in CONTENDED * 2))
 
 
+async def leap_with_others(stores: Stores) -> None:
+    """Leap, four tasks at a time."""
+    await asyncio.gather(*(leap(stores, each) for each in CONTENDED * 2))
+
+
 async def leave(_: Stores) -> None:
     """Push nothing: the tables were created."""
 
@@ -165,6 +186,7 @@ PUSHERS: dict[str, Pusher] = {
     "torn": push_one_group_after_another,
     "too-early": push_too_early,
     "contending": push_with_others,
+    "leaping": leap_with_others,
     "creating": leave,
 }
 

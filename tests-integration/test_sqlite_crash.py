@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import pytest
 from sqlalchemy import create_engine
 
-from castore_core import EventRecord, LogEntry
+from castore_core import LOG_START, EventRecord, LogEntry, parse_position
 from castore_sql import SQLEventStorageAdapter
 
 PROGRAM = Path(__file__).parent / "sqlite_pushers.py"
@@ -184,10 +184,10 @@ async def follow(path: Path, entries: list[LogEntry]) -> None:
     engine = create_engine(f"sqlite:///{path}")
     adapter = SQLEventStorageAdapter(engine)
     await adapter.create_tables()
-    position = entries[-1].position if entries else 0
-    while found := await adapter.read_events(after_position=position, limit=1000):
-        entries += found
-        position = found[-1].position
+    position = entries[-1].position if entries else LOG_START
+    while (found := await adapter.read_events(after=position, limit=1000)).entries:
+        entries += found.entries
+        position = found.position
     engine.dispose()
 
 
@@ -215,7 +215,10 @@ def test_kills_lose_and_tear_nothing(
     assert [] == find_faults(path, pushers.acknowledged)
     # A reader that followed the log all along has seen the same as one that comes now.
     asyncio.run(follow(path, entries))
-    seen = [(entry.position, entry.event_store_id, *entry.record[:2]) for entry in entries]
+    seen = [
+        (parse_position(entry.position), entry.event_store_id, *entry.record[:2])
+        for entry in entries
+    ]
     assert [row[:4] for row in read_rows(path)] == seen
     print(f"{len(pushers.acknowledged)} pushes acknowledged in {kills} runs")  # noqa: T201
 
@@ -237,10 +240,11 @@ def test_kills_show_what_is_wrong(
 
 
 @each_driver
-def test_several_processes_contend(pushers: Pushers, path: Path, driver: str) -> None:
-    """Four processes race for two aggregates: every push is written once, and none fails."""
+@pytest.mark.parametrize("kind", ["contending", "leaping"])
+def test_several_processes_contend(pushers: Pushers, path: Path, driver: str, kind: str) -> None:
+    """Four processes race for two aggregates: every push is written once, and leaves no gap."""
     for _ in range(4):
-        pushers.start("contending", f"{driver}:///{path}")
+        pushers.start(kind, f"{driver}:///{path}")
     pushers.wait()
 
     assert [0] * 4 == pushers.statuses

@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import URL, create_engine
 
-from castore_core import EventLog, EventStore
+from castore_core import LOG_START, EventLog, EventStore
 from castore_sql import SQLEventStorageAdapter
 from git_history.commits import LINE_ID, CommitImported, Line, commit_store
 from git_history.files import File, FileEvent, file_store
@@ -31,13 +31,11 @@ class History:
 
     async def file_events(self) -> AsyncIterator[FileEvent]:
         """Yield the events of all the files, in the order in which they were pushed."""
-        position = 0
-        while entries := await self.log.read_events(
-            [self.files.event_store_id], after_position=position, limit=_PAGE
-        ):
-            for entry in entries:
+        stores, position = [self.files.event_store_id], LOG_START
+        while (found := await self.log.read_events(stores, position, _PAGE)).position != position:
+            for entry in found.entries:
                 yield self.files.event_from_record(entry.record)
-            position = entries[-1].position
+            position = found.position
 
 
 @contextmanager

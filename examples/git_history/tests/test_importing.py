@@ -40,8 +40,8 @@ async def differing(history: History, workshop: Workshop) -> list[Check]:
 
 async def stored(history: History) -> list[EventRecord]:
     """Return everything in the store, in its order."""
-    entries = await history.log.read_events(None, limit=1_000_000)
-    return [entry.record for entry in entries]
+    found = await history.log.read_events(None, limit=1_000_000)
+    return [entry.record for entry in found.entries]
 
 
 def line(workshop: Workshop) -> list[str]:

@@ -1,12 +1,20 @@
-"""A database in a file, and an adapter on it."""
+"""A database in a file, and an adapter on it; and an adapter on each kind of engine."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from castore_sql import SQLEventStorageAdapter
+
+URLS = {
+    "file": "sqlite:///{path}",
+    "memory": "sqlite://",
+    "async file": "sqlite+aiosqlite:///{path}",
+    "async memory": "sqlite+aiosqlite://",
+}
 
 
 @pytest.fixture
@@ -29,3 +37,23 @@ async def adapter(engine: Engine) -> SQLEventStorageAdapter:
     adapter = SQLEventStorageAdapter(engine)
     await adapter.create_tables()
     return adapter
+
+
+@pytest.fixture(params=URLS)
+async def any_adapter(
+    path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[SQLEventStorageAdapter]:
+    """Give an adapter whose table is there, on each kind of engine."""
+    url = URLS[request.param].format(path=path)
+    if "aiosqlite" in url:
+        async_engine = create_async_engine(url)
+        adapter = SQLEventStorageAdapter(async_engine)
+        await adapter.create_tables()
+        yield adapter
+        await async_engine.dispose()
+    else:
+        engine = create_engine(url)
+        adapter = SQLEventStorageAdapter(engine)
+        await adapter.create_tables()
+        yield adapter
+        engine.dispose()

@@ -39,7 +39,7 @@ def trace(engine: Engine | AsyncEngine, callback: Callable[[str], None]) -> None
 
 async def read_ids(adapter: SQLEventStorageAdapter) -> list[str]:
     """Return the aggregate ids of all events, in the order of the log."""
-    return [entry.record.aggregate_id for entry in await adapter.read_events()]
+    return [entry.record.aggregate_id for entry in (await adapter.read_events()).entries]
 
 
 @pytest.fixture(params=["sync", "async"])

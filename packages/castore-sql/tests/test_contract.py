@@ -1,5 +1,6 @@
 """SQLite keeps the contract, through each kind of engine."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -83,8 +84,13 @@ class AsyncEngineOnFile:
 
     @pytest.fixture
     async def adapter(self, engine: AsyncEngine) -> SQLEventStorageAdapter:
-        """Return an adapter without events."""
-        return await make_adapter(engine)
+        """Return an adapter without events, whose pool has opened all that it keeps.
+
+        aiosqlite does not close a connection whose opening was cancelled.
+        """
+        adapter = await make_adapter(engine)
+        await asyncio.gather(*(adapter.get_last_position() for _ in range(5)))
+        return adapter
 
     @pytest.fixture
     def connect_again(self, engine: AsyncEngine) -> Callable[[], SQLEventStorageAdapter]:

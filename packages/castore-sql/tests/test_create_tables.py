@@ -87,7 +87,7 @@ async def test_any_name_of_a_table(engine: Engine, database: sqlite3.Connection,
     assert ("table", name) in read_schema(database)
     assert [RECORD] == await adapter.get_events("STORE", "a")
     assert ["a"] == [each.aggregate_id for each in (await adapter.list_aggregate_ids("STORE"))[0]]
-    assert [RECORD] == [each.record for each in await adapter.read_events(["STORE"])]
+    assert [RECORD] == [each.record for each in (await adapter.read_events(["STORE"])).entries]
 
 
 async def test_a_table_laid_out_as_castores(engine: Engine, database: sqlite3.Connection) -> None:
@@ -112,7 +112,7 @@ async def test_a_table_laid_out_as_castores(engine: Engine, database: sqlite3.Co
     assert [
         EventRecord("b", 1, "PUSHED", MOMENT, {"a": 1}),
         RECORD,
-    ] == [each.record for each in await adapter.read_events()]
+    ] == [each.record for each in (await adapter.read_events()).entries]
 
 
 async def test_a_table_of_another_kind_is_refused(

@@ -36,7 +36,8 @@ async def gather(*pushes: Any) -> list[Any]:
 
 async def read_ids(adapter: SQLEventStorageAdapter) -> list[str]:
     """Return the aggregate ids of all events, in the order of the log."""
-    return [entry.record.aggregate_id for entry in await adapter.read_events(limit=10_000)]
+    entries = (await adapter.read_events(limit=10_000)).entries
+    return [entry.record.aggregate_id for entry in entries]
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ async def test_concurrent_pushes_share_commits(
 
     await asyncio.gather(*(push_many(writer) for writer in range(32)))
 
-    assert 320 == len(await adapter.read_events(limit=1000))
+    assert 320 == len((await adapter.read_events(limit=1000)).entries)
     assert 320 == sum(each.startswith("INSERT INTO event") for each in statements)
     assert 320 / 8 >= statements.count("COMMIT") > 0
 

@@ -1,8 +1,9 @@
 """The queries use their indexes: the cost of a page does not grow with the store."""
 
 import asyncio
+import shutil
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,13 @@ from typing import Any, TypeAlias
 import pytest
 from sqlalchemy import create_engine, event
 
-from castore_core import EventRecord, ListedAggregate
+from castore_core import (
+    LOG_START,
+    AssertedVersion,
+    EventRecord,
+    ListedAggregate,
+    format_position,
+)
 from castore_sql import SQLEventStorageAdapter
 
 MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
@@ -19,60 +26,79 @@ MIDDLE = MOMENT + timedelta(milliseconds=50)
 CURSOR = ListedAggregate("aggregate-50", MIDDLE).to_cursor()
 Query: TypeAlias = Callable[[SQLEventStorageAdapter], Awaitable[Any]]
 
-QUERIES: dict[str, tuple[str, Query]] = {
+UNIQUE = "sqlite_autoindex_event_1"
+INITIAL = "idx_event_initial_events"
+LOG = "INTEGER PRIMARY KEY"
+END = "SEARCH event"  # the last row
+HALF = format_position(50)
+
+QUERIES: dict[str, tuple[Sequence[str], Query]] = {
     "events": (
-        "sqlite_autoindex_event_1",
+        [UNIQUE],
         lambda adapter: adapter.get_events("STORE", "aggregate-50"),
     ),
     "events backwards": (
-        "sqlite_autoindex_event_1",
+        [UNIQUE],
         lambda adapter: adapter.get_events("STORE", "aggregate-50", reverse=True),
     ),
     "the last event": (
-        "sqlite_autoindex_event_1",
+        [UNIQUE],
         lambda adapter: adapter.get_events("STORE", "aggregate-50", reverse=True, limit=1),
     ),
     "events in bounds": (
-        "sqlite_autoindex_event_1",
+        [UNIQUE],
         lambda adapter: adapter.get_events("STORE", "aggregate-50", min_version=1, max_version=5),
     ),
     "the first page": (
-        "idx_event_initial_events",
+        [INITIAL],
         lambda adapter: adapter.list_aggregate_ids("STORE", limit=10),
     ),
     "the first page backwards": (
-        "idx_event_initial_events",
+        [INITIAL],
         lambda adapter: adapter.list_aggregate_ids("STORE", limit=10, reverse=True),
     ),
     "a page": (
-        "idx_event_initial_events",
+        [INITIAL],
         lambda adapter: adapter.list_aggregate_ids("STORE", limit=10, cursor=CURSOR),
     ),
     "a page backwards": (
-        "idx_event_initial_events",
+        [INITIAL],
         lambda adapter: adapter.list_aggregate_ids("STORE", limit=10, cursor=CURSOR, reverse=True),
     ),
     "a page in bounds": (
-        "idx_event_initial_events",
+        [INITIAL],
         lambda adapter: adapter.list_aggregate_ids(
             "STORE", limit=10, initial_event_after=MIDDLE, initial_event_before=MIDDLE
         ),
     ),
-    "the log": ("INTEGER PRIMARY KEY", lambda adapter: adapter.read_events(limit=10)),
+    "the log": ([LOG], lambda adapter: adapter.read_events(limit=10)),
     "the log from a position": (
-        "INTEGER PRIMARY KEY",
-        lambda adapter: adapter.read_events(after_position=50, limit=10),
+        [LOG],
+        lambda adapter: adapter.read_events(after=HALF, limit=10),
     ),
     "the log of a store": (
-        "INTEGER PRIMARY KEY",
-        lambda adapter: adapter.read_events(["STORE"], after_position=50, limit=10),
+        [END, LOG],
+        lambda adapter: adapter.read_events(["STORE"], after=HALF, limit=10),
     ),
     "the log of stores": (
-        "INTEGER PRIMARY KEY",
-        lambda adapter: adapter.read_events(["STORE", "OTHER"], after_position=50, limit=10),
+        [END, LOG],
+        lambda adapter: adapter.read_events(["STORE", "OTHER"], after=HALF, limit=10),
+    ),
+    "the log of no store": ([END], lambda adapter: adapter.read_events([], after=HALF)),
+    "the end of the log": ([END], lambda adapter: adapter.get_last_position()),
+    "a wait": ([END], lambda adapter: adapter.wait_for_events(HALF, 10)),
+    "a position": ([UNIQUE], lambda adapter: adapter.find_position("STORE", "aggregate-50", 2)),
+    "a push": (
+        [UNIQUE],
+        lambda adapter: adapter.push_event("STORE", EventRecord("aggregate-50", 3, "T", MOMENT)),
+    ),
+    "an assertion": (
+        [UNIQUE],
+        lambda adapter: adapter.push_event_group(
+            [], asserted=[AssertedVersion("STORE", "aggregate-50", 2, adapter)]
+        ),
     ),
 }
-each_query = pytest.mark.parametrize(("index", "query"), QUERIES.values(), ids=QUERIES)
 
 
 class Watch:
@@ -135,8 +161,10 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def watch_query(path: Path, query: Query) -> Watch:
-    """Run a query on a connection that is watched."""
-    engine = create_engine(f"sqlite:///{path}")
+    """Run a query, on a copy of a database and a connection that is watched."""
+    copy = path.with_name("copy.db")
+    shutil.copy(path, copy)
+    engine = create_engine(f"sqlite:///{copy}")
     watch = Watch()
     event.listen(engine, "connect", watch.connect)
     await query(SQLEventStorageAdapter(engine))
@@ -144,20 +172,21 @@ async def watch_query(path: Path, query: Query) -> Watch:
     return watch
 
 
-@each_query
-async def test_a_query_uses_its_index(small: Path, index: str, query: Query) -> None:
+@pytest.mark.parametrize(("expected", "query"), QUERIES.values(), ids=QUERIES)
+async def test_a_query_uses_its_index(small: Path, expected: Sequence[str], query: Query) -> None:
     """SQLite searches the index in its order: it scans no table, and sorts nothing."""
     watch = await watch_query(small, query)
-    (statement,) = [each for each in watch.statements if each.startswith("SELECT")]
+    statements = [each for each in watch.statements if each.startswith(("SELECT", "INSERT"))]
 
-    with closing(sqlite3.connect(small)) as connection:
-        rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
-
-    plan = [str(row[-1]) for row in rows]
-    (on_events,) = [each for each in plan if " event" in each]
-    assert on_events.startswith("SEARCH event USING ")
-    assert index in on_events
-    assert [] == [each for each in plan if "TEMP B-TREE" in each]
+    assert len(expected) == len(statements)
+    for statement, index in zip(statements, expected, strict=True):
+        with closing(sqlite3.connect(small)) as connection:
+            rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+        plan = [str(row[-1]) for row in rows]
+        (on_events,) = [each for each in plan if " event" in each]
+        assert on_events.startswith("SEARCH event")
+        assert index in on_events
+        assert [] == [each for each in plan if "TEMP B-TREE" in each]
 
 
 @pytest.mark.parametrize("query", [query for _, query in QUERIES.values()], ids=QUERIES)
@@ -168,3 +197,25 @@ async def test_a_query_costs_the_same_in_a_larger_store(
     watches = [await watch_query(path, query) for path in (small, large)]
 
     assert 0 < watches[0].steps == watches[1].steps
+
+
+async def test_a_reader_of_a_quiet_store_does_not_look_again(small: Path, large: Path) -> None:
+    """The events of other stores are looked at once, however many there are."""
+    steps: list[int] = []
+
+    async def poll(adapter: SQLEventStorageAdapter) -> None:
+        position = LOG_START
+        for _ in range(2):
+            position = (await adapter.read_events(["QUIET"], position)).position
+        assert await adapter.get_last_position() == position
+
+    async def poll_once(adapter: SQLEventStorageAdapter) -> None:
+        await adapter.read_events(["QUIET"])
+        await adapter.get_last_position()
+
+    for path in (small, large):
+        once, twice = [(await watch_query(path, query)).steps for query in (poll_once, poll)]
+        assert once > 400  # a step for each event, at least
+        steps.append(twice - once)
+
+    assert 0 < steps[0] == steps[1] < 100

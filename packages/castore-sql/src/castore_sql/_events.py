@@ -1,40 +1,33 @@
 """Event storage in a SQL database."""
 
-import asyncio
-import json
-import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TypeVar, cast
-from weakref import WeakKeyDictionary
+from typing import Any, cast
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from castore_core import (
+    LOG_START,
     AggregateIdsSlice,
+    AssertedVersion,
     EventRecord,
     GroupedRecord,
     InvalidEventGroupError,
     JSONValue,
     ListedAggregate,
-    LogEntry,
-    StorageError,
+    LogPosition,
+    LogSlice,
     format_timestamp,
     parse_timestamp,
 )
-from castore_sql import _sqlite
-from castore_sql._group_commit import GroupCommit, Outcome
-from castore_sql._rows import record_to_row, row_to_entry, row_to_record
-from castore_sql._runner import get_runner
+from castore_sql._database import Database
+from castore_sql._log import Log
+from castore_sql._rows import record_to_row, row_to_record
 from castore_sql._schema import make_event_table
-from castore_sql._sqlite import Insert, Write
-from castore_sql._statements import EventStatements, Statement
+from castore_sql._statements import EventStatements, Query
+from castore_sql._writes import Assertion, Insert, Write, check_write
 
-T = TypeVar("T")
-
-_BUSY_PAUSE = 0.002  # seconds; longer ones are unfair to who waits
 _NO_LIMIT = -1
 _MAX_INTEGER = 2**63 - 1
 _BEFORE_ALL = ("", "")
@@ -46,7 +39,7 @@ class SQLEventStorageAdapter:
 
     It is an event storage and an event log. One adapter serves any number of event stores.
     Writes wait for the disk: what was pushed survives a crash of the process or the machine.
-    What is pushed at a time shares a commit.
+    Concurrent pushes share a commit.
 
     Args:
         engine: a SQLAlchemy engine of the user's, who disposes of it. On SQLite, a synchronous
@@ -64,7 +57,10 @@ class SQLEventStorageAdapter:
             the event loop if they are at most so many, which spares them a way to a thread that
             takes longer than they do. The loop stands still meanwhile: a fraction of a millisecond
             for 100 small events, and for as long as the disk takes where they are in no cache. It
-            never waits for a lock. 0 leaves all reads to the threads.
+            never waits for a lock. Positions are read in this way, too. 0 leaves all reads to the
+            threads.
+        allow_gaps: whether a version can be pushed where the one before is missing. An aggregate
+            without version 1 is not listed.
 
     Raises:
         ValueError: the engine is of a database that this version does not know, or
@@ -78,16 +74,17 @@ class SQLEventStorageAdapter:
         table_name: str = "event",
         busy_timeout: float = 30.0,
         rows_in_loop: int = 100,
+        allow_gaps: bool = False,
     ) -> None:
         _check_engine(engine)
         _check_rows_in_loop(rows_in_loop)
         self._engine = engine
+        self._table_name = table_name
         self._statements = EventStatements(make_event_table(table_name))
-        self._busy_timeout = busy_timeout
         self._rows_in_loop = rows_in_loop
-        self._runner = get_runner(engine)
-        self._commits: WeakKeyDictionary[asyncio.AbstractEventLoop, GroupCommit[Write]]
-        self._commits = WeakKeyDictionary()
+        self._insert = self._statements.insert if allow_gaps else self._statements.insert_next
+        self._database = Database(engine, busy_timeout=busy_timeout, reads_in_loop=rows_in_loop > 0)
+        self._log = Log(self._database, self._statements)
 
     def __repr__(self) -> str:
         return f"SQLEventStorageAdapter({self._engine!r})"
@@ -100,37 +97,36 @@ class SQLEventStorageAdapter:
         Raises:
             StorageError: the database refused.
         """
-        statements = self._statements.create
-        await self._guard(lambda: self._runner.write(lambda each: _sqlite.create(each, statements)))
+        await self._database.create(self._statements.create)
 
     async def push_event(
         self, event_store_id: str, record: EventRecord, *, force: bool = False
     ) -> None:
         """Write one event."""
-        await self._write([self._to_insert(event_store_id, record, force=force)])
+        await self._database.write([self._to_insert(event_store_id, record, force=force)])
 
     async def push_event_group(
-        self, group: Sequence[GroupedRecord], *, force: bool = False
+        self,
+        group: Sequence[GroupedRecord],
+        *,
+        asserted: Sequence[AssertedVersion] = (),
+        force: bool = False,
     ) -> None:
-        """Write all the events of a group, or none, in one transaction.
+        """Write all the events of a group, or none, in the transaction that checks the versions.
 
         Raises:
             InvalidEventGroupError: an adapter of the group has another engine, or two of them
-                write one event twice to one table.
+                write one event twice to one table, or one asserts what the other writes.
         """
-        inserts: dict[tuple[object, ...], Insert] = {}
-        for event_store_id, record, storage_adapter in group:
-            # The core gives a group to adapters of one class only.
-            adapter = cast("SQLEventStorageAdapter", storage_adapter)
-            if adapter._engine is not self._engine:
-                raise InvalidEventGroupError("its storage adapters have different engines")
-            insert = adapter._to_insert(event_store_id, record, force=force)
-            place = (insert.sql, *insert.parameters[:3])
-            if inserts.setdefault(place, insert) is not insert:
-                raise InvalidEventGroupError(
-                    f"it has two events of version {record.version} of {record.aggregate_id!r}"
-                )
-        await self._write(list(inserts.values()))
+        write: Write = [
+            *(self._get_sibling(each.storage_adapter)._to_assertion(each) for each in asserted),
+            *(
+                self._get_sibling(adapter)._to_insert(event_store_id, record, force=force)
+                for event_store_id, record, adapter in group
+            ),
+        ]
+        check_write(write)
+        await self._database.write(write)
 
     async def get_events(
         self,
@@ -145,7 +141,7 @@ class SQLEventStorageAdapter:
         """Read the events of an aggregate in the order of their versions."""
         statement = self._statements.select_events[reverse]
 
-        def bind(limit: int) -> tuple[object, ...]:
+        def bind(limit: int) -> Query:
             return statement.bind(
                 aggregate_name=event_store_id,
                 aggregate_id=aggregate_id,
@@ -154,17 +150,13 @@ class SQLEventStorageAdapter:
                 limit=limit,
             )
 
-        if self._rows_in_loop:
-            look = min(self._rows_in_loop + 1, _MAX_INTEGER)
-            parameters = bind(look if limit is None else min(limit, look))
-            rows = self._runner.read_at_once(
-                lambda each: _sqlite.fetch(each, statement.sql, parameters)
-            )
-            if rows is not None and len(rows) < look:
-                return [row_to_record(row) for row in rows]
+        look = min(self._rows_in_loop + 1, _MAX_INTEGER)
+        rows = self._database.fetch_at_once(bind(look if limit is None else min(limit, look)))
+        if rows is not None and len(rows) < look:
+            return [row_to_record(row) for row in rows]
         # All of them, in one query: two would see a group that is forced in between by halves.
-        return await self._fetch(
-            statement, bind(_NO_LIMIT if limit is None else limit), row_to_record
+        return await self._database.fetch(
+            bind(_NO_LIMIT if limit is None else limit), row_to_record
         )
 
     async def list_aggregate_ids(
@@ -183,8 +175,7 @@ class SQLEventStorageAdapter:
             last = ListedAggregate.from_cursor(event_store_id, cursor)
             place = (format_timestamp(last.initial_event_timestamp), last.aggregate_id)
             after, before = (after, min(before, place)) if reverse else (max(after, place), before)
-        statement = self._statements.select_ids[reverse]
-        parameters = statement.bind(
+        query = self._statements.select_ids[reverse].bind(
             aggregate_name=event_store_id,
             after_timestamp=after[0],
             after_id=after[1],
@@ -192,77 +183,56 @@ class SQLEventStorageAdapter:
             before_id=before[1],
             limit=_NO_LIMIT if limit is None else limit + 1,
         )
-        found = await self._fetch(statement, parameters, _row_to_listed)
+        found = await self._database.fetch(query, _row_to_listed)
         return AggregateIdsSlice.from_lookahead(found, limit)
 
     async def read_events(
         self,
         event_store_ids: Sequence[str] | None = None,
-        after_position: int = 0,
+        after: LogPosition = LOG_START,
         limit: int = 100,
-    ) -> list[LogEntry]:
-        """Read the events that follow a position, at most ``limit``, of some or all stores."""
-        if event_store_ids is None:
-            statement = self._statements.select_whole_log
-            parameters = statement.bind(after_position=after_position, limit=limit)
-        else:
-            statement = self._statements.select_log
-            parameters = statement.bind(
-                after_position=after_position,
-                limit=limit,
-                aggregate_names=json.dumps(list(event_store_ids)),
-            )
-        return await self._fetch(statement, parameters, row_to_entry)
+    ) -> LogSlice:
+        """Read the events that follow a position, at most ``limit``, of some or all stores.
+
+        A read that finds fewer than ``limit`` has looked up to the end of the log.
+        """
+        return await self._log.read(event_store_ids, after, limit)
+
+    async def get_last_position(self) -> LogPosition:
+        """Return the end of the log as of now."""
+        return await self._log.get_last_position()
+
+    async def find_position(
+        self, event_store_id: str, aggregate_id: str, version: int
+    ) -> LogPosition | None:
+        """Return the position of an event, or ``None`` where there is no such event."""
+        return await self._log.find_position(event_store_id, aggregate_id, version)
+
+    async def wait_for_events(self, after: LogPosition, timeout: float) -> None:  # noqa: ASYNC109 its end is no error
+        """Wait until an event follows a position, or for ``timeout`` seconds.
+
+        It also returns when this process commits anything else through an adapter of the engine.
+        Pushes of other processes do not end it.
+        """
+        await self._log.wait(after, timeout)
+
+    def _get_sibling(self, storage_adapter: object) -> "SQLEventStorageAdapter":
+        # The core gives a group to adapters of one class only.
+        adapter = cast("SQLEventStorageAdapter", storage_adapter)
+        if adapter._engine is not self._engine:
+            raise InvalidEventGroupError("its storage adapters have different engines")
+        return adapter
 
     def _to_insert(self, event_store_id: str, record: EventRecord, *, force: bool) -> Insert:
-        statement = self._statements.replace if force else self._statements.insert
-        return Insert(statement.sql, record_to_row(event_store_id, record))
+        statement = self._statements.replace if force else self._insert
+        parameters = statement.bind_row(record_to_row(event_store_id, record))
+        return Insert(self._table_name, statement.sql, parameters)
 
-    def _write(self, write: Write) -> Awaitable[None]:
-        loop = asyncio.get_running_loop()
-        commits = self._commits.get(loop)
-        if commits is None:
-            commits = self._commits[loop] = GroupCommit(self._commit)
-        return commits.write(write)
-
-    async def _commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
-        """Write together or, if that fails, one by one, so that none suffers from another."""
-        try:
-            return await self._guard(
-                lambda: self._runner.write(lambda each: _sqlite.commit(each, writes))
-            )
-        except Exception as error:  # noqa: BLE001 whoever wrote gets it
-            if len(writes) == 1:
-                return [error]
-            if _sqlite.is_busy(error.__cause__):
-                return [StorageError(str(error)) for _ in writes]
-        return [outcome for each in writes for outcome in await self._commit([each])]
-
-    async def _fetch(
-        self,
-        statement: Statement,
-        parameters: tuple[object, ...],
-        convert: Callable[[Sequence[object]], T],
-    ) -> list[T]:
-        return await self._guard(
-            lambda: self._runner.read(
-                lambda each: [
-                    convert(row) for row in _sqlite.fetch(each, statement.sql, parameters)
-                ]
-            )
+    def _to_assertion(self, asserted: AssertedVersion) -> Assertion:
+        query = self._statements.select_last_version.bind(
+            aggregate_name=asserted.event_store_id, aggregate_id=asserted.aggregate_id
         )
-
-    async def _guard(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try again while the database is busy, and translate other errors of the backend."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._busy_timeout
-        while True:
-            try:
-                return await attempt()
-            except (sqlite3.Error, SQLAlchemyError) as error:
-                if not _sqlite.is_busy(error) or loop.time() >= deadline:
-                    raise _sqlite.translate(error) from error
-            await asyncio.sleep(_BUSY_PAUSE)
+        return Assertion(self._table_name, *query, asserted.version)
 
 
 def _check_engine(engine: object) -> None:
@@ -287,6 +257,6 @@ def _get_range(
     return first, end
 
 
-def _row_to_listed(row: Sequence[object]) -> ListedAggregate:
-    aggregate_id, timestamp = cast("tuple[str, str]", tuple(row))
+def _row_to_listed(row: Sequence[Any]) -> ListedAggregate:
+    aggregate_id, timestamp = row
     return ListedAggregate(aggregate_id, parse_timestamp(timestamp))

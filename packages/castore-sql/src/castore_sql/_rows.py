@@ -13,6 +13,7 @@ from castore_core import (
     JSONValue,
     LogEntry,
     StorageError,
+    format_position,
     format_timestamp,
     parse_timestamp,
 )
@@ -60,7 +61,7 @@ def row_to_record(row: Sequence[Any]) -> EventRecord:
 
 def row_to_entry(row: Sequence[Any]) -> LogEntry:
     """Read ``id, aggregate_name`` and what `row_to_record` reads."""
-    return LogEntry(row[0], row[1], row_to_record(row[2:]))
+    return LogEntry(format_position(row[0]), row[1], row_to_record(row[2:]))
 
 
 def _to_text(value: JSONValue | Absent) -> str | None:

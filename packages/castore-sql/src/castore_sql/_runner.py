@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from castore_sql._held import HeldConnections, Work
 from castore_sql._threads import Threads
+from castore_sql._wakeup import Wakeup
 
 T = TypeVar("T")
 
@@ -20,7 +21,12 @@ _READERS = 4
 
 
 class Runner(Protocol):
-    """Runs work with a connection to the database of the user's engine."""
+    """Runs work with a connection to the database of the user's engine.
+
+    ``wakeup`` wakes the tasks that wait for a commit of this process.
+    """
+
+    wakeup: Wakeup
 
     async def write(self, work: Work[T]) -> T:
         """Run work that may write."""
@@ -45,6 +51,7 @@ class ThreadRunner:
     """
 
     def __init__(self, engine: Engine) -> None:
+        self.wakeup = Wakeup()
         self._connections = HeldConnections(engine)
         self._writer = Threads(1, "castore-sql-writer")
         self._readers = Threads(_READERS, "castore-sql-reader")
@@ -78,6 +85,7 @@ class InlineRunner:
     """
 
     def __init__(self, engine: Engine) -> None:
+        self.wakeup = Wakeup()
         self._engine = engine
         self._lock = Lock()
 
@@ -101,6 +109,7 @@ class LoopRunner:
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
+        self.wakeup = Wakeup()
         self._engine = engine
         self._is_shared = isinstance(engine.pool, StaticPool)
         self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]

@@ -3,28 +3,25 @@
 import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, cast
 
 from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.engine.interfaces import DBAPICursor
 
-from castore_core import CastoreError, EventAlreadyExistsError, StorageError
+from castore_core import (
+    CastoreError,
+    EventAlreadyExistsError,
+    StorageError,
+    VersionAssertionError,
+    VersionGapError,
+)
+from castore_sql._statements import Query
+from castore_sql._writes import Assertion, Insert, Write
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _SYNCHRONOUS_FULL = 2
 _IS_DURABLE = "castore_is_durable"
 _BUSY_TIMEOUT = "castore_busy_timeout"
-
-
-class Insert(NamedTuple):
-    """One event to insert: the parameters begin with its store, its aggregate and its version."""
-
-    sql: str
-    parameters: tuple[Any, ...]
-
-
-Write: TypeAlias = Sequence[Insert]
-"""The events of one push: all of them are written, or none."""
 
 
 def prepare(connection: PoolProxiedConnection) -> None:
@@ -43,16 +40,19 @@ def prepare(connection: PoolProxiedConnection) -> None:
 
 
 def commit(connection: PoolProxiedConnection, writes: Sequence[Write]) -> list[Exception | None]:
-    """Write in one transaction, and say which writes found a version taken.
+    """Write in one transaction, and say what each write met: a conflict, a gap, or nothing.
 
     Raises:
         sqlite3.Error: the transaction failed as a whole. Nothing was written.
     """
+    steps = [step for write in writes for step in write]
     with _transaction(connection) as cursor:
-        if _insert_all(cursor, [insert for write in writes for insert in write]):
-            return [None] * len(writes)
-        cursor.execute("ROLLBACK")  # not to a SAVEPOINT, which would cost those without conflicts
-        _begin(connection, cursor)
+        if isinstance(steps[0], Insert) and len({step.sql for step in steps}) == 1:
+            if _insert_all(cursor, steps[0].sql, [step.parameters for step in steps]):
+                return [None] * len(writes)
+            # Not to a SAVEPOINT, which would cost those without conflicts.
+            cursor.execute("ROLLBACK")
+            _begin(connection, cursor)
         return [_write(cursor, each) for each in writes]
 
 
@@ -70,9 +70,7 @@ def create(connection: PoolProxiedConnection, statements: Sequence[str]) -> None
             cursor.execute(each)
 
 
-def fetch(
-    connection: PoolProxiedConnection, sql: str, parameters: tuple[object, ...]
-) -> Sequence[Sequence[object]]:
+def fetch(connection: PoolProxiedConnection, query: Query) -> Sequence[Sequence[Any]]:
     """Return all the rows of a query.
 
     Raises:
@@ -80,7 +78,7 @@ def fetch(
     """
     cursor = connection.cursor()
     try:
-        cursor.execute(sql, parameters)
+        cursor.execute(*query)
         return cursor.fetchall()
     finally:
         cursor.close()
@@ -176,30 +174,52 @@ def _make_durable(connection: PoolProxiedConnection, cursor: DBAPICursor) -> Non
     connection.info[_IS_DURABLE] = True
 
 
-def _insert_all(cursor: DBAPICursor, inserts: Sequence[Insert]) -> bool:
-    """Insert in one call, which takes half the time, and say whether there was no conflict."""
-    sql = inserts[0].sql
-    if any(each.sql != sql for each in inserts):
+def _insert_all(cursor: DBAPICursor, sql: str, rows: Sequence[tuple[Any, ...]]) -> bool:
+    """Insert in one call, which takes half the time, and say whether all was inserted."""
+    try:
+        cursor.executemany(sql, rows)
+    except sqlite3.IntegrityError:  # a gap, or another error that comes up again for its row alone
         return False
-    cursor.executemany(sql, [each.parameters for each in inserts])
-    return cursor.rowcount == len(inserts)
+    return cursor.rowcount == len(rows)
 
 
-def _write(cursor: DBAPICursor, write: Write) -> Exception | None:
+def _write(cursor: DBAPICursor, write: Write) -> CastoreError | None:
     if len(write) == 1:
-        return _insert(cursor, write[0])
+        return _take(cursor, write[0])
     cursor.execute("SAVEPOINT castore_group")
-    for each in write:
-        if (conflict := _insert(cursor, each)) is not None:
+    for step in write:
+        if (error := _take(cursor, step)) is not None:
             cursor.execute("ROLLBACK TO castore_group")
             cursor.execute("RELEASE castore_group")
-            return conflict
+            return error
     cursor.execute("RELEASE castore_group")
     return None
 
 
-def _insert(cursor: DBAPICursor, insert: Insert) -> EventAlreadyExistsError | None:
-    cursor.execute(insert.sql, insert.parameters)
-    if cursor.rowcount:
+def _take(cursor: DBAPICursor, step: Insert | Assertion) -> CastoreError | None:
+    return _insert(cursor, step) if isinstance(step, Insert) else _check(cursor, step)
+
+
+def _insert(cursor: DBAPICursor, insert: Insert) -> CastoreError | None:
+    try:
+        cursor.execute(insert.sql, insert.parameters)
+    except sqlite3.IntegrityError as error:
+        if _is_gap(error):
+            return VersionGapError(*insert.parameters[:3])
+        raise
+    return None if cursor.rowcount else EventAlreadyExistsError(*insert.parameters[:3])
+
+
+def _check(cursor: DBAPICursor, assertion: Assertion) -> CastoreError | None:
+    cursor.execute(assertion.sql, assertion.parameters)
+    ((version,),) = cursor.fetchall()
+    if (version or 0) == assertion.version:
         return None
-    return EventAlreadyExistsError(*insert.parameters[:3])
+    event_store_id, aggregate_id = assertion.parameters
+    return VersionAssertionError(event_store_id, aggregate_id, assertion.version)
+
+
+def _is_gap(error: sqlite3.IntegrityError) -> bool:
+    """Tell whether a version had no place, and was NULL therefore (see `_statements`)."""
+    is_null = error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_NOTNULL
+    return is_null and str(error).endswith(".version")

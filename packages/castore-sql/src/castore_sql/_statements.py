@@ -1,15 +1,18 @@
 """The statements of the event table, compiled once for a dialect."""
 
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
     Dialect,
     Table,
     UnaryExpression,
     bindparam,
+    case,
     func,
     literal_column,
+    or_,
     select,
     tuple_,
 )
@@ -25,6 +28,14 @@ _KEY = ("aggregate_name", "aggregate_id", "version")
 _VALUES = ("type", "data", "metadata", "timestamp")
 INSERTED_COLUMNS = (*_KEY, *_VALUES)
 _NO_OFFSET: ColumnElement[int] = literal_column("0")
+_ONE: ColumnElement[int] = literal_column("1")
+
+
+class Query(NamedTuple):
+    """A statement and its parameters, for the driver."""
+
+    sql: str
+    parameters: tuple[Any, ...]
 
 
 class Statement:
@@ -35,9 +46,21 @@ class Statement:
         self.sql = str(compiled)
         self._names: Sequence[str] = compiled.positiontup or ()
 
-    def bind(self, **values: Any) -> tuple[Any, ...]:
-        """Return the parameters in the order that the text has them."""
-        return tuple([values[name] for name in self._names])
+    def bind(self, **values: Any) -> Query:
+        """Return the statement with its parameters in the order that the text has them."""
+        return Query(self.sql, tuple([values[name] for name in self._names]))
+
+
+class InsertStatement(Statement):
+    """A statement whose parameters are the values of a row, some of them more than once.
+
+    ``bind_row`` returns them for a row, which has the order of ``INSERTED_COLUMNS``.
+    """
+
+    def __init__(self, element: ClauseElement, dialect: Dialect) -> None:
+        super().__init__(element, dialect)
+        self.bind_row: Callable[[Sequence[Any]], tuple[Any, ...]]
+        self.bind_row = itemgetter(*(INSERTED_COLUMNS.index(name) for name in self._names))
 
 
 class EventStatements:
@@ -53,20 +76,40 @@ class EventStatements:
                 for index in sorted(table.indexes, key=lambda index: index.name or "")
             ),
         ]
-        self.insert, self.replace = (Statement(each, dialect) for each in _make_inserts(table))
+        self.insert, self.insert_next, self.replace = (
+            InsertStatement(each, dialect) for each in _make_inserts(table)
+        )
         self.select_events = [Statement(each, dialect) for each in _make_event_selects(table)]
         self.select_ids = [Statement(each, dialect) for each in _make_id_selects(table)]
         self.select_log, self.select_whole_log = (
             Statement(each, dialect) for each in _make_log_selects(table)
         )
+        self.select_last_version, self.select_position, self.select_last_position = (
+            Statement(each, dialect) for each in _make_place_selects(table)
+        )
 
 
-def _make_inserts(table: Table) -> tuple[ClauseElement, ClauseElement]:
-    values: dict[str, object] = {name: bindparam(name) for name in INSERTED_COLUMNS}
+def _make_inserts(table: Table) -> tuple[ClauseElement, ClauseElement, ClauseElement]:
+    """Insert any version, or only one that has a place in its aggregate, or replace an event.
+
+    A version has a place where it is the first, or where it or the one before is stored. For one
+    that has none, the second statement inserts NULL, which the column refuses.
+    """
+    c = table.c
+    values: dict[str, ColumnElement[Any]] = {name: bindparam(name) for name in INSERTED_COLUMNS}
+    version: ColumnElement[int] = bindparam("version", type_=c.version.type)
+    neighbour = select(_ONE).where(
+        c.aggregate_name == bindparam("aggregate_name"),
+        c.aggregate_id == bindparam("aggregate_id"),
+        c.version.between(version - _ONE, version),
+    )
+    placed = case((or_(version == INITIAL_VERSION, neighbour.exists()), version))
     insert = sqlite.insert(table).values(values).inline()
+    insert_next = sqlite.insert(table).values(values | {"version": placed}).inline()
     replaced = {name: insert.excluded[name] for name in _VALUES}
     return (
         insert.on_conflict_do_nothing(index_elements=_KEY),
+        insert_next.on_conflict_do_nothing(index_elements=_KEY),
         insert.on_conflict_do_update(index_elements=_KEY, set_=replaced),
     )
 
@@ -122,7 +165,7 @@ def _make_log_selects(table: Table) -> tuple[ClauseElement, ClauseElement]:
             c.data,
             c.metadata,
         )
-        .where(c.id > bindparam("after_position"))
+        .where(c.id > bindparam("after"))
         .order_by(c.id)
         .limit(bindparam("limit"))
         .offset(_NO_OFFSET)
@@ -132,3 +175,17 @@ def _make_log_selects(table: Table) -> tuple[ClauseElement, ClauseElement]:
     plus = cast("custom_op[str]", custom_op("+"))
     name = UnaryExpression[str](c.aggregate_name, operator=plus)
     return whole.where(name.in_(select(names.c.value))), whole
+
+
+def _make_place_selects(table: Table) -> tuple[ClauseElement, ClauseElement, ClauseElement]:
+    """Select the last version of an aggregate, the position of an event, and the last position."""
+    c = table.c
+    is_of_aggregate = (
+        c.aggregate_name == bindparam("aggregate_name"),
+        c.aggregate_id == bindparam("aggregate_id"),
+    )
+    return (
+        select(func.max(c.version)).where(*is_of_aggregate),
+        select(c.id).where(*is_of_aggregate, c.version == bindparam("version")),
+        select(func.max(c.id)),
+    )
