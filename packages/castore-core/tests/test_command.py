@@ -1,5 +1,6 @@
 """A command runs its handler, and runs it again after a conflict."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -67,6 +68,17 @@ class Handler:
         if self.errors:
             raise self.errors.pop(0)
         return input, stores, context
+
+
+def record_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let no time pass, and return how long commands would have waited."""
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    return pauses
 
 
 class Conflicts:
@@ -194,16 +206,53 @@ async def test_handler_runs_again_after_a_conflict(retries: int) -> None:
     assert retries + 1 == handler.runs
 
 
-async def test_two_retries_are_the_default() -> None:
-    """Without an option, a handler runs three times, and the last conflict is raised."""
-    errors = [conflict(), conflict(), conflict()]
+async def test_twenty_retries_are_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an option, a handler runs 21 times, and the last conflict is raised."""
+    errors = [conflict() for _ in range(21)]
     handler = Handler(*errors)
+    pauses = record_pauses(monkeypatch)
 
     with pytest.raises(EventAlreadyExistsError) as raised:
         await new_command(handler)("input", ())
 
-    assert errors[2] is raised.value
+    assert errors[20] is raised.value
+    assert 21 == handler.runs
+    assert 20 == len(pauses)
+
+
+async def test_pauses_grow_and_are_drawn_at_random(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bound of a pause doubles with each retry, up to a second."""
+    pauses = record_pauses(monkeypatch)
+    for _ in range(50):
+        handler = Handler(*(conflict() for _ in range(6)))
+        options = {"event_already_exists_retries": 6, "event_already_exists_pause": 0.1}
+        await new_command(handler, **options)("input", ())
+
+    bounds = [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+    for number, bound in enumerate(bounds):
+        drawn = pauses[number :: len(bounds)]
+        assert 0 <= min(drawn) < bound / 2 < max(drawn) <= bound
+        assert 50 == len(set(drawn))
+
+
+async def test_castore_runs_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its numbers are two retries without a pause."""
+    pauses = record_pauses(monkeypatch)
+    options = {"event_already_exists_retries": 2, "event_already_exists_pause": 0}
+    handler = Handler(conflict(), conflict(), conflict())
+
+    with pytest.raises(EventAlreadyExistsError):
+        await new_command(handler, **options)("input", ())
+
+    assert [0, 0] == pauses
     assert 3 == handler.runs
+
+
+@pytest.mark.parametrize("pause", [-1, float("nan"), float("inf")])
+def test_bad_pause(pause: float) -> None:
+    """A pause is a number of seconds, of 0 or more."""
+    with pytest.raises(ValueError, match=f"pause is not 0 or more: {pause!r}"):
+        new_command(Handler(), event_already_exists_pause=pause)
 
 
 @pytest.mark.parametrize("retries", [-1, True, 1.5, "1", None])
@@ -220,6 +269,7 @@ async def test_callback_sees_each_conflict(callback: Any) -> None:
     errors = [conflict(), conflict(), conflict()]
     count_command = new_command(
         Handler(*errors),
+        event_already_exists_retries=2,
         on_event_already_exists=partial(callback, conflicts),
     )
 
@@ -356,3 +406,31 @@ async def test_checks_of_a_subclass_surround_all_runs() -> None:
     with pytest.raises(InvalidCommandOutputError, match="output: is large"):
         await double(50, (store,))
     assert "Doubling('DOUBLE')" == repr(double)
+
+
+# Mistakes of declaration
+
+
+@pytest.mark.parametrize("stores", [[], None, "stores", new_store()], ids=repr)
+def test_required_stores_are_a_tuple(stores: Any) -> None:
+    """Parentheses around one store make no tuple: the error says so."""
+    with pytest.raises(TypeError, match=r"a tuple, such as \(pokemons,\), and not"):
+        Command("COUNT", required_event_stores=stores, handler=Handler())
+
+
+def test_required_stores_are_event_stores() -> None:
+    """A class in the place of a store, say, is refused where the command is declared."""
+    stores: Any = (EventStore,)
+
+    with pytest.raises(TypeError, match="which is no EventStore"):
+        Command("COUNT", required_event_stores=stores, handler=Handler())
+
+
+async def test_plain_function_is_no_handler() -> None:
+    """A handler that forgot its `async` is named."""
+
+    def handle(*_: Any) -> int:
+        return 1
+
+    with pytest.raises(TypeError, match=r"the handler of Command\('COUNT'\) is not async"):
+        await new_command(handle)("input", ())

@@ -122,6 +122,16 @@ EXAMPLES: list[tuple[CastoreError, dict[str, Any], str]] = [
         "event store 'COUNTERS' has no aggregate 'c'",
     ),
     (
+        errors.ReducerError("COUNTERS", "c", 3, "returned None"),
+        {
+            "event_store_id": "COUNTERS",
+            "aggregate_id": "c",
+            "version": 3,
+            "reason": "returned None",
+        },
+        "the reducer of event store 'COUNTERS' returned None after event 3 of aggregate 'c'",
+    ),
+    (
         errors.UnknownEventTypeError("COUNTERS", "c", 3, "COUNTED"),
         {
             "event_store_id": "COUNTERS",

@@ -167,3 +167,45 @@ async def test_the_clock_holds_in_all_tasks_and_threads() -> None:
     with use_clock(lambda: NOON):
         task = asyncio.get_running_loop().create_task(asyncio.to_thread(now), context=before)
         assert NOON == await task
+
+
+# Subclasses of datetime
+
+
+class Local(datetime):
+    """A moment as libraries have them: it loses its zone in arithmetic, and writes itself."""
+
+    def __sub__(self, _: Any) -> Any:
+        return datetime(2000, 1, 1)  # noqa: DTZ001 as some do
+
+    def isoformat(self, *_: Any, **__: Any) -> str:
+        """Write another text."""
+        return "today"
+
+    def astimezone(self, tz: Any = None) -> Any:
+        """Return no moment."""
+        return tz
+
+
+def test_moment_of_a_subclass_becomes_a_plain_one() -> None:
+    """Only the fields of the moment count, and not what the subclass does with them."""
+    paris = timezone(timedelta(hours=2))
+    event = Noted("a", 1, timestamp=Local(2022, 1, 1, 2, 0, 0, 123456, paris))
+
+    assert datetime is type(event.timestamp)
+    assert datetime(2022, 1, 1, 0, 0, 0, 123000, UTC) == event.timestamp
+    assert "2022-01-01T00:00:00.123Z" == format_timestamp(Local(2022, 1, 1, 0, 0, 0, 123456, UTC))
+
+
+def test_frozen_time_is_the_time_of_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libraries that put a datetime of theirs into modules freeze the default timestamp."""
+
+    class Frozen(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return cls(2001, 2, 3, tzinfo=tz)
+
+    monkeypatch.setattr("castore_core._timestamp.datetime", Frozen)
+    event = Noted("a", 1)
+
+    assert (datetime, datetime(2001, 2, 3, tzinfo=UTC)) == (type(event.timestamp), event.timestamp)

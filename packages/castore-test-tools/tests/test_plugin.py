@@ -253,15 +253,3 @@ def test_all_names_are_imported_when_they_are_asked_for() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         getattr(castore_test_tools, "nonsense")  # noqa: B009 checkers know that it is not there
     assert set(castore_test_tools.__all__) <= set(dir(castore_test_tools))
-
-
-def test_names_are_at_home_in_the_package() -> None:
-    """Also those that came along with another one, as an error does with what raises it."""
-    code = """
-import sys
-from castore_test_tools import given, race
-homes = {"RaceError": "_race", "race": "_race", "MockEventStore": "_mock", "given": "_given"}
-for name, home in homes.items():
-    print(getattr(sys.modules["castore_test_tools." + home], name).__module__)
-"""
-    assert "castore_test_tools\n" * 4 == run_python(code).stdout

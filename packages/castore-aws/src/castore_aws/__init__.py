@@ -41,7 +41,3 @@ __all__ = [
     "receive_message",
     "send_batches",
 ]
-
-for _public in (globals()[name] for name in __all__):
-    if getattr(_public, "__module__", "").startswith("castore_aws."):
-        _public.__module__ = "castore_aws"  # what reprs, tracebacks and pickles name

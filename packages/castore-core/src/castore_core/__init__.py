@@ -9,6 +9,7 @@ from castore_core._aggregate_commands import (
 from castore_core._channel import (
     AggregateExistsMessageBus,
     AggregateExistsMessageQueue,
+    ChannelKind,
     EventSource,
     MessageBus,
     MessageChannel,
@@ -19,17 +20,13 @@ from castore_core._channel import (
     StateCarryingMessageBus,
     StateCarryingMessageQueue,
 )
-from castore_core._command import (
-    Command,
-    CommandOptions,
-    ConflictAttempt,
-    ConflictCallback,
-    command,
-)
+from castore_core._command import Command, CommandOptions, command
+from castore_core._conflicts import ConflictAttempt, ConflictCallback
 from castore_core._connected import ConnectedEventStore, PushedEventChannel
+from castore_core._decoding import Upcaster
 from castore_core._event import AGGREGATE_EXISTS, REPLAYED, Event, EventDraft, draft
 from castore_core._group import GroupedEvent, VersionAssertion
-from castore_core._json import ABSENT, Absent, JSONSchema, JSONValue, check_json
+from castore_core._json import ABSENT, Absent, JSONSchema, JSONValue, check_json, copy_json
 from castore_core._message import (
     AggregateExistsMessage,
     MessageBody,
@@ -60,7 +57,7 @@ from castore_core._storage import (
     Snapshot,
     SnapshotStorageAdapter,
 )
-from castore_core._store import EventStore, Upcaster
+from castore_core._store import EventStore
 from castore_core._timestamp import Clock, format_timestamp, parse_timestamp, use_clock
 from castore_core._violation import Violation, format_path, join_violations
 from castore_core._wire import format_float, format_json
@@ -84,6 +81,7 @@ from castore_core.errors import (
     MessageChannelEventStoreNotFoundError,
     MessagePublishError,
     NotJSONError,
+    ReducerError,
     StorageError,
     UndefinedAggregateCodecError,
     UndefinedMessageChannelAdapterError,
@@ -110,6 +108,7 @@ __all__ = [
     "AssertedVersion",
     "BookmarkStorageAdapter",
     "CastoreError",
+    "ChannelKind",
     "Clock",
     "Command",
     "CommandOptions",
@@ -167,6 +166,7 @@ __all__ = [
     "PushedEventChannel",
     "REPLAYED",
     "Reducer",
+    "ReducerError",
     "Snapshot",
     "SnapshotStorageAdapter",
     "StateCarryingMessage",
@@ -184,6 +184,7 @@ __all__ = [
     "Violation",
     "check_json",
     "command",
+    "copy_json",
     "draft",
     "format_float",
     "format_json",
@@ -195,7 +196,3 @@ __all__ = [
     "parse_timestamp",
     "use_clock",
 ]
-
-for _public in (globals()[name] for name in __all__):
-    if getattr(_public, "__module__", "").startswith("castore_core."):
-        _public.__module__ = "castore_core"  # what reprs, tracebacks and pickles name

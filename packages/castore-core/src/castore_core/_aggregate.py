@@ -87,7 +87,7 @@ class DataclassCodec(Generic[D]):
             ValueError: the value is no object, or a field without a default is missing.
         """
         if not isinstance(value, dict):
-            raise ValueError(f"an aggregate is an object, not {value!r:.100}")
+            raise ValueError(f"an aggregate is an object, not {type(value).__name__}")
         given = {name: value[key] for name, key in self._keys.items() if key in value}
         try:
             return self._aggregate_type(**given)

@@ -1,18 +1,18 @@
 """Aggregate commands: handlers that say what happens to one aggregate, and a runner."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from inspect import isawaitable
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast
 
 from castore_core._aggregate import A
-from castore_core._command import (
+from castore_core._conflicts import (
+    DEFAULT_PAUSE,
     DEFAULT_RETRIES,
     ConflictCallback,
-    check_retries,
-    retry_on_conflict,
+    ConflictRetries,
 )
 from castore_core._event import E, EventDraft
-from castore_core._group import GroupedEvent
 from castore_core._results import LoadedAggregate
 from castore_core._store import EventStore
 
@@ -91,7 +91,7 @@ class AggregateCommands(Generic[E, A]):
         pikachu = await level_up("pikachu1", levels=2)
 
     The runner loads the aggregate, numbers the drafts, pushes them all or none, and does it all
-    again after a conflict, at most ``event_already_exists_retries`` times. A handler is a plain
+    again after a conflict: see `Command` for the options. A handler is a plain
     function or a coroutine function; it should have no effects but its drafts.
     """
 
@@ -100,12 +100,24 @@ class AggregateCommands(Generic[E, A]):
         event_store: EventStore[E, A],
         *,
         event_already_exists_retries: int = DEFAULT_RETRIES,
+        event_already_exists_pause: float = DEFAULT_PAUSE,
         on_event_already_exists: ConflictCallback | None = None,
     ) -> None:
         self.event_store = event_store
-        self.event_already_exists_retries: int = check_retries(event_already_exists_retries)
-        self.on_event_already_exists = on_event_already_exists
+        self._retries = ConflictRetries(
+            event_already_exists_retries, event_already_exists_pause, on_event_already_exists
+        )
         self._commands: dict[str, AggregateCommand[..., A, E]] = {}
+
+    @property
+    def event_already_exists_retries(self) -> int:
+        """How many times a handler runs again after a conflict."""
+        return self._retries.retries
+
+    @property
+    def on_event_already_exists(self) -> ConflictCallback | None:
+        """Called with each conflict."""
+        return self._retries.callback
 
     @property
     def names(self) -> list[str]:
@@ -155,8 +167,9 @@ class AggregateCommands(Generic[E, A]):
         """
         commands = AggregateCommands(
             event_store,
-            event_already_exists_retries=self.event_already_exists_retries,
-            on_event_already_exists=self.on_event_already_exists,
+            event_already_exists_retries=self._retries.retries,
+            event_already_exists_pause=self._retries.pause,
+            on_event_already_exists=self._retries.callback,
         )
         commands._commands.update(
             {name: each.using(event_store) for name, each in self._commands.items()}
@@ -176,9 +189,7 @@ class AggregateCommands(Generic[E, A]):
                 drafts = await _decide(handler(loaded.aggregate, *args, **kwargs))
                 return await _push(event_store, aggregate_id, loaded, drafts)
 
-            return await retry_on_conflict(
-                attempt, self.event_already_exists_retries, self.on_event_already_exists
-            )
+            return await self._retries.run(attempt)
 
         return run
 
@@ -205,11 +216,13 @@ async def _decide(decision: Decision[E]) -> Sequence[EventDraft[E]]:
 
 
 def _check_drafts(drafts: object) -> None:
-    if isinstance(drafts, Sequence):
+    found = type(drafts).__qualname__
+    if isinstance(drafts, Sequence) and not isinstance(drafts, str):
         kinds = {type(each) for each in cast("Sequence[object]", drafts)}
         if kinds <= {EventDraft}:
             return
-    raise TypeError(f"a handler returns drafts, made by draft() of an event type: {drafts!r}")
+        found += f" of {', '.join(sorted(each.__qualname__ for each in kinds))}"
+    raise TypeError(f"a handler returns drafts, made by draft() of an event type, not {found}")
 
 
 async def _push(
@@ -219,12 +232,9 @@ async def _push(
     drafts: Sequence[EventDraft[E]],
 ) -> A | None:
     """Push drafts as the next events of an aggregate, and return the aggregate after them."""
-    aggregate = loaded.aggregate
     next_version = loaded.last_event.version + 1 if loaded.last_event else 1
-    group: list[GroupedEvent[E, A]] = []
-    for version, draft in enumerate(drafts, next_version):
-        event = draft.to_event(aggregate_id, version)
-        group.append(event_store.group_event(event, prev_aggregate=aggregate))
-        aggregate = event_store.build_aggregate([event], aggregate)
-    await EventStore.push_event_group(*group)
-    return aggregate
+    events = [draft.to_event(aggregate_id, each) for each, draft in enumerate(drafts, next_version)]
+    group = [event_store.group_event(each, prev_aggregate=loaded.aggregate) for each in events[:1]]
+    group += [replace(event_store.group_event(each), follows=True) for each in events[1:]]
+    pushed_events = await EventStore.push_event_group(*group)
+    return pushed_events[-1].next_aggregate if pushed_events else loaded.aggregate

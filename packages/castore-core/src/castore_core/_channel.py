@@ -6,7 +6,7 @@ Three kinds of message travel through two shapes of channel; adapters carry them
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Generic, Protocol, cast
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, cast
 
 from typing_extensions import TypeVar
 
@@ -28,19 +28,27 @@ from castore_core._record import EventRecord
 from castore_core._results import ExistingAggregate, PushedEvent
 from castore_core._timestamp import format_timestamp
 from castore_core.errors import (
-    CastoreError,
+    EventDecodeError,
     InvalidMessageError,
     MessageChannelEventStoreNotFoundError,
     UndefinedAggregateCodecError,
     UndefinedMessageChannelAdapterError,
+    UnknownEventTypeError,
     describe,
 )
 
 M = TypeVar("M", default=Any)
 
 
+ChannelKind: TypeAlias = Literal["queue", "bus"]
+
+
 class MessageChannelAdapter(Protocol):
-    """Carries messages. A plugin implements it for one kind of infrastructure."""
+    """Carries messages. A plugin implements it for one kind of infrastructure.
+
+    An adapter may have an attribute ``channel_kind``, of type `ChannelKind`: channels of the other
+    kind refuse it then.
+    """
 
     async def publish_message(self, message: MessageRecord, *, replay: bool = False) -> None:
         """Hand a message over; it was taken when this returns.
@@ -101,7 +109,13 @@ class MessageChannel(ABC, Generic[M]):
     ``source_event_stores`` are the stores whose messages the channel carries. Give them as a
     tuple: mypy infers the events of several stores from a tuple, not from a list.
     ``message_channel_adapter`` may be set later.
+
+    Raises:
+        TypeError: the adapter is a class, or one of the other kind of channel.
+        ValueError: two sources have one ``event_store_id``.
     """
+
+    kind: ClassVar[ChannelKind | None] = None
 
     def __init__(
         self,
@@ -112,7 +126,7 @@ class MessageChannel(ABC, Generic[M]):
     ) -> None:
         self.message_channel_id = message_channel_id
         self.source_event_stores: tuple[EventSource[Any, Any], ...] = tuple(source_event_stores)
-        self.message_channel_adapter = message_channel_adapter
+        self._adapter = self._check_adapter(message_channel_adapter)
         self._sources = {each.event_store_id: each for each in self.source_event_stores}
         if len(self._sources) < len(self.source_event_stores):
             raise ValueError(f"two sources of {message_channel_id!r} have one event_store_id")
@@ -120,15 +134,24 @@ class MessageChannel(ABC, Generic[M]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.message_channel_id!r})"
 
+    @property
+    def message_channel_adapter(self) -> MessageChannelAdapter | None:
+        """The adapter that carries the messages."""
+        return self._adapter
+
+    @message_channel_adapter.setter
+    def message_channel_adapter(self, adapter: MessageChannelAdapter | None) -> None:
+        self._adapter = self._check_adapter(adapter)
+
     def get_message_channel_adapter(self) -> MessageChannelAdapter:
         """Return the adapter.
 
         Raises:
             UndefinedMessageChannelAdapterError: there is none.
         """
-        if self.message_channel_adapter is None:
+        if self._adapter is None:
             raise UndefinedMessageChannelAdapterError(self.message_channel_id)
-        return self.message_channel_adapter
+        return self._adapter
 
     def get_source_event_store(self, event_store_id: str) -> EventSource[Any, Any]:
         """Return the source of that id.
@@ -175,10 +198,19 @@ class MessageChannel(ABC, Generic[M]):
             parsed = _to_object(body)
             source = self.get_source_event_store(text_from_body(parsed, "eventStoreId"))
             return self._message_from_body(source, parsed)
-        except CastoreError:
+        except (MessageChannelEventStoreNotFoundError, UnknownEventTypeError, EventDecodeError):
             raise
         except Exception as error:
             raise InvalidMessageError(self.message_channel_id, describe(error)) from error
+
+    def _check_adapter(self, adapter: MessageChannelAdapter | None) -> MessageChannelAdapter | None:
+        if isinstance(adapter, type):
+            raise TypeError(f"an adapter is an object: make one, {adapter.__name__}(...)")
+        kind = getattr(adapter, "channel_kind", None)
+        if None not in (kind, self.kind) and kind != self.kind:
+            name = type(adapter).__qualname__
+            raise TypeError(f"{name} is for a {kind}, and {self!r} is a {self.kind}")
+        return adapter
 
     @abstractmethod
     def message_to_record(self, message: M) -> MessageRecord:
@@ -191,9 +223,13 @@ class MessageChannel(ABC, Generic[M]):
 class MessageQueue(MessageChannel[M]):
     """A channel of which each message is handled by one consumer."""
 
+    kind = "queue"
+
 
 class MessageBus(MessageChannel[M]):
     """A channel of which each message is told to every listener that asked for its kind."""
+
+    kind = "bus"
 
 
 class AggregateExistsMessageChannel(MessageChannel[AggregateExistsMessage]):
@@ -336,6 +372,7 @@ class StateCarryingMessageChannel(MessageChannel[StateCarryingMessage[E, A]], Ge
         event = source.event_from_record(event_from_body(body.get("event")))
         if "aggregate" not in body:
             raise ValueError("it has no aggregate")
+        check_json(body["aggregate"], "aggregate")
         aggregate = self._codecs[source.event_store_id].decode(body["aggregate"])
         return StateCarryingMessage(source.event_store_id, event, aggregate)
 

@@ -1,47 +1,28 @@
 """Commands: functions that read aggregates and push events, and run again after a conflict."""
 
 from collections.abc import Awaitable, Callable
-from inspect import isawaitable
-from typing import (
-    Any,
-    Concatenate,
-    Generic,
-    NamedTuple,
-    ParamSpec,
-    Protocol,
-    TypeAlias,
-    TypedDict,
-    TypeVar,
-    Unpack,
-)
+from typing import Concatenate, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast
 
+from castore_core._awaiting import check_awaitable
+from castore_core._conflicts import (
+    DEFAULT_PAUSE,
+    DEFAULT_RETRIES,
+    ConflictCallback,
+    ConflictRetries,
+)
 from castore_core._store import EventStore
-from castore_core.errors import EventAlreadyExistsError
 
 P = ParamSpec("P")
 I = TypeVar("I")  # noqa: E741 the input
 O = TypeVar("O")  # noqa: E741 the output
 S = TypeVar("S", bound=tuple[EventStore, ...])
 
-DEFAULT_RETRIES = 2
-
-
-class ConflictAttempt(NamedTuple):
-    """Which attempt of a command ended with a conflict, counted from 1, and how many are left."""
-
-    attempt_number: int
-    retries_left: int
-
-
-ConflictCallback: TypeAlias = Callable[
-    [EventAlreadyExistsError, ConflictAttempt], Awaitable[None] | None
-]
-
 
 class CommandOptions(TypedDict, total=False):
     """The options that all kinds of command have: see `Command`."""
 
     event_already_exists_retries: int
+    event_already_exists_pause: float
     on_event_already_exists: ConflictCallback | None
 
 
@@ -53,9 +34,17 @@ class Command(Generic[I, S, P, O]):
         required_event_stores: stores of the kinds that the handler takes, in that order.
         handler: ``async def handler(input, event_stores, *context, **context)``.
         event_already_exists_retries: how many times the whole handler runs again, 0 or more,
-            after an `EventAlreadyExistsError`.
+            after an `EventAlreadyExistsError`. The default lets dozens of writers of one aggregate
+            all succeed; Castore's is 2.
+        event_already_exists_pause: how many seconds, at most, the first retry waits. The bound
+            doubles with each retry, up to a second; each pause is drawn at random below it, so
+            that writers which met once do not meet again. 0 runs again at once, as Castore does.
         on_event_already_exists: called (and awaited, if need be) with each such error, before the
-            handler runs again or the error is raised. It is the place to log, or to wait.
+            handler runs again or the error is raised. It is the place to log.
+
+    Raises:
+        TypeError: ``required_event_stores`` is no tuple of event stores.
+        ValueError: the number of retries, or the pause, is not 0 or more.
     """
 
     def __init__(
@@ -65,17 +54,30 @@ class Command(Generic[I, S, P, O]):
         required_event_stores: S,
         handler: Callable[Concatenate[I, S, P], Awaitable[O]],
         event_already_exists_retries: int = DEFAULT_RETRIES,
+        event_already_exists_pause: float = DEFAULT_PAUSE,
         on_event_already_exists: ConflictCallback | None = None,
     ) -> None:
+        _check_stores(command_id, required_event_stores)
         self.command_id = command_id
         self.required_event_stores = required_event_stores
-        self.event_already_exists_retries: int = check_retries(event_already_exists_retries)
-        self.on_event_already_exists = on_event_already_exists
+        self._retries = ConflictRetries(
+            event_already_exists_retries, event_already_exists_pause, on_event_already_exists
+        )
         self._handle = handler
         self.__doc__ = handler.__doc__
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.command_id!r})"
+
+    @property
+    def event_already_exists_retries(self) -> int:
+        """How many times the handler runs again after a conflict."""
+        return self._retries.retries
+
+    @property
+    def on_event_already_exists(self) -> ConflictCallback | None:
+        """Called with each conflict."""
+        return self._retries.callback
 
     async def __call__(self, input: I, event_stores: S, *args: P.args, **kwargs: P.kwargs) -> O:
         """Run the command, again after a conflict.
@@ -113,13 +115,10 @@ class Command(Generic[I, S, P, O]):
 
     async def _run(self, input: I, event_stores: S, *args: P.args, **kwargs: P.kwargs) -> O:
         async def attempt() -> O:
-            return await self._handle(input, event_stores, *args, **kwargs)
+            answer = self._handle(input, event_stores, *args, **kwargs)
+            return await check_awaitable(answer, f"the handler of {self!r}")
 
-        return self.check_output(
-            await retry_on_conflict(
-                attempt, self.event_already_exists_retries, self.on_event_already_exists
-            )
-        )
+        return self.check_output(await self._retries.run(attempt))
 
 
 class _CommandDecorator(Protocol[S]):
@@ -144,34 +143,15 @@ def command(
     return decorate
 
 
-async def retry_on_conflict(
-    attempt: Callable[[], Awaitable[O]], retries: int, callback: ConflictCallback | None
-) -> O:
-    """Await ``attempt()``, again at most ``retries`` times after a retryable conflict."""
-    for attempt_number in range(1, retries + 2):
-        try:
-            return await attempt()
-        except EventAlreadyExistsError as error:
-            retries_left = retries + 1 - attempt_number
-            if not error.retryable:
-                raise
-            await _call(callback, error, ConflictAttempt(attempt_number, retries_left))
-            if retries_left == 0:
-                raise
-    raise AssertionError("unreachable: the last attempt returned or raised")
-
-
-def check_retries(retries: Any) -> int:
-    """Refuse what is no number of retries."""
-    if type(retries) is not int or retries < 0:
-        raise ValueError(f"event_already_exists_retries is not 0 or more: {retries!r}")
-    return retries
-
-
-async def _call(
-    callback: ConflictCallback | None, error: EventAlreadyExistsError, attempt: ConflictAttempt
-) -> None:
-    if callback is not None:
-        awaitable = callback(error, attempt)
-        if isawaitable(awaitable):
-            await awaitable
+def _check_stores(command_id: str, event_stores: object) -> None:
+    if not isinstance(event_stores, tuple):
+        raise TypeError(
+            f"required_event_stores of command {command_id!r} is a tuple, such as (pokemons,), "
+            f"and not {type(event_stores).__qualname__}"
+        )
+    for each in cast("tuple[object, ...]", event_stores):
+        if not isinstance(each, EventStore):
+            raise TypeError(
+                f"required_event_stores of command {command_id!r} has {type(each).__qualname__}, "
+                "which is no EventStore"
+            )

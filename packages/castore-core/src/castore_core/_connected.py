@@ -63,6 +63,7 @@ class ConnectedEventStore(EventStore[E, A]):
     def __init__(
         self, event_store: EventStore[E, A], message_channel: PushedEventChannel[E, A]
     ) -> None:
+        _check_channel(message_channel)
         message_channel.get_source_event_store(event_store.event_store_id)
         self.__dict__.update(vars(event_store))
         self.event_store = event_store
@@ -133,3 +134,11 @@ class ConnectedEventStore(EventStore[E, A]):
                 self.event_store_id, self.message_channel.message_channel_id, pushed_event
             ) from error
         return pushed_event
+
+
+def _check_channel(message_channel: object) -> None:
+    if isinstance(message_channel, type) or not hasattr(message_channel, "get_source_event_store"):
+        raise TypeError(
+            "message_channel is a queue or a bus, such as NotificationMessageQueue(...); not "
+            f"{getattr(message_channel, '__qualname__', type(message_channel).__qualname__)}"
+        )

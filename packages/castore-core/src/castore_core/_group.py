@@ -9,7 +9,7 @@ from castore_core._event import E, Event
 from castore_core._reducer import reduce_next
 from castore_core._results import PushedEvent
 from castore_core._storage import AssertedVersion, EventStorageAdapter, GroupedRecord
-from castore_core.errors import EventPublishError, InvalidEventGroupError
+from castore_core.errors import EventPublishError, InvalidEventGroupError, describe
 
 if TYPE_CHECKING:
     from castore_core._store import EventStore
@@ -24,11 +24,15 @@ A3 = TypeVar("A3", bound=Aggregate)
 
 @dataclass(frozen=True)
 class GroupedEvent(Generic[E, A]):
-    """An event that waits to be pushed in a group, made by `EventStore.group_event`."""
+    """An event that waits to be pushed in a group, made by `EventStore.group_event`.
+
+    ``follows`` says that the state before it is the one after the event before it in the group.
+    """
 
     event_store: "EventStore[E, A]"
     event: E
     prev_aggregate: A | None = None
+    follows: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,10 +128,7 @@ class EventGroups(Generic[E, A]):
         ]
         asserted = _check_assertions(map(_to_asserted_version, assertions), _check_versions(group))
         adapter = _get_common_adapter([*group, *asserted])
-        pushed_events = [
-            PushedEvent(each.event, reduce_next(store.reduce, each.event, each.prev_aggregate))
-            for each, store in zip(events, stores, strict=True)
-        ]
+        pushed_events = _reduce_all(events, group)
         await adapter.push_event_group(group, asserted=asserted, force=force)
         return await EventGroups._finish_group(stores, pushed_events)
 
@@ -186,19 +187,31 @@ def raise_all(errors: Sequence[Exception]) -> None:
 def tell_beside(error: BaseException, others: Sequence[Exception]) -> None:
     """Let an error, such as a cancellation, tell of those that came up before it."""
     for each in others:
-        error.add_note(f"beside it: {each!r}")
+        error.add_note(f"beside it: {type(each).__qualname__}: {describe(each)}")
 
 
 def _split(grouped: Sequence[Any]) -> tuple[list[GroupedEvent], list[VersionAssertion]]:
     for each in grouped:
         if not isinstance(each, (GroupedEvent, VersionAssertion)):
             raise TypeError(
-                f"not made by group_event() or assert_version() of an event store: {each!r}"
+                "not made by group_event() or assert_version() of an event store: "
+                f"{type(each).__qualname__}"
             )
     return (
         [each for each in grouped if isinstance(each, GroupedEvent)],
         [each for each in grouped if isinstance(each, VersionAssertion)],
     )
+
+
+def _reduce_all(
+    events: Sequence[GroupedEvent], group: Sequence[GroupedRecord]
+) -> list[PushedEvent[Any, Any]]:
+    pushed_events: list[PushedEvent[Any, Any]] = []
+    for each, (_, record, _) in zip(events, group, strict=True):
+        before = pushed_events[-1].next_aggregate if each.follows else each.prev_aggregate
+        after = reduce_next(each.event_store, each.event, record, before)
+        pushed_events.append(PushedEvent(each.event, after))
+    return pushed_events
 
 
 def _to_asserted_version(assertion: VersionAssertion) -> AssertedVersion:

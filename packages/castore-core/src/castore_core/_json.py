@@ -1,10 +1,16 @@
 """JSON values: their type, and the check that a value is made of them."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from enum import Enum
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
+from uuid import UUID
 
 from castore_core.errors import NotJSONError
+
+J = TypeVar("J")
 
 JSONValue: TypeAlias = bool | int | float | str | list["JSONValue"] | dict[str, "JSONValue"] | None
 
@@ -60,8 +66,20 @@ def _find_fault(value: object) -> _Fault | None:
         return None
     find = _FINDERS.get(kind)
     if find is None:
-        return [], f"is not JSON: {kind.__qualname__} {value!r:.100}"
+        return [], f"is not JSON: {kind.__qualname__}{_name_way_out(kind)}"
     return find(value)
+
+
+def _name_way_out(kind: type[object]) -> str:
+    """Say how a value of a well-known type can be stored all the same."""
+    for known, way_out in _WAYS_OUT.items():
+        if issubclass(kind, known):
+            return f" ({way_out})"
+    if is_dataclass(kind):
+        return " (store dataclasses.asdict of it, or use PydanticEvent)"
+    if hasattr(kind, "model_dump"):
+        return " (use PydanticEvent)"
+    return ""
 
 
 # Every push comes through these two: what needs no closer look costs no call.
@@ -70,9 +88,9 @@ def _find_fault(value: object) -> _Fault | None:
 def _find_dict_fault(value: dict[object, object]) -> _Fault | None:
     for key, item in value.items():
         if type(key) is not str:
-            return [], f"has a key that is no string: {key!r}"
+            return [], f"has a key that is no string but {type(key).__qualname__}"
         if not key.isascii() and not is_unicode(key):
-            return [], f"has a key that is not well-formed Unicode: {key!r}"
+            return [], f"has a key that is not well-formed Unicode: {key!r:.100}"
         if type(item) is str and item.isascii():
             continue
         if (fault := _find_fault(item)) is not None:
@@ -94,7 +112,8 @@ def _find_list_fault(value: list[object]) -> _Fault | None:
 def _find_text_fault(text: str) -> _Fault | None:
     if is_unicode(text):
         return None
-    return [], f"is not well-formed Unicode: {text!r}"
+    place = next(index for index, each in enumerate(text) if not is_unicode(each))
+    return [], f"is not well-formed Unicode: it has a lone surrogate at index {place}"
 
 
 def _find_integer_fault(value: int) -> _Fault | None:
@@ -109,6 +128,25 @@ def _find_float_fault(value: float) -> _Fault | None:
     return [], f"is {value!r}, which JSON does not have"
 
 
+_WAYS_OUT: Final[Mapping[type[object], str]] = {
+    datetime: "store its isoformat(), or use PydanticEvent",
+    date: "store its isoformat(), or use PydanticEvent",
+    time: "store its isoformat(), or use PydanticEvent",
+    timedelta: "store its total_seconds(), or use PydanticEvent",
+    Decimal: "store its str(), or use PydanticEvent",
+    UUID: "store its str(), or use PydanticEvent",
+    Enum: "store its value, or use PydanticEvent",
+    bytes: "store it as base64 text",
+    tuple: "store a list",
+    set: "store a sorted list",
+    frozenset: "store a sorted list",
+    str: "store str() of it",
+    int: "store int() of it",
+    float: "store float() of it",
+    dict: "store dict() of it",
+    list: "store list() of it",
+}
+
 _FINDERS: dict[type[Any], Callable[[Any], _Fault | None]] = {
     str: _find_text_fault,
     int: _find_integer_fault,
@@ -116,6 +154,16 @@ _FINDERS: dict[type[Any], Callable[[Any], _Fault | None]] = {
     dict: _find_dict_fault,
     list: _find_list_fault,
 }
+
+
+def copy_json(value: J) -> J:
+    """Return a deep copy of a JSON value; anything else is returned as it is."""
+    if isinstance(value, dict):
+        items = cast("dict[str, object]", value)
+        return cast("J", {key: copy_json(item) for key, item in items.items()})
+    if isinstance(value, list):
+        return cast("J", [copy_json(item) for item in cast("list[object]", value)])
+    return value
 
 
 def is_unicode(text: str) -> bool:

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Generic, NamedTuple, TypeAlias
 
 from castore_core._aggregate import A_co
-from castore_core._event import E_co
-from castore_core._json import ABSENT, JSONValue
+from castore_core._event import MAX_VERSION, E_co
+from castore_core._json import ABSENT, Absent, JSONValue, check_json, is_unicode
 from castore_core._record import EventRecord
 from castore_core._timestamp import format_timestamp, parse_timestamp
 
@@ -77,30 +77,27 @@ def event_from_body(body: JSONValue) -> EventRecord:
     """
     if not isinstance(body, dict):
         raise ValueError("its event is not an object")
-    aggregate_id, version, event_type = (_get(body, k) for k in ("aggregateId", "version", "type"))
-    if not isinstance(aggregate_id, str) or not isinstance(event_type, str):
-        raise ValueError("the aggregateId or type of its event is not a string")
-    if type(version) is not int:
-        raise ValueError("the version of its event is not an integer")
     return EventRecord(
-        aggregate_id,
-        version,
-        event_type,
+        text_from_body(body, "aggregateId"),
+        _version_from_body(body),
+        text_from_body(body, "type"),
         timestamp_from_body(body, "timestamp"),
-        body.get("payload", ABSENT),
-        body.get("metadata", ABSENT),
+        _json_from_body(body, "payload"),
+        _json_from_body(body, "metadata"),
     )
 
 
 def text_from_body(body: MessageBody, key: str) -> str:
-    """Read a string of a body.
+    """Read a string of a body, such as an id.
 
     Raises:
-        ValueError: the key is missing, or holds something else.
+        ValueError: the key is missing, or holds something else, or no id that can be.
     """
     value = _get(body, key)
     if not isinstance(value, str):
         raise ValueError(f"its {key} is not a string")
+    if not value or not is_unicode(value):
+        raise ValueError(f"its {key} is empty, or not well-formed Unicode")
     return value
 
 
@@ -115,6 +112,20 @@ def timestamp_from_body(body: MessageBody, key: str) -> datetime:
         return parse_timestamp(text)
     except ValueError as error:
         raise ValueError(f"its {key} {text!r:.100} is no moment: {error}") from error
+
+
+def _version_from_body(body: MessageBody) -> int:
+    version = _get(body, "version")
+    if type(version) is not int or not 1 <= version <= MAX_VERSION:
+        raise ValueError("its version is not an integer from 1 to 2**53 - 1")
+    return version
+
+
+def _json_from_body(body: MessageBody, key: str) -> JSONValue | Absent:
+    if key not in body:
+        return ABSENT
+    check_json(body[key], key)
+    return body[key]
 
 
 def _get(body: MessageBody, key: str) -> JSONValue:

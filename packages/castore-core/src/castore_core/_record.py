@@ -1,9 +1,9 @@
-"""What storage adapters see of an event."""
+"""Events as storage adapters see them."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-from castore_core._json import ABSENT, Absent, JSONValue
+from castore_core._json import ABSENT, Absent, JSONValue, copy_json
 
 
 class EventRecord(NamedTuple):
@@ -19,3 +19,7 @@ class EventRecord(NamedTuple):
     timestamp: datetime
     payload: JSONValue | Absent = ABSENT
     metadata: JSONValue | Absent = ABSENT
+
+    def copy(self) -> Self:
+        """Return an equal record that shares no list and no dict with this one."""
+        return self._replace(payload=copy_json(self.payload), metadata=copy_json(self.metadata))

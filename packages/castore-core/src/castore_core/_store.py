@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from copy import copy
 from datetime import datetime
-from typing import Any, Generic, Self, TypeAlias
+from typing import Any, Generic, Self
 
 from castore_core._aggregate import A, AggregateCodec
+from castore_core._awaiting import check_awaitable
 from castore_core._checks import (
     checked_aggregate_id,
     checked_integer,
@@ -13,12 +14,13 @@ from castore_core._checks import (
     checked_moment,
     checked_version,
 )
-from castore_core._event import E, index_event_types
+from castore_core._decoding import Upcaster, decode, upcast
+from castore_core._event import E, Event, EventDraft, index_event_types
 from castore_core._group import EventGroups, GroupedEvent, VersionAssertion
 from castore_core._json import is_unicode
 from castore_core._paging import AggregateIdsQuery, decode_page_token, encode_page_token
 from castore_core._record import EventRecord
-from castore_core._reducer import Reducer, hold, reduce_next, renumber
+from castore_core._reducer import Reducer, check_state, hold, reduce_events, reduce_next, renumber
 from castore_core._results import (
     AggregateIdsPage,
     ExistingAggregate,
@@ -30,15 +32,10 @@ from castore_core._storage import EventStorageAdapter
 from castore_core.errors import (
     AggregateNotFoundError,
     EventAlreadyExistsError,
-    EventDecodeError,
     ForeignEventError,
     UndefinedStorageAdapterError,
     UnknownEventTypeError,
-    describe,
 )
-
-Upcaster: TypeAlias = Callable[[EventRecord], EventRecord]
-"""Turns an old stored event into a newer one, and gives any other event back as it is."""
 
 DEFAULT_PAGE_SIZE = 1000
 
@@ -80,7 +77,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         self._event_store_id = event_store_id
         self._event_types = index_event_types(event_types)
         self._reduce = reduce
-        self._storage_adapter = storage_adapter
+        self._storage_adapter = _check_adapter(storage_adapter)
         self._on_event_pushed = on_event_pushed
         self._simulate_side_effect = simulate_side_effect or hold
         self._aggregate_codec = aggregate_codec
@@ -116,7 +113,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
 
     @storage_adapter.setter
     def storage_adapter(self, storage_adapter: EventStorageAdapter | None) -> None:
-        self._storage_adapter = storage_adapter
+        self._storage_adapter = _check_adapter(storage_adapter)
 
     @property
     def on_event_pushed(self) -> Callable[[PushedEvent[E, A]], Awaitable[None]] | None:
@@ -142,7 +139,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
     def using(self, storage_adapter: EventStorageAdapter) -> Self:
         """Return the same store on another storage adapter. This one keeps its own."""
         store = copy(self)
-        store._storage_adapter = storage_adapter
+        store._storage_adapter = _check_adapter(storage_adapter)
         return store
 
     # Writing
@@ -161,11 +158,12 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
                 where its adapter was asked to refuse gaps.)
             ForeignEventError: the store does not have the type. Nothing was written.
             NotJSONError: the payload or metadata is not made of JSON values. Nothing was written.
+            ReducerError: the reducer did not return the state after the event. Nothing was written.
             ValueError: ``prev_aggregate`` is not the state before the event. Nothing was written.
         """
         adapter = self._get_ready_adapter()
         record = self.event_to_record(event)
-        pushed = PushedEvent(event, reduce_next(self._reduce, event, prev_aggregate))
+        pushed = PushedEvent(event, reduce_next(self, event, record, prev_aggregate))
         await adapter.push_event(self.event_store_id, record, force=force)
         return await self._finish_push(pushed)
 
@@ -221,11 +219,14 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         """Load an aggregate, as it is or as it was after its event ``max_version``.
 
         Raises:
+            ReducerError: the reducer did not return the state after the last event.
             UnknownEventTypeError, EventDecodeError: as in `get_events`.
         """
         events = await self.get_events(aggregate_id, max_version=max_version)
-        last_event = events[-1] if events else None
-        return LoadedAggregate(self.build_aggregate(events), tuple(events), last_event)
+        if not events:
+            return LoadedAggregate(None, (), None)
+        aggregate = check_state(self, events[-1], self.build_aggregate(events))
+        return LoadedAggregate(aggregate, tuple(events), events[-1])
 
     async def get_existing_aggregate(
         self, aggregate_id: str, *, max_version: int | None = None
@@ -234,13 +235,11 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
 
         Raises:
             AggregateNotFoundError: it has none (up to ``max_version``).
-            UnknownEventTypeError, EventDecodeError: as in `get_events`.
+            ReducerError, UnknownEventTypeError, EventDecodeError: as in `get_aggregate`.
         """
         loaded = await self.get_aggregate(aggregate_id, max_version=max_version)
-        if loaded.last_event is None:
+        if loaded.aggregate is None or loaded.last_event is None:
             raise AggregateNotFoundError(self.event_store_id, aggregate_id)
-        if loaded.aggregate is None:
-            raise TypeError(f"the reducer of event store {self.event_store_id!r} returned None")
         return ExistingAggregate(loaded.aggregate, loaded.events, loaded.last_event)
 
     async def list_aggregate_ids(
@@ -308,11 +307,11 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
     # Computing
 
     def build_aggregate(self, events: Iterable[E], aggregate: A | None = None) -> A | None:
-        """Return the state after some events, from none or from the ``aggregate`` before them."""
-        reduce = self._reduce
-        for event in events:
-            aggregate = reduce(aggregate, event)
-        return aggregate
+        """Return the state after some events, from none or from the ``aggregate`` before them.
+
+        An error of the reducer gets a note that names the event.
+        """
+        return reduce_events(self, events, aggregate)
 
     def simulate_aggregate(self, events: Iterable[E], *, at: datetime | None = None) -> A | None:
         """Return what the state would be after some events, or at a moment.
@@ -339,8 +338,8 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
             ForeignEventError: the store does not have the type.
             NotJSONError: the payload or metadata is not made of JSON values.
         """
-        if self._event_types.get(event.type) is not type(event):
-            raise ForeignEventError(self.event_store_id, event.type)
+        if self._event_types.get(getattr(event, "type", "")) is not type(event):
+            raise _refuse_event(self.event_store_id, event)
         return event.to_record()
 
     def event_from_record(self, record: EventRecord) -> E:
@@ -348,25 +347,16 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
 
         Raises:
             UnknownEventTypeError: it is of no type that the store knows.
-            EventDecodeError: it does not fit its type.
+            EventDecodeError: it does not fit its type, or an upcaster failed.
         """
-        for upcast in self._upcasters:
-            record = upcast(record)
+        if self._upcasters:
+            record = upcast(self, self._upcasters, record)
         event_type = self._event_types.get(record.type)
         if event_type is None:
             raise UnknownEventTypeError(
                 self.event_store_id, record.aggregate_id, record.version, record.type
             )
-        try:
-            return event_type.from_record(record)
-        except Exception as error:
-            raise EventDecodeError(
-                self.event_store_id,
-                record.aggregate_id,
-                record.version,
-                record.type,
-                describe(error),
-            ) from error
+        return decode(self, event_type, record)
 
     def get_json_schemas(self) -> dict[str, dict[str, Any]]:
         """Return the JSON schema (draft 2020-12) of each event as it is on the wire, by its type.
@@ -384,8 +374,26 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
     async def _finish_push(self, pushed_event: PushedEvent[E, A]) -> PushedEvent[E, A]:
         if self.on_event_pushed is not None:
             try:
-                await self.on_event_pushed(pushed_event)
+                answer = self.on_event_pushed(pushed_event)
+                await check_awaitable(answer, f"on_event_pushed of {self!r}")
             except EventAlreadyExistsError as error:
                 error.retryable = False
                 raise
         return pushed_event
+
+
+def _check_adapter(storage_adapter: EventStorageAdapter | None) -> EventStorageAdapter | None:
+    if isinstance(storage_adapter, type):
+        raise TypeError(f"an adapter is an object: make one, {storage_adapter.__name__}(...)")
+    return storage_adapter
+
+
+def _refuse_event(event_store_id: str, event: object) -> Exception:
+    if isinstance(event, EventDraft):
+        return TypeError(
+            "a draft has no aggregate and no version: return it from a handler of "
+            "AggregateCommands, or push draft.to_event(aggregate_id, version)"
+        )
+    if not isinstance(event, Event):
+        return TypeError(f"not an event: {type(event).__qualname__}")
+    return ForeignEventError(event_store_id, event.type)

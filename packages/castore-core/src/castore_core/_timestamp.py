@@ -3,16 +3,22 @@
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Final, TypeAlias
 
 Clock: TypeAlias = Callable[[], datetime]
 """Returns the present moment, aware."""
 
+# In a tuple, where libraries that freeze the time do not replace it by a subclass of theirs.
+_PLAIN: Final = (datetime,)
+
+
+def _system_clock() -> datetime:
+    return datetime.now(UTC)
+
+
 # For the whole process, and no context variable: a task may run in a copy of an older context,
 # as the tests and fixtures of a test do.
-_system_clock: Final[Clock] = partial(datetime.now, UTC)
-_clock = _system_clock
+_clock: Clock = _system_clock
 _clocks_in_use: Final[dict[object, Clock]] = {}
 
 
@@ -40,11 +46,16 @@ def utc_now() -> datetime:
 
 
 def to_utc_milliseconds(moment: datetime) -> datetime:
-    """Convert an aware moment to UTC, and cut what is finer than a millisecond.
+    """Convert an aware moment to UTC, and cut it to milliseconds.
+
+    A moment of a subclass (of pendulum, of pandas) becomes a plain `datetime`, whatever the
+    subclass overrides.
 
     Raises:
         ValueError: the moment is naive, or has no place in the years 1 to 9999 of UTC.
     """
+    if type(moment) is not _PLAIN[0]:
+        moment = _to_plain(moment)
     if moment.tzinfo is not UTC:
         if moment.utcoffset() is None:
             raise ValueError("is naive: give it a tzinfo, such as datetime.UTC")
@@ -63,9 +74,23 @@ def format_timestamp(moment: datetime) -> str:
     Raises:
         ValueError: the moment is naive, or has no place in the years 1 to 9999 of UTC.
     """
-    if moment.tzinfo is not UTC:
+    if moment.tzinfo is not UTC or type(moment) is not _PLAIN[0]:
         moment = to_utc_milliseconds(moment)
     return moment.isoformat("T", "milliseconds")[:23] + "Z"
+
+
+def _to_plain(moment: datetime) -> datetime:
+    return _PLAIN[0](
+        moment.year,
+        moment.month,
+        moment.day,
+        moment.hour,
+        moment.minute,
+        moment.second,
+        moment.microsecond,
+        moment.tzinfo,
+        fold=moment.fold,
+    )
 
 
 def parse_timestamp(text: str) -> datetime:

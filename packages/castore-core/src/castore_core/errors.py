@@ -13,6 +13,7 @@
     │   └── VersionAssertionError              an aggregate is not at an asserted version
     ├── VersionGapError                        the version before is not stored
     ├── AggregateNotFoundError                 there is no event of this aggregate
+    ├── ReducerError (TypeError)               a reducer returned no state of the aggregate
     ├── UnknownEventTypeError                  a stored event is of no type that the store knows
     ├── EventDecodeError                       a stored event does not fit its type any more
     ├── InvalidPageTokenError (ValueError)     the page token is damaged, or another store's
@@ -59,6 +60,7 @@ __all__ = [
     "MessageChannelEventStoreNotFoundError",
     "MessagePublishError",
     "NotJSONError",
+    "ReducerError",
     "StorageError",
     "UndefinedAggregateCodecError",
     "UndefinedMessageChannelAdapterError",
@@ -70,7 +72,14 @@ __all__ = [
 
 
 class CastoreError(Exception):
-    """The root of all errors of castore."""
+    """The root of all errors of castore.
+
+    Their texts, and their reprs, hold ids and types and no values of payloads and metadata, so
+    that they can be logged.
+    """
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self}>"
 
 
 class InvalidEventError(CastoreError, ValueError):
@@ -247,6 +256,23 @@ class AggregateNotFoundError(CastoreError):
 
     def __str__(self) -> str:
         return f"event store {self.event_store_id!r} has no aggregate {self.aggregate_id!r}"
+
+
+class ReducerError(CastoreError, TypeError):
+    """The reducer of a store did not return the state of the aggregate after an event."""
+
+    def __init__(self, event_store_id: str, aggregate_id: str, version: int, reason: str) -> None:
+        super().__init__(event_store_id, aggregate_id, version, reason)
+        self.event_store_id = event_store_id
+        self.aggregate_id = aggregate_id
+        self.version = version
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"the reducer of event store {self.event_store_id!r} {self.reason} after event "
+            f"{self.version} of aggregate {self.aggregate_id!r}"
+        )
 
 
 class UnknownEventTypeError(CastoreError):
@@ -442,6 +468,11 @@ class EventPublishError(CastoreError):
         )
 
 
-def describe(error: Exception) -> str:
-    """Return the text of a `ValueError`, which speaks for itself, and name the type of others."""
-    return str(error) if isinstance(error, ValueError) else repr(error)
+def describe(error: BaseException) -> str:
+    """Return the text of an error that may be logged: of others than castore's, the type alone.
+
+    A `ValueError` of ours, of a codec or of a parser speaks for itself.
+    """
+    if isinstance(error, (CastoreError, ValueError)):
+        return str(error)
+    return f"{type(error).__qualname__} was raised"

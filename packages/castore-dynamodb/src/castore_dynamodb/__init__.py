@@ -16,7 +16,3 @@ __all__ = [
     "create_table",
     "table_definition",
 ]
-
-for _public in (globals()[name] for name in __all__):
-    if getattr(_public, "__module__", "").startswith("castore_dynamodb."):
-        _public.__module__ = "castore_dynamodb"  # what reprs, tracebacks and pickles name

@@ -19,7 +19,3 @@ __all__ = [
     "Handler",
     "event_pattern",
 ]
-
-for _public in (globals()[name] for name in __all__):
-    if getattr(_public, "__module__", "").startswith("castore_event_bridge."):
-        _public.__module__ = "castore_event_bridge"  # what reprs, tracebacks and pickles name

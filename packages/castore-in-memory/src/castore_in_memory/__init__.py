@@ -25,7 +25,3 @@ __all__ = [
     "MessageContext",
     "PendingMessage",
 ]
-
-for _public in (globals()[name] for name in __all__):
-    if getattr(_public, "__module__", "").startswith("castore_in_memory."):
-        _public.__module__ = "castore_in_memory"  # what reprs, tracebacks and pickles name

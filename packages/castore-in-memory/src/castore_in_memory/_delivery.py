@@ -5,8 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Self, TypeAlias, TypedDict, TypeVar
 
-from castore_core import MessageRecord, check_json
-from castore_in_memory._copy import copy_json
+from castore_core import MessageRecord, check_json, copy_json
 
 M = TypeVar("M")
 

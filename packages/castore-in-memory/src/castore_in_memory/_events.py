@@ -25,7 +25,6 @@ from castore_core import (
     format_position,
     parse_position,
 )
-from castore_in_memory._copy import copy_json
 
 
 class _Write(NamedTuple):
@@ -66,7 +65,7 @@ class InMemoryEventStorageAdapter:
         self._waiters: set[asyncio.Future[None]] = set()
         for event_store_id, record in initial_events:
             self._refuse_taken(event_store_id, record)
-            self._write(event_store_id, _copy_record(record))
+            self._write(event_store_id, record.copy())
 
     async def push_event(
         self, event_store_id: str, record: EventRecord, *, force: bool = False
@@ -83,7 +82,7 @@ class InMemoryEventStorageAdapter:
     ) -> None:
         """Write all the events of a group, or none: nothing is awaited between check and write."""
         writes = [
-            _Write(_own(adapter), event_store_id, _copy_record(record))
+            _Write(_own(adapter), event_store_id, record.copy())
             for event_store_id, record, adapter in group
         ]
         await asyncio.sleep(0)
@@ -113,7 +112,7 @@ class InMemoryEventStorageAdapter:
             if (min_version is None or version >= min_version)
             and (max_version is None or version <= max_version)
         ]
-        return [_copy_record(entries[version].record) for version in versions[:limit]]
+        return [entries[version].record.copy() for version in versions[:limit]]
 
     async def list_aggregate_ids(
         self,
@@ -157,7 +156,7 @@ class InMemoryEventStorageAdapter:
             raise ValueError(f"limit is not 1 or more: {limit}")
         await asyncio.sleep(0)
         found = [
-            each._replace(record=_copy_record(each.record))
+            each._replace(record=each.record.copy())
             for each in islice(self._follow(event_store_ids, start), limit)
         ]
         if len(found) == limit:
@@ -261,10 +260,3 @@ def _to_listed(place: tuple[datetime, str]) -> ListedAggregate:
 def _own(storage_adapter: object) -> InMemoryEventStorageAdapter:
     # The core gives a group to adapters of one class only.
     return cast("InMemoryEventStorageAdapter", storage_adapter)
-
-
-def _copy_record(record: EventRecord) -> EventRecord:
-    return record._replace(
-        payload=copy_json(record.payload),
-        metadata=copy_json(record.metadata),
-    )

@@ -4,8 +4,7 @@ from bisect import bisect_right, insort
 from collections import OrderedDict, defaultdict
 from typing import TypeAlias
 
-from castore_core import JSONValue, Snapshot
-from castore_in_memory._copy import copy_json
+from castore_core import JSONValue, Snapshot, copy_json
 
 _Line: TypeAlias = tuple[str, str, str]  # store, aggregate, reducer version
 

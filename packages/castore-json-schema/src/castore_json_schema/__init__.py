@@ -12,7 +12,3 @@ __all__ = [
     "SchemaRegistry",
     "json_schema_command",
 ]
-
-for _public in (globals()[name] for name in __all__):
-    if getattr(_public, "__module__", "").startswith("castore_json_schema."):
-        _public.__module__ = "castore_json_schema"  # what reprs, tracebacks and pickles name

@@ -10,7 +10,3 @@ __all__ = [
     "PydanticEvent",
     "pydantic_command",
 ]
-
-for _public in (globals()[name] for name in __all__):
-    if getattr(_public, "__module__", "").startswith("castore_pydantic."):
-        _public.__module__ = "castore_pydantic"  # what reprs, tracebacks and pickles name

@@ -40,7 +40,3 @@ __all__ = [
     "VisibilityLost",
     "WorkerReport",
 ]
-
-for _public in (globals()[name] for name in __all__):
-    if getattr(_public, "__module__", "").startswith("castore_sqs."):
-        _public.__module__ = "castore_sqs"  # what reprs, tracebacks and pickles name

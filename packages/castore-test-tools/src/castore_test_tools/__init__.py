@@ -4,7 +4,6 @@ Each name is imported when it is first asked for: pytest imports the package at 
 plugin, also where no test uses it.
 """
 
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
@@ -90,13 +89,8 @@ if not TYPE_CHECKING:  # checkers would take it for a promise of every name
         """Import a public name."""
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        import_module(f"{__name__}.{_HOMES[name]}")
-        for each, home in _HOMES.items():
-            module = sys.modules.get(f"{__name__}.{home}")
-            if public := vars(module).get(each) if module else None:
-                public.__module__ = __name__  # what reprs, tracebacks and pickles name
-                globals()[each] = public
-        return globals()[name]
+        public = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return public
 
     def __dir__() -> list[str]:
         """Name what can be imported."""
