@@ -689,3 +689,31 @@ def test_class_is_no_channel_adapter(new_channel: Any) -> None:
 
     with pytest.raises(TypeError, match=r"make one, RecordingAdapter\(\.\.\.\)"):
         channel.message_channel_adapter = RecordingAdapter
+
+
+# Types that a consumer does not know
+
+
+@pytest.mark.parametrize("new_channel", CHANNELS[2:])
+def test_consumer_passes_over_unknown_types(new_channel: Any) -> None:
+    """A consumer that says so gets no message of a type that its own store does not have."""
+    body = body_with(type="FLED")
+    strict = new_channel("CHANNEL", source_event_stores=(pokemons,))
+    lenient = new_channel("CHANNEL", source_event_stores=(pokemons,), skip_unknown_types=True)
+
+    assert lenient.parse_received_message(body) is None
+    with pytest.raises(UnknownEventTypeError):
+        strict.parse_received_message(body)
+    with pytest.raises(UnknownEventTypeError):
+        lenient.parse_message(body)
+
+
+@pytest.mark.parametrize("new_channel", CHANNELS)
+def test_lenient_consumer_still_refuses_bad_messages(new_channel: Any) -> None:
+    """What is no message, or does not fit its type, is an error all the same."""
+    channel = new_channel("CHANNEL", source_event_stores=(pokemons,), skip_unknown_types=True)
+
+    with pytest.raises(InvalidMessageError):
+        channel.parse_received_message("{")
+    with pytest.raises(MessageChannelEventStoreNotFoundError):
+        channel.parse_received_message({**body_with(), "eventStoreId": "OTHERS"})

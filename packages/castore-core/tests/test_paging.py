@@ -421,3 +421,67 @@ async def test_records_of_listed_aggregates_are_not_read() -> None:
     await adapter.push_event("COUNTERS", EventRecord("a", 1, "UNKNOWN", NOW))
 
     assert ["a"] == (await new_store(storage_adapter=adapter).list_aggregate_ids()).aggregate_ids
+
+
+# Signed tokens
+
+KEY, OTHER_KEY = b"0123456789abcdef", b"fedcba9876543210"
+
+
+def store_with(*keys: bytes, adapter: Any = None) -> CounterStore:
+    """Return a store whose tokens are signed."""
+    store = new_store(storage_adapter=adapter)
+    return EventStore(
+        store.event_store_id,
+        event_types=store.event_types,
+        reduce=store.reduce,
+        storage_adapter=store.storage_adapter,
+        page_token_keys=keys,
+    )
+
+
+async def get_token(store: CounterStore) -> str:
+    """Return the token of a second page."""
+    for each in ("a", "b"):
+        await store.push_event(Counted(each, 1), force=True)
+    token = (await store.list_aggregate_ids(limit=1)).next_page_token
+    assert token is not None
+    return token
+
+
+async def test_signed_token_goes_on() -> None:
+    """A token of the store's own key is taken."""
+    store = store_with(KEY)
+    page = await store.list_aggregate_ids(page_token=await get_token(store))
+
+    assert ["b"] == page.aggregate_ids
+
+
+async def test_keys_are_rotated() -> None:
+    """The first key signs, and the tokens of all are taken."""
+    old = store_with(KEY)
+    token = await get_token(old)
+    both = store_with(OTHER_KEY, KEY, adapter=old.storage_adapter)
+    new = store_with(OTHER_KEY, adapter=old.storage_adapter)
+
+    assert ["b"] == (await both.list_aggregate_ids(page_token=token)).aggregate_ids
+    token = await get_token(both)
+    assert ["b"] == (await new.list_aggregate_ids(page_token=token)).aggregate_ids
+    with pytest.raises(InvalidPageTokenError):
+        await old.list_aggregate_ids(page_token=token)
+
+
+async def test_unsigned_token_is_refused() -> None:
+    """A token that anybody can make is none of a store with keys, and the other way round."""
+    unsigned, signed = new_store(), store_with(KEY)
+
+    with pytest.raises(InvalidPageTokenError):
+        await signed.list_aggregate_ids(page_token=await get_token(unsigned))
+    with pytest.raises(InvalidPageTokenError):
+        await unsigned.list_aggregate_ids(page_token=await get_token(signed))
+
+
+def test_short_key_is_refused() -> None:
+    """A secret has at least 16 bytes."""
+    with pytest.raises(ValueError, match="fewer than 16 bytes"):
+        store_with(KEY, KEY[:15])

@@ -108,7 +108,9 @@ class MessageChannel(ABC, Generic[M]):
 
     ``source_event_stores`` are the stores whose messages the channel carries. Give them as a
     tuple: mypy infers the events of several stores from a tuple, not from a list.
-    ``message_channel_adapter`` may be set later.
+    ``message_channel_adapter`` may be set later. ``skip_unknown_types`` says that consumers pass
+    over events of types that their own ``source_event_stores`` do not have: see
+    `parse_received_message`.
 
     Raises:
         TypeError: the adapter is a class, or one of the other kind of channel.
@@ -123,8 +125,10 @@ class MessageChannel(ABC, Generic[M]):
         *,
         source_event_stores: Iterable[EventSource[Any, Any]],
         message_channel_adapter: MessageChannelAdapter | None = None,
+        skip_unknown_types: bool = False,
     ) -> None:
         self.message_channel_id = message_channel_id
+        self.skip_unknown_types = skip_unknown_types
         self.source_event_stores: tuple[EventSource[Any, Any], ...] = tuple(source_event_stores)
         self._adapter = self._check_adapter(message_channel_adapter)
         self._sources = {each.event_store_id: each for each in self.source_event_stores}
@@ -203,6 +207,23 @@ class MessageChannel(ABC, Generic[M]):
         except Exception as error:
             raise InvalidMessageError(self.message_channel_id, describe(error)) from error
 
+    def parse_received_message(self, body: str | bytes | Mapping[str, Any]) -> M | None:
+        """Turn a received body into its message, or ``None`` where the consumer passes over it.
+
+        A consumer need not declare the producer's whole store: with ``skip_unknown_types``, events
+        of other types are passed over. Workers and handlers call this.
+
+        Raises:
+            InvalidMessageError, MessageChannelEventStoreNotFoundError, UnknownEventTypeError,
+            EventDecodeError: as in `parse_message`.
+        """
+        try:
+            return self.parse_message(body)
+        except UnknownEventTypeError:
+            if not self.skip_unknown_types:
+                raise
+            return None
+
     def _check_adapter(self, adapter: MessageChannelAdapter | None) -> MessageChannelAdapter | None:
         if isinstance(adapter, type):
             raise TypeError(f"an adapter is an object: make one, {adapter.__name__}(...)")
@@ -277,11 +298,13 @@ class NotificationMessageChannel(MessageChannel[NotificationMessage[E]], Generic
         *,
         source_event_stores: Iterable[EventSource[E, Any]],
         message_channel_adapter: MessageChannelAdapter | None = None,
+        skip_unknown_types: bool = False,
     ) -> None:
         super().__init__(
             message_channel_id,
             source_event_stores=source_event_stores,
             message_channel_adapter=message_channel_adapter,
+            skip_unknown_types=skip_unknown_types,
         )
 
     async def publish_pushed_event(
@@ -319,11 +342,13 @@ class StateCarryingMessageChannel(MessageChannel[StateCarryingMessage[E, A]], Ge
         *,
         source_event_stores: Iterable[EventSource[E, A]],
         message_channel_adapter: MessageChannelAdapter | None = None,
+        skip_unknown_types: bool = False,
     ) -> None:
         super().__init__(
             message_channel_id,
             source_event_stores=source_event_stores,
             message_channel_adapter=message_channel_adapter,
+            skip_unknown_types=skip_unknown_types,
         )
         self._codecs = {each.event_store_id: _codec_of(each) for each in self.source_event_stores}
 

@@ -1,7 +1,9 @@
 """Page tokens: opaque to the user, checked when they come back."""
 
+import hmac
 import json
 from binascii import a2b_base64, b2a_base64, crc32
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
@@ -9,6 +11,8 @@ from castore_core._checks import checked_limit
 from castore_core._json import JSONValue
 from castore_core._timestamp import format_timestamp, parse_timestamp
 from castore_core.errors import InvalidPageTokenError
+
+_SHORTEST_KEY = 16
 
 
 class AggregateIdsQuery(NamedTuple):
@@ -20,43 +24,69 @@ class AggregateIdsQuery(NamedTuple):
     reverse: bool = False
 
 
-def encode_page_token(event_store_id: str, query: AggregateIdsQuery, cursor: JSONValue) -> str:
-    """Return the token of the page that begins at ``cursor``.
+class PageTokens:
+    """Makes the page tokens of an event store, and opens them.
 
-    It carries a checksum against damage. It is not signed: a client that forges one can ask for
-    what the query could have asked for anyway.
-    """
-    content = [
-        event_store_id,
-        query.limit,
-        query.initial_event_after and format_timestamp(query.initial_event_after),
-        query.initial_event_before and format_timestamp(query.initial_event_before),
-        query.reverse,
-        cursor,
-    ]
-    return _seal(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())
-
-
-def decode_page_token(event_store_id: str, token: str) -> tuple[AggregateIdsQuery, JSONValue]:
-    """Return the options and the cursor that a token carries.
+    Without keys a token carries a checksum against damage. A client that forges one can drop the
+    limit and the bounds that it carries. With ``keys`` tokens are signed (HMAC with SHA-256): the
+    first key signs, and all of them are accepted, so that keys can be rotated.
 
     Raises:
-        InvalidPageTokenError: the token is damaged, or another store's.
+        ValueError: a key has fewer than 16 bytes.
     """
-    try:
-        owner, limit, after, before, reverse, cursor = _open(token)
-        query = AggregateIdsQuery(
-            limit,
-            None if after is None else parse_timestamp(after),
-            None if before is None else parse_timestamp(before),
-            reverse,
-        )
-        _check_query(query)
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise InvalidPageTokenError(event_store_id, "it is damaged") from error
-    if owner != event_store_id:
-        raise InvalidPageTokenError(event_store_id, f"it is one of {owner!r}")
-    return query, cursor
+
+    def __init__(self, event_store_id: str, keys: Iterable[bytes] = ()) -> None:
+        self.keys = tuple(keys)
+        if any(len(each) < _SHORTEST_KEY for each in self.keys):
+            raise ValueError(f"a key of page tokens has fewer than {_SHORTEST_KEY} bytes")
+        self._event_store_id = event_store_id
+
+    def encode(self, query: AggregateIdsQuery, cursor: JSONValue) -> str:
+        """Return the token of the page that begins at ``cursor``."""
+        content = [
+            self._event_store_id,
+            query.limit,
+            query.initial_event_after and format_timestamp(query.initial_event_after),
+            query.initial_event_before and format_timestamp(query.initial_event_before),
+            query.reverse,
+            cursor,
+        ]
+        data = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+        return _to_text(self._make_seals(data)[0] + data)
+
+    def decode(self, token: str) -> tuple[AggregateIdsQuery, JSONValue]:
+        """Return the options and the cursor that a token carries.
+
+        Raises:
+            InvalidPageTokenError: the token is damaged, forged, or another store's.
+        """
+        try:
+            owner, limit, after, before, reverse, cursor = self._open(token)
+            query = AggregateIdsQuery(
+                limit,
+                None if after is None else parse_timestamp(after),
+                None if before is None else parse_timestamp(before),
+                reverse,
+            )
+            _check_query(query)
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise InvalidPageTokenError(self._event_store_id, "it is damaged") from error
+        if owner != self._event_store_id:
+            raise InvalidPageTokenError(self._event_store_id, f"it is one of {owner!r:.100}")
+        return query, cursor
+
+    def _make_seals(self, data: bytes) -> list[bytes]:
+        if not self.keys:
+            return [crc32(data).to_bytes(4, "big")]
+        return [hmac.digest(each, data, "sha256") for each in self.keys]
+
+    def _open(self, token: str) -> list[Any]:
+        sealed = _from_text(token)
+        length = 32 if self.keys else 4
+        seal, data = sealed[:length], sealed[length:]
+        if not any(hmac.compare_digest(seal, each) for each in self._make_seals(data)):
+            raise ValueError("its seal is not of this store")
+        return cast("list[Any]", json.loads(data))
 
 
 def _check_query(query: AggregateIdsQuery) -> None:
@@ -70,14 +100,13 @@ _TO_URL = str.maketrans("+/", "-_")
 _FROM_URL = str.maketrans("-_", "+/")
 
 
-def _seal(data: bytes) -> str:
-    sealed = crc32(data).to_bytes(4, "big") + data
-    return b2a_base64(sealed, newline=False).decode().translate(_TO_URL).rstrip("=")
+def _to_text(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode().translate(_TO_URL).rstrip("=")
 
 
-def _open(token: str) -> list[Any]:
+def _from_text(token: str) -> bytes:
     padded = token.translate(_FROM_URL) + "=" * (-len(token) % 4)
-    data = a2b_base64(padded)[4:]
-    if token != _seal(data):
+    data = a2b_base64(padded)
+    if token != _to_text(data):
         raise ValueError("it would not have been written so")
-    return cast("list[Any]", json.loads(data))
+    return data

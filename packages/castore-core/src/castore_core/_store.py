@@ -18,7 +18,7 @@ from castore_core._decoding import Upcaster, decode, upcast
 from castore_core._event import E, Event, EventDraft, index_event_types
 from castore_core._group import EventGroups, GroupedEvent, VersionAssertion
 from castore_core._json import is_unicode
-from castore_core._paging import AggregateIdsQuery, decode_page_token, encode_page_token
+from castore_core._paging import AggregateIdsQuery, PageTokens
 from castore_core._record import EventRecord
 from castore_core._reducer import Reducer, check_state, hold, reduce_events, reduce_next, renumber
 from castore_core._results import (
@@ -55,9 +55,14 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         simulate_side_effect: see `simulate_aggregate`.
         aggregate_codec: needed for state-carrying messages.
         upcasters: applied, one after the other, to each stored event before it is decoded.
+        page_token_keys: secrets of at least 16 bytes, with which the page tokens of
+            `list_aggregate_ids` are signed. The first one signs, and tokens of all are accepted.
+            Give keys where clients hold tokens: without one, a client can forge a token and drop
+            the limit and the bounds that it carries.
 
     Raises:
         InvalidEventTypeError: two event types share a name, or one has none.
+        ValueError: the id or a key is not as above.
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         simulate_side_effect: Callable[[dict[int, E], E], dict[int, E]] | None = None,
         aggregate_codec: AggregateCodec[A] | None = None,
         upcasters: Sequence[Upcaster] = (),
+        page_token_keys: Sequence[bytes] = (),
     ) -> None:
         if not event_store_id or "\0" in event_store_id or not is_unicode(event_store_id):
             raise ValueError(f"event_store_id is empty, or no text: {event_store_id!r}")
@@ -82,6 +88,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         self._simulate_side_effect = simulate_side_effect or hold
         self._aggregate_codec = aggregate_codec
         self._upcasters = tuple(upcasters)
+        self._page_tokens = PageTokens(event_store_id, page_token_keys)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.event_store_id!r})"
@@ -255,14 +262,15 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
 
         The bounds are inclusive; without ``limit`` (1 or more) the page holds all that remain.
         A page token carries the options of its query; an option that is given beside it (that is
-        not ``None``) overrides. ``reverse``, false by default, begins with the latest.
+        not ``None``) overrides, so that a server which gives its limit at each call keeps it.
+        ``reverse``, false by default, begins with the latest.
 
         Raises:
-            InvalidPageTokenError: the token is damaged, or another store's.
+            InvalidPageTokenError: the token is damaged, forged, or another store's.
         """
         query, cursor = AggregateIdsQuery(), None
         if page_token is not None:
-            query, cursor = decode_page_token(self.event_store_id, page_token)
+            query, cursor = self._page_tokens.decode(page_token)
         options: dict[str, Any] = {
             "limit": checked_limit(limit),
             "initial_event_after": checked_moment("initial_event_after", initial_event_after),
@@ -275,7 +283,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         )
         token = None
         if found.cursor is not None:
-            token = encode_page_token(self.event_store_id, query, found.cursor)
+            token = self._page_tokens.encode(query, found.cursor)
         return AggregateIdsPage(found.aggregates, token)
 
     async def iter_aggregate_ids(

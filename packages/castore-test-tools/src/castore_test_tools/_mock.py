@@ -49,6 +49,7 @@ class MockEventStore(EventStore[E, A]):
             simulate_side_effect=event_store._simulate_side_effect,
             aggregate_codec=event_store.aggregate_codec,
             upcasters=event_store._upcasters,
+            page_token_keys=event_store._page_tokens.keys,
         )
         self._initial_events = tuple(initial_events)
         self.reset()
