@@ -302,3 +302,10 @@ def test_repr_of_an_error_is_its_text() -> None:
     error = errors.EventPublishError("USERS", "QUEUE", PushedEvent(registered(MARK)))
 
     assert f"<EventPublishError: {error}>" == repr(error)
+
+
+def test_repr_of_a_message_has_no_body() -> None:
+    """Adapters may log the messages that they could not send."""
+    message = MessageRecord("USERS", "ash", 1, "REGISTERED", {"payload": MARK})
+
+    assert "MessageRecord('USERS', 'ash', version=1, type='REGISTERED')" == repr(message)

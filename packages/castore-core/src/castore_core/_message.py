@@ -41,7 +41,8 @@ class MessageRecord(NamedTuple):
     """A message as channel adapters see it: JSON values, and no user's class.
 
     ``type`` is the event's type, or ``__AGGREGATE_EXISTS__``; ``version`` the event's version, or
-    ``None`` then. ``body`` is the message as it is written on the wire, in camelCase.
+    ``None`` then. ``body`` is the message as it is written on the wire, in camelCase; the repr, which
+    may be logged, leaves it out.
     """
 
     event_store_id: str
@@ -49,6 +50,12 @@ class MessageRecord(NamedTuple):
     version: int | None
     type: str
     body: "MessageBody"
+
+    def __repr__(self) -> str:
+        return (
+            f"MessageRecord({self.event_store_id!r}, {self.aggregate_id!r}, "
+            f"version={self.version}, type={self.type!r})"
+        )
 
 
 MessageBody: TypeAlias = dict[str, JSONValue]
