@@ -41,8 +41,8 @@ class MessageRecord(NamedTuple):
     """A message as channel adapters see it: JSON values, and no user's class.
 
     ``type`` is the event's type, or ``__AGGREGATE_EXISTS__``; ``version`` the event's version, or
-    ``None`` then. ``body`` is the message as it is written on the wire, in camelCase; the repr, which
-    may be logged, leaves it out.
+    ``None`` then. ``body`` is the message as it is written on the wire, in camelCase; the repr,
+    which may be logged, leaves it out.
     """
 
     event_store_id: str
