@@ -346,7 +346,7 @@ def test_draft_is_validated_once_it_is_an_event() -> None:
         ({"name": "Pikachu", "level": {5}}, r"payload\.level is not JSON: set"),
         ({"name": "Pikachu", "level": date(2022, 1, 1)}, r"payload\.level is not JSON: date"),
         ({"name": "Pika", "level": 5, "\ud800": 5}, r"payload has a key that is not well-formed"),
-        ({"name": "Pikachu", 5: 5}, r"payload has a key that is no string: 5"),
+        ({"name": "Pikachu", 5: 5}, r"payload has a key that is no string"),
         ({"name": "Pikachu", "level": float("nan")}, r"payload\.level is nan, which JSON does not"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from typing import Any, TypedDict, assert_type
 
-from definitions import STRING_SCHEMA, PokemonAppeared, PokemonStore, pokemons
+from definitions import STRING_SCHEMA, AppearedPayload, PokemonAppeared, PokemonStore, pokemons
 
 from castore_core import Command, ConflictAttempt, EventAlreadyExistsError, JSONSchema
 from castore_json_schema import JSONSchemaCommand, json_schema_command
@@ -20,7 +20,7 @@ async def appear(
     """Handle a command."""
     (store,) = event_stores
     assert_type(store, PokemonStore)
-    payload = {"name": input["name"], "level": now}
+    payload: AppearedPayload = {"name": input["name"], "level": now}
     await store.push_event(PokemonAppeared.draft(payload=payload).to_event(generate_id, 1))
     return generate_id
 

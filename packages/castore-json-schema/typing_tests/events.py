@@ -45,7 +45,9 @@ PokemonAppeared(
     metadata={"trigger": "random"},
 )
 assert_type(replace(appeared, version=2), PokemonAppeared)
-assert_type(PokemonAppeared.draft().to_event("pikachu1", 1), PokemonAppeared)
+assert_type(
+    PokemonAppeared.draft(payload=appeared.payload).to_event("pikachu1", 1), PokemonAppeared
+)
 assert_type(PokemonCaught.draft(), EventDraft[PokemonCaught])
 assert_type(appeared.to_record(), EventRecord)
 assert_type(PokemonAppeared.from_record(appeared.to_record()), PokemonAppeared)
@@ -62,7 +64,7 @@ PokemonAppeared(
     payload={"name": "Pikachu", "level": "5"},  # type: ignore[typeddict-item]
 )
 PokemonCaught(aggregate_id="pikachu1", version=2, payload={})  # type: ignore[call-arg]
-PokemonCaught("pikachu1", 2)  # type: ignore[call-arg]
+assert_type(PokemonCaught("pikachu1", 2), PokemonCaught)
 
 # Schemas are class variables: no constructor takes them.
 

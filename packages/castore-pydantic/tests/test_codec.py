@@ -164,8 +164,8 @@ class Signed(BaseModel):
 @pytest.mark.parametrize(
     ("aggregate", "message"),
     [
-        (Rounded(level=1.5), "aggregate: would be read as another value"),
-        (Signed(key=SecretStr("hunter2")), "aggregate: would be read as asterisks"),
+        (Rounded(level=1.5), r"aggregate\.level: would be read as another value"),
+        (Signed(key=SecretStr("hunter2")), r"aggregate\.key: would be read as asterisks"),
     ],
 )
 def test_aggregate_that_would_be_read_as_another_one(aggregate: Any, message: str) -> None:

@@ -181,7 +181,7 @@ async def test_input_is_validated_once(store: Store) -> None:
     """After a conflict, the handler gets the same valid input again."""
     inputs: list[dict[str, int]] = []
 
-    @pydantic_command("RETRY", required_event_stores=(blank,))
+    @pydantic_command("RETRY", required_event_stores=(blank,), event_already_exists_retries=2)
     async def retry(input: dict[str, int], event_stores: Stores) -> None:
         inputs.append(input)
         await event_stores[0].push_event(Caught(aggregate_id="a", version=1, payload=NOW))

@@ -258,7 +258,8 @@ def test_event_is_copied_and_pickled(duplicate: Any) -> None:
 
 def test_draft_is_validated_when_it_is_numbered() -> None:
     """A draft takes anything; the event that is made of it does not."""
-    draft = PokemonAppeared.draft(payload={"name": "Pikachu"})
+    payload: Any = {"name": "Pikachu"}
+    draft = PokemonAppeared.draft(payload=payload)
 
     with pytest.raises(InvalidEventDataError, match=r"payload\.firstSeen: Field required"):
         draft.to_event("pikachu1", 1)
@@ -463,15 +464,23 @@ class Counted(BaseModel):
 
 
 @pytest.mark.parametrize(
-    "value", [Renamed(name="Pika"), Packed(data=b"Pika"), Counted(number=1)], ids=repr
+    ("value", "key"),
+    [
+        (Renamed(name="Pika"), "petName"),
+        (Packed(data=b"Pika"), "data"),
+        (Counted(number=1), "number"),
+    ],
+    ids=repr,
 )
-def test_what_would_be_read_as_something_else_is_refused(value: BaseModel) -> None:
+def test_what_would_be_read_as_something_else_is_refused(value: BaseModel, key: str) -> None:
     """A model that reads another value than it wrote would change the event."""
 
     class Changing(PydanticEvent, type="CHANGING"):
         payload: Renamed | Packed | Counted
 
-    with pytest.raises(InvalidEventDataError, match="payload: would be read as another value"):
+    with pytest.raises(
+        InvalidEventDataError, match=rf"payload\.{key}: would be read as another value"
+    ):
         make(Changing, payload=value).to_record()
 
 
@@ -650,7 +659,9 @@ def test_what_a_type_does_not_bring_back_is_refused(value: object) -> None:
     class Held(PydanticEvent, type="HELD"):
         payload: dict[str, Any]
 
-    with pytest.raises(InvalidEventDataError, match="payload: would be read as another value"):
+    with pytest.raises(
+        InvalidEventDataError, match=r"payload\.it: .* str in the place of|list in the place of"
+    ):
         make(Held, payload={"it": value}).to_record()
 
 
@@ -665,20 +676,6 @@ def test_private_attribute_is_no_fault() -> None:
         payload: Cached
 
     assert {"level": 5} == make(Grown, payload=Cached(level=5)).to_record().payload
-
-
-def test_subclass_is_written_as_the_declared_class() -> None:
-    """What a subclass adds is not stored: this is what the documentation warns of."""
-
-    class Hit(Move):
-        damage: int = 5
-
-    class Used(PydanticEvent, type="USED"):
-        payload: Move
-
-    event = make(Used, payload=Hit(name="Spark"))
-
-    assert {"name": "Spark", "power": 10} == event.to_record().payload
 
 
 # Kinds of types

@@ -181,7 +181,8 @@ async def test_draft_of_an_aggregate_command_is_validated(
 
     @commands.handler
     def appear(pokemon: Pokemon | None, *, first_seen: str) -> EventDraft[PokemonAppeared]:  # noqa: ARG001
-        return PokemonAppeared.draft(payload={"firstSeen": first_seen})
+        payload: Any = {"firstSeen": first_seen}
+        return PokemonAppeared.draft(payload=payload)
 
     pokemon = await appear("pikachu1", first_seen="1996-02-27")
 

@@ -62,8 +62,8 @@ assert_type(appeared.payload.first_seen, date)
 assert_type(appeared.metadata, Trigger | None)
 assert_type(appeared.timestamp, datetime)
 assert_type(PokemonAppeared.type, str)
-assert_type(PokemonHealed(aggregate_id="pikachu1", version=2).payload, int)
-assert_type(PokemonAppeared.draft(), EventDraft[PokemonAppeared])
+assert_type(PokemonHealed("pikachu1", 2).payload, int)
+assert_type(PokemonAppeared.draft(payload=appeared.payload), EventDraft[PokemonAppeared])
 assert_type(PokemonAppeared.from_record(appeared.to_record()), PokemonAppeared)
 assert_type(PokemonAppeared.field_schema("payload"), JSONSchema | None)
 assert_type(replace(appeared, version=2), PokemonAppeared)
@@ -75,7 +75,6 @@ PokemonAppeared(
     payload={"name": "Pikachu"},  # type: ignore[arg-type]
 )
 PokemonHealed(aggregate_id="pikachu1", version=1, payload="1")  # type: ignore[arg-type]
-PokemonHealed("pikachu1", 1)  # type: ignore[call-arg]
 appeared.payload = None  # type: ignore[misc, assignment]
 
 # Type parameters

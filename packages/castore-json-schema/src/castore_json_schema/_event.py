@@ -4,7 +4,15 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import ClassVar, NamedTuple, Self
 
-from castore_core import ABSENT, Event, EventRecord, InvalidEventDataError, JSONSchema, Violation
+from castore_core import (
+    ABSENT,
+    CastoreError,
+    Event,
+    EventRecord,
+    InvalidEventDataError,
+    JSONSchema,
+    Violation,
+)
 from castore_json_schema._registry import SchemaRegistry
 from castore_json_schema._validator import SchemaValidator
 from castore_json_schema.errors import InvalidSchemaError
@@ -80,9 +88,15 @@ class JSONSchemaEvent(Event):
 
         Raises:
             InvalidEventDataError: the stored payload or metadata does not fit its schema.
-            ValueError: a field without a default is absent, or `decode_field` refused its value.
+            ValueError: a field without a default is absent, `decode_field` refused its value, or
+                a format of your own raised one.
         """
-        cls._check_record(record)
+        try:
+            cls._check_record(record)
+        except CastoreError:
+            raise
+        except ValueError as error:  # its text may have the value
+            raise ValueError(f"a format raised {type(error).__name__}") from error
         return super().from_record(record)
 
     @classmethod

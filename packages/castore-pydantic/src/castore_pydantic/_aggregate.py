@@ -9,6 +9,7 @@ from typing_extensions import TypeForm
 
 from castore_core import Aggregate, JSONSchema, JSONValue
 from castore_pydantic._codec import ValueCodec
+from castore_pydantic._declaration import refuse_bare_model
 from castore_pydantic._violations import describe, explain_change
 
 A = TypeVar("A", bound=Aggregate)
@@ -23,6 +24,7 @@ class PydanticCodec(Generic[A]):
     """
 
     def __init__(self, aggregate_type: TypeForm[A]) -> None:
+        refuse_bare_model(aggregate_type, "PydanticCodec")
         self._codec: ValueCodec[A] = ValueCodec(lambda: aggregate_type)
         self._classes = tuple(_find_classes(aggregate_type))
 
@@ -39,11 +41,11 @@ class PydanticCodec(Generic[A]):
             raise TypeError(f"the aggregate is no {names}, but a {type(aggregate).__qualname__}")
         try:
             encoded = self._codec.encode(aggregate)
-            is_kept = self._codec.keeps(aggregate, encoded)
+            change = self._codec.find_change(aggregate, encoded)
         except ValueError as error:  # also the serializer's
             raise ValueError(describe(error, "aggregate")) from error
-        if not is_kept:
-            raise ValueError(str(explain_change("aggregate", encoded)))
+        if change:
+            raise ValueError(str(explain_change("aggregate", encoded, change)))
         return encoded
 
     def decode(self, value: JSONValue) -> A:

@@ -1,20 +1,19 @@
 """Values of any type that pydantic knows, validated, and as JSON values."""
 
-from collections.abc import Callable, Iterable
-from datetime import datetime, timezone
+from collections.abc import Callable
 from threading import RLock
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError, to_json
 
 from castore_core import JSONValue
+from castore_pydantic._comparison import Change, find_change
 from castore_pydantic._schema import StoredJsonSchema
 
 T = TypeVar("T")
 
 _BUILDING: Final = RLock()  # pydantic builds one thing at a time: classes may refer to each other
-_COLLECTIONS: Final[frozenset[type]] = frozenset({list, tuple, set, frozenset})
 
 
 class ValueCodec(Generic[T]):
@@ -52,12 +51,9 @@ class ValueCodec(Generic[T]):
             raise PydanticSerializationError(str(error)) from error
         return encoded
 
-    def keeps(self, value: T, encoded: JSONValue) -> bool:
-        """Tell whether a value is read as what it is, or raise ``ValidationError``."""
-        decoded = self.decode(encoded)
-        # Not all that is kept compares equal, such as a model with private attributes, or the
-        # instance of a subclass: what is written of both has to, before it becomes JSON.
-        return bool(decoded == value or self._dump(decoded) == self._dump(value))
+    def find_change(self, value: T, encoded: JSONValue) -> Change | None:
+        """Return where a value would be read as another one, or raise ``ValidationError``."""
+        return find_change(value, self.decode(encoded))
 
     def decode(self, value: object) -> T:
         """Return what a JSON value stands for, or raise pydantic's ``ValidationError``.
@@ -87,32 +83,8 @@ class ValueCodec(Generic[T]):
         adapter = self._adapter or self._build()
         return adapter.json_schema(mode="validation")
 
-    def _dump(self, value: T) -> Any:
-        adapter = self._adapter or self._build()
-        dumped = adapter.serializer.to_python(value, by_alias=True, round_trip=True)
-        return _with_offsets(dumped)
-
     def _build(self) -> TypeAdapter[T]:
         with _BUILDING:
             if self._adapter is None:
                 self._adapter = TypeAdapter(self._find_type())
             return self._adapter
-
-
-def _with_offsets(dumped: object) -> object:
-    """Replace the zone of each moment by what its clock differs from UTC.
-
-    In an hour that the clocks repeat or skip, a moment in such a zone equals none in another one:
-    not even itself, as it is read (PEP 495).
-    """
-    kind = type(dumped)
-    if isinstance(dumped, datetime):
-        offset = dumped.utcoffset()
-        return dumped if offset is None else dumped.replace(tzinfo=timezone(offset))
-    if kind is dict:
-        items = cast("dict[object, object]", dumped).items()
-        return {_with_offsets(key): _with_offsets(item) for key, item in items}
-    if kind in _COLLECTIONS:
-        collect = cast("Callable[[Iterable[object]], object]", kind)
-        return collect(map(_with_offsets, cast("Iterable[object]", dumped)))
-    return dumped

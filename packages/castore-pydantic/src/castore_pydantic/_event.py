@@ -5,11 +5,11 @@ from functools import partial
 from typing import Any, ClassVar, Final
 
 from pydantic import ValidationError
-from pydantic.fields import FieldInfo
 
 from castore_core import Event, InvalidEventDataError, JSONSchema, JSONValue
-from castore_pydantic._annotations import find_field_type, get_local_names
+from castore_pydantic._annotations import get_local_names
 from castore_pydantic._codec import ValueCodec
+from castore_pydantic._declaration import check_declared, copy_defaults, find_declared_type
 from castore_pydantic._violations import describe, explain_change, find_violations
 
 _DATA_FIELDS: Final = ("payload", "metadata")
@@ -36,24 +36,22 @@ class PydanticEvent(Event):
     Raises:
         InvalidEventDataError: payload or metadata is not valid.
         InvalidEventError: as for `Event`.
+        TypeError: as for `Event`; or a class names ``BaseModel`` itself, whose fields nobody knows.
     """
 
     _codecs: ClassVar[dict[str, ValueCodec[Any]]] = {}
     _local_names: ClassVar[dict[str, Any]] = {}
 
     def __init_subclass__(cls, *, type: str | None = None) -> None:
+        copy_defaults(cls, _DATA_FIELDS)
         super().__init_subclass__(type=type)
         data = [each for each in fields(cls) if each.name in _DATA_FIELDS]
-        for each in data:
-            if isinstance(each.default, FieldInfo):
-                raise TypeError(
-                    f"{cls.__name__}.{each.name}: an event is a dataclass, which does not know "
-                    "Field(): write Annotated[..., Field(...)] = default"
-                )
         cls._codecs = {
-            each.name: ValueCodec(partial(find_field_type, cls, each.name)) for each in data
+            each.name: ValueCodec(partial(find_declared_type, cls, each.name)) for each in data
         }
         cls._local_names = get_local_names(cls, [each.type for each in data])
+        for each in data:
+            check_declared(cls, each)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,16 +72,15 @@ class PydanticEvent(Event):
         Raises:
             InvalidEventDataError: there is no JSON for the value, or it could not be read again, or
                 would be read as something else.
-            NotJSONError: it has a number that JSON does not have.
         """
         codec = cls._codecs[name]
         try:
             encoded = codec.encode(value)
-            is_kept = codec.keeps(value, encoded)
+            change = codec.find_change(value, encoded)
         except ValueError as error:  # also the serializer's
             raise InvalidEventDataError(cls.type, find_violations(error, name)) from error
-        if not is_kept:
-            raise InvalidEventDataError(cls.type, [explain_change(name, encoded)])
+        if change:
+            raise InvalidEventDataError(cls.type, [explain_change(name, encoded, change)])
         return encoded
 
     @classmethod
