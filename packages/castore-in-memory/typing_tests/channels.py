@@ -7,6 +7,7 @@ from castore_core import (
     AggregateExistsMessage,
     AggregateExistsMessageBus,
     AggregateExistsMessageQueue,
+    ChannelKind,
     DataclassCodec,
     Event,
     EventStore,
@@ -114,6 +115,9 @@ assert_type(
     InMemoryMessageQueueAdapter[StateCarryingMessage[ParcelEvent, Parcel]],
 )
 any_adapter: MessageChannelAdapter = queue_adapter
+assert_type(queue_adapter.channel_kind, ChannelKind)
+InMemoryMessageQueueAdapter(queue, max_dead_letters=0)
+InMemoryMessageQueueAdapter(queue, max_dead_letters=None)  # type: ignore[arg-type]
 
 
 # A worker is a function or a coroutine function of the queue's messages.

@@ -1,12 +1,12 @@
-"""What the in-memory queue and the in-memory bus have in common: all but who is told."""
+"""The common part of the in-memory queue and the in-memory bus."""
 
 import asyncio
 from collections.abc import Callable, Sequence
-from inspect import isawaitable
-from typing import Any, Generic, Self
+from typing import Any, ClassVar, Generic, Self
 
 from castore_core import MessageChannel, MessagePublishError, MessageRecord
 from castore_in_memory._consumer import Consumer
+from castore_in_memory._dead_letters import DeadLetterOffice
 from castore_in_memory._delivery import (
     DeadLetter,
     DeadLetterHook,
@@ -16,26 +16,43 @@ from castore_in_memory._delivery import (
     PendingMessage,
     Retries,
     Sleep,
+    check_at_least,
+    check_count,
 )
+from castore_in_memory._functions import check_function
+from castore_in_memory._log import DeliveryLog
+from castore_in_memory._tasks import settle
+
+_MOST_NAMED = 10  # messages in the text of an error
 
 
 class InMemoryMessageChannelAdapter(Generic[M]):
     """Takes messages, and hands each to the consumers that want it."""
+
+    _channel_class: ClassVar[type[Any]]
 
     def __init__(
         self,
         channel: MessageChannel[M],
         *,
         retry_attempts: int = 2,
-        retry_delay: float = 30.0,
+        retry_delay: float = 0.1,
         retry_backoff_rate: float = 2.0,
+        max_dead_letters: int = 1_000,
         on_dead_letter: DeadLetterHook | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        self.dead_letters: list[DeadLetter] = []
+        if not isinstance(channel, self._channel_class):
+            expected = self._channel_class.__name__
+            raise TypeError(f"{type(self).__name__} needs a {expected}, and got {channel!r}")
+        check_function(sleep, "sleep", "seconds")
+        check_count("max_dead_letters", max_dead_letters)
+        if on_dead_letter is not None:
+            check_function(on_dead_letter, "on_dead_letter", "dead_letter")
         self._channel = channel
         self._retries = Retries(retry_attempts, retry_delay, retry_backoff_rate, sleep)
-        self._on_dead_letter = on_dead_letter
+        self._log = DeliveryLog(self)
+        self._dead_letters = DeadLetterOffice(max_dead_letters, on_dead_letter, self._log)
         self._consumers: list[Consumer[M]] = []
         self._published = 0
         self._closed = False
@@ -49,6 +66,19 @@ class InMemoryMessageChannelAdapter(Generic[M]):
         """The messages that are neither handled by all nor dead letters, in their order."""
         letters = {each.number: each for consumer in self._consumers for each in consumer.letters}
         return [PendingMessage(each.open(), each.replay) for _, each in sorted(letters.items())]
+
+    @property
+    def dead_letters(self) -> list[DeadLetter]:
+        """The last dead letters, up to ``max_dead_letters``, the oldest first.
+
+        It is the list of the adapter itself: take out of it what you have seen to.
+        """
+        return self._dead_letters.letters
+
+    @property
+    def dropped_dead_letters(self) -> int:
+        """How many dead letters made room for later ones."""
+        return self._dead_letters.dropped
 
     async def publish_message(self, message: MessageRecord, *, replay: bool = False) -> None:
         """Take a message, and return without waiting for those who handle it.
@@ -78,53 +108,101 @@ class InMemoryMessageChannelAdapter(Generic[M]):
         if failures:
             raise MessagePublishError(failures)
 
-    async def join(self) -> None:
+    async def join(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 its error says more
         """Wait until every message is handled or a dead letter, those published meanwhile too.
 
+        Handlers go on when this is cancelled, or when the ``timeout``, in seconds, is over.
+
         Raises:
+            TimeoutError: messages are left after the timeout. The text says which, and where each
+                of them is.
             RuntimeError: messages are left that nobody handles, because there is no worker or the
                 adapter is closed; or a worker or listener calls this, and would wait for itself.
+            ValueError: the timeout is not 0 or more.
         """
+        if timeout is not None:
+            check_at_least(0, "timeout", timeout)
         self._enter_loop()
         self._refuse_handlers("join")
-        self._wake()
-        while tasks := self._tasks():
-            await asyncio.wait(tasks)
-        if left := len(self.pending):
-            raise RuntimeError(f"{self!r} has {left} message(s) that nobody handles")
+        clock = asyncio.get_running_loop().time
+        end = None if timeout is None else clock() + timeout
+        while tasks := self._wake():
+            left = None if end is None else max(0.0, end - clock())
+            await asyncio.wait(tasks, timeout=left)
+            if end is not None and clock() >= end and self._is_busy():
+                raise TimeoutError(f"after {timeout} s, {self._describe_rest()}")
+        if count := len(self.pending):
+            reason = "it is closed" if self._closed else "it has no worker"
+            raise RuntimeError(f"{self!r} has {count} message(s) that nobody handles: {reason}")
 
-    async def aclose(self) -> None:
-        """Cancel those who handle messages. Messages that are not handled stay in `pending`.
+    async def aclose(self, *, grace_period: float = 10.0) -> None:
+        """Cancel the handlers, and wait until they are through. Other messages stay in `pending`.
+
+        A handler may clean up, and a hook for dead letters may finish, within the ``grace_period``,
+        in seconds. A handler that still runs then is logged, and left to itself: its message is
+        pending until it ends. A hook is cancelled then.
+
+        All of this holds when this is cancelled, too, even at each await, as in a scope of anyio:
+        the cancellation is raised at the end.
 
         A closed adapter takes no more messages. ``async with adapter`` opens it again, and goes on
-        with what is pending; a message that waited for its retry is tried at once.
+        with the pending messages; a message that waited for its retry is tried at once.
 
         Raises:
             RuntimeError: a worker or listener calls this, and would wait for itself.
+            ValueError: the grace period is not 0 or more.
         """
+        check_at_least(0, "grace_period", grace_period)
         self._enter_loop()
         self._refuse_handlers("aclose")
         self._closed = True
-        while tasks := self._tasks():
-            for each in tasks:
-                each.cancel()
-            await asyncio.wait(tasks)
+        for each in self._consumers:
+            each.close()
+        try:
+            await settle(self._tasks(), grace_period)
+        finally:
+            self._dead_letters.cancel()
+            for each in self._consumers:
+                each.log_left_behind(grace_period)
 
     async def __aenter__(self) -> Self:
         self._enter_loop()
         self._closed = False
-        self._wake()
+        for each in self._consumers:
+            each.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
+    def _attach(self) -> None:
+        """Become the adapter of the channel, unless that would silence another one.
+
+        Raises:
+            RuntimeError: the channel has an adapter, which is not closed.
+        """
+        present = self._channel.message_channel_adapter
+        if isinstance(present, InMemoryMessageChannelAdapter) and present._closed:
+            present = None
+        if present is not None:
+            raise RuntimeError(
+                f"{self._channel!r} already has an adapter, {present!r}, which would get no more "
+                "messages: close it first, or set message_channel_adapter to replace it"
+            )
+        self._channel.message_channel_adapter = self
+
     def _add_consumer(
         self, handler: Handler[M] | None, wants: Callable[[MessageRecord], bool]
     ) -> Consumer[M]:
         consumer = Consumer(
-            handler, channel=self._channel, wants=wants, retries=self._retries, bury=self._bury
+            handler,
+            channel=self._channel,
+            wants=wants,
+            retries=self._retries,
+            bury=self._dead_letters.take,
+            log=self._log,
         )
+        consumer.is_closed = self._closed
         self._consumers.append(consumer)
         return consumer
 
@@ -137,10 +215,10 @@ class InMemoryMessageChannelAdapter(Generic[M]):
             if each.wants(message):
                 each.take(letter)
 
-    def _wake(self) -> None:
-        if not self._closed:
-            for each in self._consumers:
-                each.wake()
+    def _wake(self) -> set[asyncio.Task[Any]]:
+        for each in self._consumers:
+            each.wake()
+        return self._tasks()
 
     def _wake_if_running(self) -> None:
         try:
@@ -149,20 +227,19 @@ class InMemoryMessageChannelAdapter(Generic[M]):
             return  # the next publish or join does it
         self._wake()
 
-    async def _bury(self, dead_letter: DeadLetter) -> None:
-        self.dead_letters.append(dead_letter)
-        if self._on_dead_letter is None:
-            return
-        try:
-            result = self._on_dead_letter(dead_letter)
-            if isawaitable(result):
-                await result
-        except Exception as error:  # noqa: BLE001 nobody awaits the hook: the loop is told
-            context = {"message": f"on_dead_letter of {self!r} failed", "exception": error}
-            asyncio.get_running_loop().call_exception_handler(context)
-
     def _tasks(self) -> set[asyncio.Task[Any]]:
-        return {task for consumer in self._consumers for task in consumer.tasks}
+        return self._dead_letters.tasks.union(*(each.tasks for each in self._consumers))
+
+    def _is_busy(self) -> bool:
+        return not all(each.done() for each in self._tasks())
+
+    def _describe_rest(self) -> str:
+        rest = [text for each in self._consumers for text in each.describe_letters()]
+        if self._dead_letters.tasks:
+            rest.append("on_dead_letter is running")
+        text = "; ".join(rest[:_MOST_NAMED])
+        more = f"; and {len(rest) - _MOST_NAMED} more" if len(rest) > _MOST_NAMED else ""
+        return f"{self!r} has {len(self.pending)} message(s) left: {text}{more}"
 
     def _enter_loop(self) -> None:
         loop = asyncio.get_running_loop()
@@ -171,6 +248,7 @@ class InMemoryMessageChannelAdapter(Generic[M]):
         if self._loop is not None and self._loop.is_running():
             raise RuntimeError(f"{self!r} is at work in another event loop, which is running")
         self._loop = loop
+        self._dead_letters.tasks.clear()
         for each in self._consumers:
             each.forget_tasks()
 
