@@ -284,7 +284,9 @@ async def test_draft_is_not_pushed(carts: CartStore) -> None:
         await EventStore.push_event_group(carts.group_event(draft))
 
 
-@pytest.mark.parametrize("event", [None, {}, Opened, "event"], ids=repr)
+@pytest.mark.parametrize(
+    "event", [None, {}, Opened, "event"], ids=["nothing", "dict", "class", "text"]
+)
 async def test_something_else_is_not_pushed(carts: CartStore, event: Any) -> None:
     """Only events are pushed."""
     with pytest.raises(TypeError, match="not an event: "):
@@ -304,7 +306,9 @@ async def test_class_is_no_adapter(carts: CartStore) -> None:
 
 
 @pytest.mark.parametrize(
-    "channel", [InMemoryEventStorageAdapter(), NotificationMessageQueue, None], ids=repr
+    "channel",
+    [InMemoryEventStorageAdapter(), NotificationMessageQueue, None],
+    ids=["adapter", "class", "nothing"],
 )
 def test_connected_store_needs_a_channel(carts: CartStore, channel: Any) -> None:
     """An adapter, or a class, in its place is refused with a word on what belongs there."""

@@ -9,6 +9,7 @@ import pytest
 
 from castore_core import (
     Event,
+    EventDecodeError,
     EventRecord,
     EventStore,
     InvalidMessageError,
@@ -220,8 +221,8 @@ def test_a_log_does_not_show_what_an_upcaster_says(caplog: pytest.LogCaptureFixt
     event = make_event()
     event["detail"]["event"]["payload"] = MARK
 
-    with caplog.at_level(logging.DEBUG), pytest.raises(InvalidMessageError):
+    with caplog.at_level(logging.DEBUG), pytest.raises(EventDecodeError):
         EventBridgeHandler(bus, pass_over)(event)
 
-    assert "InvalidMessageError" in caplog.text
+    assert "EventDecodeError" in caplog.text
     assert MARK not in caplog.text

@@ -123,7 +123,7 @@ async def test_without_a_race_they_may_not_collide(pokemon_mock: PokemonMock) ->
     assert [] == attempts
     async with race(pokemon_mock, 2) as raced:
         await run_both()
-    assert [ConflictAttempt(1, 2)] == attempts
+    assert [ConflictAttempt(1, 20)] == attempts
     assert 1 == len(raced.conflicts)
     assert [1, 2, 3, 4, 5] == await versions(pokemon_mock)
 

@@ -46,8 +46,8 @@ ChannelKind: TypeAlias = Literal["queue", "bus"]
 class MessageChannelAdapter(Protocol):
     """Carries messages. A plugin implements it for one kind of infrastructure.
 
-    An adapter may have an attribute ``channel_kind``, of type `ChannelKind`: channels of the other
-    kind refuse it then.
+    The class of an adapter may have an attribute ``channel_kind``, of type `ChannelKind`: channels
+    of the other kind refuse it then.
     """
 
     async def publish_message(self, message: MessageRecord, *, replay: bool = False) -> None:
@@ -227,7 +227,7 @@ class MessageChannel(ABC, Generic[M]):
     def _check_adapter(self, adapter: MessageChannelAdapter | None) -> MessageChannelAdapter | None:
         if isinstance(adapter, type):
             raise TypeError(f"an adapter is an object: make one, {adapter.__name__}(...)")
-        kind = getattr(adapter, "channel_kind", None)
+        kind = getattr(type(adapter), "channel_kind", None)
         if None not in (kind, self.kind) and kind != self.kind:
             name = type(adapter).__qualname__
             raise TypeError(f"{name} is for a {kind}, and {self!r} is a {self.kind}")
