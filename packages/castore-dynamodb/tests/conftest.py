@@ -172,9 +172,9 @@ async def make_table() -> AsyncIterator[Callable[..., Awaitable[str]]]:
 
     async with AsyncExitStack() as stack:
 
-        async def make(client: Any, **options: Any) -> str:
+        async def make(client: Any, definition: Any = table_definition, **options: Any) -> str:
             name = f"events-{uuid4()}"
-            await create_table(client, table_definition(name, **options))
+            await create_table(client, definition(name, **options))
             stack.push_async_callback(drop, client, name)
             return name
 

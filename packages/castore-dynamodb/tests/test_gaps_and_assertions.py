@@ -40,6 +40,10 @@ class FakeClient:
             raise self.refuse(parameters)
         return {}
 
+    async def query(self, **_: Any) -> Any:
+        """Find that the table has the right layout."""
+        return {"Count": 0}
+
     async def put_item(self, **parameters: Any) -> Any:
         """Take a PutItem."""
         return await self._make_api_call("PutItem", parameters)

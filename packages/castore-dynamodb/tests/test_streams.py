@@ -1,12 +1,9 @@
-"""Records of a stream become typed messages, and go to a channel."""
+"""Records of a stream become typed messages, and stored events."""
 
-import asyncio
 import json
 import logging
 from base64 import b64encode
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +17,11 @@ from castore_core import (
     InvalidMessageError,
     JSONValue,
     MessageChannelEventStoreNotFoundError,
-    MessagePublishError,
-    MessageRecord,
     NotificationMessage,
-    NotificationMessageQueue,
     StorageError,
     UnknownEventTypeError,
 )
-from castore_dynamodb import DynamoDBStreamHandler, DynamoDBStreamParser
+from castore_dynamodb import DynamoDBStreamParser, StoredEvent
 
 MOMENT = datetime(2022, 1, 1, tzinfo=UTC)
 RECORDINGS = Path(__file__).parent / "recordings" / "image-parser"
@@ -47,38 +41,6 @@ def reduce(_: Appeared | None, event: Appeared) -> Appeared:
 
 POKEMONS = EventStore("POKEMONS", event_types=[Appeared], reduce=reduce)
 PARSER = DynamoDBStreamParser(source_event_stores=(POKEMONS,))
-
-
-class FakeChannelAdapter:
-    """Takes messages, but for those of some aggregates."""
-
-    def __init__(self, *refused: str) -> None:
-        self.refused = refused
-        self.taken: list[str] = []
-
-    async def publish_message(self, message: MessageRecord, *, replay: bool = False) -> None:
-        """Take one message."""
-        await self.publish_messages([message], replay=replay)
-
-    async def publish_messages(
-        self, messages: Sequence[MessageRecord], *, replay: bool = False
-    ) -> None:
-        """Take what is not refused."""
-        assert not replay
-        await asyncio.sleep(0)
-        self.taken += [
-            each.aggregate_id for each in messages if each.aggregate_id not in self.refused
-        ]
-        if failures := [(each, "no") for each in messages if each.aggregate_id in self.refused]:
-            raise MessagePublishError(failures)
-
-
-def make_handler(adapter: FakeChannelAdapter) -> DynamoDBStreamHandler[Appeared]:
-    """Return a handler that publishes through an adapter."""
-    queue = NotificationMessageQueue(
-        "QUEUE", source_event_stores=(POKEMONS,), message_channel_adapter=adapter
-    )
-    return DynamoDBStreamHandler(PARSER, queue)
 
 
 def make_image(aggregate_id: str = "a1", store_id: str = "POKEMONS", **changes: Any) -> Any:
@@ -205,20 +167,53 @@ def test_an_event_that_cannot_be_read(image: Any, error: type[Exception]) -> Non
         {"kinesis": {"data": b64encode(b"{}").decode(), "sequenceNumber": "1"}},
         {"kinesis": {"data": b64encode(b"[1]").decode(), "sequenceNumber": "1"}},
         {"kinesis": {"data": b64encode(b"null").decode(), "sequenceNumber": "1"}},
+        {"kinesis": {"data": b64encode(b'"\xff"').decode(), "sequenceNumber": "1"}},
+        {"kinesis": {"data": b64encode(b"[" * 200_000).decode(), "sequenceNumber": "1"}},
         make_kinesis_record("no item"),
         make_kinesis_record({"aggregateId": "no attribute"}),
         {"dynamodb": {"SequenceNumber": "1"}},
     ],
 )
 def test_what_is_no_record_of_a_table_is_refused(record: Any) -> None:
-    """A stream of Kinesis can carry what others write to it; the batch ends there."""
-    adapter = FakeChannelAdapter()
-
+    """A stream of Kinesis can carry what others write to it."""
     with pytest.raises(InvalidMessageError, match="no record of a table"):
         PARSER.parse_record(record)
 
-    answer = make_handler(adapter)({"Records": [record]})
-    assert {"batchItemFailures": [{"itemIdentifier": "1"}]} == answer
+
+@pytest.mark.parametrize("name", ["payload", "metadata"])
+def test_an_error_shows_nothing_of_the_payload(name: str) -> None:
+    """Neither do the errors that caused it: errors are logged."""
+    image = make_image() | {name: {"L": [{"S": "before"}, {"hunter2": "hunter2"}]}}
+
+    with pytest.raises(
+        StorageError, match=f"POKEMONS#a1.*its {name} is no attribute value"
+    ) as info:
+        PARSER.parse_record(make_record(image))
+
+    assert "hunter2" not in f"{info.value} {info.value.__cause__}"
+
+
+LEGACY_IMAGES = {
+    "first event": make_image(isInitialEvent={"N": "1"}, aggregateId={"S": "a1"}),
+    "first event with an id like a key": make_image(isInitialEvent={"N": "1"}),
+    "later event": make_image(version={"N": "2"}, aggregateId={"S": "a1"}),
+}
+
+
+@pytest.mark.parametrize("image", LEGACY_IMAGES.values(), ids=list(LEGACY_IMAGES))
+def test_an_event_of_the_legacy_adapter_is_refused(image: Any) -> None:
+    """It names no event store. Passing over it would lose all that such a table tells."""
+    with pytest.raises(InvalidMessageError, match="legacy"):
+        PARSER.parse_record(make_record(image))
+    with pytest.raises(InvalidMessageError, match="legacy"):
+        PARSER.parse_image(image)
+
+
+def test_a_deleted_event_of_the_legacy_adapter_is_passed_over() -> None:
+    """As any deletion."""
+    record = make_record(LEGACY_IMAGES["first event"], name="REMOVE")
+
+    assert PARSER.parse_record(record) is None
 
 
 def test_an_item_with_another_key_is_passed_over() -> None:
@@ -240,114 +235,95 @@ def test_a_stream_without_images_is_refused() -> None:
         PARSER.parse_record(record)
 
 
-@pytest.mark.parametrize("make", [make_record, make_kinesis_record])
-def test_a_batch_is_published(make: Any) -> None:
-    """In its order, and Lambda hears of no failure."""
-    adapter = FakeChannelAdapter()
-    images = [make_image("a1"), make_image("a2", "TRAINERS"), make_image("a3")]
-
-    response = make_handler(adapter)(
-        {"Records": [make(each, number) for number, each in enumerate(images)]}, None
-    )
-
-    assert {"batchItemFailures": []} == response
-    assert ["a1", "a3"] == adapter.taken
+# What no local class declares
 
 
-@pytest.mark.parametrize("make", [make_record, make_kinesis_record])
-def test_a_batch_is_tried_again_from_its_first_failure(
-    make: Any, caplog: pytest.LogCaptureFixture
+class Left(Event, type="LEFT"):
+    """An event with nothing."""
+
+
+class Called(Event, type="CALLED"):
+    """An event that may have a payload."""
+
+    payload: JSONValue = None
+
+
+def reduce_any(_: Event | None, event: Left | Called) -> Event:
+    """Keep the last event."""
+    return event
+
+
+SPARSE = EventStore("POKEMONS", event_types=[Left, Called], reduce=reduce_any)
+
+
+@pytest.fixture
+def sparse_parser() -> DynamoDBStreamParser[Any]:
+    """Give a parser of events that declare little."""
+    return DynamoDBStreamParser(source_event_stores=(SPARSE,))
+
+
+STORED = {
+    "undeclared": (
+        make_image(type={"S": "LEFT"}, payload={"M": {"by": {"N": "2"}}}, metadata={"S": "m"}),
+        EventRecord("a1", 1, "LEFT", MOMENT, {"by": 2}, "m"),
+    ),
+    "null where it is optional": (
+        make_image(type={"S": "CALLED"}, payload={"NULL": True}),
+        EventRecord("a1", 1, "CALLED", MOMENT, None, None),
+    ),
+    "unknown type": (
+        make_image(type={"S": "VANISHED"}),
+        EventRecord("a1", 1, "VANISHED", MOMENT, {"level": 7}, None),
+    ),
+}
+
+
+@pytest.mark.parametrize(("image", "expected"), STORED.values(), ids=list(STORED))
+def test_a_stored_event_is_complete(
+    sparse_parser: DynamoDBStreamParser[Any], image: Any, expected: EventRecord
 ) -> None:
-    """Lambda goes on from the least sequence number that it is told; the reason is logged."""
-    adapter = FakeChannelAdapter("a2", "a3")
-    records = [make(make_image(f"a{each}"), each) for each in (1, 2, 3, 4)]
+    """It has all that the item has, whatever the classes declare."""
+    stored = sparse_parser.read_stored_event(make_record(image))
 
-    with caplog.at_level(logging.ERROR, "castore_dynamodb"):
-        response = make_handler(adapter)({"Records": records})
-
-    assert {"batchItemFailures": [{"itemIdentifier": "2"}]} == response
-    assert ["a1", "a4"] == adapter.taken
-    assert "2 message(s) were not published: no" in caplog.text
+    assert StoredEvent("POKEMONS", expected) == stored
 
 
-def test_a_failure_is_found_by_its_ids() -> None:
-    """Not by its content, which the first failure may have in another form the next time."""
+def test_a_stored_event_of_another_store() -> None:
+    """It is passed over, as any record that tells of no event that is wanted."""
+    assert PARSER.read_stored_event(make_record(make_image(store_id="TRAINERS"))) is None
 
-    class Stamped(Event, type="APPEARED"):
-        payload: JSONValue
 
-        @classmethod
-        def encode_field(cls, name: str, value: Any) -> JSONValue:
-            return [value, next(stamps)] if value == "odd" else super().encode_field(name, value)
+def test_a_stored_event_does_not_show_its_payload() -> None:
+    """Its ids are what a log needs."""
+    stored = PARSER.read_stored_event(make_record(make_image(payload={"S": "hunter2"})))
 
-    stamps = count()
-    store = EventStore("POKEMONS", event_types=[Stamped], reduce=lambda _, event: event)
-    queue = NotificationMessageQueue(
-        "QUEUE",
-        source_event_stores=(store,),
-        message_channel_adapter=FakeChannelAdapter("a2", "a3"),
+    assert "StoredEvent(event 1 ('APPEARED') of aggregate 'a1' in event store 'POKEMONS')" == repr(
+        stored
     )
-    handler = DynamoDBStreamHandler(DynamoDBStreamParser((store,)), queue)
-    payloads = {"a1": "even", "a2": "odd", "a3": "even"}
-    images = [make_image(each, payload={"S": text}) for each, text in payloads.items()]
-
-    response = handler({"Records": [make_record(each, n) for n, each in enumerate(images, 1)]})
-
-    assert {"batchItemFailures": [{"itemIdentifier": "2"}]} == response
 
 
-def test_a_record_that_cannot_be_read_ends_the_batch(caplog: pytest.LogCaptureFixture) -> None:
-    """What was before it is published, and nothing after it."""
-    adapter = FakeChannelAdapter()
-    images = [make_image("a1"), make_image("a2", type={"S": "VANISHED"}), make_image("a3")]
-    records = [make_record(each, number) for number, each in enumerate(images, 1)]
+def test_a_message_without_undeclared_parts_is_warned_of(
+    sparse_parser: DynamoDBStreamParser[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once for each part of a type; its values are not in the log."""
+    images = [make_image(each, type={"S": "LEFT"}, payload={"S": "hunter2"}) for each in "ab"]
 
-    with caplog.at_level(logging.ERROR, "castore_dynamodb"):
-        response = make_handler(adapter)({"Records": records})
+    reason = "their class declares none"
+    with caplog.at_level(logging.WARNING, "castore_dynamodb"):
+        messages = [sparse_parser.parse_image(each) for each in images]
 
-    assert {"batchItemFailures": [{"itemIdentifier": "2"}]} == response
-    assert ["a1"] == adapter.taken
-    assert "VANISHED" in caplog.text
-
-
-def test_an_upcaster_that_fails_ends_the_batch(caplog: pytest.LogCaptureFixture) -> None:
-    """What was before it is published, as before any other record that cannot be read."""
-
-    def upcast(record: EventRecord) -> EventRecord:
-        return {"a1": record}[record.aggregate_id]
-
-    store = EventStore("POKEMONS", event_types=[Appeared], reduce=reduce, upcasters=[upcast])
-    adapter = FakeChannelAdapter()
-    queue = NotificationMessageQueue(
-        "QUEUE", source_event_stores=(store,), message_channel_adapter=adapter
-    )
-    handler = DynamoDBStreamHandler(DynamoDBStreamParser((store,)), queue)
-
-    with caplog.at_level(logging.ERROR, "castore_dynamodb"):
-        response = handler(
-            {"Records": [make_record(make_image(f"a{each}"), each) for each in (1, 2, 3)]}
-        )
-
-    assert {"batchItemFailures": [{"itemIdentifier": "2"}]} == response
-    assert ["a1"] == adapter.taken
-    assert "KeyError: 'a2'" in caplog.text
+    assert [
+        NotificationMessage("POKEMONS", Left(each, 1, timestamp=MOMENT)) for each in "ab"
+    ] == messages
+    assert [
+        f"the {name} of 'LEFT' events in event store 'POKEMONS' is left out: {reason}"
+        for name in ("payload", "metadata")
+    ] == caplog.messages
 
 
-def test_the_earlier_of_two_failures_counts() -> None:
-    """A message that was not taken comes before a record that cannot be read."""
-    adapter = FakeChannelAdapter("a1")
-    images = [make_image("a1"), make_image("a2", type={"S": "VANISHED"})]
-    records = [make_record(each, number) for number, each in enumerate(images, 1)]
+def test_a_complete_message_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    """The class declares all that is stored."""
+    with caplog.at_level(logging.WARNING, "castore_dynamodb"):
+        PARSER.parse_record(make_record(make_image()))
 
-    response = make_handler(adapter)({"Records": records})
-
-    assert {"batchItemFailures": [{"itemIdentifier": "1"}]} == response
-
-
-def test_other_errors_fail_the_whole_batch() -> None:
-    """Lambda then tries all of it again."""
-    queue = NotificationMessageQueue("QUEUE", source_event_stores=(POKEMONS,))
-    handler = DynamoDBStreamHandler(PARSER, queue)
-
-    with pytest.raises(Exception, match="no adapter"):
-        handler({"Records": [make_record(make_image())]})
+    assert [] == caplog.messages

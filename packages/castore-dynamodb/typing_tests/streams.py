@@ -3,8 +3,18 @@
 from dataclasses import dataclass
 from typing import Any, assert_type
 
-from castore_core import Event, EventStore, NotificationMessage, NotificationMessageQueue
-from castore_dynamodb import DynamoDBStreamHandler, DynamoDBStreamParser
+from castore_core import (
+    AggregateExistsMessageQueue,
+    Event,
+    EventRecord,
+    EventStore,
+    NotificationMessage,
+    NotificationMessageBus,
+    NotificationMessageQueue,
+    StateCarryingMessageBus,
+    StateCarryingMessageQueue,
+)
+from castore_dynamodb import DynamoDBStreamHandler, DynamoDBStreamParser, StoredEvent
 
 
 class Opened(Event, type="OPENED"):
@@ -58,6 +68,33 @@ def check_record(record: dict[str, Any]) -> None:
     assert_type(
         parser.parse_record(record), NotificationMessage[Opened | Closed | Lit | Quenched] | None
     )
+
+
+def check_stored_event(record: dict[str, Any]) -> None:
+    """Know what is stored of any event."""
+    stored = parser.read_stored_event(record)
+    assert_type(stored, StoredEvent | None)
+    if stored is not None:
+        assert_type(stored.record, EventRecord)
+
+
+def check_other_channels(
+    bus: NotificationMessageBus[Opened | Closed | Lit | Quenched],
+    states: StateCarryingMessageBus[Opened | Closed | Lit | Quenched, State],
+    aggregates: AggregateExistsMessageQueue,
+) -> None:
+    """Pass events on to channels of all kinds."""
+    DynamoDBStreamHandler(parser, bus)
+    DynamoDBStreamHandler(parser, states)
+    DynamoDBStreamHandler(parser, aggregates, log_error_texts=True)
+
+
+def check_channel_of_other_states(
+    other_states: StateCarryingMessageQueue[Lit | Quenched, State],
+) -> None:
+    """Refuse a state-carrying channel that does not carry the events."""
+    one_parser = DynamoDBStreamParser((doors,))
+    DynamoDBStreamHandler(one_parser, other_states)  # type: ignore[misc]
 
 
 def check_channel_of_other_stores() -> None:

@@ -2,8 +2,11 @@
 
 from castore_dynamodb._bookmarks import DynamoDBBookmarkStorageAdapter, TransactItems
 from castore_dynamodb._events import DynamoDBEventStorageAdapter
+from castore_dynamodb._legacy import LegacyTableError
 from castore_dynamodb._snapshots import DynamoDBSnapshotStorageAdapter
-from castore_dynamodb._streams import DynamoDBStreamHandler, DynamoDBStreamParser
+from castore_dynamodb._stream_handler import DynamoDBStreamHandler
+from castore_dynamodb._stream_records import StoredEvent
+from castore_dynamodb._streams import DynamoDBStreamParser
 from castore_dynamodb._tables import create_table, table_definition
 
 __all__ = [
@@ -12,6 +15,8 @@ __all__ = [
     "DynamoDBSnapshotStorageAdapter",
     "DynamoDBStreamHandler",
     "DynamoDBStreamParser",
+    "LegacyTableError",
+    "StoredEvent",
     "TransactItems",
     "create_table",
     "table_definition",

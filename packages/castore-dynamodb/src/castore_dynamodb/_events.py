@@ -27,6 +27,7 @@ from castore_dynamodb._items import (
     make_index_key,
     make_key,
 )
+from castore_dynamodb._layout import LayoutCheck
 from castore_dynamodb._table import KeyRange, Table
 from castore_dynamodb._transactions import (
     Assertion,
@@ -50,6 +51,10 @@ class DynamoDBEventStorageAdapter:
     as the equal `int`. An event with a number that it does not hold, that is more than 32
     deep, or that is larger than 400 KB, is refused with `InvalidEventError` before anything is
     sent.
+
+    The tables of Castore's legacy adapter, one for each event store, are refused with a
+    `LegacyTableError`. For that, an adapter queries the index once: before its first push, or when
+    it first finds no events. Where the program may not query the index, such a table is not known.
 
     Args:
         client: a ``dynamodb`` client of boto3 or aioboto3 (entered); it is never closed. One of
@@ -78,6 +83,7 @@ class DynamoDBEventStorageAdapter:
         retries: RetryPolicy | None = None,
     ) -> None:
         self._table = Table(AWSClient(client, "dynamodb", retries=retries), table_name)
+        self._layout = LayoutCheck(self._table)
         self._allow_gaps = allow_gaps
 
     def __repr__(self) -> str:
@@ -99,6 +105,7 @@ class DynamoDBEventStorageAdapter:
                 Nothing was written.
             InvalidEventError: DynamoDB does not hold a number, the depth or the size. Nothing
                 was sent.
+            LegacyTableError: the table is one of Castore's legacy adapter. Nothing was written.
         """
         await self.push_event_group([GroupedRecord(event_store_id, record, self)], force=force)
 
@@ -122,12 +129,15 @@ class DynamoDBEventStorageAdapter:
                 its adapter refuses gaps. Nothing was written.
             InvalidEventGroupError: an adapter of the group has another client, or the group has
                 more than 100 operations or 4 MB. Nothing was sent.
-            InvalidEventError: as in `push_event`.
+            InvalidEventError, LegacyTableError: as in `push_event`.
         """
         token = str(uuid4())
         writes = [self._to_write(each) for each in group]
         assertions = [self._to_assertion(each) for each in asserted]
         operations = make_operations(writes, assertions, token, force=force)
+        subjects: list[GroupedRecord | AssertedVersion] = [*group, *asserted]
+        for each in subjects:
+            await self._get_sibling(each.storage_adapter)._layout.run(each.event_store_id)
         await send_operations(self._table, operations, token)
 
     async def get_events(
@@ -140,7 +150,11 @@ class DynamoDBEventStorageAdapter:
         limit: int | None = None,
         reverse: bool = False,
     ) -> list[EventRecord]:
-        """Read the events of an aggregate in the order of their versions."""
+        """Read the events of an aggregate in the order of their versions.
+
+        Raises:
+            LegacyTableError: none was found, and the table is one of Castore's legacy adapter.
+        """
         keys = KeyRange(
             AGGREGATE_ID,
             make_key(event_store_id, aggregate_id),
@@ -149,6 +163,8 @@ class DynamoDBEventStorageAdapter:
             None if max_version is None else {"N": str(max_version)},
         )
         items = await self._table.query(keys, limit=limit, reverse=reverse, ConsistentRead=True)
+        if not items and not keys.is_empty:
+            await self._layout.run(event_store_id)
         return [item_to_record(event_store_id, each) for each in items]
 
     async def list_aggregate_ids(
@@ -164,6 +180,9 @@ class DynamoDBEventStorageAdapter:
         """List the aggregates that have an event of version 1, ordered by its timestamp.
 
         Equal timestamps are in an order of DynamoDB's own, always the same one.
+
+        Raises:
+            LegacyTableError: the table is one of Castore's legacy adapter.
         """
         make_key(event_store_id, "")
         lower = _FIRST if initial_event_after is None else format_timestamp(initial_event_after)

@@ -42,7 +42,11 @@ EVENT_STORE_ID: Final = "eventStoreId"
 WRITE_TOKEN: Final = "writeToken"  # noqa: S105 no password
 INITIAL_EVENTS: Final = "initialEvents"
 
-_SEPARATOR = "#"
+SEPARATOR: Final = "#"
+
+
+class NoEventError(StorageError):
+    """An item is no event as Castore writes them. Its payload and metadata are not in the text."""
 
 
 def make_key(event_store_id: str, aggregate_id: str) -> str:
@@ -51,17 +55,17 @@ def make_key(event_store_id: str, aggregate_id: str) -> str:
     Raises:
         StorageError: the event store's id has a ``#``, so that the key could be another one's.
     """
-    if _SEPARATOR in event_store_id:
+    if SEPARATOR in event_store_id:
         raise StorageError(
-            f"DynamoDB cannot hold event store {event_store_id!r}: in its table, a {_SEPARATOR!r} "
+            f"DynamoDB cannot hold event store {event_store_id!r}: in its table, a {SEPARATOR!r} "
             "is what ends the event store's id"
         )
-    return f"{event_store_id}{_SEPARATOR}{aggregate_id}"
+    return f"{event_store_id}{SEPARATOR}{aggregate_id}"
 
 
 def split_key(key: str) -> tuple[str, str]:
     """Return the ids of the event store and the aggregate of a partition key."""
-    event_store_id, _, aggregate_id = key.partition(_SEPARATOR)
+    event_store_id, _, aggregate_id = key.partition(SEPARATOR)
     return event_store_id, aggregate_id
 
 
@@ -143,16 +147,21 @@ def _marshal_field(event_type: str, name: str, value: JSONValue) -> AttributeVal
 
 def _unmarshal_field(item: Mapping[str, Mapping[str, Any]], name: str) -> JSONValue | Absent:
     attribute = item.get(name)
-    return ABSENT if attribute is None else unmarshal(attribute)
+    if attribute is None:
+        return ABSENT
+    try:
+        return unmarshal(attribute)
+    except (AttributeError, RecursionError, TypeError, ValueError):
+        raise ValueError(f"its {name} is no attribute value") from None  # it may show values
 
 
 def _get_aggregate_id(event_store_id: str, item: Mapping[str, Mapping[str, Any]]) -> str:
     return cast("str", item[AGGREGATE_ID]["S"])[len(event_store_id) + 1 :]
 
 
-def _to_storage_error(item: Mapping[str, Any], error: Exception) -> StorageError:
+def _to_storage_error(item: Mapping[str, Any], error: Exception) -> NoEventError:
     key = {name: item.get(name) for name in (AGGREGATE_ID, VERSION)}
-    return StorageError(f"not an event as Castore writes them: item {key}: {error!r}")
+    return NoEventError(f"not an event as Castore writes them: item {key}: {error!r}")
 
 
 def _check_sizes(event_type: str, key: str, item: Item) -> None:

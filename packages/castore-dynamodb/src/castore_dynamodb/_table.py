@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from castore_aws import AWS_ERRORS, AWSClient, get_error_code, get_error_response, is_retryable
 from castore_core import StorageError
 from castore_dynamodb._items import Item
+from castore_dynamodb._legacy import LegacyTableError, is_about_legacy_index
 from castore_dynamodb._marshal import AttributeValue, read_number
 
 _MAX_LIMIT = 2**31 - 1  # DynamoDB's integers; a page of 1 MB has fewer items
@@ -78,6 +79,7 @@ class Table:
 
         Raises:
             RefusedError: a condition did not hold.
+            LegacyTableError: the index is that of Castore's legacy adapter.
             StorageError: from any other error.
         """
         try:
@@ -85,6 +87,8 @@ class Table:
         except AWS_ERRORS as error:
             if found := _find_refusals(error):
                 raise RefusedError(found) from error
+            if is_about_legacy_index(error):
+                raise LegacyTableError(self.name) from error
             raise StorageError(str(error)) from error
 
     async def query(

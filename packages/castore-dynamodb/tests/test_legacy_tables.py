@@ -1,0 +1,288 @@
+"""A table of Castore's legacy adapter is refused, and one of the right layout costs one query."""
+
+import asyncio
+import pickle
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from castore_aws import RetryPolicy
+from castore_core import AssertedVersion, EventRecord, GroupedRecord, StorageError
+from castore_dynamodb import (
+    DynamoDBEventStorageAdapter,
+    DynamoDBSnapshotStorageAdapter,
+    LegacyTableError,
+    table_definition,
+)
+
+MOMENT = datetime(2022, 1, 1, tzinfo=UTC)
+RECORD = EventRecord("pikachu1", 1, "APPEARED", MOMENT)
+
+
+def make_legacy_definition(table_name: str) -> dict[str, Any]:
+    """Return the table that the documentation of Castore's legacy adapter asks for."""
+    definition = table_definition(table_name)
+    definition["AttributeDefinitions"][2] = {
+        "AttributeName": "isInitialEvent",
+        "AttributeType": "N",
+    }
+    definition["GlobalSecondaryIndexes"][0]["KeySchema"][0]["AttributeName"] = "isInitialEvent"
+    return definition
+
+
+LEGACY_ITEMS: Sequence[dict[str, Any]] = [
+    {
+        "aggregateId": {"S": "pikachu1"},
+        "version": {"N": "1"},
+        "type": {"S": "APPEARED"},
+        "timestamp": {"S": "2022-01-01T00:00:00.000Z"},
+        "isInitialEvent": {"N": "1"},
+    },
+    {
+        "aggregateId": {"S": "pikachu1"},
+        "version": {"N": "2"},
+        "type": {"S": "LEVELED_UP"},
+        "timestamp": {"S": "2022-01-02T00:00:00.000Z"},
+    },
+]
+
+
+class Table:
+    """A table of the legacy adapter, with two events, and an adapter that does not know."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        self.client = client
+        self.name = name
+        self.adapter = DynamoDBEventStorageAdapter(client, name)
+
+    def count(self) -> int:
+        """Return the number of its items."""
+        response = self.client.scan(TableName=self.name, Select="COUNT")
+        return int(response["Count"])
+
+
+@pytest.fixture(params=["ministack", "moto", "dynalite"])
+async def client(
+    request: pytest.FixtureRequest,
+    make_client: Callable[..., Awaitable[Any]],
+    find_server: Callable[[str], str],
+) -> Any:
+    """Give a client of each server."""
+    return await make_client("boto3", find_server(request.param))
+
+
+@pytest.fixture
+async def table(client: Any, make_table: Callable[..., Awaitable[str]]) -> Table:
+    """Give a table as the legacy adapter leaves it."""
+    name = await make_table(client, definition=make_legacy_definition)
+    for item in LEGACY_ITEMS:
+        client.put_item(TableName=name, Item=item)
+    return Table(client, name)
+
+
+Call = Callable[[DynamoDBEventStorageAdapter], Awaitable[Any]]
+
+CALLS: dict[str, Call] = {
+    "push": lambda adapter: adapter.push_event("POKEMONS", RECORD),
+    "later push": lambda adapter: adapter.push_event("POKEMONS", RECORD._replace(version=3)),
+    "forced push": lambda adapter: adapter.push_event("POKEMONS", RECORD, force=True),
+    "group": lambda adapter: adapter.push_event_group(
+        [GroupedRecord("POKEMONS", RECORD._replace(version=each), adapter) for each in (1, 2)]
+    ),
+    "assertion": lambda adapter: adapter.push_event_group(
+        [], asserted=[AssertedVersion("POKEMONS", "pikachu1", 0, adapter)]
+    ),
+    "read": lambda adapter: adapter.get_events("POKEMONS", "pikachu1"),
+    "list": lambda adapter: adapter.list_aggregate_ids("POKEMONS"),
+    "list with bounds": lambda adapter: adapter.list_aggregate_ids(
+        "POKEMONS", initial_event_after=MOMENT, limit=1, reverse=True
+    ),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
+async def test_a_legacy_table_is_refused(table: Table, call: Call) -> None:
+    """Each time: it does not read as empty, and takes no second history."""
+    for _ in range(2):
+        with pytest.raises(LegacyTableError, match=f"{table.name!r}.*nothing was written"):
+            await call(table.adapter)
+
+    assert len(LEGACY_ITEMS) == table.count()
+
+
+async def test_the_error_has_its_cause(table: Table) -> None:
+    """It is what AWS answered, and the table has a name."""
+    with pytest.raises(LegacyTableError) as info:
+        await table.adapter.push_event("POKEMONS", RECORD)
+
+    assert table.name == info.value.table_name
+    assert isinstance(info.value.__cause__, ClientError)
+
+
+async def test_a_group_is_refused_for_one_legacy_table(
+    client: Any, table: Table, make_table: Callable[..., Awaitable[str]]
+) -> None:
+    """Nothing goes to the other table either."""
+    other = DynamoDBEventStorageAdapter(client, await make_table(client))
+    group = [
+        GroupedRecord("TRAINERS", RECORD, other),
+        GroupedRecord("POKEMONS", RECORD, table.adapter),
+    ]
+
+    with pytest.raises(LegacyTableError, match=table.name):
+        await other.push_event_group(group)
+
+    assert [] == await other.get_events("TRAINERS", "pikachu1")
+
+
+async def test_the_index_of_a_legacy_table_finds_no_snapshots(table: Table) -> None:
+    """The error says why."""
+    with pytest.raises(LegacyTableError):
+        await DynamoDBSnapshotStorageAdapter(table.client, table.name).delete_snapshots("POKEMONS")
+
+
+async def test_a_legacy_table_can_be_copied(
+    client: Any, table: Table, make_table: Callable[..., Awaitable[str]]
+) -> None:
+    """Its items need another key, and first ones the id of their event store."""
+    name = await make_table(client)
+    for page in client.get_paginator("scan").paginate(TableName=table.name):
+        for item in page["Items"]:
+            item["aggregateId"]["S"] = f"POKEMONS#{item['aggregateId']['S']}"
+            if item.pop("isInitialEvent", None):
+                item["eventStoreId"] = {"S": "POKEMONS"}
+            client.put_item(TableName=name, Item=item)
+    adapter = DynamoDBEventStorageAdapter(client, name)
+
+    records = await adapter.get_events("POKEMONS", "pikachu1")
+    found = await adapter.list_aggregate_ids("POKEMONS")
+
+    assert [("pikachu1", 1), ("pikachu1", 2)] == [each[:2] for each in records]
+    assert ["pikachu1"] == [each.aggregate_id for each in found.aggregates]
+
+
+def test_the_error_can_be_pickled() -> None:
+    """As all errors can."""
+    error = LegacyTableError("events")
+
+    copied = pickle.loads(pickle.dumps(error))  # noqa: S301 a pickle of ours
+
+    assert ("events", str(error)) == (copied.table_name, str(copied))
+
+
+# The price
+
+
+class FakeClient:
+    """A client of aioboto3 whose first queries of the index fail, one for each error."""
+
+    def __init__(self, *errors: ClientError, items: Sequence[dict[str, Any]] = ()) -> None:
+        self.items = items
+        self.meta = SimpleNamespace(service_model=SimpleNamespace(service_name="dynamodb"))
+        self.errors = list(errors)
+        self.queries: list[dict[str, Any]] = []
+        self.writes = 0
+
+    async def _make_api_call(self, operation: str, parameters: dict[str, Any]) -> Any:
+        await asyncio.sleep(0)
+        if operation == "PutItem":
+            self.writes += 1
+            return {}
+        self.queries.append(parameters)
+        if "IndexName" in parameters and self.errors:
+            raise self.errors.pop(0)
+        return {"Items": self.items, "Count": len(self.items)}
+
+    async def query(self, **parameters: Any) -> Any:
+        """Find items, or fail."""
+        return await self._make_api_call("Query", parameters)
+
+    async def put_item(self, **parameters: Any) -> Any:
+        """Take a PutItem."""
+        return await self._make_api_call("PutItem", parameters)
+
+
+def make_error(code: str, message: str = "...") -> ClientError:
+    """Return an error as AWS answers a query."""
+    return ClientError({"Error": {"Code": code, "Message": message}}, "Query")
+
+
+def make_adapter(client: Any) -> DynamoDBEventStorageAdapter:
+    """Return an adapter that tries once."""
+    return DynamoDBEventStorageAdapter(client, "events", retries=RetryPolicy(max_attempts=1))
+
+
+async def test_the_layout_is_looked_at_before_the_first_push() -> None:
+    """With the least query that there is, and never again."""
+    client = FakeClient()
+    adapter = make_adapter(client)
+
+    for version in (1, 2, 3):
+        await adapter.push_event("POKEMONS", RECORD._replace(version=version))
+    await adapter.get_events("POKEMONS", "mew1")
+
+    first, second = client.queries
+    assert ("initialEvents", 1, "COUNT") == (first["IndexName"], first["Limit"], first["Select"])
+    assert "IndexName" not in second
+    assert 3 == client.writes
+
+
+async def test_the_layout_is_looked_at_when_nothing_is_found() -> None:
+    """Once; a read that has to find nothing sends nothing."""
+    client = FakeClient()
+    adapter = make_adapter(client)
+
+    await adapter.get_events("POKEMONS", "mew1", min_version=2, max_version=1)
+    assert [] == client.queries
+    for _ in range(2):
+        await adapter.get_events("POKEMONS", "mew1")
+
+    assert [False, True, False] == ["IndexName" in each for each in client.queries]
+
+
+async def test_events_that_are_found_cost_no_query() -> None:
+    """They are where they belong."""
+    item = {**LEGACY_ITEMS[1], "aggregateId": {"S": "POKEMONS#pikachu1"}}
+    client = FakeClient(items=[item])
+
+    (record,) = await make_adapter(client).get_events("POKEMONS", "pikachu1")
+
+    assert ("pikachu1", 1) == (record.aggregate_id, len(client.queries))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        make_error("AccessDeniedException"),
+        make_error("ValidationException", "The table does not have the specified index"),
+        make_error("ValidationException", "Query condition missed key schema element: storeId"),
+        make_error("ResourceNotFoundException"),
+    ],
+    ids=["no permission", "no index", "another index", "no table"],
+)
+async def test_where_the_index_tells_nothing_the_push_goes_on(error: ClientError) -> None:
+    """A program that lists nothing needs no permission for the index, and no index."""
+    client = FakeClient(error)
+    adapter = make_adapter(client)
+
+    for version in (1, 2):
+        await adapter.push_event("POKEMONS", RECORD._replace(version=version))
+
+    assert (1, 2) == (len(client.queries), client.writes)
+
+
+async def test_where_the_index_does_not_answer_nothing_is_written() -> None:
+    """The next push asks again."""
+    client = FakeClient(make_error("ThrottlingException"))
+    adapter = make_adapter(client)
+
+    with pytest.raises(StorageError, match="ThrottlingException"):
+        await adapter.push_event("POKEMONS", RECORD)
+    assert 0 == client.writes
+
+    await adapter.push_event("POKEMONS", RECORD)
+    assert (2, 1) == (len(client.queries), client.writes)
