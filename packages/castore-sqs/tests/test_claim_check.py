@@ -7,8 +7,14 @@ from uuid import uuid4
 
 import pytest
 
-from castore_aws import S3ClaimCheck
-from castore_core import Event, EventStore, NotificationMessage, NotificationMessageQueue
+from castore_aws import RetryPolicy, S3ClaimCheck
+from castore_core import (
+    Event,
+    EventStore,
+    MessagePublishError,
+    NotificationMessage,
+    NotificationMessageQueue,
+)
 from castore_sqs import SQSHandler, SQSMessageContext, SQSMessageParser, SQSMessageQueueAdapter
 
 
@@ -123,3 +129,36 @@ async def test_a_batch_of_small_and_large_messages_arrives(
     handler = SQSHandler(queue, handle, claim_check=claim_check)
     assert {"batchItemFailures": []} == await handler.handle_records(records)
     assert messages == sorted(handled, key=lambda each: each.event.version)
+
+
+@pytest.mark.parametrize(("fifo", "sent"), [(False, [1, 3]), (True, [1])], ids=["standard", "fifo"])
+async def test_a_bucket_that_is_missing(
+    kind: str,
+    sqs: Any,
+    make_client: Callable[..., Awaitable[Any]],
+    make_queue: Callable[..., str],
+    find_server: Callable[[str], str],
+    *,
+    fifo: bool,
+    sent: list[int],
+) -> None:
+    """The large messages are named; in a FIFO queue, what comes after one waits for it."""
+    url = find_server("moto")
+    claim_check = S3ClaimCheck(
+        await make_client(kind, url, "s3"), f"b-{uuid4()}", retries=RetryPolicy(max_attempts=1)
+    )
+    adapter = SQSMessageQueueAdapter(
+        await make_client(kind, url), make_queue(sqs, fifo=fifo), claim_check=claim_check
+    )
+    queue = NotificationMessageQueue(
+        "QUEUE", source_event_stores=(NOTES,), message_channel_adapter=adapter
+    )
+
+    with pytest.raises(MessagePublishError) as caught:
+        await queue.publish_messages(make_messages())
+
+    failed = [each.version for each, _ in caught.value.failures]
+    assert [each for each in (1, 2, 3, 4) if each not in sent] == failed
+    assert "the claim check failed: NoSuchBucket" in caught.value.failures[0][1]
+    received = [json.loads(each["Body"])["event"]["version"] for each in receive(sqs, queue)]
+    assert sent == sorted(received)

@@ -3,9 +3,15 @@
 import asyncio
 import json
 import logging
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Iterable
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
+import anyio
 import pytest
 
 from castore_core import (
@@ -16,7 +22,14 @@ from castore_core import (
     NotificationMessageQueue,
     parse_timestamp,
 )
-from castore_sqs import SQSHandler, SQSMessageContext
+from castore_sqs import (
+    HandlerGivenUp,
+    MessageReturned,
+    MessageTimedOut,
+    SQSHandler,
+    SQSMessageContext,
+    WorkerReport,
+)
 
 
 class Stepped(Event, type="STEPPED"):
@@ -147,8 +160,11 @@ async def test_a_failure_is_its_own_on_a_standard_queue(caplog: pytest.LogCaptur
     assert ["a", "c"] == walker.handled
     [record] = caplog.records
     assert ("castore_sqs", logging.ERROR) == (record.name, record.levelno)
-    assert "message b of SQS was not handled" in caplog.text
-    assert "cannot step to b" in caplog.text
+    assert (
+        "message b was not handled (attempt 1): event 1 (STEPPED) of aggregate 'b'" in caplog.text
+    )
+    assert "RuntimeError" in caplog.text
+    assert "cannot step to b" not in caplog.text
 
 
 async def test_groups_of_a_standard_queue_have_no_order() -> None:
@@ -183,6 +199,14 @@ async def test_what_is_no_message_is_returned(caplog: pytest.LogCaptureFixture) 
     assert "InvalidMessageError" in caplog.text
 
 
+@pytest.mark.parametrize("attributes", [None, "x", {"ApproximateReceiveCount": "x"}], ids=repr)
+async def test_a_record_with_broken_attributes(attributes: object) -> None:
+    """It is returned alone."""
+    walker = Walker()
+    records = [make_record("a"), {**make_record("b"), "attributes": attributes}]
+    assert (["b"], ["a"]) == (await handle(records, walker), walker.handled)
+
+
 async def test_a_reader_that_panics(caplog: pytest.LogCaptureFixture) -> None:
     """It fails its message alone, and not the invocation."""
     store = EventStore("WALKS", event_types=[Panicking], reduce=keep_last)
@@ -194,7 +218,7 @@ async def test_a_reader_that_panics(caplog: pytest.LogCaptureFixture) -> None:
 
     answer = await SQSHandler(queue, step).handle_records([make_record("a"), make_record("b")])
     assert (["a", "b"], []) == (get_failures(answer), handled)
-    assert "message b of SQS was not handled" in caplog.text
+    assert "message b was not read (attempt 1)" in caplog.text
 
 
 async def test_what_is_no_message_holds_its_group() -> None:
@@ -255,7 +279,7 @@ async def test_a_handler_that_is_cancelled_by_itself_fails(
     handler = SQSHandler(QUEUE, step)
     answer = await handler.handle_records([make_record(each) for each in "abc"])
     assert ["b"] == get_failures(answer)
-    assert "message b of SQS was not handled" in caplog.text
+    assert "message b was not handled" in caplog.text
 
 
 async def test_cancelling_it_cancels_the_handlers() -> None:
@@ -292,3 +316,255 @@ def test_another_event_is_refused() -> None:
     """The function was given to another event source: nothing is taken for handled."""
     with pytest.raises(KeyError):
         SQSHandler(QUEUE, Walker())({"detail-type": "STEPPED"})
+
+
+HANG = """
+import json, threading
+from castore_core import Event, EventStore, NotificationMessageQueue
+from castore_sqs import SQSHandler
+
+class Stepped(Event, type="STEPPED"):
+    pass
+
+store = EventStore("WALKS", event_types=[Stepped], reduce=lambda _, event: event)
+queue = NotificationMessageQueue("QUEUE", source_event_stores=(store,))
+event = {"aggregateId": "a", "version": 1, "type": "STEPPED",
+         "timestamp": "2021-01-01T00:00:00.000Z"}
+record = {"messageId": "a", "body": json.dumps({"eventStoreId": "WALKS", "event": event})}
+handler = SQSHandler(queue, lambda *_: threading.Event().wait(), handler_timeout=0.05)
+print(handler({"Records": [record]}))
+"""
+
+
+class LambdaContext:
+    """What Lambda tells of an invocation, as far as it matters."""
+
+    def __init__(self, seconds: float) -> None:
+        self.ends_at = time.monotonic() + seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return what is left."""
+        return int(1000 * (self.ends_at - time.monotonic()))
+
+
+class Hanging:
+    """A handler that hangs at some messages; ``swallows`` tells whether it can be cancelled."""
+
+    def __init__(self, *names: str, swallows: bool = False) -> None:
+        self.names = names
+        self.swallows = swallows
+        self.handled: list[str] = []
+
+    async def __call__(self, message: NotificationMessage[Stepped], _: SQSMessageContext) -> None:
+        """Handle a message, or hang."""
+        name = message.event.aggregate_id
+        while name in self.names:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                if not self.swallows:
+                    raise
+        self.handled.append(name)
+
+
+class Invocation(NamedTuple):
+    """What came of an invocation."""
+
+    failures: list[str]
+    seconds: float
+    reports: list[WorkerReport]
+
+    def count(self, kind: type[Any]) -> int:
+        """Return how many reports there are of a kind."""
+        return sum(isinstance(each, kind) for each in self.reports)
+
+
+def invoke(
+    records: Iterable[dict[str, Any]], handler: Any, seconds: float, **options: Any
+) -> Invocation:
+    """Call a handler as Lambda does, with so much time."""
+    reports: list[WorkerReport] = []
+    of_lambda = SQSHandler(QUEUE, handler, on_report=reports.append, **options)
+    context = LambdaContext(seconds)
+    answer = of_lambda({"Records": list(records)}, context)
+    left = context.get_remaining_time_in_millis() / 1000
+    return Invocation(get_failures(answer), seconds - left, reports)
+
+
+@pytest.mark.parametrize("swallows", [False, True])
+def test_a_handler_that_hangs(*, swallows: bool) -> None:
+    """It is returned with those that were not begun, in Lambda's time; the others were handled."""
+    handler = Hanging("d", swallows=swallows)
+    invocation = invoke(map(make_record, "abcdefghij"), handler, 2)
+
+    assert list("defghij") == invocation.failures
+    assert list("abc") == handler.handled
+    assert invocation.seconds < 2
+    assert (1, 6) == (invocation.count(MessageTimedOut), invocation.count(MessageReturned))
+    assert swallows == invocation.count(HandlerGivenUp)
+
+
+def test_others_go_on_beside_one_that_hangs() -> None:
+    """With more concurrency, it is returned alone."""
+    handler = Hanging("d")
+    invocation = invoke(map(make_record, "abcdefghij"), handler, 2, concurrency=2)
+
+    assert ["d"] == invocation.failures
+    assert list("abcefghij") == sorted(handler.handled)
+
+
+def test_a_time_limit_for_each_handler() -> None:
+    """One that hangs leaves time for the others."""
+    handler = Hanging("a", "d")
+    invocation = invoke(map(make_record, "abcdef"), handler, 30, handler_timeout=0.05)
+
+    assert ["a", "d"] == invocation.failures
+    assert list("bcef") == handler.handled
+    assert invocation.seconds < 10
+    assert 2 == invocation.count(MessageTimedOut)
+
+
+def test_a_group_after_one_that_hangs() -> None:
+    """Its rest is returned, and other groups are handled."""
+    handler = Hanging("a1")
+    records = make_fifo_records("a1", "b1", "a2", "b2")
+    invocation = invoke(records, handler, 30, handler_timeout=0.05)
+
+    assert ["a1", "a2"] == invocation.failures
+    assert ["b1", "b2"] == handler.handled
+
+
+@pytest.mark.parametrize("limit", [{"seconds": 2}, {"seconds": 30, "handler_timeout": 0.05}])
+def test_a_plain_function_that_hangs(limit: dict[str, Any]) -> None:
+    """A thread cannot be cancelled: the invocation ends without it."""
+    may_end = threading.Event()
+    handled: list[str] = []
+
+    def step(message: NotificationMessage[Stepped], _: SQSMessageContext) -> None:
+        if message.event.aggregate_id == "b":
+            may_end.wait(30)
+        handled.append(message.event.aggregate_id)
+
+    invocation = invoke(map(make_record, "ab"), step, **limit)
+    assert (["b"], ["a"]) == (invocation.failures, handled)
+    may_end.set()
+
+    assert 1 == invocation.count(HandlerGivenUp)
+    assert invocation.seconds < 10
+
+
+def test_a_thread_of_a_handler_that_hangs() -> None:
+    """An invocation does not wait for what `asyncio.to_thread` began, as `asyncio.run` does."""
+    may_end = threading.Event()
+
+    async def step(_: NotificationMessage[Stepped], __: SQSMessageContext) -> None:
+        await asyncio.to_thread(may_end.wait, 10)
+
+    invocation = invoke([make_record("a")], step, 2)
+    may_end.set()
+
+    assert ["a"] == invocation.failures
+    assert invocation.seconds < 2
+
+
+def test_no_time_is_left() -> None:
+    """Whatever can still be handled is."""
+    handler = Hanging("b")
+    invocation = invoke(map(make_record, "abc"), handler, 0.05)
+
+    assert invocation.failures[-2:] == ["b", "c"]
+
+
+def test_invocations_one_after_the_other() -> None:
+    """Each has an event loop of its own, and plain functions the threads of the one before."""
+    threads: set[int] = set()
+
+    def step(_: NotificationMessage[Stepped], __: SQSMessageContext) -> None:
+        threads.add(threading.get_ident())
+
+    handler = SQSHandler(QUEUE, step)
+    for _ in range(3):
+        assert {"batchItemFailures": []} == handler({"Records": [make_record("a")]})
+    assert 1 == len(threads)
+
+
+def test_no_records() -> None:
+    """Nothing fails."""
+    assert [] == invoke([], Walker(), 1).failures
+
+
+async def test_in_an_event_loop() -> None:
+    """The error says what to do there."""
+    with pytest.raises(RuntimeError, match="an event loop runs already"):
+        SQSHandler(QUEUE, Walker())({"Records": [make_record("a")]})
+
+
+def test_a_thread_that_hangs_does_not_keep_the_process(tmp_path: Path) -> None:
+    """The interpreter ends without it."""
+    script = tmp_path / "hang.py"
+    script.write_text(HANG)
+    result = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "{'batchItemFailures': [{'itemIdentifier': 'a'}]}\n" == result.stdout
+    assert "destroyed" not in result.stderr
+
+
+async def test_a_scope_of_anyio_that_is_cancelled() -> None:
+    """Handlers end, although they are cancelled again and again, and no task is left."""
+    ended: list[str] = []
+
+    async def step(message: NotificationMessage[Stepped], _: SQSMessageContext) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.01)
+            ended.append(message.event.aggregate_id)
+
+    handler = SQSHandler(QUEUE, step, concurrency=2)
+    with anyio.move_on_after(0.05) as scope:
+        await handler.handle_records([make_record(each) for each in "abc"])
+
+    assert scope.cancelled_caught
+    assert ["a", "b"] == sorted(ended)
+    assert {asyncio.current_task()} == asyncio.all_tasks()
+
+
+async def test_cancelling_it_leaves_alone_what_swallows_that() -> None:
+    """After half of the grace period."""
+    handler = Hanging("a", swallows=True)
+    reports: list[WorkerReport] = []
+    of_lambda = SQSHandler(QUEUE, handler, grace_period=0.2, on_report=reports.append)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await of_lambda.handle_records([make_record("a")])
+    handler.names = ()
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await asyncio.sleep(0.01)
+
+    assert [HandlerGivenUp] == [type(each) for each in reports]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"grace_period": -1},
+        {"handler_timeout": 0},
+        {"handler_timeout": "1"},
+        {"concurrency": "1"},
+        {"concurrency": 1.5},
+    ],
+    ids=repr,
+)
+def test_options_out_of_their_bounds(options: dict[str, Any]) -> None:
+    """The error names the option."""
+    with pytest.raises(ValueError, match=next(iter(options))):
+        SQSHandler(QUEUE, Walker(), **options)
+
+
+def test_a_hook_that_cannot_be_called() -> None:
+    """It is refused at once."""
+    hook: Any = "print"
+    with pytest.raises(TypeError, match="on_report cannot be called: 'print'"):
+        SQSHandler(QUEUE, Walker(), on_report=hook)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from castore_aws import BatchLimits, RetryPolicy
+from castore_aws import BatchLimits, RetryPolicy, S3ClaimCheck
 from castore_core import MessagePublishError, MessageRecord
 from castore_sqs import SQSMessageQueueAdapter
 
@@ -26,7 +26,8 @@ def make_message(aggregate_id: str = "a1", version: int = 1, payload: Any = None
 
 def make_adapter(client: Any, *, fifo: bool = False, **options: Any) -> SQSMessageQueueAdapter:
     """Return an adapter that retries without waiting."""
-    return SQSMessageQueueAdapter(client, QUEUE_URL, fifo, retries=RETRIES, **options)
+    queue_url = f"{QUEUE_URL}.fifo" if fifo else QUEUE_URL
+    return SQSMessageQueueAdapter(client, queue_url, retries=RETRIES, **options)
 
 
 def get_sent(client: Any) -> list[list[str]]:
@@ -83,6 +84,75 @@ async def test_the_client_is_as_it_was_given(make_fake_client: Callable[..., Any
     adapter = make_adapter(client)
     assert (client, QUEUE_URL, None) == (adapter.client, adapter.queue_url, adapter.claim_check)
     assert repr(adapter) == f"SQSMessageQueueAdapter({QUEUE_URL!r}, fifo=False)"
+
+
+@pytest.mark.parametrize(
+    ("queue_url", "fifo", "expected"),
+    [
+        (QUEUE_URL, None, False),
+        (QUEUE_URL, False, False),
+        (f"{QUEUE_URL}.fifo", None, True),
+        (f"{QUEUE_URL}.fifo", True, True),
+    ],
+)
+async def test_the_url_tells_a_fifo_queue(
+    make_fake_client: Callable[..., Any], queue_url: str, *, fifo: bool | None, expected: bool
+) -> None:
+    """Nobody has to say it, as with the worker."""
+    client = make_fake_client()
+    adapter = SQSMessageQueueAdapter(client, queue_url, fifo)
+
+    await adapter.publish_message(make_message())
+    await adapter.publish_messages([make_message()])
+
+    entries = [client.calls[0], *client.calls[1]["Entries"]]
+    assert [expected] * 2 == ["MessageGroupId" in each for each in entries]
+    assert f"fifo={expected}" in repr(adapter)
+
+
+def test_a_fifo_queue_that_should_be_none(make_fake_client: Callable[..., Any]) -> None:
+    """SQS would refuse each message."""
+    with pytest.raises(ValueError, match="fifo=False, but this is the URL of a FIFO queue: 'https"):
+        SQSMessageQueueAdapter(make_fake_client(), f"{QUEUE_URL}.fifo", fifo=False)
+
+
+def test_a_queue_that_should_be_fifo(make_fake_client: Callable[..., Any]) -> None:
+    """Its worker would keep no order, and SQS refuse each message."""
+    with pytest.raises(ValueError, match="fifo=True, but this is the URL of no FIFO queue"):
+        SQSMessageQueueAdapter(make_fake_client(), QUEUE_URL, fifo=True)
+
+
+@pytest.mark.parametrize(
+    "queue_url", ["", "pokemons", "arn:aws:sqs:eu-west-1:123456789012:pokemons", "x" * 10_000]
+)
+def test_what_is_no_url_of_a_queue(make_fake_client: Callable[..., Any], queue_url: str) -> None:
+    """The error says where to get one."""
+    with pytest.raises(ValueError, match="which get_queue_url of the client returns") as caught:
+        SQSMessageQueueAdapter(make_fake_client(), queue_url)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("option", "kind"),
+    [("claim_check", S3ClaimCheck), ("limits", BatchLimits), ("retries", RetryPolicy)],
+)
+def test_a_class_is_no_option(make_fake_client: Callable[..., Any], option: str, kind: Any) -> None:
+    """The error names both, before anything is published."""
+    options: Any = {option: kind}
+    with pytest.raises(TypeError, match=f"{option} is the class {kind.__name__}"):
+        SQSMessageQueueAdapter(make_fake_client(), QUEUE_URL, **options)
+
+
+def test_what_is_no_client(make_fake_client: Callable[..., Any]) -> None:
+    """Another service's, a class, nothing, and arguments that were swapped."""
+    bus = make_fake_client()
+    bus.meta.service_model.service_name = "events"
+    with pytest.raises(TypeError, match="a client of 'sqs' is needed, and this is one of 'events'"):
+        SQSMessageQueueAdapter(bus, QUEUE_URL)
+    nobodies: list[Any] = [None, type(bus), QUEUE_URL]
+    for nobody in nobodies:
+        with pytest.raises(TypeError, match=r"not a client .* Make one with boto3.client\('sqs'\)"):
+            SQSMessageQueueAdapter(nobody, QUEUE_URL)
 
 
 # One message
@@ -278,16 +348,63 @@ async def test_the_size_is_what_aws_counts(
     assert len(client.calls) == 2
 
 
-async def test_nothing_is_sent_beside_what_is_too_large(
+UNSENDABLE = {
+    "too large": (make_message("bad", payload="x" * LIMIT), "which is more than 1048576"),
+    "no text": (make_message("bad", payload="\udc80"), "text that is not well-formed Unicode"),
+    "no id": (make_message("\udc80"), "text that is not well-formed Unicode"),
+}
+
+
+@pytest.mark.parametrize("fifo", [False, True], ids=["standard", "FIFO"])
+@pytest.mark.parametrize(("message", "reason"), UNSENDABLE.values(), ids=UNSENDABLE.keys())
+async def test_what_is_beside_what_cannot_be_sent_is_sent(
+    make_fake_client: Callable[..., Any], message: MessageRecord, reason: str, *, fifo: bool
+) -> None:
+    """The error names the one message, and all others went."""
+    client = make_fake_client()
+    others = [make_message(f"a{each}") for each in range(12)]
+    failures = await fail(make_adapter(client, fifo=fifo), [*others[:3], message, *others[3:]])
+    assert [message.aggregate_id] == list(failures)
+    assert reason in failures[message.aggregate_id]
+    sent = [each for batch in get_sent(client) for each in batch]
+    assert [f"POKEMONS#a{each}#1" for each in range(12)] == sent
+
+
+@pytest.mark.parametrize(("message", "reason"), UNSENDABLE.values(), ids=UNSENDABLE.keys())
+async def test_one_that_cannot_be_sent(
+    make_fake_client: Callable[..., Any], message: MessageRecord, reason: str
+) -> None:
+    """It raises the same."""
+    client = make_fake_client()
+    with pytest.raises(MessagePublishError) as caught:
+        await make_adapter(client).publish_message(message)
+    assert [message] == [each for each, _ in caught.value.failures]
+    assert reason in caught.value.failures[0][1]
+    assert [] == client.calls
+
+
+async def test_a_fifo_queue_goes_on_without_what_can_never_be_sent(
     make_fake_client: Callable[..., Any],
 ) -> None:
-    """The error gives its size, and names all messages."""
+    """Later messages of its aggregate are sent, in their order."""
     client = make_fake_client()
-    messages = [make_message(f"a{each}") for each in range(12)]
-    failures = await fail(make_adapter(client), [*messages, make_message("b", payload="x" * LIMIT)])
-    assert len(failures) == 13
-    assert "bytes, which is more than 1048576" in failures["b"]
-    assert [] == client.calls
+    messages = [make_message("a", version) for version in (1, 2, 3, 4)]
+    messages[1] = make_message("a", 2, payload="x" * LIMIT)
+    with pytest.raises(MessagePublishError) as caught:
+        await make_adapter(client, fifo=True).publish_messages(messages)
+    assert [messages[1]] == [each for each, _ in caught.value.failures]
+    assert [["POKEMONS#a#1"], ["POKEMONS#a#3"], ["POKEMONS#a#4"]] == get_sent(client)
+
+
+async def test_what_the_queue_does_not_take_is_found(
+    make_fake_client: Callable[..., Any], make_error: Callable[..., ClientError]
+) -> None:
+    """SQS may refuse a request as a whole, and does not say for which message."""
+    refusal = make_error("InvalidParameterValue", "One or more parameters are invalid.")
+    client = make_fake_client([refusal, refuse(), refusal, refuse()])
+    failures = await fail(make_adapter(client), [make_message(f"a{each}") for each in range(3)])
+    assert {"a1": "InvalidParameterValue: One or more parameters are invalid."} == failures
+    assert [3, 1, 1, 1] == [len(each["Entries"]) for each in client.calls]
 
 
 async def test_a_request_is_not_too_large(make_fake_client: Callable[..., Any]) -> None:

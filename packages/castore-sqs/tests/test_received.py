@@ -2,6 +2,7 @@
 
 import json
 from io import BytesIO
+from traceback import format_exception
 from typing import Any
 
 import boto3
@@ -186,3 +187,27 @@ async def test_what_is_no_message(record: dict[str, Any], error: type[CastoreErr
     """It is an error of castore, whatever it is."""
     with pytest.raises(error):
         await parse(record)
+
+
+MARK = "hunter2"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {**make_lambda_record(), "body": {"event": MARK}},
+        {**make_lambda_record(), "body": [MARK]},
+        make_lambda_record(f'"{MARK}"'),
+        make_lambda_record(f'{{"event": "{MARK}'),
+        make_lambda_record({"eventStoreId": "POKEMONS", "event": {"payload": MARK}}),
+        make_lambda_record({"messageUrl": f"https://b.s3.amazonaws.com/x?Signature={MARK}"}),
+        make_lambda_record(attributes={"ApproximateReceiveCount": "x" * 10_000}),
+    ],
+)
+async def test_an_error_does_not_show_what_is_in_a_body(record: dict[str, Any]) -> None:
+    """Errors are logged, and logs are read by others; what is quoted is short."""
+    with pytest.raises(InvalidMessageError) as caught:
+        await parse(record)
+    shown = "".join(format_exception(caught.value))
+    assert MARK not in f"{shown} {caught.value!r}"
+    assert len(str(caught.value)) < 400

@@ -25,7 +25,7 @@ from castore_core import (
 from castore_sqs import SQSMessageParser, SQSMessageQueueAdapter
 
 FOLDER = Path(__file__).parent / "recordings"
-QUEUE_URL = "<QUEUE_URL>"
+QUEUE_URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/queue"
 RECORDINGS: dict[str, Any] = {
     f"{path.parent.name}/{path.stem}": json.loads(path.read_text())
     for path in sorted(FOLDER.glob("*/*.json"))
@@ -81,16 +81,21 @@ QUEUES: dict[str, MessageQueue[Any]] = {
 }
 
 
-def get_wire(published: Any) -> list[Any]:
-    """Return the requests of a recording, to be changed at will."""
-    return [dict(each["body"]) for each in published["wire"]]
+def get_url(*, fifo: bool) -> str:
+    """Return the URL of a queue, which tells of which kind it is."""
+    return f"{QUEUE_URL}.fifo" if fifo else QUEUE_URL
+
+
+def get_wire(published: Any, *, fifo: bool) -> list[Any]:
+    """Return the requests of a recording, to be changed at will; they do not have the URL."""
+    return [{**each["body"], "QueueUrl": get_url(fifo=fifo)} for each in published["wire"]]
 
 
 async def send(client: Any, name: str) -> None:
     """Publish the message of a recording."""
     recording = RECORDINGS[name]
     queue = QUEUES[recording["channel"]]
-    adapter = SQSMessageQueueAdapter(client, QUEUE_URL, recording["fifo"])
+    adapter = SQSMessageQueueAdapter(client, get_url(fifo=recording["fifo"]), recording["fifo"])
     message = queue.message_to_record(queue.parse_message(recording["message"]))
     await adapter.publish_message(message, replay=recording["options"].get("replay", False))
 
@@ -102,7 +107,8 @@ async def test_a_message_is_sent_as_castore_does(
     """The request is the same, byte for byte."""
     client = make_fake_client()
     await send(client, name)
-    assert get_wire(RECORDINGS[name]["publishMessage"]) == client.calls
+    recording = RECORDINGS[name]
+    assert get_wire(recording["publishMessage"], fifo=recording["fifo"]) == client.calls
 
 
 @pytest.mark.parametrize("name", sorted(RECORDINGS.keys() - set(SAME)))
@@ -112,7 +118,7 @@ async def test_a_replay_is_another_message_to_a_fifo_queue(
     """The request is the same but for the deduplication id, which begins with Castore's."""
     client = make_fake_client()
     await send(client, name)
-    [expected] = get_wire(RECORDINGS[name]["publishMessage"])
+    [expected] = get_wire(RECORDINGS[name]["publishMessage"], fifo=True)
     [sent] = client.calls
     expected_id, sent_id = (each.pop("MessageDeduplicationId") for each in (expected, sent))
     assert expected == sent
@@ -127,27 +133,27 @@ async def test_a_batch_has_the_same_messages(
     recording = RECORDINGS[name]
     queue = QUEUES[recording["channel"]]
     client = make_fake_client()
-    adapter = SQSMessageQueueAdapter(client, QUEUE_URL, recording["fifo"])
+    adapter = SQSMessageQueueAdapter(client, get_url(fifo=recording["fifo"]), recording["fifo"])
     message = queue.message_to_record(queue.parse_message(recording["message"]))
 
     await adapter.publish_messages([message], replay=recording["options"].get("replay", False))
 
-    [expected] = get_wire(recording["publishMessage"])
-    del expected["QueueUrl"]
+    [expected] = get_wire(recording["publishMessage"], fifo=recording["fifo"])
     [sent] = client.calls
-    assert {"QueueUrl": QUEUE_URL, "Entries": [{"Id": "0", **expected}]} == sent
+    queue_url = expected.pop("QueueUrl")
+    assert {"QueueUrl": queue_url, "Entries": [{"Id": "0", **expected}]} == sent
 
 
 @pytest.mark.parametrize("name", ["unicode-id", "id-with-space", "id-130-chars"])
 @pytest.mark.parametrize("fifo", [False, True], ids=["standard", "fifo"])
 async def test_odd_ids(make_fake_client: Callable[..., Any], name: str, *, fifo: bool) -> None:
     """They are what Castore sends, but for what a FIFO queue does not take: that is hashed."""
-    [expected] = get_wire(CORNER_CASES[name])
+    [expected] = get_wire(CORNER_CASES[name], fifo=fifo)
     body = json.loads(expected["MessageBody"])
     record = MessageRecord("POKEMONS", body["event"]["aggregateId"], 1, "T", body)
     client = make_fake_client()
 
-    await SQSMessageQueueAdapter(client, QUEUE_URL, fifo).publish_message(record)
+    await SQSMessageQueueAdapter(client, get_url(fifo=fifo), fifo).publish_message(record)
 
     [sent] = client.calls
     ids = [sent.pop(each, "") for each in ("MessageGroupId", "MessageDeduplicationId")]

@@ -12,11 +12,14 @@ from castore_core import (
 )
 from castore_sqs import (
     DeleteFailed,
+    HandlerGivenUp,
     HeartbeatFailed,
     MessageFailed,
     MessageHandled,
     MessageReturned,
     MessagesReceived,
+    MessageSubject,
+    MessageTimedOut,
     MessageUnreadable,
     ReceiveFailed,
     SQSMessageContext,
@@ -69,6 +72,7 @@ def check_handlers(
     SQSWorker(queue, handle_some)  # type: ignore[arg-type]
     SQSWorker(queue, handle_states)  # type: ignore[arg-type]
     SQSWorker(queue, handle_without_context)  # type: ignore[arg-type]
+    SQSWorker(queue, handle, handler_timeout=None, log_error_texts=True)
     SQSWorker(queue, handle, 10)  # type: ignore[call-arg, arg-type]
 
 
@@ -97,6 +101,12 @@ def check_reports(report: WorkerReport) -> float:
     match report:
         case MessageHandled(context, duration) | MessageFailed(context, _, duration):
             assert_type(context, SQSMessageContext)
+            return duration
+        case MessageTimedOut(context, duration, subject) | HandlerGivenUp(
+            context, duration, subject
+        ):
+            assert_type(context, SQSMessageContext)
+            assert_type(subject, MessageSubject | None)
             return duration
         case MessageUnreadable(message_id) | MessageReturned(message_id):
             return len(message_id)

@@ -1,31 +1,38 @@
 """Messages of castore on SQS: a queue adapter, and what consumes its messages."""
 
 from castore_sqs._adapter import SQSMessageQueueAdapter
+from castore_sqs._context import SQSMessageContext
 from castore_sqs._lambda import SQSHandler
-from castore_sqs._lanes import RetryDelay
-from castore_sqs._received import Handler, SQSMessage, SQSMessageContext, SQSMessageParser
+from castore_sqs._options import RetryDelay
+from castore_sqs._received import Handler, SQSMessage, SQSMessageParser
 from castore_sqs._reports import (
     DeleteFailed,
+    HandlerGivenUp,
     HeartbeatFailed,
     MessageFailed,
     MessageHandled,
     MessageReturned,
     MessagesReceived,
+    MessageTimedOut,
     MessageUnreadable,
     ReceiveFailed,
     ReportHook,
     VisibilityLost,
     WorkerReport,
 )
+from castore_sqs._subjects import MessageSubject
 from castore_sqs._worker import SQSWorker
 
 __all__ = [
     "DeleteFailed",
     "Handler",
+    "HandlerGivenUp",
     "HeartbeatFailed",
     "MessageFailed",
     "MessageHandled",
     "MessageReturned",
+    "MessageSubject",
+    "MessageTimedOut",
     "MessageUnreadable",
     "MessagesReceived",
     "ReceiveFailed",

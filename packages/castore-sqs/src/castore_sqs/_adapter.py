@@ -11,6 +11,8 @@ from castore_aws import (
     Refusal,
     RetryPolicy,
     S3ClaimCheck,
+    Unsent,
+    check_options,
     describe_fault,
     make_entries,
     send_batches,
@@ -33,26 +35,31 @@ class SQSMessageQueueAdapter:
     Args:
         client: a client of boto3 or aioboto3 for ``sqs``, which is yours and never closed.
         queue_url: the URL of the queue.
-        fifo: whether it is a FIFO queue.
+        fifo: whether it is a FIFO queue. By default its URL tells, which ends with ``.fifo``.
         claim_check: takes the bodies that are too large for a message.
         limits: what a request may hold, where that is less than AWS allows.
         retries: bounds the attempts of each request.
+
+    Raises:
+        TypeError: ``client`` is not a client for ``sqs``, or an option is a class.
+        ValueError: ``queue_url`` is no URL, or ``fifo`` contradicts it.
     """
 
     def __init__(
         self,
         client: Client,
         queue_url: str,
-        fifo: bool = False,
+        fifo: bool | None = None,
         *,
         claim_check: S3ClaimCheck | None = None,
         limits: BatchLimits | None = None,
         retries: RetryPolicy | None = None,
     ) -> None:
+        check_options(claim_check=claim_check, limits=limits, retries=retries)
         self._retries = RetryPolicy() if retries is None else retries
         self._aws = AWSClient(client, "sqs", retries=self._retries)
-        self._queue_url = queue_url
-        self._fifo = fifo
+        self._queue_url = _check_url(queue_url)
+        self._fifo = _check_fifo(queue_url, fifo)
         self._claim_check = claim_check
         self._limits = BatchLimits() if limits is None else limits
 
@@ -81,6 +88,8 @@ class SQSMessageQueueAdapter:
             MessagePublishError: SQS did not take it, or it is too large, or the claim check failed.
         """
         (entry,) = await self._make_entries([message], replay=replay)
+        if isinstance(entry, Unsent):
+            raise MessagePublishError([(message, entry.reason)]) from entry.error
         try:
             await self._aws.call("send_message", {"QueueUrl": self._queue_url, **entry.parameters})
         except AWS_ERRORS as error:
@@ -91,19 +100,19 @@ class SQSMessageQueueAdapter:
     ) -> None:
         """Send messages, as many in a request as it may hold.
 
-        Nothing is sent where one of them is too large, or the claim check failed. What SQS refuses
-        for the moment is sent again, without what it took. In a FIFO queue nothing of an aggregate
-        follows a message that was not taken.
+        A message that is too large is not sent, and all others are. What SQS refuses for the
+        moment is sent again, without what it took. In a FIFO queue nothing of an aggregate follows
+        a message that SQS or the claim check did not take.
 
         Raises:
-            MessagePublishError: names the messages that SQS did not take.
+            MessagePublishError: names the messages that were not sent, or that SQS did not take.
         """
         entries = await self._make_entries(messages, replay=replay)
         await send_batches(entries, self._send, limits=self._limits, retries=self._retries)
 
     async def _make_entries(
         self, messages: Sequence[MessageRecord], *, replay: bool
-    ) -> list[Entry]:
+    ) -> list[Entry | Unsent]:
         writer = EntryWriter.begin(fifo=self._fifo, replay=replay)
         return await make_entries(
             messages, writer.make_entry, limits=self._limits, claim_check=self._claim_check
@@ -122,3 +131,19 @@ class SQSMessageQueueAdapter:
 
 
 _UNANSWERED = Refusal("the answer of SQS does not name it")
+
+
+def _check_url(queue_url: str) -> str:
+    if not queue_url.startswith(("https://", "http://")):
+        raise ValueError(
+            f"not the URL of a queue, which get_queue_url of the client returns: {queue_url!r:.200}"
+        )
+    return queue_url
+
+
+def _check_fifo(queue_url: str, fifo: bool | None) -> bool:
+    is_fifo = queue_url.endswith(".fifo")  # AWS lets no other queue's name end so
+    if fifo is None or fifo == is_fifo:
+        return is_fifo
+    kind = "a FIFO queue" if is_fifo else "no FIFO queue, whose name would end with .fifo"
+    raise ValueError(f"fifo={fifo!r}, but this is the URL of {kind}: {queue_url!r:.200}")

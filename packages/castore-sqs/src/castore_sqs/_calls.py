@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
 from castore_aws import AWSClient, Refusal, RetryPolicy, describe_fault
 from castore_sqs._adapter import SQSMessageQueueAdapter
+from castore_sqs._options import WorkerOptions
 from castore_sqs._refusals import to_refusal
-
-BATCH_SIZE: Final = 10
-"""How many messages one request is about, at most."""
 
 _ONCE = RetryPolicy(max_attempts=1)
 
@@ -17,22 +15,15 @@ _ONCE = RetryPolicy(max_attempts=1)
 class QueueCalls:
     """Receives from a queue, deletes, and changes visibility, in as many attempts as allowed."""
 
-    def __init__(
-        self,
-        adapter: SQSMessageQueueAdapter,
-        *,
-        wait_time: int,
-        visibility_timeout: int,
-        retries: RetryPolicy,
-    ) -> None:
+    def __init__(self, adapter: SQSMessageQueueAdapter, options: WorkerOptions) -> None:
         self._queue = {"QueueUrl": adapter.queue_url}
-        self._aws = AWSClient(adapter.client, "sqs", retries=retries)
+        self._aws = AWSClient(adapter.client, "sqs", retries=options.retries)
         self._aws_once = AWSClient(adapter.client, "sqs", retries=_ONCE)
-        self._retries = retries
+        self._retries = options.retries
         self._receive_request = {
             **self._queue,
-            "WaitTimeSeconds": wait_time,
-            "VisibilityTimeout": visibility_timeout,
+            "WaitTimeSeconds": options.wait_time,
+            "VisibilityTimeout": options.visibility_timeout,
             # MessageSystemAttributeNames, the newer name, is unknown to older clients.
             "AttributeNames": ["ApproximateReceiveCount", "MessageGroupId"],
             "MessageAttributeNames": ["replay"],

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Generic, TypeVar
 
+from castore_sqs._cancellation import begin
+
 T = TypeVar("T")
 
 
@@ -32,11 +34,18 @@ class NaturalBatches(Generic[T]):
         while self._waiting or self._under_way:
             await (asyncio.wait(self._under_way) if self._under_way else asyncio.sleep(0))
 
+    async def cancel(self) -> None:
+        """Send nothing more."""
+        self._waiting.clear()
+        for task in self._under_way:
+            task.cancel()
+        await self.drain()
+
     def _begin(self) -> None:
         self._is_scheduled = False
         while len(self._waiting) >= (1 if not self._under_way else self._size):
             batch, self._waiting = self._waiting[: self._size], self._waiting[self._size :]
-            task = asyncio.get_running_loop().create_task(self._send(batch))
+            task = begin(self._send(batch))
             self._under_way.add(task)
             task.add_done_callback(self._go_on)
 

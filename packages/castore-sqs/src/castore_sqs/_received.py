@@ -1,28 +1,13 @@
 """What consumers of a queue get: from Lambda, or from the queue itself."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from castore_aws import S3ClaimCheck, receive_message
 from castore_core import InvalidMessageError, MessageChannel
+from castore_sqs._context import SQSMessageContext
 
 M = TypeVar("M")
-
-
-@dataclass(frozen=True)
-class SQSMessageContext:
-    """What a handler is told beside the message.
-
-    ``attempt`` counts from 1 how often SQS handed the message out. ``message_id`` is the one that
-    SQS gave. On a FIFO queue ``group_id`` is the group that has an order; messages of a standard
-    queue may have one too, which has none.
-    """
-
-    message_id: str
-    attempt: int
-    replay: bool
-    group_id: str | None = None
 
 
 Handler: TypeAlias = Callable[[M, SQSMessageContext], Awaitable[object] | None]
@@ -104,11 +89,11 @@ def _read_record(channel: MessageChannel[Any], record: Mapping[str, Any]) -> _Re
             replay == "1",
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        reason = f"it is no record of SQS: {error!r}"
+        reason = f"it is no record of SQS: {error!r:.200}"
         raise InvalidMessageError(channel.message_channel_id, reason) from error
 
 
 def _check_text(body: object) -> str:
     if not isinstance(body, str):
-        raise TypeError(f"the body is no text: {body!r:.100}")
+        raise TypeError(f"the body is no text, but of type {type(body).__name__}")
     return body

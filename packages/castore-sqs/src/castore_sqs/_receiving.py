@@ -7,41 +7,41 @@ from time import monotonic
 from typing import Any
 from uuid import uuid4
 
-from castore_aws import AWS_ERRORS, RetryPolicy, is_retryable
+from castore_aws import AWS_ERRORS, is_retryable
 from castore_sqs._calls import QueueCalls
-from castore_sqs._in_hand import Delivery, InHand
-from castore_sqs._reports import MessagesReceived, ReceiveFailed, Reporter
+from castore_sqs._in_flight import Delivery, InFlight
+from castore_sqs._options import WorkerOptions
+from castore_sqs._reporter import Reporter
+from castore_sqs._reports import MessagesReceived, ReceiveFailed
 
 
 class Receiver:
     """Asks the queue for messages until it is stopped.
 
-    A poll that is under way then is not cancelled: what the queue answers would be hidden from
-    everybody. It is handed on as always, for ``take`` to return it.
+    A poll that is under way then is not cancelled: the messages of its answer would be hidden from
+    everybody. They are handed on as always, and ``take`` returns them.
     """
 
     def __init__(
         self,
         calls: QueueCalls,
-        in_hand: InHand,
+        in_flight: InFlight,
         reporter: Reporter,
         *,
+        options: WorkerOptions,
         take: Callable[[Delivery], None],
         is_stopping: asyncio.Event,
-        visibility_timeout: int,
         is_fifo: bool,
-        batch_size: int,
-        retries: RetryPolicy,
     ) -> None:
         self._calls = calls
-        self._in_hand = in_hand
+        self._in_flight = in_flight
         self._reporter = reporter
         self._take = take
         self._is_stopping = is_stopping
-        self._visibility_timeout = visibility_timeout
+        self._visibility_timeout = options.visibility_timeout
         self._is_fifo = is_fifo
-        self._batch_size = batch_size
-        self._retries = retries
+        self._batch_size = options.batch_size
+        self._retries = options.retries
         self._has_answered = False
 
     async def run(self) -> None:
@@ -51,11 +51,12 @@ class Receiver:
             ClientError, BotoCoreError: the queue refused the first request: it does not exist, or
                 may not be read.
         """
-        while room := await self._in_hand.reserve(self._batch_size):
+        while not self._is_stopping.is_set():
+            room = await self._in_flight.reserve(self._batch_size)
             records = await self._receive(room)
             expires_at = monotonic() + self._visibility_timeout
             deliveries = [Delivery(each, expires_at) for each in records]
-            self._in_hand.take(deliveries, room)
+            self._in_flight.take(deliveries, room)
             for each in deliveries:
                 self._take(each)
 

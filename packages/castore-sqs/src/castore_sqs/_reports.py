@@ -1,13 +1,11 @@
-"""What a worker tells of its work: to the user's hook, and to the log."""
+"""Reports of a worker, for the user's hook and for the log."""
 
-import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from castore_sqs._received import SQSMessageContext
-
-_logger = logging.getLogger("castore_sqs")
+from castore_sqs._context import SQSMessageContext
+from castore_sqs._subjects import MessageSubject
 
 
 @dataclass(frozen=True)
@@ -23,24 +21,61 @@ class MessageHandled:
 
     context: SQSMessageContext
     duration: float
+    subject: MessageSubject | None = None
 
 
 @dataclass(frozen=True)
 class MessageFailed:
-    """The handler raised ``error``, after ``duration`` seconds. The message will come again."""
+    """The handler raised ``error``, after ``duration`` seconds. The message will come again.
+
+    The error is not part of the ``repr``: its text may hold values of the payload.
+    """
 
     context: SQSMessageContext
-    error: BaseException
+    error: BaseException = field(repr=False)
     duration: float
+    subject: MessageSubject | None = None
+
+
+@dataclass(frozen=True)
+class MessageTimedOut:
+    """The handler took longer than its timeout, and was cancelled. The message will come again.
+
+    ``error`` is what the handler raised then. Its traceback shows what the handler waited for.
+    """
+
+    context: SQSMessageContext
+    duration: float
+    subject: MessageSubject | None = None
+    error: BaseException | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class HandlerGivenUp:
+    """The handler still runs, after it was cancelled, and the worker goes on without it.
+
+    It swallows its cancellation, or it is a plain function: a thread cannot be cancelled. Its
+    message may be handled again while it runs. Another report tells of the message:
+    `MessageTimedOut`, or `MessageReturned` when the worker was stopped.
+    """
+
+    context: SQSMessageContext
+    duration: float
+    subject: MessageSubject | None = None
 
 
 @dataclass(frozen=True)
 class MessageUnreadable:
-    """The message is none of the channel, or its claim check did not answer. It will come again."""
+    """The message is none of the channel, or its claim check did not answer. It will come again.
+
+    The error is not part of the ``repr``: its text may hold values of the payload. The ``subject``
+    is there where the error tells it.
+    """
 
     message_id: str
     attempt: int
-    error: BaseException
+    error: BaseException = field(repr=False)
+    subject: MessageSubject | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +106,7 @@ class HeartbeatFailed:
 
 @dataclass(frozen=True)
 class VisibilityLost:
-    """The message may be handed out to others, although the worker has it in hand.
+    """The message may be handed out to others, although the worker has it in flight.
 
     Where its handler runs, that goes on. Otherwise the message is left to others.
     """
@@ -96,6 +131,8 @@ WorkerReport: TypeAlias = (
     MessagesReceived
     | MessageHandled
     | MessageFailed
+    | MessageTimedOut
+    | HandlerGivenUp
     | MessageUnreadable
     | MessageReturned
     | DeleteFailed
@@ -105,40 +142,3 @@ WorkerReport: TypeAlias = (
 )
 
 ReportHook: TypeAlias = Callable[[WorkerReport], object]
-
-
-class Reporter:
-    """Logs what went wrong, and tells the hook everything."""
-
-    def __init__(self, hook: ReportHook | None) -> None:
-        self._hook = hook
-
-    def tell(self, report: WorkerReport) -> None:
-        """Tell a report. What the hook raises is logged, and stops nothing."""
-        _log(report)
-        if self._hook is None:
-            return
-        try:
-            self._hook(report)
-        except Exception:
-            _logger.exception("the hook for reports raised on %r", report)
-
-
-def _log(report: WorkerReport) -> None:
-    match report:
-        case MessageFailed(context, error):
-            place = context.message_id, context.attempt
-            _logger.error("message %s was not handled (attempt %d)", *place, exc_info=error)
-        case MessageUnreadable(message_id, attempt, error):
-            place = message_id, attempt
-            _logger.error("message %s was not read (attempt %d)", *place, exc_info=error)
-        case DeleteFailed(message_id, reason):
-            _logger.warning("message %s was handled, but not deleted: %s", message_id, reason)
-        case HeartbeatFailed(message_id, reason):
-            _logger.warning("message %s was not hidden for longer: %s", message_id, reason)
-        case VisibilityLost(message_id, reason):
-            _logger.warning("message %s is visible to others: %s", message_id, reason)
-        case ReceiveFailed(error, failures, delay):
-            _logger.warning("receiving failed (%d), next in %.1f s: %s", failures, delay, error)
-        case MessagesReceived() | MessageHandled() | MessageReturned():
-            return

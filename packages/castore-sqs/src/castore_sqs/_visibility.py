@@ -1,4 +1,4 @@
-"""How long others do not see what the worker has in hand."""
+"""How long messages in flight are hidden from others."""
 
 import asyncio
 import logging
@@ -7,16 +7,18 @@ from time import monotonic
 from typing import NamedTuple
 
 from castore_aws import Refusal
-from castore_sqs._calls import BATCH_SIZE, QueueCalls
-from castore_sqs._in_hand import Delivery, InHand
+from castore_sqs._calls import QueueCalls
+from castore_sqs._in_flight import Delivery, InFlight
 from castore_sqs._natural_batches import NaturalBatches
-from castore_sqs._reports import HeartbeatFailed, Reporter, VisibilityLost
+from castore_sqs._options import BATCH_SIZE
+from castore_sqs._reporter import Reporter
+from castore_sqs._reports import HeartbeatFailed, VisibilityLost
 
 _logger = logging.getLogger("castore_sqs")
 
 
 class Visibility:
-    """Hides messages for as long as they are in hand, and lets them be seen again.
+    """Hides messages for as long as they are in flight, and lets them be seen again.
 
     Args:
         timeout: for how many seconds a message is hidden, when it is received and from each
@@ -24,18 +26,18 @@ class Visibility:
     """
 
     def __init__(
-        self, calls: QueueCalls, in_hand: InHand, reporter: Reporter, *, timeout: int
+        self, calls: QueueCalls, in_flight: InFlight, reporter: Reporter, *, timeout: int
     ) -> None:
         self._calls = calls
-        self._in_hand = in_hand
+        self._in_flight = in_flight
         self._reporter = reporter
         self._timeout = timeout
         self._pause = timeout / 3  # between two heartbeats, and the longest wait for an answer
-        self._lock = asyncio.Lock()  # a heartbeat under way would hide again what is returned
+        self._lock = asyncio.Lock()  # a heartbeat under way would hide returned messages again
         self._returns = NaturalBatches(self._send_returns, BATCH_SIZE)
 
     async def keep_hidden(self) -> None:
-        """Extend the visibility timeout of all that is in hand, again and again."""
+        """Extend the visibility timeout of all that is in flight, again and again."""
         due = monotonic() + self._pause
         while True:
             await asyncio.sleep(due - monotonic())
@@ -43,7 +45,7 @@ class Visibility:
             await self._extend_all()
 
     def give_back(self, delivery: Delivery, seconds: int) -> None:
-        """Let a message be seen again, so many seconds from now; it is in hand until then."""
+        """Let a message be seen again, so many seconds from now; it is in flight until then."""
         delivery.is_returned = True
         self._returns.add(_Return(delivery, seconds))
 
@@ -51,9 +53,13 @@ class Visibility:
         """Wait until nothing is left to give back."""
         await self._returns.drain()
 
+    async def cancel(self) -> None:
+        """Give nothing more back."""
+        await self._returns.cancel()
+
     async def _extend_all(self) -> None:
         async with self._lock:
-            held = [each for each in self._in_hand if not (each.is_lost or each.is_returned)]
+            held = [each for each in self._in_flight if not (each.is_lost or each.is_returned)]
             chunks = [held[i : i + BATCH_SIZE] for i in range(0, len(held), BATCH_SIZE)]
             await asyncio.gather(*map(self._extend, chunks))
 
@@ -65,7 +71,7 @@ class Visibility:
             refusal = refusals.get(each.receipt_handle)
             if refusal is None:
                 each.expires_at = began + self._timeout
-            elif each in self._in_hand and not each.is_handled:
+            elif each in self._in_flight and not each.is_handled:
                 self._tell_failure(each, refusal)
 
     def _tell_failure(self, delivery: Delivery, refusal: Refusal) -> None:
@@ -78,7 +84,7 @@ class Visibility:
         async with self._lock:
             refusals = await self._change(timeouts)
         for delivery, _ in returns:
-            self._in_hand.drop(delivery)
+            self._in_flight.drop(delivery)
             if refusal := refusals.get(delivery.receipt_handle):
                 place = delivery.message_id, refusal.reason
                 _logger.warning("message %s stays hidden for a while: %s", *place)

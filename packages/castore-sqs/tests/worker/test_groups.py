@@ -1,6 +1,7 @@
 """FIFO queues: the messages of a group are handled in their order."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -78,6 +79,25 @@ async def test_after_a_failure_the_rest_of_its_group_is_returned(
     assert [("b", 1), ("b", 2), ("a", 1), ("a", 2), ("a", 3)] == bench.handled
     assert 1 == len(bench.told(MessageFailed))
     assert 2 == len(bench.told(MessageReturned))
+
+
+@pytest.mark.may_skip("Python 3.11 has no eager tasks")
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.11 has no eager tasks")
+async def test_eager_tasks(make_fake_queue: Make, make_bench: Make) -> None:
+    """Where a handler ends before the next message is looked at, the order is kept all the same."""
+    queue = make_fake_queue(fifo=True)
+    queue.put("a", "a", "a")
+
+    async def handle(_: object, context: Any) -> None:
+        if context.attempt == 1:
+            raise ValueError("no")
+
+    asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory", None))
+    bench = make_bench(queue, handle, retry_delay=0)
+    async with bench.worker:
+        await bench.until_empty()
+
+    assert [("a", 1), ("a", 2), ("a", 3)] == bench.handled
 
 
 async def test_a_failure_and_the_rest_in_one_request(

@@ -1,4 +1,4 @@
-"""Messages stay hidden from others while they are in hand."""
+"""Messages stay hidden from others while they are in flight."""
 
 import asyncio
 from collections.abc import Callable
@@ -106,7 +106,7 @@ async def test_a_heartbeat_without_an_answer(
 
 
 async def test_a_return_without_an_answer(make_fake_queue: Make, make_bench: Make) -> None:
-    """It does not hold up the heartbeat of what else is in hand."""
+    """It does not hold up the heartbeat of what else is in flight."""
     queue = make_fake_queue()
     queue.put("a", "b")
 

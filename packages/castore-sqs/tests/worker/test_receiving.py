@@ -70,7 +70,8 @@ async def test_the_end_in_the_background_is_logged_at_once(
     with pytest.raises(ClientError, match="AccessDenied"):
         async with bench.worker:
             await bench.until(lambda: caplog.records)
-    assert "SQSWorker('https://sqs/queue') ended, and handles nothing any more" in caplog.text
+    text = "SQSWorker('https://sqs/queue') ended, and handles nothing any more: AccessDenied"
+    assert text in caplog.text
 
 
 async def test_what_goes_away_is_waited_for_from_the_start(
@@ -116,7 +117,7 @@ async def test_once_it_answered_every_error_is_waited_out(
 
 
 async def test_what_is_no_error_of_aws_is_raised(make_fake_queue: Make, make_bench: Make) -> None:
-    """As when somebody closed the client; what is in hand is put down first."""
+    """As when somebody closed the client; what is in flight is put down first."""
     queue = make_fake_queue()
     queue.put("a")
     bench = make_bench(queue, concurrency=1)

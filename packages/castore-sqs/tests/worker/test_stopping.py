@@ -1,4 +1,4 @@
-"""How a worker ends: nothing that it had in hand stays hidden."""
+"""How a worker ends: nothing that it had in flight stays hidden."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,7 +14,7 @@ Make = Callable[..., Any]
 
 
 async def test_handlers_may_finish(make_fake_queue: Make, make_bench: Make) -> None:
-    """Within the grace period what is in hand is handled and deleted."""
+    """Within the grace period what is in flight is handled and deleted."""
     queue = make_fake_queue()
     queue.put("a", "b")
     may_finish = asyncio.Event()
@@ -83,54 +83,6 @@ async def test_the_rest_of_a_group_is_returned_too(make_fake_queue: Make, make_b
 
     assert [1] == begun
     assert queue.messages == queue.visible
-
-
-async def test_cancelling_the_worker(make_fake_queue: Make, make_bench: Make) -> None:
-    """It cancels the handlers at once, and returns what is in hand."""
-    queue = make_fake_queue()
-    queue.put("a")
-
-    async def handle(*_: object) -> None:
-        await asyncio.Event().wait()
-
-    bench = make_bench(queue, handle, grace_period=60)
-    run = asyncio.create_task(bench.worker.run())
-    await bench.until(lambda: not queue.visible)
-    await asyncio.sleep(0.02)
-    run.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await run
-
-    assert queue.messages == queue.visible
-
-
-@pytest.mark.parametrize("turns", [1, 2, 3, 20])
-async def test_cancelling_the_worker_twice(
-    make_fake_queue: Make, make_bench: Make, turns: int
-) -> None:
-    """However soon the second time comes: no handler goes on without its worker."""
-    queue = make_fake_queue()
-    queue.put("a")
-    ended: list[str] = []
-
-    async def handle(event: Any, _: object) -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.append(event.aggregate_id)
-
-    bench = make_bench(queue, handle)
-    run = asyncio.create_task(bench.worker.run())
-    await bench.until(lambda: len(queue.called("receive")) == 2)
-    run.cancel()
-    for _ in range(turns):
-        await asyncio.sleep(0)
-    run.cancel()
-    await asyncio.wait([run])
-    await asyncio.sleep(0)
-
-    assert run.cancelled()
-    assert ["a"] == ended
 
 
 async def test_a_handler_that_ends_well_when_cancelled(
@@ -204,26 +156,6 @@ async def test_a_poll_under_way_does_not_get_what_is_returned(
     assert queue.messages == queue.visible
 
 
-async def test_stopped_and_then_cancelled(make_fake_queue: Make, make_bench: Make) -> None:
-    """It does not wait for the grace period any more, and returns what is in hand all the same."""
-    queue = make_fake_queue()
-    queue.put("a")
-
-    async def handle(*_: object) -> None:
-        await asyncio.Event().wait()
-
-    bench = make_bench(queue, handle, grace_period=60)
-    run = asyncio.create_task(bench.worker.run())
-    await bench.until(lambda: len(queue.called("receive")) == 2)
-    bench.worker.stop()
-    await asyncio.sleep(0.1)
-    run.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await run
-
-    assert queue.messages == queue.visible
-
-
 async def test_what_is_being_deleted_is_deleted(make_fake_queue: Make, make_bench: Make) -> None:
     """The end waits for it."""
     queue = make_fake_queue()
@@ -291,7 +223,7 @@ async def test_waiting_for_the_next_attempt_is_cut_short(
 
 
 async def test_a_slow_end_of_a_group_is_waited_for(make_fake_queue: Make, make_bench: Make) -> None:
-    """All that is in hand of a group may finish, one after the other."""
+    """All that is in flight of a group may finish, one after the other."""
     queue = make_fake_queue(fifo=True)
     queue.put("a", "a", "a")
 

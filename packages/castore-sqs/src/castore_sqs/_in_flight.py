@@ -1,8 +1,8 @@
-"""The messages that a worker has in hand, and how many more it may take."""
+"""The messages that a worker has in flight, and how many more it may take."""
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -15,7 +15,7 @@ class Delivery:
     may already, whatever the clock says.
     """
 
-    record: Mapping[str, Any]
+    record: Mapping[str, Any] = field(repr=False)  # asyncio's debug mode logs arguments
     expires_at: float
     is_lost: bool = False
     is_handled: bool = False
@@ -48,7 +48,7 @@ class Delivery:
         return self.is_lost or monotonic() >= self.expires_at
 
 
-class InHand:
+class InFlight:
     """All that was received, and is neither deleted nor left to the queue again."""
 
     def __init__(self, capacity: int) -> None:

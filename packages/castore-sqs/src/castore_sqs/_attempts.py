@@ -1,0 +1,93 @@
+"""Attempts: a message is read and handled once, and the outcome is reported."""
+
+from collections.abc import Awaitable, Callable
+from enum import Enum, auto
+from typing import Generic, Protocol, TypeVar
+
+from castore_sqs._cancellation import ends_task
+from castore_sqs._context import SQSMessageContext
+from castore_sqs._handler_calls import CallResult, Ending, HandlerCalls
+from castore_sqs._reporter import Reporter
+from castore_sqs._reports import (
+    HandlerGivenUp,
+    MessageFailed,
+    MessageHandled,
+    MessageTimedOut,
+    MessageUnreadable,
+)
+from castore_sqs._subjects import MessageSubject, find_subject, find_unread_subject
+
+
+class ReceivedMessage(Protocol):
+    """A message that was received, and is not read yet."""
+
+    @property
+    def message_id(self) -> str:
+        """The id that the queue gave to the message."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """How often the queue handed the message out, this time included."""
+        ...
+
+
+R = TypeVar("R", bound=ReceivedMessage)
+
+
+class Outcome(Enum):
+    """What became of a message. A stopped one was not begun, or was cancelled."""
+
+    HANDLED = auto()
+    FAILED = auto()
+    STOPPED = auto()
+
+
+class Attempts(Generic[R]):
+    """Reads messages, and hands them to the handler.
+
+    Args:
+        read: returns the message and its context.
+        calls: calls the handler with both.
+        reporter: is told how each attempt ended.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[R], Awaitable[tuple[object, SQSMessageContext]]],
+        calls: HandlerCalls,
+        reporter: Reporter,
+    ) -> None:
+        self._read = read
+        self._calls = calls
+        self._reporter = reporter
+
+    async def attempt(self, received: R) -> Outcome:
+        """Handle a message, and report how that ended."""
+        try:
+            message, context = await self._read(received)
+        except BaseException as error:
+            if ends_task(error):
+                raise
+            place = received.message_id, received.attempt
+            self._reporter.tell(MessageUnreadable(*place, error, find_unread_subject(error)))
+            return Outcome.FAILED
+        result = await self._calls.call(message, context)
+        return self._tell(result, context, find_subject(message))
+
+    def _tell(
+        self, result: CallResult, context: SQSMessageContext, subject: MessageSubject | None
+    ) -> Outcome:
+        tell, duration = self._reporter.tell, result.duration
+        if result.is_given_up:
+            tell(HandlerGivenUp(context, duration, subject))
+        if result.ending is Ending.STOPPED:
+            return Outcome.STOPPED
+        if result.ending is Ending.TIMED_OUT:
+            tell(MessageTimedOut(context, duration, subject, result.error))
+            return Outcome.FAILED
+        if result.error is not None:
+            tell(MessageFailed(context, result.error, duration, subject))
+            return Outcome.FAILED
+        tell(MessageHandled(context, duration, subject))
+        return Outcome.HANDLED

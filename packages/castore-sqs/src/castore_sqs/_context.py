@@ -1,0 +1,18 @@
+"""What a handler is told beside the message."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SQSMessageContext:
+    """What a handler is told beside the message.
+
+    ``attempt`` counts from 1 how often SQS handed the message out. ``message_id`` is the one that
+    SQS gave. On a FIFO queue ``group_id`` is the group that has an order; messages of a standard
+    queue may have one too, which has none.
+    """
+
+    message_id: str
+    attempt: int
+    replay: bool
+    group_id: str | None = None

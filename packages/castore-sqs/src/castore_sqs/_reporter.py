@@ -1,0 +1,120 @@
+"""The reporter: calls the user's hook with every report, and logs failures."""
+
+import logging
+from collections.abc import Mapping
+
+from castore_sqs._cancellation import ends_task
+from castore_sqs._error_texts import describe_error, get_type_name
+from castore_sqs._reports import (
+    DeleteFailed,
+    HandlerGivenUp,
+    HeartbeatFailed,
+    MessageFailed,
+    MessageHandled,
+    MessageReturned,
+    MessagesReceived,
+    MessageTimedOut,
+    MessageUnreadable,
+    ReceiveFailed,
+    ReportHook,
+    VisibilityLost,
+    WorkerReport,
+)
+from castore_sqs._subjects import MessageSubject
+
+
+class Reporter:
+    """Logs failures, and calls the hook with every report.
+
+    Args:
+        hook: the user's, if there is one.
+        logger: where the log goes.
+        log_error_texts: whether the log has the texts of errors, with all that they hold.
+    """
+
+    def __init__(
+        self, hook: ReportHook | None, *, logger: logging.Logger, log_error_texts: bool = False
+    ) -> None:
+        self._hook = hook
+        self._logger = logger
+        self._log_error_texts = log_error_texts
+
+    def tell(self, report: WorkerReport) -> None:
+        """Tell a report. An error of the hook is logged, and stops nothing."""
+        self._log(report)
+        if self._hook is None:
+            return
+        try:
+            self._hook(report)
+        except BaseException as error:
+            if ends_task(error):
+                raise
+            self.log_error(error, "the hook for reports raised on a %s", type(report).__name__)
+
+    def log_error(
+        self,
+        error: BaseException | None,
+        message: str,
+        *arguments: object,
+        extra: Mapping[str, object] | None = None,
+    ) -> None:
+        """Log a message, with as much of its error as may be shown."""
+        if error is None or self._log_error_texts:
+            self._logger.error(message, *arguments, exc_info=error, extra=extra)
+        else:
+            text = message % arguments
+            self._logger.error("%s: %s", text, describe_error(error), extra=extra)
+
+    def _log(self, report: WorkerReport) -> None:
+        if isinstance(report, (MessagesReceived, MessageHandled, MessageReturned)):
+            return
+        extra = _get_fields(report)
+        match report:
+            case MessageFailed(context, error, _, subject):
+                place = context.message_id, context.attempt, _about(subject)
+                text = "message %s was not handled (attempt %d)%s"
+                self.log_error(error, text, *place, extra=extra)
+            case MessageUnreadable(message_id, attempt, error, subject):
+                place = message_id, attempt, _about(subject)
+                self.log_error(error, "message %s was not read (attempt %d)%s", *place, extra=extra)
+            case MessageTimedOut(context, duration, subject, error):
+                text = "message %s was not handled (attempt %d)%s: its time was up after %.1f s"
+                place = context.message_id, context.attempt, _about(subject)
+                self.log_error(error, text, *place, duration, extra=extra)
+            case _:
+                self._logger.warning(*_get_warning(report), extra=extra)
+
+
+def _get_fields(report: WorkerReport) -> dict[str, object]:
+    """Return the attributes of a log record, for logs that are made of fields."""
+    place = getattr(report, "context", report)
+    fields = {name: getattr(place, name, None) for name in ("message_id", "attempt")}
+    subject: MessageSubject | None = getattr(report, "subject", None)
+    if subject is not None:
+        store_id, aggregate_id, version, event_type = subject
+        fields |= {"event_store_id": store_id, "aggregate_id": aggregate_id}
+        fields |= {"version": version, "event_type": event_type}
+    error: BaseException | None = getattr(report, "error", None)
+    fields["error_type"] = None if error is None else get_type_name(error)
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _get_warning(
+    report: HandlerGivenUp | DeleteFailed | HeartbeatFailed | VisibilityLost | ReceiveFailed,
+) -> tuple[object, ...]:
+    match report:
+        case HandlerGivenUp(context, duration, subject):
+            text = "the handler of message %s (attempt %d)%s is given up: it runs after %.1f s"
+            return text, context.message_id, context.attempt, _about(subject), duration
+        case DeleteFailed(message_id, reason):
+            return "message %s was handled, but not deleted: %s", message_id, reason
+        case HeartbeatFailed(message_id, reason):
+            return "message %s was not hidden for longer: %s", message_id, reason
+        case VisibilityLost(message_id, reason):
+            return "message %s is visible to others: %s", message_id, reason
+        case ReceiveFailed(error, failures, delay):
+            return "receiving failed (%d), next in %.1f s: %s", failures, delay, error
+
+
+def _about(subject: MessageSubject | None) -> str:
+    return "" if subject is None else f": {subject}"
