@@ -75,6 +75,8 @@ class SyncEngineInMemory:
 class AsyncEngineOnFile:
     """A file, through aiosqlite."""
 
+    works_in_several_event_loops_at_once = False  # nor does the pool of SQLAlchemy
+
     @pytest.fixture
     async def engine(self, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
         """Return an engine, and dispose of it."""
@@ -117,6 +119,8 @@ class AsyncEngineOnFile:
 
 class AsyncEngineInMemory:
     """A database in memory, through aiosqlite."""
+
+    works_in_several_event_loops_at_once = False  # nor does the pool of SQLAlchemy
 
     @pytest.fixture
     async def adapter(self) -> AsyncIterator[SQLEventStorageAdapter]:

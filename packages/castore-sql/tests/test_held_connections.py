@@ -4,6 +4,7 @@ import asyncio
 import gc
 import sqlite3
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -44,6 +45,14 @@ def is_open(connection: sqlite3.Connection) -> bool:
     except sqlite3.ProgrammingError:
         return False
     return True
+
+
+def wait_for_end(older: set[threading.Thread]) -> None:
+    """Wait until no thread but older ones is left: what they close is not to be touched before."""
+    deadline = time.monotonic() + 10
+    while set(threading.enumerate()) - older and time.monotonic() < deadline:
+        gc.collect()
+        time.sleep(0.01)
 
 
 async def push_and_read(adapter: SQLEventStorageAdapter, aggregate_id: str) -> list[EventRecord]:
@@ -107,8 +116,9 @@ def test_connections_are_closed_with_the_last_adapter(
         await adapter.create_tables()
         await asyncio.gather(*(push_and_read(adapter, each) for each in "abc"))
 
+    older = set(threading.enumerate())
     asyncio.run(use())
-    gc.collect()
+    wait_for_end(older)
 
     assert opened
     assert {False} == set(are_open(opened))

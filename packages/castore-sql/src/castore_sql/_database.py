@@ -16,6 +16,7 @@ from castore_sql._group_commit import GroupCommit, Outcome
 from castore_sql._held import Work
 from castore_sql._runner import get_runner
 from castore_sql._statements import Query
+from castore_sql._wakeup import Wakeup
 from castore_sql._writes import Write
 
 T = TypeVar("T")
@@ -77,9 +78,10 @@ class Database:
 
     async def _commit(self, writes: Sequence[Write]) -> Sequence[Outcome]:
         """Write together or, if that fails, one by one, so that none suffers from another."""
+        wakeup = self.wakeup  # a thread that is at work keeps no more of this object alive
         try:
             return await self._guard(
-                lambda: self._runner.write(lambda each: self._commit_on(each, writes))
+                lambda: self._runner.write(lambda each: _commit_and_wake(each, writes, wakeup))
             )
         except Exception as error:  # noqa: BLE001 whoever wrote gets it
             if len(writes) == 1:
@@ -87,18 +89,6 @@ class Database:
             if _sqlite.is_busy(error.__cause__):
                 return [StorageError(str(error)) for _ in writes]
         return [outcome for each in writes for outcome in await self._commit([each])]
-
-    def _commit_on(
-        self, connection: PoolProxiedConnection, writes: Sequence[Write]
-    ) -> Sequence[Outcome]:
-        try:
-            outcomes = _sqlite.commit(connection, writes)
-        except asyncio.CancelledError:  # an async driver may have committed all the same
-            self.wakeup.wake()
-            raise
-        if None in outcomes:
-            self.wakeup.wake()
-        return outcomes
 
     async def _guard(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Try again while the database is busy, and translate other errors of the backend."""
@@ -111,3 +101,16 @@ class Database:
                 if not _sqlite.is_busy(error) or loop.time() >= deadline:
                     raise _sqlite.translate(error) from error
             await asyncio.sleep(_BUSY_PAUSE)
+
+
+def _commit_and_wake(
+    connection: PoolProxiedConnection, writes: Sequence[Write], wakeup: Wakeup
+) -> Sequence[Outcome]:
+    try:
+        outcomes = _sqlite.commit(connection, writes)
+    except asyncio.CancelledError:  # an async driver may have committed all the same
+        wakeup.wake()
+        raise
+    if None in outcomes:
+        wakeup.wake()
+    return outcomes

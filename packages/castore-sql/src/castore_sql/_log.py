@@ -17,7 +17,7 @@ from castore_core import (
 from castore_sql import _sqlite
 from castore_sql._database import Database
 from castore_sql._rows import row_to_entry
-from castore_sql._statements import EventStatements
+from castore_sql._statements import EventStatements, Query
 
 _MAX_INTEGER = 2**63 - 1
 
@@ -43,14 +43,10 @@ class Log:
             return LogSlice([], max(after, await self.get_last_position()))
         names = json.dumps(list(event_store_ids))
         query = self._statements.select_log.bind(after=number, limit=limit, aggregate_names=names)
-
-        def work(connection: PoolProxiedConnection) -> tuple[LogPosition, list[LogEntry]]:
-            # The end comes first: all that stands before it is seen by the second query.
-            ((last,),) = _sqlite.fetch(connection, self._select_last)
-            rows = _sqlite.fetch(connection, query)
-            return _to_position(last), [row_to_entry(row) for row in rows]
-
-        end, entries = await self._database.read(work)
+        select_last = self._select_last
+        end, entries = await self._database.read(
+            lambda each: _read_with_end(each, select_last, query)
+        )
         position = entries[-1].position if entries else after
         return LogSlice(entries, position if len(entries) == limit else max(position, end))
 
@@ -74,6 +70,14 @@ class Log:
         with self._database.wakeup.listening() as woken:  # before the look: no commit is missed
             if await self.get_last_position() <= after and seconds > 0:
                 await asyncio.wait([woken], timeout=seconds)
+
+
+def _read_with_end(
+    connection: PoolProxiedConnection, select_last: Query, query: Query
+) -> tuple[LogPosition, list[LogEntry]]:
+    # The end comes first: all that stands before it is seen by the second query.
+    ((last,),) = _sqlite.fetch(connection, select_last)
+    return _to_position(last), [row_to_entry(row) for row in _sqlite.fetch(connection, query)]
 
 
 def _to_position(number: int | None) -> LogPosition:
