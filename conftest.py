@@ -52,6 +52,18 @@ def find_server() -> Callable[[str], str]:
     return find
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line which servers were down, and how many tests that left out."""
+    reports: list[pytest.TestReport] = terminalreporter.stats.get("skipped", [])
+    reasons = [str(each.longrepr) for each in reports]
+    skipped = {name: sum(f"{name} does not answer" in each for each in reasons) for name in SERVERS}
+    down = [f"{name} ({count} tests)" for name, count in skipped.items() if count]
+    if down:
+        terminalreporter.write_line(
+            f"left out, because these servers are down: {', '.join(down)}; scripts/services start"
+        )
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,

@@ -74,6 +74,7 @@ async def run(arguments: argparse.Namespace, console: Console) -> int:
         with console.status("asking git"):
             checks = await verify(history, repository, head)
     console.print(report.verification(checks))
+    console.print(report.parts())
     console.print(report.where(database), soft_wrap=True)
     return int(any(check.differences for check in checks))
 

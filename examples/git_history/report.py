@@ -54,6 +54,17 @@ def progress_bar(console: Console) -> Progress:
     )
 
 
+def parts() -> Text:
+    """Say what an event, an aggregate and the reducer were, and where their code is."""
+    return Text.assemble(
+        ("How it was done", "bold"),
+        (", in examples/git_history/files.py", "dim"),
+        "\n  event      a change of a file in a commit, such as FileChanged",
+        "\n  aggregate  a file as it is after its last change: File",
+        "\n  reducer    reduce_file, which computes a file from its events",
+    )
+
+
 def imported_text(imported: Imported, seconds: float) -> Text:
     """Say what came in."""
     if not imported.commits:

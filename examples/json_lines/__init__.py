@@ -33,6 +33,7 @@ from castore_core import (
     StorageError,
     VersionAssertionError,
     VersionGapError,
+    check_log_query,
     format_position,
     format_timestamp,
     parse_position,
@@ -156,9 +157,8 @@ class JSONLinesEventStorageAdapter:
         limit: int = 100,
     ) -> LogSlice:
         """Read the events that follow a position, at most ``limit``, of some or all stores."""
+        check_log_query(event_store_ids, limit)
         start = parse_position(after)
-        if limit < 1:
-            raise ValueError(f"limit is not 1 or more: {limit}")
 
         def read() -> LogSlice:
             wanted = (

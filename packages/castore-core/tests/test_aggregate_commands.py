@@ -533,3 +533,26 @@ def test_name_of_an_existing_handler_is_taken_once(commands: Commands) -> None:
     with pytest.raises(ValueError, match="there is a command 'look' already"):
         commands.existing_handler(look_again)
     assert ["look"] == commands.names
+
+
+def test_command_is_no_handler(commands: Commands) -> None:
+    """A command that is decorated once more is refused."""
+
+    @commands.handler
+    def look(_: Account | None) -> None: ...
+
+    again: Any = look
+
+    with pytest.raises(TypeError, match="is a command already"):
+        commands.existing_handler(again)
+
+
+async def test_run_takes_any_arguments(accounts: AccountStore, commands: Commands) -> None:
+    """A command that is called by its name gets its arguments by position or by keyword."""
+    await open_account(accounts)
+
+    @commands.existing_handler
+    def deposit(_: Account, amount: int, *, times: int) -> list[EventDraft[Deposited]]:
+        return [Deposited.draft(payload=amount)] * times
+
+    assert Account("a1", 3, "Ada", 10) == await commands.run("deposit", "a1", 5, times=2)

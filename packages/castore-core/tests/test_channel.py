@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from castore_core import (
+    AGGREGATE_EXISTS,
     AggregateExistsMessage,
     AggregateExistsMessageBus,
     AggregateExistsMessageQueue,
@@ -20,6 +21,7 @@ from castore_core import (
     DataclassCodec,
     Event,
     EventDecodeError,
+    EventRecord,
     EventStore,
     ForeignEventError,
     InvalidMessageError,
@@ -717,3 +719,50 @@ def test_lenient_consumer_still_refuses_bad_messages(new_channel: Any) -> None:
         channel.parse_received_message("{")
     with pytest.raises(MessageChannelEventStoreNotFoundError):
         channel.parse_received_message({**body_with(), "eventStoreId": "OTHERS"})
+
+
+# Messages of stored events
+
+
+def unknown_record(version: int = 1) -> EventRecord:
+    """Return an event of a type that the store does not have, with fields that no class has."""
+    return EventRecord("a", version, "FLED", NOW, {"by": 2}, None)
+
+
+@pytest.mark.parametrize("new_channel", CHANNELS[2:4])
+async def test_stored_event_is_passed_on_as_it_is(new_channel: Any) -> None:
+    """It is not decoded: its type and its fields may be unknown here; absent is not null."""
+    channel = new_channel("CHANNEL", source_event_stores=(pokemons,))
+    message = await channel.record_to_message("POKEMONS", unknown_record())
+
+    assert ("POKEMONS", "a", 1, "FLED") == message[:4]
+    assert {
+        "eventStoreId": "POKEMONS",
+        "event": {
+            "aggregateId": "a",
+            "version": 1,
+            "type": "FLED",
+            "timestamp": "2021-01-01T00:00:00.000Z",
+            "payload": {"by": 2},
+            "metadata": None,
+        },
+    } == message.body
+
+
+@pytest.mark.parametrize("new_channel", CHANNELS[:2])
+async def test_first_event_tells_that_the_aggregate_exists(new_channel: Any) -> None:
+    """Later events tell nothing of it."""
+    channel = new_channel("CHANNEL", source_event_stores=(pokemons,))
+    message = await channel.record_to_message("POKEMONS", unknown_record())
+
+    assert ("POKEMONS", "a", None, AGGREGATE_EXISTS) == message[:4]
+    assert await channel.record_to_message("POKEMONS", unknown_record(2)) is None
+
+
+@pytest.mark.parametrize("new_channel", CHANNELS)
+async def test_stored_event_of_another_store_has_no_message(new_channel: Any) -> None:
+    """The channel refuses the event of a store that is no source of it."""
+    channel = new_channel("CHANNEL", source_event_stores=(pokemons,))
+
+    with pytest.raises(MessageChannelEventStoreNotFoundError):
+        await channel.record_to_message("OTHERS", unknown_record(2))

@@ -483,5 +483,14 @@ async def test_unsigned_token_is_refused() -> None:
 
 def test_short_key_is_refused() -> None:
     """A secret has at least 16 bytes."""
-    with pytest.raises(ValueError, match="fewer than 16 bytes"):
+    with pytest.raises(ValueError, match="a list of bytes, at least 16 in each"):
         store_with(KEY, KEY[:15])
+
+
+@pytest.mark.parametrize("keys", [KEY, ["a text of 20 letters"], [None]], ids=repr)
+def test_keys_are_a_list_of_bytes(keys: Any) -> None:
+    """A single key, and a text, are refused where the store is made."""
+    store = new_store()
+
+    with pytest.raises(ValueError, match="page_token_keys is a list of bytes"):
+        EventStore("S", event_types=store.event_types, reduce=store.reduce, page_token_keys=keys)

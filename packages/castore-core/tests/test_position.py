@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from castore_core import LOG_START, InvalidLogPositionError, format_position, parse_position
+from castore_core import (
+    LOG_START,
+    InvalidLogPositionError,
+    check_log_query,
+    format_position,
+    parse_position,
+)
 
 numbers = st.integers(1, 2**63 - 1)
 
@@ -57,3 +63,26 @@ def test_position_of_another_log_is_refused(position: Any) -> None:
         parse_position(position)
 
     assert str(position) == error.value.position
+
+
+@pytest.mark.parametrize(
+    ("event_store_ids", "limit", "reason"),
+    [
+        ("POKEMONS", 1, "event_store_ids is a text: give a list of ids"),
+        (None, 0, "limit is not 1 or more: 0"),
+        ([], -1, "limit is not 1 or more: -1"),
+        (["POKEMONS"], True, "limit is not 1 or more: True"),
+    ],
+)
+def test_query_that_no_log_can_answer_is_refused(
+    event_store_ids: Any, limit: Any, reason: str
+) -> None:
+    """The id of a store in the place of a list would be taken for a list of its letters."""
+    with pytest.raises(ValueError, match=reason):
+        check_log_query(event_store_ids, limit)
+
+
+@pytest.mark.parametrize("event_store_ids", [None, [], ["POKEMONS"], ("A", "B")], ids=repr)
+def test_query_of_some_stores_is_fine(event_store_ids: Any) -> None:
+    """All stores, none, and any list of them can be read."""
+    assert check_log_query(event_store_ids, 1) is None

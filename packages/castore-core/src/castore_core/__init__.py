@@ -24,6 +24,7 @@ from castore_core._command import Command, CommandOptions, command
 from castore_core._conflicts import ConflictAttempt, ConflictCallback
 from castore_core._connected import ConnectedEventStore, PushedEventChannel
 from castore_core._decoding import Upcaster
+from castore_core._error_texts import drop_frames, format_error, name_type
 from castore_core._event import AGGREGATE_EXISTS, REPLAYED, Event, EventDraft, draft
 from castore_core._group import GroupedEvent, VersionAssertion
 from castore_core._json import ABSENT, Absent, JSONSchema, JSONValue, check_json, copy_json
@@ -34,7 +35,13 @@ from castore_core._message import (
     NotificationMessage,
     StateCarryingMessage,
 )
-from castore_core._position import LOG_START, LogPosition, format_position, parse_position
+from castore_core._position import (
+    LOG_START,
+    LogPosition,
+    check_log_query,
+    format_position,
+    parse_position,
+)
 from castore_core._record import EventRecord
 from castore_core._reducer import Reducer
 from castore_core._results import (
@@ -183,15 +190,19 @@ __all__ = [
     "VersionGapError",
     "Violation",
     "check_json",
+    "check_log_query",
     "command",
     "copy_json",
     "draft",
+    "drop_frames",
+    "format_error",
     "format_float",
     "format_json",
     "format_path",
     "format_position",
     "format_timestamp",
     "join_violations",
+    "name_type",
     "parse_position",
     "parse_timestamp",
     "use_clock",

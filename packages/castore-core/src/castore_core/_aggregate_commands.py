@@ -148,7 +148,7 @@ class AggregateCommands(Generic[E, A]):
         run = self._make_runner(handler, must_exist=True)
         return self._add(ExistingAggregateCommand(_get_name(handler), self.event_store, run))
 
-    async def run(self, name: str, aggregate_id: str, /, **arguments: Any) -> A | None:
+    async def run(self, name: str, aggregate_id: str, /, *args: Any, **kwargs: Any) -> A | None:
         """Run the command of that name, and return the aggregate after it.
 
         Raises:
@@ -158,7 +158,7 @@ class AggregateCommands(Generic[E, A]):
         """
         if name not in self._commands:
             raise LookupError(f"no command {name!r}: there are {', '.join(self._commands)}")
-        return await self._commands[name](aggregate_id, **arguments)
+        return await self._commands[name](aggregate_id, *args, **kwargs)
 
     def using(self, event_store: EventStore[E, A]) -> "AggregateCommands[E, A]":
         """Return the commands that there are, with their options, for another store of that kind.
@@ -201,6 +201,8 @@ class AggregateCommands(Generic[E, A]):
 
 
 def _get_name(handler: Callable[..., object]) -> str:
+    if isinstance(handler, AggregateCommand):
+        raise TypeError(f"{handler!r} is a command already: a handler is a function")
     name: str = getattr(handler, "__name__", repr(handler))
     return name
 

@@ -238,6 +238,21 @@ class MessageChannel(ABC, Generic[M]):
         """Encode a message for the adapter."""
 
     @abstractmethod
+    async def record_to_message(
+        self, event_store_id: str, record: EventRecord
+    ) -> MessageRecord | None:
+        """Return the message of a stored event for the adapter, or ``None`` where there is none.
+
+        For programs that pass events on, such as stream handlers and relays: the event is not
+        decoded, so that its type may be unknown here, and fields that its class does not declare
+        are passed on too. A state-carrying channel loads the aggregate after it.
+
+        Raises:
+            MessageChannelEventStoreNotFoundError: the event store is no source of the channel.
+            CastoreError: the aggregate cannot be loaded, or has no event of that version.
+        """
+
+    @abstractmethod
     def _message_from_body(self, source: EventSource[Any, Any], body: MessageBody) -> M: ...
 
 
@@ -276,6 +291,14 @@ class AggregateExistsMessageChannel(MessageChannel[AggregateExistsMessage]):
             "initialEventTimestamp": format_timestamp(message.initial_event_timestamp),
         }
         return MessageRecord(store_id, message.aggregate_id, None, AGGREGATE_EXISTS, body)
+
+    async def record_to_message(
+        self, event_store_id: str, record: EventRecord
+    ) -> MessageRecord | None:
+        """Return the message of an aggregate's first event; later ones have none."""
+        message = AggregateExistsMessage(event_store_id, record.aggregate_id, record.timestamp)
+        encoded = self.message_to_record(message)
+        return encoded if record.version == 1 else None
 
     def _message_from_body(
         self, source: EventSource[Any, Any], body: MessageBody
@@ -316,7 +339,11 @@ class NotificationMessageChannel(MessageChannel[NotificationMessage[E]], Generic
     def message_to_record(self, message: NotificationMessage[E]) -> MessageRecord:
         """Encode a message for the adapter."""
         source = self.get_source_event_store(message.event_store_id)
-        return _event_message_to_record(source, message.event)
+        return _to_event_message(source, source.event_to_record(message.event))
+
+    async def record_to_message(self, event_store_id: str, record: EventRecord) -> MessageRecord:
+        """Return the message of a stored event."""
+        return _to_event_message(self.get_source_event_store(event_store_id), record)
 
     def _message_from_body(
         self, source: EventSource[E, Any], body: MessageBody
@@ -364,11 +391,8 @@ class StateCarryingMessageChannel(MessageChannel[StateCarryingMessage[E, A]], Ge
         """
         event = notification.event
         source = self.get_source_event_store(notification.event_store_id)
-        loaded = await source.get_existing_aggregate(event.aggregate_id, max_version=event.version)
-        if loaded.last_event.version != event.version:
-            reason = f"{event.aggregate_id!r} has no event of version {event.version}"
-            raise InvalidMessageError(self.message_channel_id, reason)
-        message = StateCarryingMessage(source.event_store_id, event, cast("A", loaded.aggregate))
+        aggregate = await self._load(source, event.aggregate_id, event.version)
+        message = StateCarryingMessage(source.event_store_id, event, aggregate)
         await self.publish_message(message, replay=replay)
 
     async def publish_pushed_event(
@@ -385,11 +409,29 @@ class StateCarryingMessageChannel(MessageChannel[StateCarryingMessage[E, A]], Ge
     def message_to_record(self, message: StateCarryingMessage[E, A]) -> MessageRecord:
         """Encode a message for the adapter."""
         source = self.get_source_event_store(message.event_store_id)
-        record = _event_message_to_record(source, message.event)
-        aggregate = self._codecs[source.event_store_id].encode(message.aggregate)
-        check_json(aggregate, "aggregate")
-        record.body["aggregate"] = aggregate
-        return record
+        return self._add_state(source, source.event_to_record(message.event), message.aggregate)
+
+    async def record_to_message(self, event_store_id: str, record: EventRecord) -> MessageRecord:
+        """Load the aggregate as it was after a stored event, and return the message of both."""
+        source = self.get_source_event_store(event_store_id)
+        aggregate = await self._load(source, record.aggregate_id, record.version)
+        return self._add_state(source, record, aggregate)
+
+    async def _load(self, source: EventSource[Any, Any], aggregate_id: str, version: int) -> A:
+        loaded = await source.get_existing_aggregate(aggregate_id, max_version=version)
+        if loaded.last_event.version != version:
+            reason = f"{aggregate_id!r} has no event of version {version}"
+            raise InvalidMessageError(self.message_channel_id, reason)
+        return cast("A", loaded.aggregate)
+
+    def _add_state(
+        self, source: EventSource[Any, Any], record: EventRecord, aggregate: A
+    ) -> MessageRecord:
+        message = _to_event_message(source, record)
+        encoded = self._codecs[source.event_store_id].encode(aggregate)
+        check_json(encoded, "aggregate")
+        message.body["aggregate"] = encoded
+        return message
 
     def _message_from_body(
         self, source: EventSource[E, A], body: MessageBody
@@ -432,8 +474,7 @@ class StateCarryingMessageBus(
     """A bus of messages that tell of events, and of the state after each."""
 
 
-def _event_message_to_record(source: EventSource[Any, Any], event: Any) -> MessageRecord:
-    record = source.event_to_record(event)
+def _to_event_message(source: EventSource[Any, Any], record: EventRecord) -> MessageRecord:
     body: MessageBody = {"eventStoreId": source.event_store_id, "event": event_to_body(record)}
     return MessageRecord(
         source.event_store_id, record.aggregate_id, record.version, record.type, body

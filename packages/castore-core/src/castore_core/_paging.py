@@ -32,13 +32,11 @@ class PageTokens:
     first key signs, and all of them are accepted, so that keys can be rotated.
 
     Raises:
-        ValueError: a key has fewer than 16 bytes.
+        ValueError: a key is no bytes, or has fewer than 16.
     """
 
-    def __init__(self, event_store_id: str, keys: Iterable[bytes] = ()) -> None:
-        self.keys = tuple(keys)
-        if any(len(each) < _SHORTEST_KEY for each in self.keys):
-            raise ValueError(f"a key of page tokens has fewer than {_SHORTEST_KEY} bytes")
+    def __init__(self, event_store_id: str, keys: Iterable[object] = ()) -> None:
+        self.keys = tuple(_checked_key(each) for each in keys)
         self._event_store_id = event_store_id
 
     def encode(self, query: AggregateIdsQuery, cursor: JSONValue) -> str:
@@ -70,7 +68,8 @@ class PageTokens:
             )
             _check_query(query)
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise InvalidPageTokenError(self._event_store_id, "it is damaged") from error
+            reason = "it is damaged, or signed with another key" if self.keys else "it is damaged"
+            raise InvalidPageTokenError(self._event_store_id, reason) from error
         if owner != self._event_store_id:
             raise InvalidPageTokenError(self._event_store_id, f"it is one of {owner!r:.100}")
         return query, cursor
@@ -87,6 +86,12 @@ class PageTokens:
         if not any(hmac.compare_digest(seal, each) for each in self._make_seals(data)):
             raise ValueError("its seal is not of this store")
         return cast("list[Any]", json.loads(data))
+
+
+def _checked_key(key: object) -> bytes:
+    if not isinstance(key, bytes) or len(key) < _SHORTEST_KEY:
+        raise ValueError(f"page_token_keys is a list of bytes, at least {_SHORTEST_KEY} in each")
+    return key
 
 
 def _check_query(query: AggregateIdsQuery) -> None:

@@ -17,6 +17,19 @@ MAX_POSITION_NUMBER: Final = 2**63 - 1
 _FORMATTED = re.compile(r"[0-7][0-9a-f]{15}")
 
 
+def check_log_query(event_store_ids: object, limit: object) -> None:
+    """Refuse what no log can read: every log calls this first in its ``read_events``.
+
+    Raises:
+        ValueError: ``event_store_ids`` is a text, which is a sequence of its letters, or
+            ``limit`` is no integer of 1 or more.
+    """
+    if isinstance(event_store_ids, str):
+        raise ValueError("event_store_ids is a text: give a list of ids")
+    if type(limit) is not int or limit < 1:
+        raise ValueError(f"limit is not 1 or more: {limit!r}")
+
+
 def format_position(number: int) -> LogPosition:
     """Return the position of a log that counts its events: 16 digits, hexadecimal.
 

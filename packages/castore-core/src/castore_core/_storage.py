@@ -207,7 +207,8 @@ class EventLog(Protocol):
 
         Raises:
             InvalidLogPositionError: ``after`` is a position of another kind of log.
-            ValueError: ``limit`` is not 1 or more.
+            ValueError: ``limit`` is not 1 or more, or ``event_store_ids`` is a text: see
+                `check_log_query`.
         """
         ...
 

@@ -32,7 +32,7 @@ Errors pickle, and carry what they speak of as attributes.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from castore_core._violation import Violation, join_violations
 
@@ -78,6 +78,9 @@ class CastoreError(Exception):
     that they can be logged.
     """
 
+    quotes_others: ClassVar[bool] = False
+    """Whether the text repeats that of another error, such as a validator's or a server's."""
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self}>"
 
@@ -114,6 +117,8 @@ class InvalidEventDataError(InvalidEventError):
     ``violations`` has every place that the validator found; ``field`` names that of the first.
     """
 
+    quotes_others = True
+
     def __init__(self, event_type: str, violations: Iterable[Violation]) -> None:
         self.violations: tuple[Violation, ...] = tuple(violations)
         CastoreError.__init__(self, event_type, self.violations)
@@ -124,6 +129,8 @@ class InvalidEventDataError(InvalidEventError):
 
 class InvalidCommandInputError(CastoreError, ValueError):
     """The input of a command is not valid. The handler did not run."""
+
+    quotes_others = True
 
     def __init__(self, command_id: str, violations: Iterable[Violation]) -> None:
         self.violations: tuple[Violation, ...] = tuple(violations)
@@ -138,6 +145,8 @@ class InvalidCommandInputError(CastoreError, ValueError):
 
 class InvalidCommandOutputError(CastoreError):
     """What a command's handler returned is not valid. What the handler pushed is written."""
+
+    quotes_others = True
 
     def __init__(self, command_id: str, violations: Iterable[Violation]) -> None:
         self.violations: tuple[Violation, ...] = tuple(violations)
@@ -298,6 +307,8 @@ class UnknownEventTypeError(CastoreError):
 class EventDecodeError(CastoreError):
     """A stored event does not fit its type: a field is missing, or was refused by its codec."""
 
+    quotes_others = True
+
     def __init__(
         self, event_store_id: str, aggregate_id: str, version: int, event_type: str, reason: str
     ) -> None:
@@ -341,6 +352,8 @@ class InvalidLogPositionError(CastoreError, ValueError):
 
 class StorageError(CastoreError):
     """The backend of a storage adapter failed; the backend's own error is the ``__cause__``."""
+
+    quotes_others = True
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -419,6 +432,8 @@ class MessageChannelEventStoreNotFoundError(CastoreError):
 class InvalidMessageError(CastoreError, ValueError):
     """A received body is not a message of the channel."""
 
+    quotes_others = True
+
     def __init__(self, message_channel_id: str, reason: str) -> None:
         super().__init__(message_channel_id, reason)
         self.message_channel_id = message_channel_id
@@ -433,6 +448,8 @@ class MessagePublishError(CastoreError):
 
     ``failures`` pairs each message that did not go with the reason.
     """
+
+    quotes_others = True
 
     def __init__(self, failures: "Sequence[tuple[MessageRecord, str]]") -> None:
         super().__init__(failures)

@@ -16,9 +16,9 @@ from castore_core import (
     NotificationMessageQueue,
     StateCarryingMessageBus,
     StateCarryingMessageQueue,
+    format_error,
+    name_type,
 )
-from castore_dynamodb._error_texts import describe_error
-from castore_dynamodb._messages import make_message
 from castore_dynamodb._pending import Pending, find_first_failure, split
 from castore_dynamodb._stream_records import StreamRecord, get_sequence_number
 from castore_dynamodb._streams import DynamoDBStreamParser
@@ -118,7 +118,7 @@ class DynamoDBStreamHandler(Generic[E]):
                 if stored is None:
                     continue
                 subject = f"{subject}, {stored},"
-                message = await make_message(self._channel, stored)
+                message = await self._channel.record_to_message(*stored)
             except Exception as error:  # noqa: BLE001 the reducer of an aggregate may raise anything
                 self._log_error(error, f"{subject} cannot be published")
                 return pending, number
@@ -142,7 +142,7 @@ class DynamoDBStreamHandler(Generic[E]):
         if self._log_error_texts:
             _logger.error("%s", text, exc_info=error)
         else:
-            _logger.error("%s: %s", text, describe_error(error))
+            _logger.error("%s: %s\n%s", text, name_type(error), format_error(error))
 
 
 def _answer(first_failed: str | None) -> dict[str, Any]:

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable
 from contextvars import Context
 
+from castore_core import drop_frames
 from castore_in_memory._delivery import DeadLetter, DeadLetterHook
 from castore_in_memory._log import DeliveryLog
 from castore_in_memory._tasks import call, get_outcome
-from castore_in_memory._traceback import drop_frames
 
 
 class DeadLetterOffice:

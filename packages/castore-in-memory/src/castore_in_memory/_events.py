@@ -22,6 +22,7 @@ from castore_core import (
     LogSlice,
     VersionAssertionError,
     VersionGapError,
+    check_log_query,
     format_position,
     parse_position,
 )
@@ -151,9 +152,8 @@ class InMemoryEventStorageAdapter:
         limit: int = 100,
     ) -> LogSlice:
         """Read the events that follow a position, at most ``limit``, of some or all stores."""
+        check_log_query(event_store_ids, limit)
         start = parse_position(after)
-        if limit < 1:
-            raise ValueError(f"limit is not 1 or more: {limit}")
         await asyncio.sleep(0)
         found = [
             each._replace(record=each.record.copy())

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from castore_core import MessageRecord
+from castore_core import MessageRecord, format_error, name_type
 from castore_in_memory._delivery import DeadLetter, describe_message
 from castore_in_memory._functions import name_function
-from castore_in_memory._traceback import format_error, name_type
 
 _logger = logging.getLogger("castore_in_memory")
 

@@ -11,6 +11,7 @@ from castore_core import (
     LogEntry,
     LogPosition,
     LogSlice,
+    check_log_query,
     format_position,
     parse_position,
 )
@@ -34,7 +35,8 @@ class Log:
         self, event_store_ids: Sequence[str] | None, after: LogPosition, limit: int
     ) -> LogSlice:
         """Read the entries of all stores, or those of some and how far the read has looked."""
-        number, limit = parse_position(after), _check_limit(limit)
+        check_log_query(event_store_ids, limit)
+        number, limit = parse_position(after), min(limit, _MAX_INTEGER)
         if event_store_ids is None:
             query = self._statements.select_whole_log.bind(after=number, limit=limit)
             entries = await self._database.fetch(query, row_to_entry)
@@ -82,9 +84,3 @@ def _read_with_end(
 
 def _to_position(number: int | None) -> LogPosition:
     return LOG_START if number is None else format_position(number)
-
-
-def _check_limit(limit: object) -> int:
-    if type(limit) is not int or limit < 1:
-        raise ValueError(f"limit is not 1 or more: {limit!r}")
-    return min(limit, _MAX_INTEGER)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
+from castore_core import format_error
 from castore_sqs._cancellation import begin, finish, outlast
-from castore_sqs._error_texts import describe_error
 
 Loop: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 Tasks: TypeAlias = Sequence[asyncio.Task[None]]
@@ -37,7 +37,7 @@ class Lifecycle:
         put_down: Callable[[Tasks], Coroutine[Any, Any, None]],
         longest_end: float,
         logger: logging.Logger,
-        describe: Callable[[Exception], str] = describe_error,
+        describe: Callable[[Exception], str] = format_error,
     ) -> None:
         self._worker = worker
         self._loops = loops

@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Mapping
 
+from castore_core import format_error, name_type
 from castore_sqs._cancellation import ends_task
-from castore_sqs._error_texts import describe_error, get_type_name
 from castore_sqs._reports import (
     DeleteFailed,
     HandlerGivenUp,
@@ -63,7 +63,8 @@ class Reporter:
             self._logger.error(message, *arguments, exc_info=error, extra=extra)
         else:
             text = message % arguments
-            self._logger.error("%s: %s", text, describe_error(error), extra=extra)
+            shown = f"{name_type(error)}\n{format_error(error)}"
+            self._logger.error("%s: %s", text, shown, extra=extra)
 
     def _log(self, report: WorkerReport) -> None:
         if isinstance(report, (MessagesReceived, MessageHandled, MessageReturned)):
@@ -95,7 +96,7 @@ def _get_fields(report: WorkerReport) -> dict[str, object]:
         fields |= {"event_store_id": store_id, "aggregate_id": aggregate_id}
         fields |= {"version": version, "event_type": event_type}
     error: BaseException | None = getattr(report, "error", None)
-    fields["error_type"] = None if error is None else get_type_name(error)
+    fields["error_type"] = None if error is None else name_type(error)
     return {name: value for name, value in fields.items() if value is not None}
 
 

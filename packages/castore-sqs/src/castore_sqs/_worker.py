@@ -6,11 +6,10 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 
 from castore_aws import AWS_ERRORS, RetryPolicy, describe_fault
-from castore_core import MessageChannel
+from castore_core import MessageChannel, format_error
 from castore_sqs._adapter import SQSMessageQueueAdapter
 from castore_sqs._checks import check_type
 from castore_sqs._consumer import Consumer
-from castore_sqs._error_texts import describe_error
 from castore_sqs._handler_function import HandlerFunction
 from castore_sqs._lifecycle import Lifecycle
 from castore_sqs._options import BATCH_SIZE, HANDLER_TIMEOUT, RetryDelay, WorkerOptions
@@ -180,7 +179,7 @@ def _get_adapter(channel: MessageChannel[Any]) -> SQSMessageQueueAdapter:
 
 def _describe(error: Exception) -> str:
     """Return what AWS answered, which is nothing of a message, or the type and place of others."""
-    return describe_fault(error) if isinstance(error, AWS_ERRORS) else describe_error(error)
+    return describe_fault(error) if isinstance(error, AWS_ERRORS) else format_error(error)
 
 
 def _check_client(adapter: SQSMessageQueueAdapter, receivers: int, wait_time: int) -> None:

@@ -193,9 +193,9 @@ async def test_a_worker_shows_no_payload(
     )
     for text in (
         f"'unreadable' in event store 'USERS': {EventDecodeError.__module__}.EventDecodeError\n",
-        "caused by ValueError\n",
-        "caused by ExceptionGroup\n",
-        "caused by KeyError\n",
+        "\nValueError\n",
+        "\nExceptionGroup\n",
+        "KeyError\n",
         "raise failure from error\n",
         "event 1 (REGISTERED) of aggregate 'raising' in event store 'USERS': ValueError\n",
         "'STRANGERS' is not a source of message channel 'QUEUE'",

@@ -1,13 +1,16 @@
 """Errors without the values in them: to log, and to keep.
 
 The text of an error often shows values. That of pydantic shows the input, that of a `KeyError` the
-key. So only the frames and the types of errors are printed here, and none of their texts.
+key. So only the frames and the types of errors are printed here, and the texts of such errors of
+castore as quote no other.
 """
 
 import traceback
 from collections.abc import Iterator
 from textwrap import indent
 from typing import Any, Final, cast
+
+from castore_core.errors import CastoreError, InvalidMessageError, StorageError
 
 _MOST_ERRORS: Final = 20  # of one chain, or of one group
 _MOST_FRAMES: Final = 50  # of one error: the innermost
@@ -18,10 +21,11 @@ _LEFT_OUT: Final = "[the errors before it are left out]"
 
 
 def format_error(error: BaseException) -> str:
-    """Return the frames and the types of an error and of those behind it, without their texts.
+    """Return the frames and the types of an error and of those behind it, fit to be logged.
 
-    The order is that of Python: causes come first. Notes, and the texts of syntax errors, are left
-    out too. The lines are those of source files.
+    Of their texts there are those of castore's errors that quote no other one. The order is that of
+    Python: causes come first. Notes, and the texts of syntax errors, are left out too. The lines
+    are those of source files.
     """
     return _format_chain(error, set())
 
@@ -57,6 +61,17 @@ def _get_errors_behind(error: BaseException) -> Iterator[BaseException]:
     yield from _get_members(error)
 
 
+def _name(error: BaseException) -> str:
+    return f"{name_type(error)}: {error}" if _is_plain(error) else name_type(error)
+
+
+def _is_plain(error: BaseException) -> bool:
+    """Tell whether the text of an error holds ids and types only."""
+    if isinstance(error, (InvalidMessageError, StorageError)):
+        return error.__cause__ is None
+    return isinstance(error, CastoreError) and not error.quotes_others
+
+
 def _get_members(error: BaseException) -> tuple[BaseException, ...]:
     return cast("Any", error).exceptions if isinstance(error, BaseExceptionGroup) else ()
 
@@ -84,7 +99,7 @@ def _get_earlier(error: BaseException) -> tuple[BaseException | None, str]:
 
 
 def _format_one(error: BaseException, seen: set[int]) -> str:
-    lines = [name_type(error)]
+    lines = [_name(error)]
     if error.__traceback__ is not None:
         frames = "".join(traceback.format_tb(error.__traceback__, limit=-_MOST_FRAMES))
         lines = ["Traceback (most recent call last):", frames.rstrip("\n"), *lines]

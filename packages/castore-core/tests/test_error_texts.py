@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from castore_in_memory._traceback import drop_frames, format_error, name_type
+from castore_core import drop_frames, format_error, name_type
 
 VALUE = "hunter2"
 
