@@ -70,6 +70,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     packages = ("--python", folder / ".venv", "--find-links", wheels, *install[2:])
     assert_success(run("uv", "pip", "install", *packages, cwd=folder))
     assert 4 == len(save_files(text, folder))
+    (configuration,) = re.findall(r":caption: pytest.ini\n(.*?)```", text, re.DOTALL)
+    (folder / "pytest.ini").write_text(configuration)
     return folder
 
 
@@ -92,6 +94,7 @@ def test_the_suites_pass(folder: Path) -> None:
     done = run_pytest(folder, suite)
     assert_success(done)
     assert int(re.findall(r"(\d+) passed", done.stdout)[0]) > 150
+    assert "warning" not in (done.stdout + done.stderr).lower()
 
 
 def test_a_failure_reads_as_the_page_says(folder: Path, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from castore_test_tools import BookmarkStorageAdapterTests
 class TestInMemoryBookmarks(BookmarkStorageAdapterTests):
     """One adapter."""
 
+    works_in_several_event_loops_at_once = False
+
     @pytest.fixture
     def adapter(self) -> InMemoryBookmarkStorageAdapter:
         """Return an empty adapter."""

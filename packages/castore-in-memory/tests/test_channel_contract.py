@@ -36,18 +36,25 @@ class QueueHarness:
         return self._inbox.received
 
 
-class BusHarness:
-    """A bus with a listener that keeps what it is told."""
+class Listener:
+    """A listener of a bus that keeps what it is told."""
 
-    def __init__(self, bus: MessageBus[Any]) -> None:
+    def __init__(self, bus: MessageBus[Any], adapter: InMemoryMessageBusAdapter[Any]) -> None:
         self._inbox = Inbox(bus)
-        self.adapter = InMemoryMessageBusAdapter(bus)
+        self.adapter = adapter
         self.adapter.on(self._inbox)
 
     async def receive(self, _: int) -> Sequence[ReceivedMessage]:
         """Return what the listener was told."""
         await self.adapter.join()
         return self._inbox.received
+
+
+class BusHarness(Listener):
+    """A bus with a listener."""
+
+    def __init__(self, bus: MessageBus[Any]) -> None:
+        super().__init__(bus, InMemoryMessageBusAdapter(bus))
 
 
 class InMemoryChannelTests(MessageChannelAdapterTests):
@@ -95,3 +102,10 @@ class TestInMemoryMessageBusAdapter(InMemoryChannelTests):
 
     harness_class = BusHarness
     is_bus = True
+
+    @pytest.fixture
+    def connect_receiver(
+        self, harnesses: list[BusHarness]
+    ) -> Callable[[MessageBus[Any]], Listener]:
+        """Register another listener."""
+        return lambda bus: Listener(bus, harnesses[0].adapter)

@@ -9,6 +9,8 @@ from castore_test_tools import EventLogTests
 class TestInMemoryEventLog(EventLogTests):
     """One adapter."""
 
+    works_in_several_event_loops_at_once = False
+
     @pytest.fixture
     def adapter(self) -> InMemoryEventStorageAdapter:
         """Return an empty adapter."""

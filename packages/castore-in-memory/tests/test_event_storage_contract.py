@@ -9,6 +9,8 @@ from castore_test_tools import EventStorageAdapterTests
 class TestInMemoryEventStorage(EventStorageAdapterTests):
     """One adapter."""
 
+    works_in_several_event_loops_at_once = False
+
     @pytest.fixture
     def adapter(self) -> InMemoryEventStorageAdapter:
         """Return an empty adapter."""
@@ -17,6 +19,8 @@ class TestInMemoryEventStorage(EventStorageAdapterTests):
 
 class TestSeveralInMemoryEventStorages(EventStorageAdapterTests):
     """Groups over two adapters."""
+
+    works_in_several_event_loops_at_once = False
 
     @pytest.fixture
     def adapter(self) -> InMemoryEventStorageAdapter:
@@ -31,6 +35,8 @@ class TestSeveralInMemoryEventStorages(EventStorageAdapterTests):
 
 class TestInMemoryEventStorageWithGaps(EventStorageAdapterTests):
     """The version before may be missing, if the adapter was told so."""
+
+    works_in_several_event_loops_at_once = False
 
     refuses_gaps = False
 

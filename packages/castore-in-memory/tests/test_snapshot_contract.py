@@ -9,6 +9,8 @@ from castore_test_tools import SnapshotStorageAdapterTests
 class TestInMemorySnapshots(SnapshotStorageAdapterTests):
     """Without a bound."""
 
+    works_in_several_event_loops_at_once = False
+
     @pytest.fixture
     def adapter(self) -> InMemorySnapshotStorageAdapter:
         """Return an empty adapter."""
@@ -17,6 +19,8 @@ class TestInMemorySnapshots(SnapshotStorageAdapterTests):
 
 class TestBoundedInMemorySnapshots(SnapshotStorageAdapterTests):
     """With a bound."""
+
+    works_in_several_event_loops_at_once = False
 
     @pytest.fixture
     def adapter(self) -> InMemorySnapshotStorageAdapter:

@@ -17,11 +17,6 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from castore_in_memory import (
-    InMemoryBookmarkStorageAdapter,
-    InMemoryEventStorageAdapter,
-    InMemorySnapshotStorageAdapter,
-)
 from castore_test_tools import (
     BookmarkStorageAdapterTests,
     EventLogTests,
@@ -55,10 +50,10 @@ broken: Any = load_broken()
 
 # What keeps all rules, of the suites whose adapters declare nothing.
 PLAIN: dict[type[object], type[object]] = {
-    EventStorageAdapterTests: InMemoryEventStorageAdapter,
-    EventLogTests: InMemoryEventStorageAdapter,
-    SnapshotStorageAdapterTests: InMemorySnapshotStorageAdapter,
-    BookmarkStorageAdapterTests: InMemoryBookmarkStorageAdapter,
+    EventStorageAdapterTests: broken.loops.ThreadSafeEvents,
+    EventLogTests: broken.loops.ThreadSafeEvents,
+    SnapshotStorageAdapterTests: broken.loops.ThreadSafeSnapshots,
+    BookmarkStorageAdapterTests: broken.loops.ThreadSafeBookmarks,
 }
 
 
@@ -115,7 +110,7 @@ def broken_adapters() -> set[type[object]]:
     }
     adapters = {each for each in written if any(hasattr(each, name) for name in ADAPTER_METHODS)}
     servers = {broken.remote.EventServer, broken.remote_others.BookmarkServer}
-    sound = {each.adapter_class for each in broken.DECLARING} | servers
+    sound = {*PLAIN.values(), *(each.adapter_class for each in broken.DECLARING)} | servers
     return adapters - sound - {base for each in written for base in each.__bases__}
 
 
@@ -193,15 +188,19 @@ def make_sound_suites() -> dict[str, type[object]]:
 
 
 def make_suite(
-    name: str, suite: type[object], adapter_class: type[object], patience: float = 10
+    name: str, suite: Any, adapter_class: type[object], patience: float = 10
 ) -> type[object]:
     """Return a suite for an adapter: the one that declares what it can do, if there is one."""
+    options = {
+        "_patience": patience,
+        "time_limit": getattr(adapter_class, "time_limit_of_suite", suite.time_limit),
+    }
     for each in broken.DECLARING:
         if issubclass(adapter_class, each.adapter_class) and issubclass(each, suite):
-            return type(name, (each,), {"adapter_class": adapter_class, "_patience": patience})
+            return type(name, (each,), {"adapter_class": adapter_class, **options})
 
     @pytest.fixture
     def adapter(_: object) -> object:
         return adapter_class()
 
-    return type(name, (suite,), {"adapter": adapter, "_patience": patience})
+    return type(name, (suite,), {"adapter": adapter, **options})

@@ -27,7 +27,10 @@ SUITES = (
 )
 # How tests fail: by what they assert, or by what the adapter or its client means to raise. Whatever
 # else is raised is a slip of who wrote the broken adapter.
-FAILURES = ("assert ", "AssertionError", "Failed: ", "castore_core.", "RuntimeError", "ConnectionE")
+FAILURES = (
+    *("assert ", "AssertionError", "Failed: ", "castore_core.", "RuntimeError", "ConnectionE"),
+    "castore_test_tools._time_limit.TimeLimitError: test_",
+)
 
 
 def find_tests(suite: type[object]) -> set[str]:
@@ -180,6 +183,48 @@ def test_what_needs_a_fixture_is_collected_with_it() -> None:
     assert Remote.test_the_client_stays_open is None
 
 
+@pytest.mark.parametrize(
+    ("suite", "name", "meant"),
+    [
+        (EventStorageAdapterTests, "conect_again", "connect_again"),
+        (EventStorageAdapterTests, "lose_the_next_answer", "lose_next_answer"),
+        (EventStorageAdapterTests, "hold_number", "holds_number"),
+        (EventLogTests, "wake_waiting_readers", "wakes_waiting_readers"),
+        (BookmarkStorageAdapterTests, "join_transactions", "join_transaction"),
+        (MessageChannelAdapterTests, "refuses_messages", "refuse_messages"),
+        (MessageChannelAdapterTests, "keep_order", "keeps_order"),
+    ],
+)
+def test_a_misspelt_name_is_refused(suite: type[object], name: str, meant: str) -> None:
+    """A name that is almost that of a hook would leave out its tests without a word."""
+    with pytest.raises(TypeError, match=rf"Wrong\.{name} .* did you mean '{meant}'\?"):
+        type("Wrong", (suite,), {name: True})
+    with pytest.raises(TypeError, match=rf"Mixin\.{name} .* other_names = \['{name}'\]"):
+        type("Wrong", (type("Mixin", (), {name: True}), suite), {})
+
+
+def test_a_name_may_look_like_another() -> None:
+    """Names that are declared are taken, as are those that look like no hook, or are private."""
+
+    class Special(EventStorageAdapterTests):
+        other_names = ("refused_gaps",)
+        refused_gaps = 7
+        _refuse_gaps = 7
+        adapter_class = make_adapter = client = object
+
+    class Heir(Special):
+        refused_gaps = 8
+
+    assert 8 == Heir.refused_gaps
+
+
+def test_a_long_id_is_named(failures: Failures) -> None:
+    """A backend whose ids are shorter than those of the suite is told what to declare."""
+    messages = failures["IdsAreShortInEventStorageAdapterTests", "test_aggregate_ids_are_data"]
+    (message,) = filter(None, messages)
+    assert "An id has 1000 characters: a suite declares `longest_id`." in message
+
+
 def test_suites_have_tests_of_different_names() -> None:
     """One class can hold several contracts: no test hides another."""
     names = [name for suite in SUITES for name in find_tests(suite)]
@@ -194,6 +239,8 @@ def test_the_fixture_must_be_overridden() -> None:
 
 class TestStorageAndLog(EventStorageAdapterTests, EventLogTests):
     """Both contracts in one class."""
+
+    works_in_several_event_loops_at_once = False
 
     @pytest.fixture
     def adapter(self) -> InMemoryEventStorageAdapter:

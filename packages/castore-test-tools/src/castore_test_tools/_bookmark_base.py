@@ -22,6 +22,9 @@ class BookmarkContract(ContractTests):
     works_in_several_event_loops: bool = True
     """One adapter can be used in one event loop after the other, also of another thread."""
 
+    works_in_several_event_loops_at_once: bool = True
+    """One adapter can be used in several event loops at the same time, each of a thread."""
+
     short_lease: timedelta = timedelta(milliseconds=50)
     """A lease that the suite waits for to run out: no shorter than the backend can tell."""
 

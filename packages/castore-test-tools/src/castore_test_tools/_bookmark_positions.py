@@ -8,12 +8,21 @@ from typing import Any, Final, TypeAlias
 import pytest
 
 from castore_core import LOG_START, BookmarkStorageAdapter, Lease, StorageError
+from castore_test_tools._any_ids import with_any_ids
 from castore_test_tools._bookmark_base import ID, LONG, BookmarkContract, acquire, move
 from castore_test_tools._contract import requires
-from castore_test_tools._running import call, close, run_elsewhere, thaw
-from castore_test_tools._values import IDS
+from castore_test_tools._running import (
+    CANCELLED_AFTER,
+    call,
+    cancel_read,
+    close,
+    run_elsewhere,
+    run_in_several_loops,
+    thaw,
+)
 
 _AT_ONCE = 32
+_OF_A_LOOP = 10
 
 Use: TypeAlias = Callable[[BookmarkStorageAdapter, Lease], Awaitable[Any]]
 
@@ -110,7 +119,7 @@ class BookmarkPositionsContract(BookmarkContract):
             moved = [await adapter.get_position(name) for name in (ID, f"{ID}{number}")]
             assert [(each, str)] * 3 == [(found, type(found)) for found in (made, *moved)]
 
-    @pytest.mark.parametrize("ids", IDS.values(), ids=IDS)
+    @with_any_ids
     async def test_ids_of_bookmarks_are_data(
         self, adapter: BookmarkStorageAdapter, ids: list[str]
     ) -> None:
@@ -124,6 +133,15 @@ class BookmarkPositionsContract(BookmarkContract):
         for each in ids[1:]:
             assert None is await adapter.acquire_lease(ids[0], each, LONG)
 
+    @pytest.mark.parametrize("steps", CANCELLED_AFTER)
+    async def test_a_cancelled_read_of_a_bookmark(
+        self, adapter: BookmarkStorageAdapter, steps: int
+    ) -> None:
+        """A read that is cancelled raises `CancelledError`, unless it has returned before."""
+        await adapter.create_bookmark(ID, "7")
+        await cancel_read(adapter.get_position(ID), steps)
+        assert "7" == await adapter.get_position(ID)
+
     @requires("works_in_several_event_loops")
     async def test_bookmarks_in_another_event_loop(self, adapter: BookmarkStorageAdapter) -> None:
         """A lease of one event loop holds in another, and in the first one again."""
@@ -131,6 +149,21 @@ class BookmarkPositionsContract(BookmarkContract):
         await run_elsewhere(lambda: move(adapter, lease, "7"))
         assert "7" == await adapter.get_position(ID)
         await move(adapter, lease, "8")
+
+    @requires("works_in_several_event_loops", "works_in_several_event_loops_at_once")
+    async def test_bookmarks_in_several_event_loops(self, adapter: BookmarkStorageAdapter) -> None:
+        """Of many in three event loops at a time, one makes the bookmark, and one has its lease."""
+
+        async def compete(loop: int) -> tuple[list[str], list[Lease | None]]:
+            names = [f"{loop}-{each}" for each in range(_OF_A_LOOP)]
+            made = await asyncio.gather(*(adapter.create_bookmark(ID, each) for each in names))
+            leases = (adapter.acquire_lease(ID, each, LONG) for each in names)
+            return made, await asyncio.gather(*leases)
+
+        results = await run_in_several_loops(compete)
+        assert {await adapter.get_position(ID)} == {each for made, _ in results for each in made}
+        (lease,) = [each for _, leases in results for each in leases if each]
+        await move(adapter, lease, "7")
 
     @requires("connect_again")
     async def test_another_adapter_reads_bookmarks(
@@ -146,6 +179,21 @@ class BookmarkPositionsContract(BookmarkContract):
         await other.release_lease(lease)
         await move(adapter, await acquire(adapter, "gary"), "8")
         assert "8" == await other.get_position(ID)
+
+    @requires("connect_again")
+    async def test_bookmarks_are_read_anew(
+        self, adapter: BookmarkStorageAdapter, connect_again: Callable[[], Any]
+    ) -> None:
+        """A storage that has read a position sees where another one moves the bookmark later."""
+        other = await call(connect_again)
+        assert None is await adapter.get_position(ID)
+        await other.create_bookmark(ID, "3")
+        assert "3" == await adapter.get_position(ID)
+        lease = await acquire(other)
+        for position in ("7", "5"):
+            await move(other, lease, position)
+            assert position == await adapter.get_position(ID)
+        assert "5" == await adapter.create_bookmark(ID, "9")
 
     @requires("connect_again")
     async def test_bookmarks_leave_the_client_open(

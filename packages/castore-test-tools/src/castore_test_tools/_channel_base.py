@@ -29,19 +29,23 @@ class ReceivedMessage(NamedTuple):
     replay: bool
 
 
-class ChannelHarness(Protocol):
-    """An adapter, and a consumer at the other end of what it publishes to."""
-
-    @property
-    def adapter(self) -> MessageChannelAdapter:
-        """The adapter under test."""
-        ...
+class Receiver(Protocol):
+    """A consumer at the other end of what an adapter publishes to."""
 
     async def receive(self, count: int) -> Sequence[ReceivedMessage]:
         """Return all that the consumer got from the beginning on, in the order in which it came.
 
         Wait until that are ``count`` messages, but not for ever.
         """
+        ...
+
+
+class ChannelHarness(Receiver, Protocol):
+    """An adapter, and a consumer at the other end of what it publishes to."""
+
+    @property
+    def adapter(self) -> MessageChannelAdapter:
+        """The adapter under test."""
         ...
 
 
@@ -69,15 +73,18 @@ class Line(Generic[M]):
         """Return whether each message was a replay."""
         return [each.replay for each in await self.receive_raw(count)]
 
-    async def receive_raw(self, count: int) -> list[ReceivedMessage]:
-        """Return all messages as they came, each once."""
-        received = await self.harness.receive(count)
+    async def receive_raw(
+        self, count: int, receiver: Receiver | None = None
+    ) -> list[ReceivedMessage]:
+        """Return all messages as they came, each once, at the first receiver or at another one."""
+        receive = (receiver or self.harness).receive
+        received = await receive(count)
         if self.delivers_once:
             return list(received)
         distinct = _drop_repeats(received)
         while len(distinct) < count:
             before = len(received)
-            received = await self.harness.receive(before + count - len(distinct))
+            received = await receive(before + count - len(distinct))
             distinct = _drop_repeats(received)
             if len(received) == before:
                 break
@@ -101,6 +108,13 @@ class ChannelContract(JSONContract):
 
     largest_payload: ClassVar[int | None] = None
     """How many bytes of text surely fit into a payload; a message of twice as many is refused."""
+
+    connect_receiver: Any = None
+    """A fixture, for buses to which a second consumer can be connected.
+
+    It returns a function that is given the channel, after ``connect``. It returns an object that
+    has the method ``receive`` of a `ChannelHarness`.
+    """
 
     refuse_messages: Any = None
     """A fixture, where a backend can be made to refuse messages for a test.

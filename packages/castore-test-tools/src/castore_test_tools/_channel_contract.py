@@ -1,7 +1,7 @@
 """The contract of message channel adapters, as tests."""
 
-import asyncio
 from copy import deepcopy
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -15,9 +15,11 @@ from castore_core import (
     MessagePublishError,
     NotificationMessage,
 )
+from castore_test_tools._any_ids import with_any_ids
 from castore_test_tools._channel_base import Connect, Line, in_any_order
+from castore_test_tools._channel_batches import BatchesContract
 from castore_test_tools._channel_failures import FailuresContract
-from castore_test_tools._contract import properties, requires
+from castore_test_tools._contract import properties
 from castore_test_tools._messages import (
     SOURCES,
     Cleared,
@@ -26,19 +28,20 @@ from castore_test_tools._messages import (
     make_notifications,
     make_state,
 )
+from castore_test_tools._running import change_meanwhile
 from castore_test_tools._values import (
-    IDS,
     JSON_SAMPLES,
     NOON,
     OTHER_STORE,
     STORE,
     exact,
     json_values,
+    make_long_values,
     moment,
 )
 
 
-class MessageChannelAdapterTests(FailuresContract):
+class MessageChannelAdapterTests(BatchesContract, FailuresContract):
     """What every `MessageChannelAdapter` must do.
 
     Override the fixture ``connect``, and declare what the channel can do::
@@ -57,9 +60,9 @@ class MessageChannelAdapterTests(FailuresContract):
     ``largest_payload`` and ``integral_floats_stay_floats``, and the method ``holds_number``,
     declare what the channel is and can do. Some tests need a hand on the backend. They are
     collected where the suite has the fixture that gives it: ``refuse_messages`` (partial
-    failures), ``break_backend`` (failures) and ``connect_again`` (other adapters on the same
-    client: it is given the channel). A test of the contract is replaced with
-    `overrides_contract` only.
+    failures), ``break_backend`` (failures), ``connect_again`` (other adapters on the same client:
+    it is given the channel) and ``connect_receiver`` (a second consumer of a bus). A test of the
+    contract is replaced with `overrides_contract` only.
     """
 
     # One line for all the examples of a property.
@@ -193,7 +196,7 @@ class MessageChannelAdapterTests(FailuresContract):
         expected = line.channel.message_to_record(message).body
         assert exact(expected) == exact(await line.receive_body())
 
-    @pytest.mark.parametrize("ids", IDS.values(), ids=IDS.keys())
+    @with_any_ids
     async def test_ids_are_data(self, connect: Connect, ids: list[str]) -> None:
         """Messages of aggregates with look-alike ids all arrive, in a batch and one by one."""
         line = self.connect_notifications(connect)
@@ -256,73 +259,6 @@ class MessageChannelAdapterTests(FailuresContract):
         await line.channel.publish_messages([message], replay=True)
         assert [False, True] == sorted(await line.receive_replays(2))
 
-    # Batches and order
-
-    async def test_an_empty_batch_is_fine(self, connect: Connect) -> None:
-        """A batch of no messages publishes nothing, and does not fail."""
-        line = self.connect_notifications(connect)
-        await line.channel.publish_messages([])
-        assert [] == await line.receive(0)
-
-    @pytest.mark.parametrize("count", [1, 10, 11, 25])
-    async def test_a_batch_of_any_size_arrives(self, connect: Connect, count: int) -> None:
-        """A batch arrives as a whole, each message once, also beyond the backend's own limit."""
-        line = self.connect_notifications(connect)
-        messages = [make_notification(aggregate_id=f"a{each}") for each in range(count)]
-        await line.channel.publish_messages(messages)
-        assert in_any_order(messages) == in_any_order(await line.receive(count))
-
-    async def test_a_batch_of_long_messages_arrives(self, connect: Connect) -> None:
-        """A batch arrives as a whole, also where it is longer than the backend takes at once."""
-        line = self.connect_notifications(connect)
-        messages = [make_notification(version=each, payload="x" * 100_000) for each in range(1, 13)]
-        await line.channel.publish_messages(messages)
-        assert in_any_order(messages) == in_any_order(await line.receive(12))
-
-    async def test_batches_at_once_arrive(self, connect: Connect) -> None:
-        """Batches that are published at the same time do not get in each other's way."""
-        line = self.connect_notifications(connect)
-        batches = [make_notifications(f"a{each}", 12) for each in range(4)]
-        await asyncio.gather(*(line.channel.publish_messages(each) for each in batches))
-        messages = [each for batch in batches for each in batch]
-        assert in_any_order(messages) == in_any_order(await line.receive(48))
-
-    @requires("keeps_repeats")
-    async def test_equal_messages_of_a_batch_all_arrive(self, connect: Connect) -> None:
-        """A message that is in a batch twice arrives twice, as if it had been published twice."""
-        line = self.connect_notifications(connect)
-        message = make_notification()
-        await line.channel.publish_messages([message, message])
-        received = await line.harness.receive(2)
-        assert len(received) == 2 if self.delivers_once else len(received) >= 2
-        assert all(message == line.channel.parse_message(each.body) for each in received)
-
-    @requires("keeps_order")
-    async def test_a_batch_keeps_its_order(self, connect: Connect) -> None:
-        """The messages of one aggregate arrive in the order of the batch."""
-        line = self.connect_notifications(connect)
-        batches = [make_notifications(each, 25) for each in ("a1", "a2")]
-        await line.channel.publish_messages(
-            [each for pair in zip(*batches, strict=True) for each in pair]
-        )
-        received = await line.receive(50)
-        for aggregate_id, batch in zip(("a1", "a2"), batches, strict=True):
-            found = [each for each in received if each.event.aggregate_id == aggregate_id]
-            assert list(range(1, 26)) == [each.event.version for each in found]
-            assert batch == found
-
-    @requires("keeps_order")
-    async def test_messages_keep_their_order(self, connect: Connect) -> None:
-        """The messages of one aggregate arrive in the order in which they were published."""
-        line = self.connect_notifications(connect)
-        messages = make_notifications("a1", 9)
-        for each in messages[:3]:
-            await line.channel.publish_message(each)
-        await line.channel.publish_messages(messages[3:6])
-        for each in messages[6:]:
-            await line.channel.publish_message(each)
-        assert messages == await line.receive(9)
-
     # Publishers and consumers share nothing
 
     async def test_a_message_was_taken_when_publish_returns(self, connect: Connect) -> None:
@@ -335,6 +271,22 @@ class MessageChannelAdapterTests(FailuresContract):
         for each in records:
             each.body["event"] = "changed"
         bodies = [each.body for each in await line.receive_raw(2)]
+        assert in_any_order(expected) == in_any_order(bodies)
+
+    async def test_messages_that_change_while_they_are_published(self, connect: Connect) -> None:
+        """Consumers get the bodies as they were when publish was called."""
+        line = self.connect_notifications(connect)
+        messages = [
+            make_notification(aggregate_id=f"a{number}", payload=value)
+            for number, value in enumerate(make_long_values())
+        ]
+        records = [line.channel.message_to_record(each) for each in messages]
+        expected = [deepcopy(each.body) for each in records]
+        events = [cast("dict[str, dict[str, Any]]", each.body)["event"] for each in records]
+        single, batch = line.harness.adapter.publish_message, line.harness.adapter.publish_messages
+        publishes = [batch(records[:20]), *map(single, records[20:])]
+        await change_meanwhile(publishes, [each["payload"] for each in events])
+        bodies = [each.body for each in await line.receive_raw(len(records))]
         assert in_any_order(expected) == in_any_order(bodies)
 
     async def test_publishing_does_not_change_the_record(self, connect: Connect) -> None:

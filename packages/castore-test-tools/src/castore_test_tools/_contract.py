@@ -1,10 +1,13 @@
 """The base of all contract suites: fixtures, capabilities, and overrides with a reason."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, TypeVar, cast
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from castore_test_tools._names import check_names
+from castore_test_tools._time_limit import with_time_limit
 
 T = TypeVar("T")
 
@@ -87,14 +90,26 @@ class ContractTests:
     It returns a function after which the backend fails, whatever is asked of it.
     """
 
+    time_limit: float = 60.0
+    """After so many seconds a test fails that has not ended, or an example of a property."""
+
+    longest_id: int = 1000
+    """How many characters the ids of stores, aggregates and bookmarks may surely have."""
+
+    other_names: Collection[str] = ()
+    """Names of the suite that are meant, though they look like misspelt fixtures or attributes."""
+
     _patience: float = 10.0
     """After so many seconds a test gives up on something that should come soon."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        check_names(cls, cls.other_names)
         names = [name for name in dir(cls) if name.startswith("test_")]
         for name in names:
             _check_overrides(cls, name)
+            if vars(cls).get(name):
+                setattr(cls, name, with_time_limit(vars(cls)[name]))
         for name in names:
             if name not in vars(cls):
                 _choose(cls, name)

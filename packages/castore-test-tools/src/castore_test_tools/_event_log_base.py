@@ -27,6 +27,9 @@ class EventLogContract(JSONContract):
     works_in_several_event_loops: bool = True
     """One adapter can be used in one event loop after the other, also of another thread."""
 
+    works_in_several_event_loops_at_once: bool = True
+    """One adapter can be used in several event loops at the same time, each of a thread."""
+
     wakes_waiting_readers: bool = True
     """A push through an adapter ends the waits of its readers before their timeout."""
 

@@ -211,6 +211,30 @@ class PositionsContract(EventLogContract):
         await adapter.push_event(STORE, make_record("a1", 4))
         assert [4] == [each.record.version for each in await read_log(other, after=last)]
 
+    @requires("connect_again")
+    async def test_the_log_is_read_anew(
+        self, adapter: LoggingStorageAdapter, connect_again: Callable[[], Any]
+    ) -> None:
+        """An adapter that has read the log, and its end, sees what another one pushes later.
+
+        An event that the other one replaces is new for it, too.
+        """
+        other = await call(connect_again)
+        for version in (1, 2):
+            end = await adapter.get_last_position()
+            assert version - 1 == len(await read_log(adapter))
+            assert None is await adapter.find_position(STORE, "a1", version)
+            await other.push_event(STORE, make_record("a1", version))
+            entries = await read_log(adapter)
+            assert [*range(1, version + 1)] == [each.record.version for each in entries]
+            assert entries[-1:] == await read_log(adapter, after=end)
+            positions = [await adapter.find_position(STORE, "a1", version)]
+            positions.append(await adapter.get_last_position())
+            assert [entries[-1].position] * 2 == positions
+        new = make_record("a1", 1, "new")
+        await other.push_event(STORE, new, force=True)
+        assert [new] == [each.record for each in (await read_log(adapter))[:1]]
+
     @requires("break_backend")
     @pytest.mark.parametrize("use", _USES.values(), ids=_USES)
     async def test_failures_of_the_log_are_translated(

@@ -3,17 +3,27 @@
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from castore_core import LOG_START, EventRecord, GroupedRecord, LogEntry, LogPosition
+from castore_test_tools._contract import requires
 from castore_test_tools._event_log_base import (
     EventLogContract,
     LoggingStorageAdapter,
     check_slice,
     read_log,
 )
-from castore_test_tools._running import try_push
+from castore_test_tools._running import (
+    CANCELLED_AFTER,
+    cancel_read,
+    push_in_order,
+    run_in_several_loops,
+    try_push,
+)
 from castore_test_tools._values import OTHER_STORE, STORE, make_record, make_records
 
 _WRITERS = 32
+_READERS = 10
 _LIMIT = 7
 _QUIET = "DIARIES"
 _QUIET_WRITERS = 4
@@ -110,6 +120,33 @@ class LogReadersContract(EventLogContract):
         for position, read in taken:
             expected = [each for each in log if each.position <= position]
             assert expected == [each for each in read if each.position <= position]
+
+    @requires("works_in_several_event_loops", "works_in_several_event_loops_at_once")
+    async def test_readers_of_several_event_loops(self, adapter: LoggingStorageAdapter) -> None:
+        """Readers and writers in three event loops at a time see what each of them pushes."""
+        await push_in_order(adapter, STORE, make_records("a1", 3))
+
+        async def write_and_read(loop: int) -> list[list[LogEntry]]:
+            await adapter.push_event(STORE, make_record(f"of {loop}"))
+            return await asyncio.gather(*(read_log(adapter, limit=2) for _ in range(_READERS)))
+
+        reads = await run_in_several_loops(write_and_read)
+        log = await read_log(adapter)
+        for number, of_loop in enumerate(reads):
+            for read in of_loop:
+                assert log[: len(read)] == read
+                assert f"of {number}" in {each.record.aggregate_id for each in read}
+
+    @pytest.mark.parametrize("steps", CANCELLED_AFTER)
+    async def test_a_cancelled_read_of_the_log(
+        self, adapter: LoggingStorageAdapter, steps: int
+    ) -> None:
+        """A read that is cancelled raises `CancelledError`, unless it has returned before."""
+        await adapter.push_event(STORE, make_record())
+        await cancel_read(adapter.read_events(), steps)
+        await cancel_read(adapter.get_last_position(), steps)
+        await cancel_read(adapter.find_position(STORE, "a1", 1), steps)
+        assert [make_record()] == [each.record for each in await read_log(adapter)]
 
     def _start_writers(self, adapter: LoggingStorageAdapter) -> "asyncio.Future[list[None]]":
         return asyncio.gather(*(self._write(adapter, each) for each in range(_WRITERS)))

@@ -14,7 +14,7 @@ from castore_core import (
     StorageError,
 )
 from castore_test_tools._contract import requires
-from castore_test_tools._event_storage_base import EventStorageContract
+from castore_test_tools._event_storage_base import EventStorageContract, to_listed
 from castore_test_tools._running import (
     call,
     close,
@@ -22,7 +22,7 @@ from castore_test_tools._running import (
     thaw,
     try_push,
 )
-from castore_test_tools._values import STORE, make_record, make_records
+from castore_test_tools._values import STORE, make_record, make_records, moment
 
 _LARGE = 1_000_000
 
@@ -65,6 +65,37 @@ class BackendContract(EventStorageContract):
         assert records[:1] == list(await other.get_events(STORE, "a1"))
         await push_in_order(other, STORE, records[1:])
         assert records == list(await adapter.get_events(STORE, "a1"))
+
+    @requires("connect_again")
+    async def test_events_are_read_anew(
+        self, adapter: EventStorageAdapter, connect_again: Callable[[], Any]
+    ) -> None:
+        """An adapter that has read events sees what another one pushes, and replaces, later."""
+        other = await call(connect_again)
+        old, new = make_record("a1", 1, "old"), make_record("a1", 1, "new")
+        later = make_record("a1", 2)
+        assert [] == list(await adapter.get_events(STORE, "a1"))
+        await other.push_event(STORE, old)
+        assert [old] == list(await adapter.get_events(STORE, "a1"))
+        await other.push_event(STORE, later)
+        assert [old, later] == list(await adapter.get_events(STORE, "a1"))
+        await other.push_event(STORE, new, force=True)
+        assert [new, later] == list(await adapter.get_events(STORE, "a1"))
+
+    @requires("connect_again")
+    async def test_lists_are_read_anew(
+        self, adapter: EventStorageAdapter, connect_again: Callable[[], Any]
+    ) -> None:
+        """An adapter that has listed aggregates sees those that another one pushes later."""
+        other = await call(connect_again)
+        records = [make_record(f"a{each}", timestamp=moment(each)) for each in range(3)]
+        for count, each in enumerate(records):
+            found = await adapter.list_aggregate_ids(STORE)
+            assert to_listed(records[:count]) == list(found.aggregates)
+            await other.push_event(STORE, each)
+            await self.wait_until_listed(adapter, STORE, records[: count + 1])
+        found = await adapter.list_aggregate_ids(STORE)
+        assert to_listed(records) == list(found.aggregates)
 
     @requires("connect_again")
     async def test_another_adapter_conflicts(

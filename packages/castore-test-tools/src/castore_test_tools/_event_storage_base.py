@@ -30,11 +30,17 @@ class EventStorageContract(JSONContract):
     lists_are_consistent: bool = True
     """An aggregate is listed as soon as it was pushed, rather than a while later."""
 
+    groups_appear_at_once: bool = True
+    """A read sees all the events of a group, or none; it is not only written so."""
+
     most_events_of_a_group: int | None = None
     """How many events the backend writes at once. A larger group is refused."""
 
     works_in_several_event_loops: bool = True
     """One adapter can be used in one event loop after the other, also of another thread."""
+
+    works_in_several_event_loops_at_once: bool = True
+    """One adapter can be used in several event loops at the same time, each of a thread."""
 
     characters_refused_in_event_store_ids: str = ""
     """Characters that the layout of the backend has another use for."""

@@ -8,8 +8,15 @@ import pytest
 
 from castore_core import ABSENT, Absent, EventRecord, EventStorageAdapter, GroupedRecord, JSONValue
 from castore_test_tools._event_storage_base import EventStorageContract, to_listed
-from castore_test_tools._running import push_in_order, try_push
-from castore_test_tools._values import JSON_SAMPLES, STORE, exact, make_record, moment
+from castore_test_tools._running import change_meanwhile, push_in_order, try_push
+from castore_test_tools._values import (
+    JSON_SAMPLES,
+    STORE,
+    exact,
+    make_long_values,
+    make_record,
+    moment,
+)
 
 
 class GroupValuesContract(EventStorageContract):
@@ -47,6 +54,18 @@ class GroupValuesContract(EventStorageContract):
             cast("list[JSONValue]", each.metadata).clear()
         read = [event for name in ("a1", "a2") for event in await adapter.get_events(STORE, name)]
         assert expected == read
+
+    async def test_payloads_that_change_during_the_push_of_a_group(
+        self, adapter: EventStorageAdapter
+    ) -> None:
+        """What is stored are the payloads as they were when the push was called."""
+        payloads = make_long_values()
+        records = [make_record(f"a{each}", 1, value) for each, value in enumerate(payloads)]
+        expected = deepcopy(records)
+        groups = zip(records[::2], records[1::2], strict=True)
+        await change_meanwhile((self._push(adapter, *each) for each in groups), payloads)
+        read = [await adapter.get_events(STORE, each.aggregate_id) for each in expected]
+        assert [[each] for each in expected] == list(map(list, read))
 
     async def test_a_group_is_not_changed(self, adapter: EventStorageAdapter) -> None:
         """An adapter leaves the events that it was given as they are."""

@@ -5,16 +5,17 @@ from itertools import chain
 import pytest
 
 from castore_core import EventRecord, EventStorageAdapter
+from castore_test_tools._any_ids import with_any_ids
 from castore_test_tools._event_storage_base import EventStorageContract, to_listed, walk_slices
 from castore_test_tools._running import push_all
-from castore_test_tools._values import IDS, STORE, make_record, moment
+from castore_test_tools._values import STORE, make_record, moment
 
 
 class PagingContract(EventStorageContract):
     """A cursor is a place in the list."""
 
     @pytest.mark.parametrize("reverse", [False, True])
-    @pytest.mark.parametrize("ids", IDS.values(), ids=IDS)
+    @with_any_ids
     async def test_pages_of_any_ids(
         self, adapter: EventStorageAdapter, ids: list[str], reverse: bool
     ) -> None:

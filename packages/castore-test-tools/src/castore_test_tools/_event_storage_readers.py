@@ -1,13 +1,25 @@
 """The event storage contract: reads while others write."""
 
 import asyncio
+from functools import partial
+
+import pytest
 
 from castore_core import EventStorageAdapter, GroupedRecord
+from castore_test_tools._contract import requires
 from castore_test_tools._event_storage_base import EventStorageContract
-from castore_test_tools._running import append, read_while, try_push
+from castore_test_tools._running import (
+    CANCELLED_AFTER,
+    append,
+    cancel_read,
+    read_at_each_turn,
+    read_while,
+    try_push,
+)
 from castore_test_tools._values import STORE, make_record
 
 _AT_ONCE = 32
+_ROUNDS = 20
 _GROUPS = 8  # backends refuse transactions that contend
 
 
@@ -23,6 +35,17 @@ class ReadersContract(EventStorageContract):
         records = pushes.result()
         assert [] == [record for read in reads for record in read if record not in records]
 
+    @requires("groups_appear_at_once")
+    async def test_a_group_appears_at_once(self, adapter: EventStorageAdapter) -> None:
+        """A reader sees all versions that a group has of an aggregate, or none of them."""
+        for number in range(_ROUNDS):
+            names = [f"{name}-{number}" for name in ("a1", "a2", "a3")]
+            records = [make_record(name, version) for version in (1, 2) for name in names]
+            group = [GroupedRecord(STORE, each, adapter) for each in records]
+            push = asyncio.ensure_future(adapter.push_event_group(group))
+            reads = [partial(_count_events, adapter, name) for name in names]
+            assert {0, 2} >= set(await read_at_each_turn(push, reads))
+
     async def test_a_refused_group_is_never_seen(self, adapter: EventStorageAdapter) -> None:
         """A reader sees nothing of a group that is refused, not even for a moment."""
         await adapter.push_event(STORE, make_record("a2", 1, "before"))
@@ -33,6 +56,14 @@ class ReadersContract(EventStorageContract):
         reads = await read_while(pushes, lambda: adapter.get_events(STORE, "a1"))
         assert None not in pushes.result()
         assert [] == [record for read in reads for record in read]
+
+    @pytest.mark.parametrize("steps", CANCELLED_AFTER)
+    async def test_a_cancelled_read(self, adapter: EventStorageAdapter, steps: int) -> None:
+        """A read that is cancelled raises `CancelledError`, unless it has returned before."""
+        await adapter.push_event(STORE, make_record())
+        await cancel_read(adapter.get_events(STORE, "a1"), steps)
+        await cancel_read(adapter.list_aggregate_ids(STORE), steps)
+        assert [make_record()] == list(await adapter.get_events(STORE, "a1"))
 
     async def test_force_is_one_step(self, adapter: EventStorageAdapter) -> None:
         """A reader sees the old event, or the new one, while it is replaced."""
@@ -46,3 +77,7 @@ class ReadersContract(EventStorageContract):
         reads = await read_while(pushes, lambda: adapter.get_events(STORE, "a1"))
         seen = {tuple(each.payload for each in read) for read in reads}
         assert set() == seen - {("old",), ("new",)}
+
+
+async def _count_events(adapter: EventStorageAdapter, aggregate_id: str) -> int:
+    return len(await adapter.get_events(STORE, aggregate_id))

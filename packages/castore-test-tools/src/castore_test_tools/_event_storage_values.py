@@ -10,16 +10,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from castore_core import ABSENT, Absent, CastoreError, EventRecord, EventStorageAdapter, JSONValue
+from castore_test_tools._any_ids import with_any_ids
 from castore_test_tools._contract import properties, requires
 from castore_test_tools._event_storage_base import EventStorageContract, to_listed
-from castore_test_tools._running import push_in_order
+from castore_test_tools._running import change_meanwhile, push_in_order
 from castore_test_tools._values import (
-    IDS,
     JSON_SAMPLES,
     MOMENTS,
     STORE,
     exact,
     json_values,
+    make_long_values,
     make_record,
 )
 
@@ -73,6 +74,15 @@ class ValuesContract(EventStorageContract):
         expected = make_record("a1", 1, {"list": [1], "object": {"a": 1}})
         assert [expected] == list(await adapter.get_events(STORE, "a1"))
 
+    async def test_a_payload_that_changes_during_a_push(self, adapter: EventStorageAdapter) -> None:
+        """What is stored is the payload as it was when the push was called."""
+        payloads = make_long_values()
+        records = [make_record(f"a{each}", 1, value) for each, value in enumerate(payloads)]
+        expected = deepcopy(records)
+        await change_meanwhile((adapter.push_event(STORE, each) for each in records), payloads)
+        read = [await adapter.get_events(STORE, each.aggregate_id) for each in expected]
+        assert [[each] for each in expected] == list(map(list, read))
+
     async def test_no_reference_is_given_out(self, adapter: EventStorageAdapter) -> None:
         """A reader that changes a value that it read does not change the event."""
         await adapter.push_event(STORE, make_record("a1", 1, {"list": [1]}, [1]))
@@ -104,7 +114,7 @@ class ValuesContract(EventStorageContract):
         (read,) = await adapter.get_events(STORE, aggregate_id)
         assert timestamp == read.timestamp
 
-    @pytest.mark.parametrize("ids", IDS.values(), ids=IDS)
+    @with_any_ids
     async def test_aggregate_ids_are_data(
         self, adapter: EventStorageAdapter, ids: list[str]
     ) -> None:
@@ -117,7 +127,7 @@ class ValuesContract(EventStorageContract):
         listed = (await adapter.list_aggregate_ids(STORE)).aggregates
         assert sorted(ids) == sorted(each.aggregate_id for each in listed)
 
-    @pytest.mark.parametrize("ids", IDS.values(), ids=IDS)
+    @with_any_ids
     async def test_event_store_ids_are_data(
         self, adapter: EventStorageAdapter, ids: list[str]
     ) -> None:

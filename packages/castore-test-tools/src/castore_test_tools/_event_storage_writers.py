@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from castore_core import EventRecord, EventStorageAdapter
-from castore_test_tools._contract import properties
+from castore_test_tools._contract import properties, requires
 from castore_test_tools._event_storage_base import EventStorageContract
-from castore_test_tools._running import append, push_at_once, push_in_order
+from castore_test_tools._running import append, push_at_once, push_in_order, run_in_several_loops
 from castore_test_tools._values import STORE, make_record
 
 _WRITERS = 32
+_OF_A_LOOP = 10
 _fresh_numbers = count()
 _pauses = st.lists(st.integers(0, 3), min_size=1, max_size=3)
 
@@ -63,6 +64,19 @@ class WritersContract(EventStorageContract):
         )
         read = list(await adapter.get_events(STORE, "a1"))
         assert list(range(1, _WRITERS + 1)) == [each.version for each in read]
+        assert sorted(written, key=lambda each: each.version) == read
+
+    @requires("works_in_several_event_loops", "works_in_several_event_loops_at_once")
+    async def test_writers_of_several_event_loops(self, adapter: EventStorageAdapter) -> None:
+        """Writers of one aggregate in three event loops at a time all get their events in."""
+
+        async def write(loop: int) -> list[EventRecord]:
+            writers = (append(adapter, STORE, "a1", [loop, each]) for each in range(_OF_A_LOOP))
+            return await asyncio.gather(*writers)
+
+        written = chain.from_iterable(await run_in_several_loops(write))
+        read = list(await adapter.get_events(STORE, "a1"))
+        assert list(range(1, len(read) + 1)) == [each.version for each in read]
         assert sorted(written, key=lambda each: each.version) == read
 
     @properties

@@ -3,6 +3,7 @@
 import asyncio
 import pickle
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from inspect import isawaitable
 from typing import Any, Final, TypeVar, cast
 
@@ -13,6 +14,7 @@ from castore_core import (
     JSONValue,
     VersionGapError,
 )
+from castore_test_tools._time_limit import run_in_new_loop
 from castore_test_tools._values import make_record
 
 T = TypeVar("T")
@@ -22,6 +24,8 @@ CANCELLED_AFTER: Final = [0, 1, 2, 4, 20]
 """After how many turns of other tasks pushes are cancelled."""
 
 _AT_ONCE = 50
+_LOOPS = 3
+_MOST_READS = 12
 _MOST_ATTEMPTS = 500
 
 
@@ -109,7 +113,12 @@ async def append(
 
 async def run_elsewhere(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine in an event loop of its own, in another thread, and wait for it."""
-    return await asyncio.to_thread(lambda: asyncio.run(work()))
+    return await asyncio.to_thread(run_in_new_loop, work)
+
+
+async def run_in_several_loops(work: Callable[[int], Coroutine[Any, Any, T]]) -> list[T]:
+    """Run a coroutine in several event loops at a time, each with its number, in threads."""
+    return await asyncio.gather(*(run_elsewhere(partial(work, each)) for each in range(_LOOPS)))
 
 
 def thaw(error: E) -> E:
@@ -146,6 +155,19 @@ async def delay(work: Coroutine[Any, Any, T], steps: int) -> T:
     return await work
 
 
+async def change_meanwhile(
+    calls: Iterable[Coroutine[Any, Any, Any]], values: Iterable[dict[str, Any]]
+) -> None:
+    """Begin calls, change what they were given in all its depth, and wait for them."""
+    begun = asyncio.gather(*calls)
+    await asyncio.sleep(0)
+    for each in values:
+        for inner in each.values():
+            inner.clear()
+        each["new"] = True
+    await begun
+
+
 async def cancel_after(push: Coroutine[Any, Any, None], steps: int) -> bool:
     """Start a push, cancel it after other tasks had so many turns, and tell whether it returned."""
     task = asyncio.ensure_future(push)
@@ -156,6 +178,33 @@ async def cancel_after(push: Coroutine[Any, Any, None], steps: int) -> bool:
     error = None if task.cancelled() else task.exception()
     assert not isinstance(error, EventAlreadyExistsError), "the cancelled push met no conflict"
     return not task.cancelled() and error is None
+
+
+async def cancel_read(read: Coroutine[Any, Any, Any], steps: int) -> None:
+    """Start a read, cancel it after other tasks had so many turns, and assert that it ends so."""
+    task = asyncio.ensure_future(read)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled(), "a cancelled read went on"
+
+
+async def read_at_each_turn(
+    work: "asyncio.Future[Any]", reads: Sequence[Callable[[], Coroutine[Any, Any, T]]]
+) -> list[T]:
+    """Start reads at each turn of the event loop until work is done, and return what they read.
+
+    So one of them reads between any two steps of the work. A few are under way at a time.
+    """
+    started: list[asyncio.Task[T]] = []
+    while not work.done():
+        if sum(not each.done() for each in started[-_MOST_READS:]) < _MOST_READS:
+            started += [asyncio.ensure_future(read()) for read in reads]
+        await asyncio.sleep(0)
+    await work
+    return await asyncio.gather(*started)
 
 
 async def read_while(work: "asyncio.Future[Any]", read: Callable[[], Awaitable[T]]) -> list[T]:

@@ -1,11 +1,9 @@
 """The contract of snapshot storages."""
 
 import asyncio
-import gc
-from collections.abc import Callable
 from copy import deepcopy
 from itertools import product
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -16,42 +14,28 @@ from castore_core import (
     JSONValue,
     Snapshot,
     SnapshotStorageAdapter,
-    StorageError,
 )
-from castore_test_tools._contract import adapter_fixture, properties, requires
-from castore_test_tools._json_contract import JSONContract
+from castore_test_tools._any_ids import with_any_ids
+from castore_test_tools._contract import properties
 from castore_test_tools._running import (
-    call,
-    close,
-    run_elsewhere,
-    thaw,
+    change_meanwhile,
 )
+from castore_test_tools._snapshot_backend import SnapshotBackendContract
+from castore_test_tools._snapshot_base import make_snapshot
 from castore_test_tools._values import (
-    IDS,
     JSON_SAMPLES,
     OTHER_STORE,
     STORE,
     exact,
     json_values,
+    make_long_values,
 )
 
 _AT_ONCE = 32
 _versions = st.integers(1, 6)
 
 
-def make_snapshot(
-    version: int = 1,
-    aggregate: JSONValue = "state",
-    *,
-    event_store_id: str = STORE,
-    aggregate_id: str = "a1",
-    reducer_version: str = "1",
-) -> Snapshot:
-    """Return a snapshot to keep."""
-    return Snapshot(event_store_id, aggregate_id, version, reducer_version, aggregate)
-
-
-class SnapshotStorageAdapterTests(JSONContract):
+class SnapshotStorageAdapterTests(SnapshotBackendContract):
     """The contract that every `castore_core.SnapshotStorageAdapter` keeps.
 
     Subclass it, and override the fixture ``adapter``, sync or async; it returns a storage without
@@ -60,17 +44,9 @@ class SnapshotStorageAdapterTests(JSONContract):
     of the client and of failures.
     """
 
-    works_in_several_event_loops: bool = True
-    """One adapter can be used in one event loop after the other, also of another thread."""
-
-    @adapter_fixture
-    def adapter(self) -> SnapshotStorageAdapter:
-        """Return an adapter without snapshots."""
-        raise NotImplementedError("override the fixture `adapter`: return an empty storage")
-
     async def test_no_snapshot(self, adapter: SnapshotStorageAdapter) -> None:
         """An aggregate without snapshots has none."""
-        assert await self._get(adapter) is None
+        assert await self.get(adapter) is None
 
     async def test_a_snapshot_is_read_as_it_was_put(self, adapter: SnapshotStorageAdapter) -> None:
         """Every field of a snapshot comes back."""
@@ -85,7 +61,7 @@ class SnapshotStorageAdapterTests(JSONContract):
         """Of several snapshots the one of the greatest version counts, whenever it was put."""
         for version in (2, 10, 9):
             await adapter.put_snapshot(make_snapshot(version, version))
-        assert make_snapshot(10, 10) == await self._get(adapter)
+        assert make_snapshot(10, 10) == await self.get(adapter)
 
     async def test_the_greatest_version_of_a_snapshot_is_inclusive(
         self, adapter: SnapshotStorageAdapter
@@ -93,14 +69,14 @@ class SnapshotStorageAdapterTests(JSONContract):
         """With a greatest version, the last snapshot at or below it is read."""
         for version in (2, 4, 6):
             await adapter.put_snapshot(make_snapshot(version, version))
-        read = [await self._get(adapter, max_version=each) for each in (1, 2, 3, 4, 5, 100)]
+        read = [await self.get(adapter, max_version=each) for each in (1, 2, 3, 4, 5, 100)]
         assert [None, 2, 2, 4, 4, 6] == [each and each.version for each in read]
 
     async def test_a_snapshot_is_replaced(self, adapter: SnapshotStorageAdapter) -> None:
         """A snapshot of the same version takes the place of the one before."""
         await adapter.put_snapshot(make_snapshot(1, "old"))
         await adapter.put_snapshot(make_snapshot(1, "new"))
-        assert make_snapshot(1, "new") == await self._get(adapter)
+        assert make_snapshot(1, "new") == await self.get(adapter)
 
     async def test_reducers_have_snapshots_of_their_own(
         self, adapter: SnapshotStorageAdapter
@@ -109,7 +85,7 @@ class SnapshotStorageAdapterTests(JSONContract):
         await adapter.put_snapshot(make_snapshot(1, "of 1", reducer_version="1"))
         await adapter.put_snapshot(make_snapshot(1, "of 2", reducer_version="2"))
         await adapter.put_snapshot(make_snapshot(5, "of 10", reducer_version="10"))
-        read = [await self._get(adapter, reducer_version=each) for each in ("1", "2", "10", "3")]
+        read = [await self.get(adapter, reducer_version=each) for each in ("1", "2", "10", "3")]
         assert ["of 1", "of 2", "of 10", None] == [each and each.aggregate for each in read]
 
     async def test_aggregates_have_snapshots_of_their_own(
@@ -126,7 +102,7 @@ class SnapshotStorageAdapterTests(JSONContract):
         read = [await adapter.get_snapshot(*place, reducer_version="1") for place in places]
         assert snapshots == read
 
-    @pytest.mark.parametrize("ids", IDS.values(), ids=IDS)
+    @with_any_ids
     async def test_ids_of_snapshots_are_data(
         self, adapter: SnapshotStorageAdapter, ids: list[str]
     ) -> None:
@@ -189,17 +165,30 @@ class SnapshotStorageAdapterTests(JSONContract):
         await adapter.put_snapshot(make_snapshot(1, aggregate))
         cast("list[JSONValue]", aggregate[1]).append(3)
         aggregate.clear()
-        assert make_snapshot(1, [1, [2]]) == await self._get(adapter)
+        assert make_snapshot(1, [1, [2]]) == await self.get(adapter)
+
+    async def test_an_aggregate_that_changes_while_it_is_put(
+        self, adapter: SnapshotStorageAdapter
+    ) -> None:
+        """What is kept is the aggregate as it was when it was put."""
+        values = make_long_values()
+        snapshots = [
+            make_snapshot(1, value, aggregate_id=f"a{each}") for each, value in enumerate(values)
+        ]
+        expected = deepcopy(snapshots)
+        await change_meanwhile((adapter.put_snapshot(each) for each in snapshots), values)
+        read = [await adapter.get_snapshot(*each[:2], reducer_version="1") for each in expected]
+        assert expected == read
 
     async def test_no_reference_to_a_snapshot_is_given_out(
         self, adapter: SnapshotStorageAdapter
     ) -> None:
         """A reader that changes an aggregate that it read does not change the snapshot."""
         await adapter.put_snapshot(make_snapshot(1, {"list": [1]}))
-        read = await self._get(adapter)
+        read = await self.get(adapter)
         assert read is not None
         cast("dict[str, list[JSONValue]]", read.aggregate)["list"].append(2)
-        assert make_snapshot(1, {"list": [1]}) == await self._get(adapter)
+        assert make_snapshot(1, {"list": [1]}) == await self.get(adapter)
 
     async def test_the_snapshots_of_an_aggregate_are_deleted(
         self, adapter: SnapshotStorageAdapter
@@ -215,7 +204,7 @@ class SnapshotStorageAdapterTests(JSONContract):
         for each in others:
             await adapter.put_snapshot(each)
         await adapter.delete_snapshots(STORE, "a1")
-        deleted = [await self._get(adapter, reducer_version=each) for each in ("1", "2")]
+        deleted = [await self.get(adapter, reducer_version=each) for each in ("1", "2")]
         assert [None, None] == deleted
         places = [(each.event_store_id, each.aggregate_id) for each in others]
         read = [await adapter.get_snapshot(*each, reducer_version="1") for each in places]
@@ -243,7 +232,7 @@ class SnapshotStorageAdapterTests(JSONContract):
         """Deleting no snapshots is no error."""
         await adapter.delete_snapshots(STORE)
         await adapter.delete_snapshots(STORE, "a1")
-        assert await self._get(adapter) is None
+        assert await self.get(adapter) is None
 
     async def test_a_deleted_snapshot_can_be_put_again(
         self, adapter: SnapshotStorageAdapter
@@ -252,7 +241,7 @@ class SnapshotStorageAdapterTests(JSONContract):
         await adapter.put_snapshot(make_snapshot(5))
         await adapter.delete_snapshots(STORE, "a1")
         await adapter.put_snapshot(make_snapshot(3))
-        assert make_snapshot(3) == await self._get(adapter)
+        assert make_snapshot(3) == await self.get(adapter)
 
     @properties
     @given(st.dictionaries(_versions, st.integers(0, 9)), st.none() | st.integers(0, 7))
@@ -265,55 +254,13 @@ class SnapshotStorageAdapterTests(JSONContract):
             await adapter.put_snapshot(make_snapshot(version, aggregate))
         allowed = [each for each in kept if max_version is None or each <= max_version]
         expected = make_snapshot(max(allowed), kept[max(allowed)]) if allowed else None
-        assert expected == await self._get(adapter, max_version=max_version)
+        assert expected == await self.get(adapter, max_version=max_version)
 
     async def test_snapshots_put_at_once(self, adapter: SnapshotStorageAdapter) -> None:
         """Of snapshots of one version that are put at once, one stays, as a whole."""
         snapshots = [make_snapshot(1, f"{each} " * 100) for each in range(_AT_ONCE)]
         await asyncio.gather(*(adapter.put_snapshot(each) for each in snapshots))
-        assert await self._get(adapter) in snapshots
-
-    @requires("works_in_several_event_loops")
-    async def test_snapshots_in_another_event_loop(self, adapter: SnapshotStorageAdapter) -> None:
-        """A snapshot of one event loop is read in another, and in the first one again."""
-        await adapter.put_snapshot(make_snapshot(1))
-        assert make_snapshot(1) == await run_elsewhere(lambda: self._get(adapter))
-        assert make_snapshot(1) == await self._get(adapter)
-
-    @requires("connect_again")
-    async def test_snapshots_leave_the_client_open(
-        self, adapter: SnapshotStorageAdapter, connect_again: Callable[[], Any]
-    ) -> None:
-        """A storage that was closed, or is gone, leaves its client to those who still use it."""
-        other = await call(connect_again)
-        await other.put_snapshot(make_snapshot(1))
-        await close(other)
-        del other
-        gc.collect()
-        assert make_snapshot(1) == await self._get(adapter)
-
-    @requires("break_backend")
-    async def test_failures_of_snapshot_storage_are_translated(
-        self, adapter: SnapshotStorageAdapter, break_backend: Callable[[], Any]
-    ) -> None:
-        """An error of the backend is the cause of a `StorageError`, that pickles."""
-        await call(break_backend)
-        with pytest.raises(StorageError) as caught:
-            await self._get(adapter)
-        assert caught.value.__cause__ is not None, "raise StorageError(...) from error"
-        thawed = thaw(caught.value)
-        assert (type(caught.value), str(caught.value)) == (type(thawed), str(thawed))
-
-    async def _get(
-        self,
-        adapter: SnapshotStorageAdapter,
-        *,
-        reducer_version: str = "1",
-        max_version: int | None = None,
-    ) -> Snapshot | None:
-        return await adapter.get_snapshot(
-            STORE, "a1", reducer_version=reducer_version, max_version=max_version
-        )
+        assert await self.get(adapter) in snapshots
 
     async def _check(self, adapter: SnapshotStorageAdapter, snapshot: Snapshot) -> None:
         async def read() -> Snapshot | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from hypothesis import strategies as st
 
@@ -21,6 +21,9 @@ MOMENTS: Final = [
     datetime(2038, 1, 19, 3, 14, 8, 500000, tzinfo=UTC),
     datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC),
 ]
+
+_MANY = 32
+_LENGTH = 500
 
 # Ids of one row are different ids: backends confuse them that fold case, trim, normalise, match
 # patterns, quote, or join ids with a separator.
@@ -126,6 +129,11 @@ def make_records(aggregate_id: str, count: int, *, first_version: int = 1) -> li
 def moment(milliseconds: int) -> datetime:
     """Return a moment so long after noon."""
     return NOON + timedelta(milliseconds=milliseconds)
+
+
+def make_long_values() -> list[dict[str, Any]]:
+    """Return many values that take a while to encode, for a test that changes them meanwhile."""
+    return [{"numbers": [each, *range(_LENGTH)], "names": {"a": each}} for each in range(_MANY)]
 
 
 def exact(value: JSONValue | Absent) -> object:

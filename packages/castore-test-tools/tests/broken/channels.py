@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Collection, Sequence
+from copy import deepcopy
 
 import pytest
 
@@ -150,7 +151,7 @@ class LimitedChannel(Channel):
     ) -> None:
         """Leave out what was sent."""
         failures: list[tuple[MessageRecord, str]] = []
-        for each in messages:
+        for each in deepcopy(list(messages)):
             key = format_json(each.body), replay
             if key in self._sent:
                 continue

@@ -57,6 +57,7 @@ class JoiningBookmarksTests(BookmarkStorageAdapterTests):
     """Everything is declared."""
 
     adapter_class: type[JoiningBookmarks] = JoiningBookmarks
+    works_in_several_event_loops_at_once = False
 
     @pytest.fixture
     def adapter(self) -> JoiningBookmarks:

@@ -23,6 +23,7 @@ from castore_test_tools import EventStorageAdapterTests
 LAG = 0.02
 MOST_EVENTS_OF_A_GROUP = 10
 GREATEST = 10**38
+LONGEST_ID = 255
 
 
 def to_stored(value: JSONValue | Absent) -> JSONValue | Absent:
@@ -103,6 +104,8 @@ class LimitedStorageAdapter(InMemoryEventStorageAdapter):
             raise StorageError("this adapter belongs to another event loop")
         if "#" in event_store_id:
             raise StorageError("the id of an event store holds a number sign")
+        if max(len(event_store_id), len(record.aggregate_id)) > LONGEST_ID:
+            raise StorageError("an id is too long")
         return record._replace(
             payload=to_stored(record.payload), metadata=to_stored(record.metadata)
         )
@@ -118,6 +121,7 @@ class LimitedStorageTests(EventStorageAdapterTests):
     integral_floats_stay_floats = False
     works_in_several_event_loops = False
     characters_refused_in_event_store_ids = "#"
+    longest_id = LONGEST_ID
 
     adapter_class = LimitedStorageAdapter
 

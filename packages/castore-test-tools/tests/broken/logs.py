@@ -123,6 +123,7 @@ class PartialLogTests(EventLogTests):
 
     adapter_class: type[PartialLog] = PartialLog
     wakes_waiting_readers = False
+    works_in_several_event_loops_at_once = False
 
     @pytest.fixture
     def adapter(self) -> PartialLog:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from time import sleep
 from typing import Any
 
 from castore_core import ABSENT, EventAlreadyExistsError, EventRecord, GroupedRecord
@@ -68,6 +69,26 @@ class RefusedGroupIsSeen(InMemoryEventStorageAdapter):
         place = (event_store_id, aggregate_id)
         dirty = [each for each in self._uncommitted if (each[0], each[1].aggregate_id) == place]
         return found or [each.record for each in dirty]
+
+
+class GroupAppearsInParts(InMemoryEventStorageAdapter):
+    """Lets readers in when half of a group is written."""
+
+    async def push_event_group(self, group: Sequence[GroupedRecord], **options: Any) -> None:
+        """Pause in the middle."""
+        half = len(group) // 2
+        await super().push_event_group(group[:half], **options)
+        await super().push_event_group(group[half:], **options)
+
+
+class GroupAppearsFromThreads(InMemoryEventStorageAdapter):
+    """Writes the last event of a group in a second call, for which it has a thread."""
+
+    async def push_event_group(self, group: Sequence[GroupedRecord], **options: Any) -> None:
+        """Wait for the thread."""
+        await super().push_event_group(group[:-1], **options)
+        await asyncio.to_thread(sleep, 0.001)
+        await super().push_event_group(group[-1:], **options)
 
 
 class CancellationSwallowed(InMemoryEventStorageAdapter):

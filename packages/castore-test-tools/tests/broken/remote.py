@@ -158,6 +158,7 @@ class RemoteHooks:
 
     adapter_class: type[Remote]
     server_class: type[object]
+    works_in_several_event_loops_at_once = False  # nor does the server
 
     @pytest.fixture
     def client(self) -> Client:

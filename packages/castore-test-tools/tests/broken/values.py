@@ -8,6 +8,7 @@ from castore_core import (
     ABSENT,
     AggregateIdsSlice,
     EventRecord,
+    StorageError,
 )
 from castore_in_memory import (
     InMemoryEventStorageAdapter,
@@ -123,6 +124,18 @@ class TimestampsAreSeconds(Rewriting):
     def rewrite(self, record: EventRecord) -> EventRecord:
         """Cut."""
         return record._replace(timestamp=record.timestamp.replace(microsecond=0))
+
+
+class IdsAreShort(InMemoryEventStorageAdapter):
+    """Has a column of 255 characters for ids, and does not declare it."""
+
+    async def push_event(
+        self, event_store_id: str, record: EventRecord, *, force: bool = False
+    ) -> None:
+        """Refuse a longer one."""
+        if len(record.aggregate_id) > 255:
+            raise StorageError("value too long for type character varying(255)")
+        await super().push_event(event_store_id, record, force=force)
 
 
 class ReferenceKept(InMemoryEventStorageAdapter):
