@@ -301,6 +301,23 @@ async def test_a_push_after_all_tasks_were_cancelled_is_written(
     assert ["b"] == [each for each in await read_ids(adapter) if each != "a"]
 
 
+async def test_a_cancellation_before_the_first_step_of_a_commit_harms_no_later_push(
+    adapter: SQLEventStorageAdapter,
+) -> None:
+    """A program that ends its tasks cancels the task that would commit what waits, too."""
+    mine = asyncio.current_task()
+
+    async def push_and_cancel_all() -> None:
+        await adapter.push_event("S", make_record("first"))
+        for each in asyncio.all_tasks() - {mine, asyncio.current_task()}:
+            each.cancel()  # the task for the second push has begun in this very step
+
+    await gather(push_and_cancel_all(), adapter.push_event("S", make_record("second")))
+    await asyncio.wait_for(adapter.push_event("S", make_record("third")), timeout=10)
+
+    assert "third" in await read_ids(adapter)
+
+
 async def test_a_full_disk_loses_nothing(path: Path) -> None:
     """What does not fit raises StorageError, what was acknowledged stays, and it goes on later."""
     most_pages = 40

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Generic, TypeAlias, TypeVar
 
 W = TypeVar("W")
@@ -25,6 +26,7 @@ class GroupCommit(Generic[W]):
     def __init__(self, commit: Callable[[Sequence[W]], Awaitable[Sequence[Outcome]]]) -> None:
         self._commit = commit
         self._waiting: list[tuple[W, asyncio.Future[None]]] = []
+        self._batch: list[tuple[W, asyncio.Future[None]]] = []
         self._is_committing = False
         self._task: asyncio.Task[None] | None = None
 
@@ -44,28 +46,31 @@ class GroupCommit(Generic[W]):
             raise outcome
 
     def _go_on(self) -> None:
-        self._task = None  # it would keep an event loop that has ended
         self._waiting = [each for each in self._waiting if not each[1].cancelled()]
         self._is_committing = bool(self._waiting)
         if self._is_committing:
-            self._task = asyncio.get_running_loop().create_task(self._commit_waiting())
+            with suppress(RuntimeError):  # the loop has ended: nobody waits any more
+                self._task = asyncio.get_running_loop().create_task(self._commit_waiting())
+                self._task.add_done_callback(self._end)
 
     async def _commit_waiting(self) -> None:
-        batch: list[tuple[W, asyncio.Future[None]]] = []
-        try:
-            while batch := self._take_batch():
-                await self._commit_batch(batch)
-                # Those who were just answered write again before the next batch is closed.
-                await asyncio.sleep(0)
-        finally:
-            for _, future in batch:  # if they are not done, this task was cancelled
-                future.cancel()
-            self._go_on()
+        while self._take_batch():
+            await self._commit_batch(self._batch)
+            # Those who were just answered write again before the next batch is closed.
+            await asyncio.sleep(0)
 
-    def _take_batch(self) -> list[tuple[W, asyncio.Future[None]]]:
+    def _end(self, _: object) -> None:
+        """Go on after the task, which may have been cancelled before its first step."""
+        self._task = None  # it would keep an event loop that has ended
+        for _, future in self._batch:  # if they are not done, the task was cancelled
+            future.cancel()
+        self._batch = []
+        self._go_on()
+
+    def _take_batch(self) -> bool:
         wanted = [each for each in self._waiting if not each[1].cancelled()]
-        self._waiting = wanted[_MOST_AT_ONCE:]
-        return wanted[:_MOST_AT_ONCE]
+        self._batch, self._waiting = wanted[:_MOST_AT_ONCE], wanted[_MOST_AT_ONCE:]
+        return bool(self._batch)
 
     async def _commit_batch(self, batch: Sequence[tuple[W, asyncio.Future[None]]]) -> None:
         outcomes = await self._commit([write for write, _ in batch])
