@@ -181,6 +181,7 @@ WRONG_STATES = [
     (None, "returned None"),
     (Cart("b", 1), "returned aggregate_id='b'"),
     (Cart("a", 7), "returned version=7"),
+    ({"aggregate_id": "a"}, "returned dict, which is no state of an aggregate,"),
 ]
 
 

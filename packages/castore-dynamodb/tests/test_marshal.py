@@ -93,14 +93,14 @@ def test_numbers_as_javascript_writes_them(number: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("number", "reason"),
     [
-        (10**38 + 1, "100000000000000000000000000000000000001 has 39 digits"),
+        (10**38 + 1, "a number has 39 digits"),
         (-(10**40) - 1, "has 41 digits"),
         (10**126, "has 127 digits, and those of DynamoDB at most 126"),
         (-(10**400), "has 401 digits"),
         (1e300, "has .* digits"),
         (1.7976931348623157e308, "digits"),
-        (1e-131, "1e-131 is less than 1E-130"),
-        (5e-324, "5e-324 is less"),
+        (1e-131, "a number is less than 1E-130"),
+        (5e-324, "a number is less"),
     ],
 )
 def test_numbers_that_dynamodb_does_not_hold(number: float, reason: str) -> None:

@@ -164,3 +164,18 @@ def test_initial_events_of_one_version() -> None:
     """Two initial events of one version are a conflict as any other."""
     with pytest.raises(EventAlreadyExistsError, match="'a1' of event store 'NOTES'"):
         InMemoryEventStorageAdapter([("NOTES", make_record("a1")), ("NOTES", make_record("a1"))])
+
+
+def test_waiter_of_a_closed_loop_harms_no_push() -> None:
+    """A loop that was closed while a reader waited takes no push down with it."""
+    adapter = InMemoryEventStorageAdapter()
+    record = EventRecord("a", 1, "NOTED", datetime(2024, 1, 1, tzinfo=UTC))
+    loop = asyncio.new_event_loop()
+    waiting = loop.create_task(adapter.wait_for_events("", 60))
+    loop.run_until_complete(asyncio.sleep(0.01))
+    loop.close()
+
+    asyncio.run(adapter.push_event("NOTES", record))
+
+    assert not waiting.done()
+    assert [record] == asyncio.run(adapter.get_events("NOTES", "a"))

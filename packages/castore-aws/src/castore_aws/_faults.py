@@ -97,7 +97,13 @@ def is_about_contents(error: BaseException) -> bool:
 
 
 def describe_fault(error: BaseException) -> str:
-    """Return what went wrong in one line: the code and the message that AWS answered, if it did."""
+    """Return what went wrong in one line: the code and the message that AWS answered, if it did.
+
+    A client that refuses its parameters quotes them, and so values of payloads: of its error there
+    is the type alone.
+    """
+    if isinstance(error, ParamValidationError):
+        return type(error).__name__
     answer = get_error_response(error).get("Error", {})
     if answer:
         return f"{answer.get('Code', '')}: {answer.get('Message', '')!s:.500}"

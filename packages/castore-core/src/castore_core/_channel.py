@@ -259,13 +259,13 @@ class MessageChannel(ABC, Generic[M]):
 class MessageQueue(MessageChannel[M]):
     """A channel of which each message is handled by one consumer."""
 
-    kind = "queue"
+    kind: ClassVar[ChannelKind | None] = "queue"
 
 
 class MessageBus(MessageChannel[M]):
     """A channel of which each message is told to every listener that asked for its kind."""
 
-    kind = "bus"
+    kind: ClassVar[ChannelKind | None] = "bus"
 
 
 class AggregateExistsMessageChannel(MessageChannel[AggregateExistsMessage]):

@@ -78,6 +78,8 @@ def check_state(event_store: "EventStore[E, A]", event: E, aggregate: A | None) 
     """
     if aggregate is None:
         reason = "returned None"
+    elif not hasattr(aggregate, "aggregate_id") or not hasattr(aggregate, "version"):
+        reason = f"returned {type(aggregate).__name__}, which is no state of an aggregate,"
     elif aggregate.aggregate_id != event.aggregate_id:
         reason = f"returned aggregate_id={aggregate.aggregate_id!r:.100}"
     elif aggregate.version != event.version:

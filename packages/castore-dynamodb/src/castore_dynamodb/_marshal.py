@@ -115,17 +115,17 @@ def _check_great(number: int) -> None:
     significant = len(digits.rstrip("0"))
     if significant > _MAX_DIGITS:
         raise NotHeldError(
-            f"{number} has {significant} digits, and DynamoDB holds {_MAX_DIGITS} at most"
+            f"a number has {significant} digits, and DynamoDB holds {_MAX_DIGITS} at most"
         )
     if len(digits) > _MAX_LENGTH:  # no float, to write it shorter, reaches as far as an int
         raise NotHeldError(
-            f"{number} has {len(digits)} digits, and those of DynamoDB at most {_MAX_LENGTH}"
+            f"a number has {len(digits)} digits, and those of DynamoDB at most {_MAX_LENGTH}"
         )
 
 
 def _write_fraction(number: float) -> str:
     if abs(number) < _LEAST:
-        raise NotHeldError(f"{number!r} is less than 1E-130, the least of DynamoDB")
+        raise NotHeldError("a number is less than 1E-130, the least of DynamoDB")
     return format_float(number)
 
 

@@ -3,7 +3,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from castore_aws import AWS_ERRORS, AWSClient, get_error_code, get_error_response, is_retryable
+from castore_aws import (
+    AWS_ERRORS,
+    AWSClient,
+    describe_fault,
+    get_error_code,
+    get_error_response,
+    is_retryable,
+)
 from castore_core import StorageError
 from castore_dynamodb._items import Item
 from castore_dynamodb._legacy import LegacyTableError, is_about_legacy_index
@@ -89,7 +96,7 @@ class Table:
                 raise RefusedError(found) from error
             if is_about_legacy_index(error):
                 raise LegacyTableError(self.name) from error
-            raise StorageError(str(error)) from error
+            raise StorageError(f"{operation}: {describe_fault(error)}") from error
 
     async def query(
         self,

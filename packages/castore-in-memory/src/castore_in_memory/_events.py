@@ -238,7 +238,7 @@ class InMemoryEventStorageAdapter:
         if record.version == 1:
             self._list(entry, replaced)
         for each in self._waiters:
-            if not each.done():
+            if not each.done() and not each.get_loop().is_closed():
                 each.set_result(None)
 
     def _list(self, entry: LogEntry, replaced: LogEntry | None) -> None:
