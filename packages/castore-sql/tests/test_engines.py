@@ -28,6 +28,7 @@ from castore_core import (
     GroupedRecord,
     InvalidEventGroupError,
     JSONValue,
+    StorageError,
 )
 from castore_sql import SQLEventStorageAdapter
 
@@ -348,7 +349,7 @@ async def test_transaction_control_of_python_3_12(path: Path, *, mode: bool) -> 
     group = [GroupedRecord("STORE", make_record(each), adapter) for each in "bca"]
     with pytest.raises(EventAlreadyExistsError):
         await adapter.push_event_group(group)
-    with pytest.raises(UnicodeEncodeError):
+    with pytest.raises(StorageError):
         await adapter.push_event("STORE", make_record("\ud800"))
 
     other_engine = create_engine(f"sqlite:///{path}")

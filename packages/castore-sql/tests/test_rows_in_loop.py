@@ -126,6 +126,23 @@ async def test_a_limit_within_the_bound_is_read_in_the_loop(
     assert is_in_loop(readers)
 
 
+@pytest.mark.parametrize(
+    ("size", "expected"), [(10_000, True), (100_000, False), (5_000_000, False)]
+)
+@pytest.mark.parametrize("field", ["payload", "metadata"])
+async def test_large_events_are_read_in_a_thread(
+    readers: list[str], adapter: SQLEventStorageAdapter, size: int, field: str, *, expected: bool
+) -> None:
+    """The loop stops at a quarter of a megabyte, and gives the read to a thread."""
+    for version in (1, 2, 3, 4):
+        record = EventRecord("large", version, "PUSHED", MOMENT)._replace(**{field: "x" * size})
+        await adapter.push_event("STORE", record)
+    readers.clear()
+
+    assert [1, 2, 3, 4] == [each.version for each in await adapter.get_events("STORE", "large")]
+    assert expected == is_in_loop(readers)
+
+
 async def test_the_first_read_opens_no_connection_in_the_loop(
     readers: list[str], engine: Engine, full: SQLEventStorageAdapter
 ) -> None:

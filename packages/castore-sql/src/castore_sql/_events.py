@@ -21,6 +21,17 @@ from castore_core import (
     format_timestamp,
     parse_timestamp,
 )
+from castore_sql._checks import (
+    MAX_INTEGER,
+    NO_LIMIT,
+    check_busy_timeout,
+    check_engine,
+    check_limit,
+    check_rows_in_loop,
+    check_table_name,
+    clamp,
+    fold_table_name,
+)
 from castore_sql._database import Database
 from castore_sql._log import Log
 from castore_sql._rows import record_to_row, row_to_record
@@ -28,8 +39,6 @@ from castore_sql._schema import make_event_table
 from castore_sql._statements import EventStatements, Query
 from castore_sql._writes import Assertion, Insert, Write, check_write
 
-_NO_LIMIT = -1
-_MAX_INTEGER = 2**63 - 1
 _BEFORE_ALL = ("", "")
 _AFTER_ALL = ("\U0010ffff", "")
 
@@ -50,21 +59,24 @@ class SQLEventStorageAdapter:
             one belongs to one event loop at a time.
         table_name: the table of the events. Adapters of one engine with other tables can push a
             group together.
-        busy_timeout: for how many seconds a commit waits for a database that another process
-            keeps locked, whatever the driver's ``timeout`` is. Then its pushes raise
-            `StorageError`, and have written nothing.
+        busy_timeout: for how many seconds, from the call, a push or a read waits for a database
+            that somebody else keeps locked, whatever the driver's ``timeout`` is. Then it raises
+            `StorageError`, and has written nothing. A push inside a transaction of the same task
+            on this engine raises at once, if that transaction has written.
         rows_in_loop: on a synchronous engine, the events of an aggregate are read in the thread of
             the event loop if they are at most so many, which spares them a way to a thread that
             takes longer than they do. The loop stands still meanwhile: a fraction of a millisecond
             for 100 small events, and for as long as the disk takes where they are in no cache. It
-            never waits for a lock. Positions are read in this way, too. 0 leaves all reads to the
-            threads.
+            never waits for a lock, and stops after 256 KB: a thread reads larger events. Positions
+            are read in this way, too. 0 leaves all reads to the threads.
         allow_gaps: whether a version can be pushed where the one before is missing. An aggregate
             without version 1 is not listed.
 
     Raises:
-        ValueError: the engine is of a database that this version does not know, or
-            ``rows_in_loop`` is no integer of 0 or more.
+        TypeError: ``engine`` is no engine, or one of an asynchronous driver that was not made with
+            ``create_async_engine``.
+        ValueError: the engine is of a database that this version does not know, or another option
+            is out of bounds.
     """
 
     def __init__(
@@ -76,10 +88,12 @@ class SQLEventStorageAdapter:
         rows_in_loop: int = 100,
         allow_gaps: bool = False,
     ) -> None:
-        _check_engine(engine)
-        _check_rows_in_loop(rows_in_loop)
+        check_engine(engine)
+        check_table_name(table_name)
+        check_busy_timeout(busy_timeout)
+        check_rows_in_loop(rows_in_loop)
         self._engine = engine
-        self._table_name = table_name
+        self._table_name = fold_table_name(table_name)  # two names of one table compare equal
         self._statements = EventStatements(make_event_table(table_name))
         self._rows_in_loop = rows_in_loop
         self._insert = self._statements.insert if allow_gaps else self._statements.insert_next
@@ -140,24 +154,23 @@ class SQLEventStorageAdapter:
     ) -> list[EventRecord]:
         """Read the events of an aggregate in the order of their versions."""
         statement = self._statements.select_events[reverse]
+        limit = None if limit is None else check_limit(limit)
 
         def bind(limit: int) -> Query:
             return statement.bind(
                 aggregate_name=event_store_id,
                 aggregate_id=aggregate_id,
-                min_version=0 if min_version is None else min_version,
-                max_version=_MAX_INTEGER if max_version is None else max_version,
+                min_version=0 if min_version is None else clamp(min_version),
+                max_version=MAX_INTEGER if max_version is None else clamp(max_version),
                 limit=limit,
             )
 
-        look = min(self._rows_in_loop + 1, _MAX_INTEGER)
+        look = min(self._rows_in_loop + 1, MAX_INTEGER)
         rows = self._database.fetch_at_once(bind(look if limit is None else min(limit, look)))
         if rows is not None and len(rows) < look:
             return [row_to_record(row) for row in rows]
         # All of them, in one query: two would see a group that is forced in between by halves.
-        return await self._database.fetch(
-            bind(_NO_LIMIT if limit is None else limit), row_to_record
-        )
+        return await self._database.fetch(bind(NO_LIMIT if limit is None else limit), row_to_record)
 
     async def list_aggregate_ids(
         self,
@@ -170,6 +183,7 @@ class SQLEventStorageAdapter:
         cursor: JSONValue = None,
     ) -> AggregateIdsSlice:
         """List the aggregates that have an event of version 1, ordered by its timestamp and id."""
+        limit = None if limit is None else check_limit(limit)
         after, before = _get_range(initial_event_after, initial_event_before)
         if cursor is not None:
             last = ListedAggregate.from_cursor(event_store_id, cursor)
@@ -181,7 +195,7 @@ class SQLEventStorageAdapter:
             after_id=after[1],
             before_timestamp=before[0],
             before_id=before[1],
-            limit=_NO_LIMIT if limit is None else limit + 1,
+            limit=NO_LIMIT if limit is None else limit + 1,
         )
         found = await self._database.fetch(query, _row_to_listed)
         return AggregateIdsSlice.from_lookahead(found, limit)
@@ -233,18 +247,6 @@ class SQLEventStorageAdapter:
             aggregate_name=asserted.event_store_id, aggregate_id=asserted.aggregate_id
         )
         return Assertion(self._table_name, *query, asserted.version)
-
-
-def _check_engine(engine: object) -> None:
-    if not isinstance(engine, (Engine, AsyncEngine)):
-        raise TypeError(f"not an engine of SQLAlchemy: {engine!r}")
-    if engine.dialect.name != "sqlite":
-        raise ValueError(f"castore-sql does not know {engine.dialect.name!r}: use SQLite")
-
-
-def _check_rows_in_loop(rows: object) -> None:
-    if type(rows) is not int or rows < 0:
-        raise ValueError(f"rows_in_loop is not 0 or more: {rows!r}")
 
 
 def _get_range(

@@ -3,11 +3,23 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from enum import Enum, auto
 from typing import Generic, TypeAlias, TypeVar
 
 W = TypeVar("W")
-Outcome: TypeAlias = Exception | None
-"""What became of a write: nothing to say, or the error of this write alone."""
+
+
+class NotYet(Enum):
+    """A write that was handed over with others was not written: it is handed over again."""
+
+    TOGETHER = auto()
+    ALONE = auto()
+
+
+Outcome: TypeAlias = Exception | NotYet | None
+"""What became of a write: nothing to say, or the error of this write alone, or nothing yet."""
+
+_Waiting: TypeAlias = tuple[W, asyncio.Future[None]]
 
 _MOST_AT_ONCE = 512
 
@@ -20,13 +32,13 @@ class GroupCommit(Generic[W]):
 
     Args:
         commit: writes a number of writes, durably when it returns, and says what became of each,
-            whatever that is: it does not raise.
+            whatever that is: it does not raise. Of a write that is alone it says no `NotYet`.
     """
 
     def __init__(self, commit: Callable[[Sequence[W]], Awaitable[Sequence[Outcome]]]) -> None:
         self._commit = commit
-        self._waiting: list[tuple[W, asyncio.Future[None]]] = []
-        self._batch: list[tuple[W, asyncio.Future[None]]] = []
+        self._waiting: list[_Waiting[W]] = []
+        self._batch: list[_Waiting[W]] = []
         self._is_committing = False
         self._task: asyncio.Task[None] | None = None
 
@@ -42,7 +54,7 @@ class GroupCommit(Generic[W]):
             (outcome,) = await self._commit([write])
         finally:
             self._go_on()
-        if outcome is not None:
+        if isinstance(outcome, Exception):
             raise outcome
 
     def _go_on(self) -> None:
@@ -72,12 +84,28 @@ class GroupCommit(Generic[W]):
         self._batch, self._waiting = wanted[:_MOST_AT_ONCE], wanted[_MOST_AT_ONCE:]
         return bool(self._batch)
 
-    async def _commit_batch(self, batch: Sequence[tuple[W, asyncio.Future[None]]]) -> None:
+    async def _commit_batch(self, batch: Sequence[_Waiting[W]]) -> None:
         outcomes = await self._commit([write for write, _ in batch])
-        for (_, future), outcome in zip(batch, outcomes, strict=True):
-            if future.cancelled():
-                continue
-            if outcome is None:
-                future.set_result(None)
+        again: list[_Waiting[W]] = []
+        for each, outcome in zip(batch, outcomes, strict=True):
+            if outcome is NotYet.TOGETHER:
+                again.append(each)
+            elif outcome is NotYet.ALONE:
+                await self._commit_alone(*each)
             else:
-                future.set_exception(outcome)
+                _settle(each[1], outcome)
+        self._batch, self._waiting = [], again + self._waiting
+
+    async def _commit_alone(self, write: W, future: asyncio.Future[None]) -> None:
+        if not future.cancelled():
+            (outcome,) = await self._commit([write])
+            _settle(future, outcome)
+
+
+def _settle(future: asyncio.Future[None], outcome: Outcome) -> None:
+    if future.cancelled():
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(None)

@@ -2,16 +2,15 @@
 
 import os
 import sqlite3
-from collections.abc import Callable
 from threading import Lock
 from typing import TypeAlias, TypeVar, cast
 
 from sqlalchemy import Engine, NullPool, PoolProxiedConnection
 
 from castore_sql import _sqlite
+from castore_sql._connection import Work
 
 T = TypeVar("T")
-Work: TypeAlias = Callable[[PoolProxiedConnection], T]
 
 _Connections: TypeAlias = list[PoolProxiedConnection]
 

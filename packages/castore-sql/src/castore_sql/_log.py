@@ -4,8 +4,6 @@ import asyncio
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import PoolProxiedConnection
-
 from castore_core import (
     LOG_START,
     LogEntry,
@@ -16,11 +14,11 @@ from castore_core import (
     parse_position,
 )
 from castore_sql import _sqlite
+from castore_sql._checks import MAX_INTEGER
+from castore_sql._connection import Connection
 from castore_sql._database import Database
 from castore_sql._rows import row_to_entry
 from castore_sql._statements import EventStatements, Query
-
-_MAX_INTEGER = 2**63 - 1
 
 
 class Log:
@@ -36,21 +34,27 @@ class Log:
     ) -> LogSlice:
         """Read the entries of all stores, or those of some and how far the read has looked."""
         check_log_query(event_store_ids, limit)
-        number, limit = parse_position(after), min(limit, _MAX_INTEGER)
+        number, limit = parse_position(after), min(limit, MAX_INTEGER)
         if event_store_ids is None:
             query = self._statements.select_whole_log.bind(after=number, limit=limit)
             entries = await self._database.fetch(query, row_to_entry)
             return LogSlice(entries, entries[-1].position if entries else after)
         if not event_store_ids:
             return LogSlice([], max(after, await self.get_last_position()))
-        names = json.dumps(list(event_store_ids))
-        query = self._statements.select_log.bind(after=number, limit=limit, aggregate_names=names)
+        query = self._select(event_store_ids, number, limit)
         select_last = self._select_last
         end, entries = await self._database.read(
             lambda each: _read_with_end(each, select_last, query)
         )
         position = entries[-1].position if entries else after
         return LogSlice(entries, position if len(entries) == limit else max(position, end))
+
+    def _select(self, event_store_ids: Sequence[str], after: int, limit: int) -> Query:
+        statement, names = self._statements.select_log, list(event_store_ids)
+        if any("\0" in each for each in names):  # where SQLite ends the texts of a JSON list
+            statement = self._statements.select_hex_log
+            names = [each.encode(errors="surrogatepass").hex().upper() for each in names]
+        return statement.bind(after=after, limit=limit, aggregate_names=json.dumps(names))
 
     async def get_last_position(self) -> LogPosition:
         """Return the end of the log."""
@@ -60,6 +64,8 @@ class Log:
         self, event_store_id: str, aggregate_id: str, version: int
     ) -> LogPosition | None:
         """Return the position of an event, if it is there."""
+        if abs(version) > MAX_INTEGER:
+            return None
         query = self._statements.select_position.bind(
             aggregate_name=event_store_id, aggregate_id=aggregate_id, version=version
         )
@@ -75,7 +81,7 @@ class Log:
 
 
 def _read_with_end(
-    connection: PoolProxiedConnection, select_last: Query, query: Query
+    connection: Connection, select_last: Query, query: Query
 ) -> tuple[LogPosition, list[LogEntry]]:
     # The end comes first: all that stands before it is seen by the second query.
     ((last,),) = _sqlite.fetch(connection, select_last)

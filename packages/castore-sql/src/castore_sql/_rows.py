@@ -25,15 +25,24 @@ _decode = msgspec.json.Decoder().decode
 
 
 def record_to_row(event_store_id: str, record: EventRecord) -> tuple[str | int | None, ...]:
-    """Return the values of a row, in the order of ``INSERTED_COLUMNS``."""
+    """Return the values of a row, in the order of ``INSERTED_COLUMNS``.
+
+    Raises:
+        StorageError: the payload or the metadata cannot be written as JSON.
+    """
     aggregate_id, version, event_type, timestamp, payload, metadata = record
+    try:
+        data, other_data = _to_text(payload), _to_text(metadata)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        place = f"event {version} of aggregate {aggregate_id!r}"
+        raise StorageError(f"{place} cannot be written: {error}") from error
     return (
         event_store_id,
         aggregate_id,
         version,
         event_type,
-        _to_text(payload),
-        _to_text(metadata),
+        data,
+        other_data,
         format_timestamp(timestamp),
     )
 

@@ -1,17 +1,18 @@
 """Where work on the database runs: in threads, at once, or in the loop of an async engine."""
 
-import asyncio
-import sqlite3
-from contextlib import AbstractAsyncContextManager, nullcontext
 from threading import Lock
 from typing import Protocol, TypeVar
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakValueDictionary
 
 from sqlalchemy import Engine, SingletonThreadPool, StaticPool, event
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from castore_sql._held import HeldConnections, Work
+from castore_sql import _user_transactions
+from castore_sql._connection import Work
+from castore_sql._errors import BACKEND_ERRORS
+from castore_sql._held import HeldConnections
+from castore_sql._inline_runner import InlineRunner
+from castore_sql._loop_runner import LoopRunner
 from castore_sql._threads import Threads
 from castore_sql._wakeup import Wakeup
 
@@ -69,68 +70,12 @@ class ThreadRunner:
         """Run work in the thread of the event loop, on a connection that is open already."""
         try:
             return self._connections.run_if_idle(work)
-        except (sqlite3.Error, SQLAlchemyError):  # busy, or what `read` will run into as well
+        except BACKEND_ERRORS:  # busy, or what `read` will run into as well
             return None
 
     def close_held(self) -> None:
         """Close the connections. The next work opens new ones."""
         self._connections.dispose()
-
-
-class InlineRunner:
-    """Runs work on an engine at once, in the thread of the event loop.
-
-    This is for pools that share one connection, or have one for each thread, as those of databases
-    in memory do: the user's thread sees the same database, and can close what was opened.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self.wakeup = Wakeup()
-        self._engine = engine
-        self._lock = Lock()
-
-    async def write(self, work: Work[T]) -> T:
-        """Run work, while no other thread does."""
-        with self._lock:
-            return _run(self._engine, work)
-
-    async def read(self, work: Work[T]) -> T:
-        """Run work, while no other thread does."""
-        return await self.write(work)
-
-    def read_at_once(self, work: Work[T]) -> None:
-        """Leave it to `read`, which needs no thread."""
-
-
-class LoopRunner:
-    """Runs work on an async engine, whose driver has threads of its own.
-
-    A pool that shares one connection does one work at a time.
-    """
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self.wakeup = Wakeup()
-        self._engine = engine
-        self._is_shared = isinstance(engine.pool, StaticPool)
-        self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]
-        self._locks = WeakKeyDictionary()
-
-    async def write(self, work: Work[T]) -> T:
-        """Run work on a connection of the pool."""
-        async with self._get_lock(), self._engine.connect() as connection:
-            return await connection.run_sync(lambda each: work(each.connection))
-
-    async def read(self, work: Work[T]) -> T:
-        """Run work on a connection of the pool."""
-        return await self.write(work)
-
-    def read_at_once(self, work: Work[T]) -> None:
-        """Leave it to `read`, which awaits the driver."""
-
-    def _get_lock(self) -> AbstractAsyncContextManager[None]:
-        if not self._is_shared:
-            return nullcontext()
-        return self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
 
 
 def get_runner(engine: Engine | AsyncEngine) -> Runner:
@@ -140,6 +85,7 @@ def get_runner(engine: Engine | AsyncEngine) -> Runner:
         runner = _runners.get(key)
         if runner is None:
             runner = _runners[key] = _make_runner(engine)
+            _user_transactions.watch(key)
         return runner
 
 
@@ -149,14 +95,6 @@ def _make_runner(engine: Engine | AsyncEngine) -> ThreadRunner | InlineRunner | 
     if isinstance(engine.pool, (SingletonThreadPool, StaticPool)):
         return InlineRunner(engine)
     return ThreadRunner(engine)
-
-
-def _run(engine: Engine, work: Work[T]) -> T:
-    connection = engine.raw_connection()
-    try:
-        return work(connection)
-    finally:
-        connection.close()
 
 
 def _close_held(engine: Engine) -> None:

@@ -1,11 +1,10 @@
 """What is SQLite's own: its transactions, its durability and its errors."""
 
 import sqlite3
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any, cast
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from castore_core import (
@@ -15,31 +14,59 @@ from castore_core import (
     VersionAssertionError,
     VersionGapError,
 )
+from castore_sql._connection import Connection, Work
 from castore_sql._statements import Query
 from castore_sql._writes import Assertion, Insert, Write
 
-_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+T = TypeVar("T")
+
 _SYNCHRONOUS_FULL = 2
+_SMALL = 256 * 1024  # characters
 _IS_DURABLE = "castore_is_durable"
 _BUSY_TIMEOUT = "castore_busy_timeout"
 
 
-def prepare(connection: PoolProxiedConnection) -> None:
+def prepare(connection: Connection) -> None:
     """Set a connection that nobody else uses: it has no transaction of its own, and never waits.
 
-    Whoever finds the database locked tries again soon (see `_begin`).
+    The caller tries again soon when the database is locked. SQLite would wait in pauses of up to
+    100 ms, in which others who write all the time keep a process out for many seconds.
 
     Raises:
         sqlite3.Error: the database cannot be used.
     """
     if getattr(connection.driver_connection, "autocommit", None) is False:  # Python 3.12
-        cast("Any", connection.driver_connection).autocommit = True
+        connection.driver_connection.autocommit = True
     cursor = connection.cursor()
     cursor.execute("PRAGMA busy_timeout = 0")
     cursor.close()
 
 
-def commit(connection: PoolProxiedConnection, writes: Sequence[Write]) -> list[Exception | None]:
+def run_without_waiting(connection: Connection, work: Work[T]) -> T:
+    """Run work on a connection of the user's, which waits for no lock meanwhile."""
+    cursor = connection.cursor()
+    try:
+        timeout = _get_busy_timeout(connection, cursor)
+        if not timeout:
+            return work(connection)
+        cursor.execute("PRAGMA busy_timeout = 0")
+        try:
+            return work(connection)
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout = {timeout}")
+    finally:
+        cursor.close()
+
+
+def _get_busy_timeout(connection: Connection, cursor: DBAPICursor) -> int:
+    if _BUSY_TIMEOUT not in connection.info:
+        cursor.execute("PRAGMA busy_timeout")
+        connection.info[_BUSY_TIMEOUT] = cursor.fetchall()[0][0]
+    timeout: int = connection.info[_BUSY_TIMEOUT]
+    return timeout
+
+
+def commit(connection: Connection, writes: Sequence[Write]) -> list[Exception | None]:
     """Write in one transaction, and say what each write met: a conflict, a gap, or nothing.
 
     Raises:
@@ -52,11 +79,11 @@ def commit(connection: PoolProxiedConnection, writes: Sequence[Write]) -> list[E
                 return [None] * len(writes)
             # Not to a SAVEPOINT, which would cost those without conflicts.
             cursor.execute("ROLLBACK")
-            _begin(connection, cursor)
+            cursor.execute("BEGIN IMMEDIATE")
         return [_write(cursor, each) for each in writes]
 
 
-def create(connection: PoolProxiedConnection, statements: Sequence[str]) -> None:
+def create(connection: Connection, statements: Sequence[str]) -> None:
     """Create what is not there yet, and let readers and one writer work at a time (WAL).
 
     Raises:
@@ -70,7 +97,7 @@ def create(connection: PoolProxiedConnection, statements: Sequence[str]) -> None
             cursor.execute(each)
 
 
-def fetch(connection: PoolProxiedConnection, query: Query) -> Sequence[Sequence[Any]]:
+def fetch(connection: Connection, query: Query) -> Sequence[Sequence[Any]]:
     """Return all the rows of a query.
 
     Raises:
@@ -84,23 +111,52 @@ def fetch(connection: PoolProxiedConnection, query: Query) -> Sequence[Sequence[
         cursor.close()
 
 
-def is_busy(error: BaseException | None) -> bool:
-    """Tell whether the database was locked by somebody else, so that trying again may help."""
-    code = getattr(getattr(error, "orig", error), "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in _BUSY
+def fetch_small(connection: Connection, query: Query) -> Sequence[Sequence[Any]] | None:
+    """Return all the rows of events, or ``None`` where their payloads and metadata are large.
+
+    Those are the last two columns.
+
+    Raises:
+        sqlite3.Error: the query failed.
+    """
+    rows: list[Sequence[Any]] = []
+    room = _SMALL
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(*query)
+        for row in cast("Iterator[Sequence[Any]]", cursor):
+            rows.append(row)
+            room -= len(row[-2] or "") + len(row[-1] or "")
+            if room < 0:
+                return None
+    return rows
 
 
-def translate(error: Exception) -> CastoreError:
-    """Return the castore error for an error of the driver or of SQLAlchemy."""
-    if "no such table" in str(error):
-        return StorageError(f"{error}: await create_tables() of the adapter first")
-    if is_busy(error):
-        return StorageError(f"{error}: another process kept it locked for too long")
-    return StorageError(str(error))
+def is_writing(connection: sqlite3.Connection) -> bool:
+    """Tell whether a connection is in a transaction that has the lock for writing.
+
+    SQLite says so to whoever begins a backup of it; the backup ends before it has begun. Where
+    nothing was read nor written since ``BEGIN``, and another process excludes readers, it says the
+    same.
+    """
+    if not connection.in_transaction:
+        return False
+    seen: list[int] = []
+
+    def note(status: int, _remaining: int, _total: int) -> None:
+        seen.append(status)
+        raise _ProbeEnd
+
+    with closing(sqlite3.connect(":memory:")) as target, suppress(_ProbeEnd):
+        connection.backup(target, pages=1, progress=note)
+    return seen[:1] == [sqlite3.SQLITE_BUSY]
+
+
+class _ProbeEnd(Exception):  # noqa: N818 no error
+    """Ends a backup."""
 
 
 @contextmanager
-def _transaction(connection: PoolProxiedConnection) -> Generator[DBAPICursor]:
+def _transaction(connection: Connection) -> Generator[DBAPICursor]:
     """Lock the database for writing; commit durably, or roll back if the block raises.
 
     This is said in SQL, because the driver's own ``commit()`` does nothing in the mode
@@ -109,7 +165,7 @@ def _transaction(connection: PoolProxiedConnection) -> Generator[DBAPICursor]:
     with _idle_cursor(connection) as cursor:
         _make_durable(connection, cursor)
         try:
-            _begin(connection, cursor)
+            cursor.execute("BEGIN IMMEDIATE")
             yield cursor
             cursor.execute("COMMIT")
         except BaseException:
@@ -118,34 +174,15 @@ def _transaction(connection: PoolProxiedConnection) -> Generator[DBAPICursor]:
             raise
 
 
-def _begin(connection: PoolProxiedConnection, cursor: DBAPICursor) -> None:
-    """Take the lock for writing, or raise at once if somebody else has it.
-
-    The caller tries again soon. SQLite would wait in pauses of up to 100 ms, in which others who
-    write all the time keep a process out for many seconds.
-    """
-    if _BUSY_TIMEOUT not in connection.info:
-        cursor.execute("PRAGMA busy_timeout")
-        connection.info[_BUSY_TIMEOUT] = cursor.fetchall()[0][0]
-    timeout = connection.info[_BUSY_TIMEOUT]
-    try:
-        if timeout:
-            cursor.execute("PRAGMA busy_timeout = 0")
-        cursor.execute("BEGIN IMMEDIATE")
-    finally:
-        if timeout:
-            cursor.execute(f"PRAGMA busy_timeout = {timeout}")
-
-
 @contextmanager
-def _idle_cursor(connection: PoolProxiedConnection) -> Generator[DBAPICursor]:
+def _idle_cursor(connection: Connection) -> Generator[DBAPICursor]:
     """Give a cursor outside of the transaction that ``autocommit=False`` keeps open always.
 
     Raises:
         StorageError: the transaction is the user's, who shares the connection.
     """
     cursor = connection.cursor()
-    has_transaction = cast("sqlite3.Connection", connection.driver_connection).in_transaction
+    has_transaction = connection.driver_connection.in_transaction
     if has_transaction:
         _refuse_transaction_of_user(connection.driver_connection)
         cursor.execute("ROLLBACK")
@@ -157,13 +194,16 @@ def _idle_cursor(connection: PoolProxiedConnection) -> Generator[DBAPICursor]:
         cursor.close()
 
 
-def _refuse_transaction_of_user(driver_connection: object) -> None:
-    is_always_open = getattr(driver_connection, "autocommit", None) is False
-    if isinstance(driver_connection, sqlite3.Connection) and not is_always_open:
-        raise StorageError("the connection is in a transaction of yours: end it before a push")
+def _refuse_transaction_of_user(connection: sqlite3.Connection) -> None:
+    is_always_open = getattr(connection, "autocommit", None) is False  # Python 3.12
+    if not is_always_open or is_writing(connection):
+        raise StorageError(
+            "the connection, which you share with the adapter, is in a transaction of yours: end "
+            "it before a push"
+        )
 
 
-def _make_durable(connection: PoolProxiedConnection, cursor: DBAPICursor) -> None:
+def _make_durable(connection: Connection, cursor: DBAPICursor) -> None:
     """Make sure, once a connection, that its commits survive a loss of power."""
     if connection.info.get(_IS_DURABLE):
         return

@@ -81,7 +81,7 @@ class EventStatements:
         )
         self.select_events = [Statement(each, dialect) for each in _make_event_selects(table)]
         self.select_ids = [Statement(each, dialect) for each in _make_id_selects(table)]
-        self.select_log, self.select_whole_log = (
+        self.select_log, self.select_hex_log, self.select_whole_log = (
             Statement(each, dialect) for each in _make_log_selects(table)
         )
         self.select_last_version, self.select_position, self.select_last_position = (
@@ -151,8 +151,8 @@ def _make_id_selects(table: Table) -> tuple[ClauseElement, ClauseElement]:
     )
 
 
-def _make_log_selects(table: Table) -> tuple[ClauseElement, ClauseElement]:
-    """Select the log of some stores, given as a JSON list, and of all."""
+def _make_log_selects(table: Table) -> tuple[ClauseElement, ClauseElement, ClauseElement]:
+    """Select the log of some stores, given as a JSON list (of hexadecimal UTF-8), and of all."""
     c = table.c
     whole = (
         select(
@@ -174,7 +174,8 @@ def _make_log_selects(table: Table) -> tuple[ClauseElement, ClauseElement]:
     # The unary plus keeps SQLite from reading all of the stores and sorting them.
     plus = cast("custom_op[str]", custom_op("+"))
     name = UnaryExpression[str](c.aggregate_name, operator=plus)
-    return whole.where(name.in_(select(names.c.value))), whole
+    values = select(names.c.value)
+    return whole.where(name.in_(values)), whole.where(func.hex(name).in_(values)), whole
 
 
 def _make_place_selects(table: Table) -> tuple[ClauseElement, ClauseElement, ClauseElement]:
