@@ -79,7 +79,9 @@ async def handle_messages(
     """
     for path in await asyncio.to_thread(lambda: sorted(directory.glob("*.json"))):
         content = json.loads(await asyncio.to_thread(path.read_bytes))
-        await worker(queue.parse_message(content["body"]), content["replay"])
+        message = queue.parse_received_message(content["body"])
+        if message is not None:  # of an event whose type the queue skips
+            await worker(message, content["replay"])
         await asyncio.to_thread(path.unlink)
 
 

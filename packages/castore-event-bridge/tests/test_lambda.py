@@ -157,6 +157,21 @@ def test_what_a_handler_raises_goes_to_lambda() -> None:
         EventBridgeHandler(BUS, handle)(make_event())
 
 
+def test_a_type_that_the_channel_skips(caplog: pytest.LogCaptureFixture) -> None:
+    """The event counts as handled: nothing is called, raised or logged."""
+    told: list[object] = []
+    lenient = NotificationMessageBus(
+        "BUS", source_event_stores=(POKEMONS,), skip_unknown_types=True
+    )
+
+    EventBridgeHandler(lenient, lambda message, _: told.append(message))(
+        make_event(event_type="FLED")
+    )
+
+    assert [] == told
+    assert [] == caplog.records
+
+
 def test_what_is_no_message_is_logged_and_goes_to_lambda(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

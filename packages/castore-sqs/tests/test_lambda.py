@@ -228,6 +228,21 @@ async def test_what_is_no_message_holds_its_group() -> None:
     assert (["a1", "a2"], ["b1"]) == (await handle(records, walker), walker.handled)
 
 
+async def test_a_type_that_the_channel_skips() -> None:
+    """Its record counts as handled, and does not hold its group."""
+    walker = Walker()
+    records = make_fifo_records("a1", "a2")
+    records[0]["body"] = records[0]["body"].replace("STEPPED", "FLEW")
+    lenient = NotificationMessageQueue(
+        "QUEUE", source_event_stores=(WALKS,), skip_unknown_types=True
+    )
+
+    answer = await SQSHandler(lenient, walker).handle_records(records)
+
+    assert [] == get_failures(answer)
+    assert ["a2"] == walker.handled
+
+
 async def test_one_message_at_a_time() -> None:
     """Unless more were asked for."""
     walker = Walker()

@@ -17,6 +17,7 @@ from castore_sqs import (
     MessageFailed,
     MessageHandled,
     MessageReturned,
+    MessageSkipped,
     MessagesReceived,
     MessageSubject,
     MessageTimedOut,
@@ -108,7 +109,9 @@ def check_reports(report: WorkerReport) -> float:
             assert_type(context, SQSMessageContext)
             assert_type(subject, MessageSubject | None)
             return duration
-        case MessageUnreadable(message_id) | MessageReturned(message_id):
+        case (
+            MessageUnreadable(message_id) | MessageSkipped(message_id) | MessageReturned(message_id)
+        ):
             return len(message_id)
         case MessagesReceived(count):
             return count

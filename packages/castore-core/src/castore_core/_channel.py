@@ -219,10 +219,14 @@ class MessageChannel(ABC, Generic[M]):
         """
         try:
             return self.parse_message(body)
-        except UnknownEventTypeError:
-            if not self.skip_unknown_types:
+        except UnknownEventTypeError as error:
+            if not self.skips(error):
                 raise
             return None
+
+    def skips(self, error: BaseException) -> bool:
+        """Tell whether a consumer passes over a message because it was not parsed for ``error``."""
+        return self.skip_unknown_types and isinstance(error, UnknownEventTypeError)
 
     def _check_adapter(self, adapter: MessageChannelAdapter | None) -> MessageChannelAdapter | None:
         if isinstance(adapter, type):
@@ -296,9 +300,11 @@ class AggregateExistsMessageChannel(MessageChannel[AggregateExistsMessage]):
         self, event_store_id: str, record: EventRecord
     ) -> MessageRecord | None:
         """Return the message of an aggregate's first event; later ones have none."""
-        message = AggregateExistsMessage(event_store_id, record.aggregate_id, record.timestamp)
-        encoded = self.message_to_record(message)
-        return encoded if record.version == 1 else None
+        store_id = self.get_source_event_store(event_store_id).event_store_id
+        if record.version > 1:
+            return None
+        message = AggregateExistsMessage(store_id, record.aggregate_id, record.timestamp)
+        return self.message_to_record(message)
 
     def _message_from_body(
         self, source: EventSource[Any, Any], body: MessageBody

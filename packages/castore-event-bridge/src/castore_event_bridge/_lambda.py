@@ -56,6 +56,8 @@ class EventBridgeHandler(Generic[M]):
         try:
             message, context = await self._parser.parse_event(event)
         except CastoreError as error:
+            if self._parser.skips(error):
+                return
             place = event.get("id"), type(error).__name__
             _logger.error("event %.100s is no message of the channel: %s", *place)  # noqa: TRY400 its text may have values
             raise

@@ -52,6 +52,7 @@ class EventBridgeMessageParser(Generic[M]):
     ) -> None:
         self._channel = channel
         self._claim_check = claim_check
+        self.skips = channel.skips
 
     async def parse_event(self, event: Mapping[str, Any]) -> EventBridgeMessage[M]:
         """Read an event as a whole: the target must not have an input path or a transformer.

@@ -12,6 +12,7 @@ from castore_sqs._reports import (
     HandlerGivenUp,
     MessageFailed,
     MessageHandled,
+    MessageSkipped,
     MessageTimedOut,
     MessageUnreadable,
 )
@@ -48,6 +49,7 @@ class Attempts(Generic[R]):
 
     Args:
         read: returns the message and its context.
+        skips: tells whether a message is passed over that ``read`` raised an error for.
         calls: calls the handler with both.
         reporter: is told how each attempt ended.
     """
@@ -57,8 +59,11 @@ class Attempts(Generic[R]):
         read: Callable[[R], Awaitable[tuple[object, SQSMessageContext]]],
         calls: HandlerCalls,
         reporter: Reporter,
+        *,
+        skips: Callable[[BaseException], bool],
     ) -> None:
         self._read = read
+        self._skips = skips
         self._calls = calls
         self._reporter = reporter
 
@@ -69,11 +74,18 @@ class Attempts(Generic[R]):
         except BaseException as error:
             if ends_task(error):
                 raise
-            place = received.message_id, received.attempt
-            self._reporter.tell(MessageUnreadable(*place, error, find_unread_subject(error)))
-            return Outcome.FAILED
+            return self._tell_unread(received, error)
         result = await self._calls.call(message, context)
         return self._tell(result, context, find_subject(message))
+
+    def _tell_unread(self, received: R, error: BaseException) -> Outcome:
+        subject = find_unread_subject(error)
+        if self._skips(error):
+            self._reporter.tell(MessageSkipped(received.message_id, received.attempt, subject))
+            return Outcome.HANDLED
+        place = received.message_id, received.attempt
+        self._reporter.tell(MessageUnreadable(*place, error, subject))
+        return Outcome.FAILED
 
     def _tell(
         self, result: CallResult, context: SQSMessageContext, subject: MessageSubject | None

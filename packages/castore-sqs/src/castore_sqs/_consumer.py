@@ -62,7 +62,7 @@ class Consumer:
             grace=max(options.grace_period, _LAST_MOMENT),
         )
         self._deliveries = Deliveries(
-            Attempts(self._read, self._handler_calls, reporter),
+            Attempts(self._read, self._handler_calls, reporter, skips=self._parser.skips),
             in_flight=in_flight,
             deleter=Deleter(calls, in_flight, reporter),
             visibility=self._visibility,
@@ -93,10 +93,10 @@ class Consumer:
         return max(polls, handlers) + self._options.retries.give_up_after + _LAST_REQUESTS
 
     async def put_down(self, loops: Tasks) -> None:
-        """Delete what was handled, and return all else, with what the last requests get.
+        """Delete handled messages, and return all others, with those of the last requests.
 
-        Nothing is returned before they are answered: they would get it again, which counts as an
-        attempt to handle it.
+        No message is returned before these requests are answered: they would get it again, which
+        counts as an attempt to handle it.
         """
         self._in_flight.close()
         _, *receivers = loops

@@ -109,7 +109,7 @@ class SQSHandler(Generic[M]):
         """
         grace = max(_LEAST_GRACE, self._get_grace(time_limit))
         calls = HandlerCalls(self._handler, timeout=self._handler_timeout, grace=grace / 2)
-        attempts = Attempts(self._read, calls, self._reporter)
+        attempts = Attempts(self._read, calls, self._reporter, skips=self._parser.skips)
         batch = _Batch(records, attempts, self._reporter, self._concurrency)
         tasks = [begin(batch.handle_group(each)) for each in _group(records)]
         try:

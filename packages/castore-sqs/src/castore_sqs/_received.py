@@ -35,6 +35,7 @@ class SQSMessageParser(Generic[M]):
     ) -> None:
         self._channel = channel
         self._claim_check = claim_check
+        self.skips = channel.skips
 
     async def parse_record(self, record: Mapping[str, Any]) -> SQSMessage[M]:
         """Read a record of Lambda, or a message as ``receive_message`` of a client returns it.

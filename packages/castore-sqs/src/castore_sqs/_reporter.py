@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from typing import Final
 
 from castore_core import format_error, name_type
 from castore_sqs._cancellation import ends_task
@@ -12,6 +13,7 @@ from castore_sqs._reports import (
     MessageFailed,
     MessageHandled,
     MessageReturned,
+    MessageSkipped,
     MessagesReceived,
     MessageTimedOut,
     MessageUnreadable,
@@ -21,6 +23,8 @@ from castore_sqs._reports import (
     WorkerReport,
 )
 from castore_sqs._subjects import MessageSubject
+
+_EXPECTED: Final = (MessagesReceived, MessageHandled, MessageSkipped, MessageReturned)
 
 
 class Reporter:
@@ -67,7 +71,7 @@ class Reporter:
             self._logger.error("%s: %s", text, shown, extra=extra)
 
     def _log(self, report: WorkerReport) -> None:
-        if isinstance(report, (MessagesReceived, MessageHandled, MessageReturned)):
+        if isinstance(report, _EXPECTED):
             return
         extra = _get_fields(report)
         match report:

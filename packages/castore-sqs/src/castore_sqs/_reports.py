@@ -79,6 +79,15 @@ class MessageUnreadable:
 
 
 @dataclass(frozen=True)
+class MessageSkipped:
+    """The channel skips the type of the message's event. The message is deleted next, unhandled."""
+
+    message_id: str
+    attempt: int
+    subject: MessageSubject | None = None
+
+
+@dataclass(frozen=True)
 class MessageReturned:
     """The message was returned to the queue unhandled, or before its handler was through.
 
@@ -134,6 +143,7 @@ WorkerReport: TypeAlias = (
     | MessageTimedOut
     | HandlerGivenUp
     | MessageUnreadable
+    | MessageSkipped
     | MessageReturned
     | DeleteFailed
     | HeartbeatFailed

@@ -167,7 +167,8 @@ class BlockingFakeQueue(FakeQueue):
 class Bench:
     """A worker on a fake queue, with all that it handled and told.
 
-    A ``plain_handler`` is called by the worker itself, and noted nowhere.
+    A ``plain_handler`` is called by the worker itself, and noted nowhere. ``skip_unknown_types`` is
+    that of the channel.
     """
 
     def __init__(
@@ -177,6 +178,7 @@ class Bench:
         *,
         plain_handler: Any = None,
         stores: Sequence[EventStore[Any, Any]] = (pokemons,),
+        skip_unknown_types: bool = False,
         **options: Any,
     ) -> None:
         self.queue = queue
@@ -185,7 +187,10 @@ class Bench:
         self._handler = handler
         adapter = SQSMessageQueueAdapter(queue, queue.url, queue.fifo)
         channel = NotificationMessageQueue(
-            "QUEUE", source_event_stores=stores, message_channel_adapter=adapter
+            "QUEUE",
+            source_event_stores=stores,
+            message_channel_adapter=adapter,
+            skip_unknown_types=skip_unknown_types,
         )
         options = {
             "wait_time": 1,

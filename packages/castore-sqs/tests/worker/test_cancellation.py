@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import anyio
@@ -263,14 +263,21 @@ async def test_an_end_that_takes_too_long(
 
 
 async def test_batches_that_are_cancelled() -> None:
-    """Neither what is under way goes on, nor what waits."""
-    batches: NaturalBatches[int] = NaturalBatches(hang, 2)
+    """The batch under way is cancelled, and the waiting items are never sent."""
+    sent: list[list[int]] = []
+
+    async def send(items: Sequence[int]) -> None:
+        sent.append(list(items))
+        await hang()
+
+    batches: NaturalBatches[int] = NaturalBatches(send, 2)
     batches.add(1)
     await asyncio.sleep(0.01)
     batches.add(2)
     await batches.cancel()
 
     await batches.drain()
+    assert [[1]] == sent
 
 
 @pytest.mark.parametrize("is_plain", [True, False])

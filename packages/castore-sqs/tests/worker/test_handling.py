@@ -19,6 +19,7 @@ from castore_sqs import (
     DeleteFailed,
     MessageFailed,
     MessageHandled,
+    MessageSkipped,
     MessagesReceived,
     MessageUnreadable,
 )
@@ -292,6 +293,40 @@ async def test_an_unreadable_message(
     assert isinstance(unreadable.error, error)
     assert (queue.messages[0].id, 1) == (unreadable.message_id, unreadable.attempt)
     assert [body] == [each.body for each in queue.messages]
+
+
+async def test_a_type_that_the_channel_skips(
+    make_fake_queue: Make, make_bench: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its message is deleted unhandled and told, and is no line of the log."""
+    queue = make_fake_queue()
+    queue.put_body(LOST)
+    queue.put("b")
+    bench = make_bench(queue, skip_unknown_types=True)
+
+    async with bench.worker:
+        await bench.until_empty()
+
+    assert ["b"] == bench.ids()
+    [skipped] = bench.told(MessageSkipped)
+    assert ("POKEMONS", "a", 1, "LOST") == skipped.subject
+    assert [] == bench.told(MessageUnreadable)
+    assert [] == caplog.records
+
+
+async def test_a_channel_that_skips_types_refuses_all_else(
+    make_fake_queue: Make, make_bench: Make
+) -> None:
+    """A body that is no message is unreadable, and stays."""
+    queue = make_fake_queue()
+    queue.put_body("no JSON")
+    bench = make_bench(queue, skip_unknown_types=True)
+
+    async with bench.worker:
+        await bench.until(lambda: bench.told(MessageUnreadable))
+
+    assert [] == bench.told(MessageSkipped)
+    assert 1 == len(queue.messages)
 
 
 @pytest.mark.parametrize("error", [Panic(), asyncio.CancelledError()], ids=repr)
