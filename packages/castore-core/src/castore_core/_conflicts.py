@@ -49,22 +49,20 @@ class ConflictRetries:
 
     async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Await ``attempt()``, again and again after a retryable conflict."""
-        for number in range(1, self.retries + 1):
+        number = 0
+        while True:
+            number += 1
             try:
                 return await attempt()
             except EventAlreadyExistsError as conflict:
+                if not conflict.retryable:  # it came up after a write
+                    raise
                 await self._tell(conflict, number)
+                if number > self.retries:
+                    raise
             await asyncio.sleep(self._draw_pause(number))
-        try:
-            return await attempt()
-        except EventAlreadyExistsError as conflict:
-            await self._tell(conflict, self.retries + 1)
-            raise
 
     async def _tell(self, conflict: EventAlreadyExistsError, number: int) -> None:
-        """Call the callback, or raise a conflict that came up after a write."""
-        if not conflict.retryable:
-            raise conflict
         if self.callback is not None:
             answer = self.callback(conflict, ConflictAttempt(number, self.retries + 1 - number))
             if isawaitable(answer):
@@ -72,4 +70,4 @@ class ConflictRetries:
 
     def _draw_pause(self, number: int) -> float:
         bound = min(self.pause * 2.0 ** min(number - 1, 60), _LONGEST_PAUSE)
-        return uniform(0, max(bound, 0))  # noqa: S311 no secret
+        return uniform(0, bound)  # noqa: S311 no secret

@@ -37,7 +37,7 @@ class GroupedEvent(Generic[E, A]):
 
 @dataclass(frozen=True)
 class VersionAssertion:
-    """What a group takes for granted of an aggregate, made by `EventStore.assert_version`."""
+    """The version that an aggregate must have, made by `EventStore.assert_version`."""
 
     event_store: "EventStore"
     aggregate_id: str
@@ -48,7 +48,7 @@ _Aggregate: TypeAlias = tuple[int, str, str]  # adapter, store, aggregate
 
 
 class EventGroups(Generic[E, A]):
-    """What event stores do with groups: the base of `EventStore`."""
+    """The group operations of event stores: the base of `EventStore`."""
 
     @overload
     @staticmethod
@@ -132,10 +132,10 @@ class EventGroups(Generic[E, A]):
         await adapter.push_event_group(group, asserted=asserted, force=force)
         return await EventGroups._finish_group(stores, pushed_events)
 
-    # What a connected store does otherwise
+    # Overridden by `ConnectedEventStore`
 
     def _get_ready_adapter(self) -> EventStorageAdapter:
-        """Return the adapter to push to, where all that follows a push is ready too."""
+        """Return the adapter to push to, once the channel is ready too."""
         raise NotImplementedError
 
     async def _finish_push(self, pushed_event: PushedEvent[E, A]) -> PushedEvent[E, A]:
@@ -167,10 +167,10 @@ class EventGroups(Generic[E, A]):
 
 
 def raise_all(errors: Sequence[Exception]) -> None:
-    """Raise what came up after a write: nothing, the one error, or several as one.
+    """Raise the errors that came up after a write: none, the one, or several as one.
 
-    A message that was not published is the news that nobody may miss: its error is raised, with
-    the others beside it.
+    Nobody may miss that a message was not published: that error is raised, with the others beside
+    it.
     """
     if len(errors) == 1:
         raise errors[0]
@@ -185,7 +185,7 @@ def raise_all(errors: Sequence[Exception]) -> None:
 
 
 def tell_beside(error: BaseException, others: Sequence[Exception]) -> None:
-    """Let an error, such as a cancellation, tell of those that came up before it."""
+    """Note on an error, such as a cancellation, the errors that came up before it."""
     for each in others:
         error.add_note(f"beside it: {type(each).__qualname__}: {describe(each)}")
 
@@ -208,7 +208,8 @@ def _reduce_all(
 ) -> list[PushedEvent[Any, Any]]:
     pushed_events: list[PushedEvent[Any, Any]] = []
     for each, (_, record, _) in zip(events, group, strict=True):
-        before = pushed_events[-1].next_aggregate if each.follows else each.prev_aggregate
+        follows = each.follows and pushed_events
+        before = pushed_events[-1].next_aggregate if follows else each.prev_aggregate
         after = reduce_next(each.event_store, each.event, record, before)
         pushed_events.append(PushedEvent(each.event, after))
     return pushed_events
