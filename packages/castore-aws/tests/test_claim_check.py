@@ -368,7 +368,7 @@ async def test_nobody_leads_elsewhere(
 async def test_a_redirection_without_a_place(
     make_client: MakeClient, server: DenyingServer
 ) -> None:
-    """It is an end, too."""
+    """A redirect without a location is not followed, and raises a `ValueError`."""
     claim_check = S3ClaimCheck(await make_client(server.url), "claims")
     server.status = "307 Temporary Redirect"
 

@@ -149,7 +149,7 @@ async def test_not_all_bodies_go_to_the_claim_check_at_once() -> None:
 
 
 async def test_the_claim_check_takes_what_is_beside_a_message_that_cannot_be_sent() -> None:
-    """And nothing of that one."""
+    """The claim check keeps the body of the sendable message, and not that of the other."""
     claim_check = FakeClaimCheck()
 
     entries = await make(

@@ -13,5 +13,5 @@ def test_a_class_is_no_option(option: type) -> None:
 
 
 def test_instances_are_fine() -> None:
-    """And so is nothing."""
+    """An instance, or `None`, is accepted."""
     check_options(retries=RetryPolicy(), limits=None)

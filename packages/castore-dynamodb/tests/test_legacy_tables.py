@@ -166,7 +166,7 @@ async def test_a_legacy_table_can_be_copied(
 
 
 def test_the_error_can_be_pickled() -> None:
-    """As all errors can."""
+    """A `LegacyTableError` pickles."""
     error = LegacyTableError("events")
 
     copied = pickle.loads(pickle.dumps(error))  # noqa: S301 a pickle of ours

@@ -86,7 +86,7 @@ class _Sender:
                 self._refuse(lane, reason)
 
     def _set_aside(self, entries: Iterable[Entry | Unsent]) -> list[Entry]:
-        """Return what is to be sent: not what cannot be, nor what has to wait for it."""
+        """Return the entries to send: neither unsendable ones nor those that wait behind one."""
         to_be_sent: list[Entry] = []
         held_back: set[str] = set()
         for entry in entries:

@@ -29,8 +29,8 @@ _MISSING = frozenset({"NoSuchKey", "404"})
 class S3ClaimCheck:
     """Keeps bodies in a bucket, and gives out messages that say where they are, as Castore does.
 
-    Give it to the adapters that publish, and to whoever consumes what they publish. Nothing is
-    ever deleted: several consumers may fetch a body, and a replay needs it again. Let a life cycle
+    Give it to the adapters that publish, and to the consumers of their messages. Nothing is ever
+    deleted: several consumers may fetch a body, and a replay needs it again. Let a life cycle
     rule of the bucket do that, after the longest time that a message may wait to be handled.
 
     Args:
@@ -42,10 +42,15 @@ class S3ClaimCheck:
             604,800 (a week). No longer than the credentials that signed the URL are valid.
         max_body_bytes: how large a body may be, 1 or more. A larger one is neither kept nor
             fetched.
-        timeout: how many seconds S3 has to take a body, or to deliver one, retries included.
+        timeout: how many seconds S3 has to take a body, or to deliver one, retries included; more
+            than 0.
         endpoints: the URLs by which publishers know S3, where they differ from the endpoint of
             ``client``: those of VPC endpoints, say.
         retries: bounds the attempts of each call.
+
+    Raises:
+        ValueError: an option is out of its bounds, or ``bucket`` or an endpoint is malformed.
+        TypeError: ``client`` is no client for ``s3``.
     """
 
     def __init__(

@@ -70,7 +70,7 @@ def _translate(error: HTTPError) -> Exception:
 
 
 def _make_opener() -> OpenerDirector:
-    """Return what opens URLs of HTTP alone, and follows no redirections."""
+    """Return an opener for HTTP URLs that follows no redirects."""
     opener = OpenerDirector()
     for handler in (
         ProxyHandler,

@@ -80,8 +80,8 @@ async def make_entries(
 ) -> list[Entry | Unsent]:
     """Return the entries of messages in their order, the larger ones by way of the claim check.
 
-    A message that is too large, or that AWS takes none like, is `Unsent`, and so is one whose body
-    the claim check did not take. The others are not affected.
+    A message that is too large, or of a kind that AWS refuses, becomes `Unsent`; so does one whose
+    body the claim check did not take. The others are not affected.
     """
     made = [_make(each, make_entry) for each in messages]
     turns = asyncio.Semaphore(_MOST_AT_ONCE)

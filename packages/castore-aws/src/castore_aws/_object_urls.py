@@ -1,7 +1,7 @@
 """URLs of objects: which ones are of a bucket, and which ones only look like it.
 
-Whoever can send a message chooses its URL. So a URL is taken apart and compared as a whole, and
-no other server and no other bucket is asked for anything.
+The sender of a message chooses its URL. So a URL is taken apart and compared as a whole, and no
+other server and no other bucket is asked for anything.
 """
 
 import re

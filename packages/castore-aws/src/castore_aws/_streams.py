@@ -93,7 +93,7 @@ async def _read_later(body: Any) -> bytes:
 
 @contextmanager
 def _translated() -> Generator[None, None, None]:
-    """Raise as an error of botocore what its streams let through of the library below."""
+    """Translate errors of the HTTP library, which botocore's streams let through."""
     try:
         yield
     except AWS_ERRORS:

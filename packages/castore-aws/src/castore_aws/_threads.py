@@ -36,7 +36,7 @@ class _Job(Generic[T]):
         return cast("T", self._result)
 
     def drop(self) -> None:
-        """Let the call not be made."""
+        """Cancel the call if it has not begun."""
         self._ended.cancel()
 
     def run(self) -> None:

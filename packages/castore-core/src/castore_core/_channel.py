@@ -225,7 +225,7 @@ class MessageChannel(ABC, Generic[M]):
             return None
 
     def skips(self, error: BaseException) -> bool:
-        """Tell whether a consumer passes over a message because it was not parsed for ``error``."""
+        """Tell whether consumers pass over a message that was not parsed because of an error."""
         return self.skip_unknown_types and isinstance(error, UnknownEventTypeError)
 
     def _check_adapter(self, adapter: MessageChannelAdapter | None) -> MessageChannelAdapter | None:

@@ -1,4 +1,4 @@
-"""What is asked of an event store, checked for all storages alike."""
+"""Checks of arguments, the same for all storages."""
 
 from datetime import datetime
 

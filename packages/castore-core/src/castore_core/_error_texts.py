@@ -1,8 +1,8 @@
 """Errors without the values in them: to log, and to keep.
 
 The text of an error often shows values. That of pydantic shows the input, that of a `KeyError` the
-key. So only the frames and the types of errors are printed here, and the texts of such errors of
-castore as quote no other.
+key. So only the frames and the types of errors are printed here, and the texts of castore's own
+errors where they quote no other.
 """
 
 import traceback
@@ -23,7 +23,7 @@ _LEFT_OUT: Final = "[the errors before it are left out]"
 def format_error(error: BaseException) -> str:
     """Return the frames and the types of an error and of those behind it, fit to be logged.
 
-    Of their texts there are those of castore's errors that quote no other one. The order is that of
+    It has the texts of castore's own errors where they quote no other. The order is that of
     Python: causes come first. Notes, and the texts of syntax errors, are left out too. The lines
     are those of source files.
     """

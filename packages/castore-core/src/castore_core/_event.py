@@ -100,7 +100,10 @@ class _FrozenBySubclass:
 
 @dataclass(frozen=True)
 class EventDraft(Generic[E_co]):
-    """An event that has no aggregate and no version yet."""
+    """An event that has no aggregate and no version yet.
+
+    Arguments are checked by `to_event`, not here.
+    """
 
     event_type: type[E_co]
     values: dict[str, Any]
@@ -117,6 +120,7 @@ def draft(
 
     Takes what the class takes, less ``aggregate_id`` and ``version``. Both pyright and mypy check
     the arguments; those of ``PokemonAppeared.draft(...)``, which is the same, pyright alone does.
+    At run time they are checked by `EventDraft.to_event`, not here.
 
     Raises:
         TypeError: an argument is ``aggregate_id`` or ``version``, or is given by position.

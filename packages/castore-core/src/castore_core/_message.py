@@ -98,7 +98,7 @@ def text_from_body(body: MessageBody, key: str) -> str:
     """Read a string of a body, such as an id.
 
     Raises:
-        ValueError: the key is missing, or holds something else, or no id that can be.
+        ValueError: the key is missing, or its value is no string, empty or not well-formed Unicode.
     """
     value = _get(body, key)
     if not isinstance(value, str):

@@ -45,7 +45,7 @@ def parse_position(position: object) -> int:
     """Return the number of a position that `format_position` made, and 0 before the first.
 
     Raises:
-        InvalidLogPositionError: it is of another making.
+        InvalidLogPositionError: another kind of log made it.
     """
     if position == LOG_START:
         return 0

@@ -90,7 +90,7 @@ def check_state(event_store: "EventStore[E, A]", event: E, aggregate: A | None) 
 
 
 def hold(held: dict[int, E], event: E) -> dict[int, E]:
-    """Let an event change nothing of those before it: what simulations do by default."""
+    """Add an event and leave the earlier ones: the default of simulations."""
     held[event.version] = event
     return held
 

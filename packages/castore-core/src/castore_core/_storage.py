@@ -202,8 +202,8 @@ class EventLog(Protocol):
     ) -> LogSlice:
         """Read the events that follow a position, at most ``limit``, of some or all event stores.
 
-        It may look at a part of the log only: a slice without entries whose position is another
-        one than ``after`` is not the end.
+        A read may look at only part of the log: an empty slice is the end only if its position is
+        ``after``.
 
         Raises:
             InvalidLogPositionError: ``after`` is a position of another kind of log.
@@ -229,8 +229,8 @@ class EventLog(Protocol):
         """Wait until an event, of any event store, follows a position.
 
         Returns after ``timeout`` seconds at the latest, and at once where an event follows
-        already. A storage that cannot tell when another process pushes lets the time pass. It may
-        also return early: read to know.
+        already; 0 or less only looks. A storage that cannot tell when another process pushes lets
+        the time pass. It may also return early: read to know.
 
         Raises:
             InvalidLogPositionError: ``after`` is a position of another kind of log.
@@ -328,7 +328,8 @@ class BookmarkStorageAdapter(Protocol[T_co]):
         """Take or extend the lease of a bookmark, from now on for ``duration``.
 
         ``owner`` is a name that no other reader has. Returns ``None`` when another owner holds a
-        lease that has not run out.
+        lease that has not run out. One step: of several owners one gets it. A ``duration`` of 0 or
+        less has run out at once.
         """
         ...
 

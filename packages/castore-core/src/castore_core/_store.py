@@ -165,8 +165,11 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
                 where its adapter was asked to refuse gaps.)
             ForeignEventError: the store does not have the type. Nothing was written.
             NotJSONError: the payload or metadata is not made of JSON values. Nothing was written.
+            EventDecodeError: the event would not be read back. Nothing was written.
             ReducerError: the reducer did not return the state after the event. Nothing was written.
             ValueError: ``prev_aggregate`` is not the state before the event. Nothing was written.
+            EventPublishError: the store is connected, and the event is written, but its message was
+                not published.
         """
         adapter = self._get_ready_adapter()
         record = self.event_to_record(event)
@@ -186,7 +189,8 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         that the aggregate has no events.
 
         Raises:
-            ValueError: ``version`` is not an integer from 0 to 2**53 - 1.
+            ValueError: ``version`` is not an integer from 0 to 2**53 - 1, or ``aggregate_id`` is no
+                id.
         """
         return VersionAssertion(self, checked_aggregate_id(aggregate_id), checked_version(version))
 
@@ -209,6 +213,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         Raises:
             UnknownEventTypeError: a stored event is of no type that the store knows.
             EventDecodeError: a stored event does not fit its type.
+            ValueError: ``aggregate_id`` is empty or no text, or a bound or ``limit`` is no integer.
         """
         records = await self.get_storage_adapter().get_events(
             self.event_store_id,
@@ -266,7 +271,9 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         ``reverse``, false by default, begins with the latest.
 
         Raises:
-            InvalidPageTokenError: the token is damaged, forged, or another store's.
+            InvalidPageTokenError: the token is damaged, another store's or, where the store has
+                ``page_token_keys``, forged.
+            ValueError: a bound is no moment with a time zone, or ``limit`` is below 1.
         """
         query, cursor = AggregateIdsQuery(), None
         if page_token is not None:
@@ -374,7 +381,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         """
         return {name: get_event_schema(each) for name, each in self._event_types.items()}
 
-    # What a connected store does otherwise
+    # Overridden by `ConnectedEventStore`
 
     def _get_ready_adapter(self) -> EventStorageAdapter:
         return self.get_storage_adapter()

@@ -54,7 +54,8 @@ class DynamoDBEventStorageAdapter:
 
     The tables of Castore's legacy adapter, one for each event store, are refused with a
     `LegacyTableError`. For that, an adapter queries the index once: before its first push, or when
-    it first finds no events. Where the program may not query the index, such a table is not known.
+    it first finds no events. A program that may not query the index does not notice such
+    a table.
 
     Args:
         client: a ``dynamodb`` client of boto3 or aioboto3 (entered); it is never closed. One of

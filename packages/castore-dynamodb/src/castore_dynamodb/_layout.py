@@ -8,7 +8,7 @@ from castore_dynamodb._items import EVENT_STORE_ID, INITIAL_EVENTS, TIMESTAMP
 from castore_dynamodb._legacy import LegacyTableError
 from castore_dynamodb._table import KeyRange, Table
 
-# The program may not read the index, or there is none that can be read: what it asks for goes on.
+# The index is missing or may not be read: the check is skipped.
 _ANSWERS_THAT_TELL_NOTHING: Final = frozenset(
     {"AccessDeniedException", "ResourceNotFoundException", "ValidationException"}
 )

@@ -22,7 +22,7 @@ class Pending(NamedTuple):
 
     @property
     def aggregate(self) -> tuple[str, str]:
-        """Whose order counts."""
+        """The aggregate, within which order is kept."""
         return self.message.event_store_id, self.message.aggregate_id
 
 

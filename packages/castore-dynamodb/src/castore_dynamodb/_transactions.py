@@ -114,8 +114,8 @@ async def send_operations(table: Table, operations: Sequence[Operation], token: 
 def _raise_refusal(operations: Sequence[Operation], refusal: RefusedError, token: str) -> None:
     """Raise for the first operation that was refused, unless because of this very push.
 
-    An earlier attempt, whose answer was lost, may have written the events. Then they have its
-    token, and whatever else was refused was so because of what came after them.
+    An earlier attempt, whose answer was lost, may have written the events. Then they carry its
+    token, and every other refusal follows from that write.
     """
     if any(item and item.get(WRITE_TOKEN) == {"S": token} for item in refusal.found):
         return

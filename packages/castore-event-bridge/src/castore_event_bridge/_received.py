@@ -52,7 +52,10 @@ class EventBridgeMessageParser(Generic[M]):
     ) -> None:
         self._channel = channel
         self._claim_check = claim_check
-        self.skips = channel.skips
+
+    def skips(self, error: BaseException) -> bool:
+        """Tell whether the channel passes over a message that was not read because of an error."""
+        return self._channel.skips(error)
 
     async def parse_event(self, event: Mapping[str, Any]) -> EventBridgeMessage[M]:
         """Read an event as a whole: the target must not have an input path or a transformer.

@@ -71,7 +71,7 @@ class InMemoryMessageChannelAdapter(Generic[M]):
     def dead_letters(self) -> list[DeadLetter]:
         """The last dead letters, up to ``max_dead_letters``, the oldest first.
 
-        It is the list of the adapter itself: take out of it what you have seen to.
+        It is the adapter's own list: remove the letters that you have dealt with.
         """
         return self._dead_letters.letters
 
@@ -142,8 +142,8 @@ class InMemoryMessageChannelAdapter(Generic[M]):
         in seconds. A handler that still runs then is logged, and left to itself: its message is
         pending until it ends. A hook is cancelled then.
 
-        All of this holds when this is cancelled, too, even at each await, as in a scope of anyio:
-        the cancellation is raised at the end.
+        A cancellation, even one repeated at each await as by anyio, does not cut this short; it is
+        raised at the end.
 
         A closed adapter takes no more messages. ``async with adapter`` opens it again, and goes on
         with the pending messages; a message that waited for its retry is tried at once.

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 
 def check_function(function: object, role: str, *parameters: str) -> None:
-    """Refuse where it is given what could not be called with so many arguments.
+    """Refuse, as soon as it is given, an object that these arguments cannot call.
 
     Raises:
         TypeError: it is no function, nor an object that can be called; or it is a class, whose

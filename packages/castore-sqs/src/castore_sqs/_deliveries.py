@@ -36,7 +36,7 @@ class Deliveries:
         self._retry_delay = retry_delay
 
     async def handle(self, delivery: Delivery) -> bool:
-        """Handle a message, and tell whether what follows it in its group may be.
+        """Handle a message, and tell whether its group may go on.
 
         One whose attempt was stopped stays in flight.
         """

@@ -11,7 +11,7 @@ from castore_sqs._threads import DaemonThreads
 class HandlerFunction:
     """Calls a handler: a coroutine function in the event loop, any other one in a thread.
 
-    Whatever is awaitable of what a handler returns is awaited.
+    An awaitable result is awaited.
 
     Raises:
         TypeError: the handler could never handle a message.

@@ -35,7 +35,10 @@ class SQSMessageParser(Generic[M]):
     ) -> None:
         self._channel = channel
         self._claim_check = claim_check
-        self.skips = channel.skips
+
+    def skips(self, error: BaseException) -> bool:
+        """Tell whether the channel passes over a message that was not read because of an error."""
+        return self._channel.skips(error)
 
     async def parse_record(self, record: Mapping[str, Any]) -> SQSMessage[M]:
         """Read a record of Lambda, or a message as ``receive_message`` of a client returns it.
