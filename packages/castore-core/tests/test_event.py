@@ -537,6 +537,14 @@ def test_what_a_codec_returns_is_checked() -> None:
 # Drafts
 
 
+def test_draft_of_another_class_is_refused() -> None:
+    """At once, and not when a command numbers it."""
+    make: Any = draft
+
+    with pytest.raises(TypeError, match=r"^not a class of events: <class 'int'>$"):
+        make(int)
+
+
 def test_draft_becomes_an_event() -> None:
     """A draft has all but the aggregate id and the version."""
     draft = PokemonAppeared.draft(payload={"name": "Pikachu", "level": 5}, timestamp=NOW)

@@ -123,8 +123,11 @@ def draft(
     At run time they are checked by `EventDraft.to_event`, not here.
 
     Raises:
-        TypeError: an argument is ``aggregate_id`` or ``version``, or is given by position.
+        TypeError: ``event_type`` is no class of events, or an argument is ``aggregate_id`` or
+            ``version``, or is given by position.
     """
+    if not (isinstance(event_type, type) and issubclass(event_type, Event)):
+        raise TypeError(f"not a class of events: {event_type!r}")
     if args or not values.keys().isdisjoint(("aggregate_id", "version")):
         raise TypeError("a draft has no aggregate_id and no version: the command gives them")
     return EventDraft(cast("type[E]", event_type), dict(values))
