@@ -49,10 +49,11 @@ def read_commands(text: str) -> list[list[str]]:
 
 def save_files(text: str, folder: Path) -> list[str]:
     """Save the files that the page shows under the names that it says, and return these."""
-    found = re.findall(r"```\{literalinclude\} (\S+)\n:caption: (\S+)", text)
-    for source, name in found:
-        shutil.copy(PAGE.parent / source, folder / name)
-    return [name for _, name in found]
+    shown = r"`(\w+\.py)`[^\n]*:\n\n<!-- source: \S+ -->\n```py\n(.*?)```"
+    found = re.findall(shown, text, re.DOTALL)
+    for name, source in found:
+        (folder / name).write_text(source)
+    return [name for name, _ in found]
 
 
 @pytest.fixture(scope="module")
