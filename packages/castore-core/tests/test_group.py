@@ -162,6 +162,16 @@ async def test_group_of_one(sheep: CounterStore) -> None:
     assert [counted("a")] == await sheep.get_events("a")
 
 
+async def test_first_event_that_follows_none(sheep: CounterStore) -> None:
+    """It says that it follows another, and has its own state before it all the same."""
+    await sheep.push_event(counted("a"))
+    first = GroupedEvent(sheep, counted("a", 2), Counter("a", 1), follows=True)
+
+    (pushed,) = await EventStore.push_event_group(first)
+
+    assert PushedEvent(counted("a", 2), Counter("a", 2)) == pushed
+
+
 async def test_empty_group() -> None:
     """An empty group writes nothing, and needs no storage."""
     assert () == await EventStore.push_event_group()
