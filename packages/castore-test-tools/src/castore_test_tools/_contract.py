@@ -20,6 +20,7 @@ types.
 
 properties: Final = settings(
     max_examples=50,
+    derandomize=True,  # a suite says the same of an adapter in each run
     deadline=None,  # a slow backend is no failure
     report_multiple_bugs=False,  # one plain failure reads better than a group of them
     suppress_health_check=[

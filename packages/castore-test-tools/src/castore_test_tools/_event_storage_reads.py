@@ -1,6 +1,6 @@
 """The event storage contract: reads of an aggregate."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from castore_core import EventStorageAdapter
@@ -109,6 +109,8 @@ class ReadingContract(EventStorageContract):
 
     @properties
     @given(_bounds, _bounds, st.none() | st.integers(1, _COUNT + 2), st.booleans())
+    @example(min_version=2, max_version=None, limit=2, reverse=False)
+    @example(min_version=2, max_version=4, limit=2, reverse=True)
     async def test_any_bounds_and_limit(
         self,
         adapter: EventStorageAdapter,
