@@ -19,6 +19,7 @@ from castore_core import (
     ForeignEventError,
     NotJSONError,
     PushedEvent,
+    UnknownOutcomeError,
 )
 from castore_in_memory import InMemoryEventStorageAdapter
 
@@ -283,6 +284,32 @@ async def test_retries_end(accounts: AccountStore) -> None:
     with pytest.raises(EventAlreadyExistsError):
         await deposit("a1")
     assert [ConflictAttempt(1, 1), ConflictAttempt(2, 0)] == seen
+
+
+async def test_unknown_outcome_is_not_retried(accounts: AccountStore) -> None:
+    """The drafts may be stored, and so they are here: the handler does not decide again."""
+
+    class LosesAnswers(InMemoryEventStorageAdapter):
+        async def push_event_group(self, group: Any, **options: Any) -> None:
+            await super().push_event_group(group, **options)
+            store_id, record, _ = group[0]
+            raise UnknownOutcomeError(store_id, record.aggregate_id, record.version)
+
+    elsewhere = accounts.using(LosesAnswers())
+    await open_account(elsewhere)
+    commands = AggregateCommands(elsewhere)
+    deposit = commands.handler(rival := Rival(elsewhere, times=0))
+
+    with pytest.raises(UnknownOutcomeError) as raised:
+        await deposit("a1")
+
+    assert ("ACCOUNTS", "a1", 2) == (
+        raised.value.event_store_id,
+        raised.value.aggregate_id,
+        raised.value.version,
+    )
+    assert 1 == len(rival.seen)
+    assert 3 == len(await elsewhere.get_events("a1"))
 
 
 def test_bad_retries(accounts: AccountStore) -> None:

@@ -16,6 +16,7 @@ from castore_core import (
     EventStore,
     InvalidCommandInputError,
     InvalidCommandOutputError,
+    UnknownOutcomeError,
     Violation,
     command,
 )
@@ -316,6 +317,31 @@ async def test_other_errors_are_not_retried(error: Exception) -> None:
 
     assert error is raised.value
     assert 1 == handler.runs
+    assert [] == conflicts.seen
+
+
+async def test_unknown_outcome_is_not_retried() -> None:
+    """The event may be stored, and so it is here: a second run would push another one."""
+
+    class LosesAnswers(InMemoryEventStorageAdapter):
+        async def push_event(self, event_store_id: str, record: Any, **options: Any) -> None:
+            await super().push_event(event_store_id, record, **options)
+            raise UnknownOutcomeError(event_store_id, record.aggregate_id, record.version)
+
+    store = new_store()
+    store.storage_adapter = LosesAnswers()
+    conflicts = Conflicts()
+
+    @command("COUNT", required_event_stores=(store,), on_event_already_exists=conflicts.remember)
+    async def push_next(input: str, event_stores: tuple[CounterStore]) -> None:
+        (store,) = event_stores
+        version = len(await store.get_events(input)) + 1
+        await store.push_event(Counted(aggregate_id=input, version=version))
+
+    with pytest.raises(UnknownOutcomeError, match="read the aggregate before you push again"):
+        await push_next("c", (store,))
+
+    assert 1 == len(await store.get_events("c"))
     assert [] == conflicts.seen
 
 

@@ -171,6 +171,19 @@ EXAMPLES: list[tuple[CastoreError, dict[str, Any], str]] = [
         "disk is full",
     ),
     (
+        errors.UnknownOutcomeError("COUNTERS", "c", 3, "no answer within 5 s"),
+        {
+            "event_store_id": "COUNTERS",
+            "aggregate_id": "c",
+            "version": 3,
+            "reason": "no answer within 5 s",
+        },
+        (
+            "the outcome of the push of event 3 of aggregate 'c' to event store 'COUNTERS' is "
+            "unknown; read the aggregate before you push again: no answer within 5 s"
+        ),
+    ),
+    (
         errors.LeaseLostError("pokedex", "worker-1"),
         {"bookmark_id": "pokedex", "owner": "worker-1"},
         "'worker-1' does not hold the lease of bookmark 'pokedex'",

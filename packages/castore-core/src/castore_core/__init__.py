@@ -94,6 +94,7 @@ from castore_core.errors import (
     UndefinedMessageChannelAdapterError,
     UndefinedStorageAdapterError,
     UnknownEventTypeError,
+    UnknownOutcomeError,
     VersionAssertionError,
     VersionGapError,
 )
@@ -184,6 +185,7 @@ __all__ = [
     "UndefinedMessageChannelAdapterError",
     "UndefinedStorageAdapterError",
     "UnknownEventTypeError",
+    "UnknownOutcomeError",
     "Upcaster",
     "VersionAssertion",
     "VersionAssertionError",

@@ -115,6 +115,7 @@ class EventGroups(Generic[E, A]):
                 the group. Nothing was written.
             InvalidEventGroupError: the events cannot be written at once. Nothing was written.
             ForeignEventError, NotJSONError, ValueError: as in `EventStore.push_event`.
+            UnknownOutcomeError: the storage's answer was lost. The events are stored, or none is.
         """
         if not grouped:
             return ()

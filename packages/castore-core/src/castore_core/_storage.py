@@ -101,6 +101,8 @@ class EventStorageAdapter(Protocol):
             EventAlreadyExistsError: the version is taken. Nothing was written.
             VersionGapError: the version before is not stored, and the storage refuses gaps.
                 Nothing was written.
+            UnknownOutcomeError: the answer was lost, and the adapter could not find out whether
+                the event is stored.
         """
         ...
 
@@ -125,6 +127,8 @@ class EventStorageAdapter(Protocol):
                 the group, and the storage refuses gaps. Nothing was written.
             InvalidEventGroupError: the adapters do not share what makes a common write possible,
                 or the group is larger than the backend takes at once. Nothing was written.
+            UnknownOutcomeError: the answer was lost, and the adapter could not find out whether
+                the events are stored. It names the first of them.
         """
         ...
 

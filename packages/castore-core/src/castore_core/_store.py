@@ -168,6 +168,8 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
             EventDecodeError: the event would not be read back. Nothing was written.
             ReducerError: the reducer did not return the state after the event. Nothing was written.
             ValueError: ``prev_aggregate`` is not the state before the event. Nothing was written.
+            UnknownOutcomeError: the storage's answer was lost. Read the aggregate before you push
+                again.
             EventPublishError: the store is connected, and the event is written, but its message was
                 not published.
         """

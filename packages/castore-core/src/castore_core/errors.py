@@ -19,6 +19,7 @@
     ├── InvalidPageTokenError (ValueError)     the page token is damaged, or another store's
     ├── InvalidLogPositionError (ValueError)   a position is one of another kind of log
     ├── StorageError                           the backend of a storage adapter failed
+    │   └── UnknownOutcomeError                    the events of a push may be stored, or not
     ├── LeaseLostError                         somebody else holds the lease by now
     ├── UndefinedStorageAdapterError           the event store has no storage adapter
     ├── UndefinedAggregateCodecError           the event store has no aggregate codec
@@ -66,6 +67,7 @@ __all__ = [
     "UndefinedMessageChannelAdapterError",
     "UndefinedStorageAdapterError",
     "UnknownEventTypeError",
+    "UnknownOutcomeError",
     "VersionAssertionError",
     "VersionGapError",
 ]
@@ -361,6 +363,35 @@ class StorageError(CastoreError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class UnknownOutcomeError(StorageError):
+    """It is not known whether the events of a push were stored: its answer was lost.
+
+    The adapter has tried to find out, and could not. No command runs again, since the events may
+    be there. Read the aggregate before you push again. The values are those of the event or, in a
+    group, of its first event; all the events of a group are stored, or none.
+    """
+
+    def __init__(
+        self,
+        event_store_id: str,
+        aggregate_id: str,
+        version: int,
+        reason: str = "the answer of the storage was lost",
+    ) -> None:
+        CastoreError.__init__(self, event_store_id, aggregate_id, version, reason)
+        self.event_store_id = event_store_id
+        self.aggregate_id = aggregate_id
+        self.version = version
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"the outcome of the push of event {self.version} of aggregate {self.aggregate_id!r} "
+            f"to event store {self.event_store_id!r} is unknown; read the aggregate before you "
+            f"push again: {self.reason}"
+        )
 
 
 class LeaseLostError(CastoreError):
