@@ -29,6 +29,7 @@ from castore_core import (
     StateCarryingMessage,
     StateCarryingMessageBus,
     StateCarryingMessageQueue,
+    TransactionNotPublishableError,
     UndefinedMessageChannelAdapterError,
     command,
 )
@@ -82,6 +83,12 @@ class RecordingAdapter:
     async def publish_messages(self, *_: Any, **__: Any) -> None:
         """Fail: nobody publishes several."""
         raise AssertionError
+
+
+class Transaction(InMemoryEventStorageAdapter):
+    """A transaction of the user's, and the adapter that joins it: a commit is left out."""
+
+    joins_transaction = True
 
 
 class RememberingHook:
@@ -582,3 +589,149 @@ async def test_cancelled_publish_leaves_the_event(
 
     assert [1] == await versions(counters)
     assert [] == adapter.taken
+
+
+# Transactions of the user's
+
+
+async def push_in_mixed_group(store: CounterStore) -> Any:
+    """Push an event of an unconnected store and one of the store as a group."""
+    quiet = EventStore("QUIET", event_types=[Counted], reduce=count)
+    quiet.storage_adapter = store.storage_adapter
+    return await EventStore.push_event_group(
+        quiet.group_event(counted()), store.group_event(counted())
+    )
+
+
+async def push_by_command(store: CounterStore) -> Any:
+    """Push one event by a command."""
+
+    @command("COUNT", required_event_stores=(store,))
+    async def count_next(_: str, event_stores: tuple[CounterStore]) -> Any:
+        (store,) = event_stores
+        return await store.push_event(counted())
+
+    return await count_next("c", (store,))
+
+
+async def push_by_aggregate_command(store: CounterStore) -> Any:
+    """Push one event by an aggregate command."""
+
+    def count_next(_: Counter | None) -> EventDraft[Counted]:
+        return Counted.draft()
+
+    return await AggregateCommands(store).handler(count_next)("c")
+
+
+@pytest.mark.parametrize(
+    "push",
+    [
+        push_alone,
+        push_in_group,
+        push_in_mixed_group,
+        push_by_command,
+        push_by_aggregate_command,
+    ],
+)
+async def test_nothing_is_pushed_within_a_transaction(
+    counters: CounterStore, adapter: RecordingAdapter, push: Any
+) -> None:
+    """What may be rolled back is neither written nor published, at each level."""
+    connected, _ = connect(counters, adapter)
+    nested, _ = connect(connected, adapter)
+    counters.on_event_pushed = hook = RememberingHook()
+    counters.storage_adapter = transaction = Transaction()
+
+    for store in (connected, nested):
+        with pytest.raises(TransactionNotPublishableError, match="not published") as raised:
+            await push(store)
+        assert "COUNTERS" == raised.value.event_store_id
+    assert ([], []) == (adapter.taken, hook.seen)
+    for each in ("COUNTERS", "QUIET"):
+        assert not (await transaction.list_aggregate_ids(each)).aggregates
+
+
+@pytest.mark.parametrize("is_asserted", [False, True])
+async def test_no_transaction_takes_an_event_of_a_connected_store(
+    counters: CounterStore, adapter: RecordingAdapter, *, is_asserted: bool
+) -> None:
+    """A group is written at once: within the transaction, if one of its adapters joins one."""
+    connected, _ = connect(counters, adapter)
+    joined = counters.using(Transaction())
+    other = (
+        joined.assert_version("other", 0)
+        if is_asserted
+        else joined.group_event(counted(aggregate_id="other"))
+    )
+
+    with pytest.raises(TransactionNotPublishableError):
+        await EventStore.push_event_group(other, connected.group_event(counted()))
+
+    assert [] == adapter.taken
+    assert [] == await versions(counters)
+    assert [] == await versions(joined, "other")
+
+
+async def test_reads_within_a_transaction(
+    counters: CounterStore, adapter: RecordingAdapter
+) -> None:
+    """A connected store reads, lists and asserts there: that publishes nothing."""
+    connected, _ = connect(counters, adapter)
+    counters.storage_adapter = Transaction()
+    await counters.push_event(counted())
+    await EventStore.push_event_group(
+        counters.group_event(counted(aggregate_id="b")), connected.assert_version("c", 1)
+    )
+
+    assert [1] == await versions(connected)
+    assert Counter("c", 1, 1) == (await connected.get_aggregate("c")).aggregate
+    assert ["b", "c"] == (await connected.list_aggregate_ids()).aggregate_ids
+    assert [] == adapter.taken
+
+
+async def test_store_within_a_transaction_can_be_connected(
+    counters: CounterStore, adapter: RecordingAdapter
+) -> None:
+    """It reads there; its pushes are refused."""
+    joined = counters.using(Transaction())
+    await joined.push_event(counted())
+    connected, _ = connect(joined, adapter)
+
+    assert [1] == await versions(connected)
+    with pytest.raises(TransactionNotPublishableError):
+        await connected.push_event(counted(2))
+    assert [1] == await versions(joined)
+
+
+def test_connected_store_does_not_move_into_a_transaction(
+    counters: CounterStore, adapter: RecordingAdapter
+) -> None:
+    """The error says what to do instead."""
+    connected, _ = connect(counters, adapter)
+
+    with pytest.raises(TransactionNotPublishableError, match=r"publish with a relay"):
+        connected.using(Transaction())
+
+
+async def test_hook_runs_before_the_commit(counters: CounterStore) -> None:
+    """A store within a transaction awaits its hook after the push, as always."""
+    counters.on_event_pushed = hook = RememberingHook()
+    await counters.using(Transaction()).push_event(counted())
+
+    assert [counted()] == [each.event for each in hook.seen]
+    assert [] == await versions(counters)
+
+
+async def test_adapter_that_says_that_it_joins_no_transaction(
+    counters: CounterStore, adapter: RecordingAdapter
+) -> None:
+    """The attribute may be there and false."""
+
+    class Durable(InMemoryEventStorageAdapter):
+        joins_transaction = False
+
+    counters.storage_adapter = Durable()
+    connected, _ = connect(counters, adapter)
+    await connected.push_event(counted())
+
+    assert [1] == [each.version for each in adapter.taken]

@@ -214,6 +214,15 @@ EXAMPLES: list[tuple[CastoreError, dict[str, Any], str]] = [
         "not a message of channel 'BUS': it has no event",
     ),
     (
+        errors.TransactionNotPublishableError("COUNTERS"),
+        {"event_store_id": "COUNTERS"},
+        (
+            "events pushed within a transaction of yours are not published, since it may be rolled "
+            "back: push through event store 'COUNTERS' itself, and publish with a relay once the "
+            "transaction has committed"
+        ),
+    ),
+    (
         errors.MessagePublishError([(MESSAGE, each) for each in REASONS]),
         {"failures": tuple((MESSAGE, each) for each in REASONS)},
         "3 message(s) were not published: too large; throttled",

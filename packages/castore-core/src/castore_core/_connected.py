@@ -11,9 +11,9 @@ from castore_core._channel import EventSource, MessageChannelAdapter
 from castore_core._event import E, Event
 from castore_core._group import raise_all, tell_beside
 from castore_core._results import PushedEvent
-from castore_core._storage import EventStorageAdapter
+from castore_core._storage import EventStorageAdapter, joins_transaction
 from castore_core._store import EventStore
-from castore_core.errors import EventPublishError
+from castore_core.errors import EventPublishError, TransactionNotPublishableError
 
 E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
 A_contra = TypeVar("A_contra", bound=Aggregate, contravariant=True)
@@ -93,8 +93,11 @@ class ConnectedEventStore(EventStore[E, A]):
         """Refuse another storage adapter, which may write what is undone later.
 
         Raises:
-            TypeError: always.
+            TransactionNotPublishableError: the adapter joins a transaction of yours.
+            TypeError: it is any other one.
         """
+        if joins_transaction(storage_adapter):
+            self._refuse_transaction()
         raise TypeError(
             f"{self!r} publishes what it pushes, also if a transaction undoes it later: call "
             f"using() of its event_store, and let a relay publish what {storage_adapter!r} stores"
@@ -102,7 +105,13 @@ class ConnectedEventStore(EventStore[E, A]):
 
     def _get_ready_adapter(self) -> EventStorageAdapter:
         self.message_channel.get_message_channel_adapter()
-        return self.event_store._get_ready_adapter()
+        adapter = self.event_store._get_ready_adapter()
+        if joins_transaction(adapter):
+            self._refuse_transaction()
+        return adapter
+
+    def _refuse_transaction(self) -> NoReturn:
+        raise TransactionNotPublishableError(self.event_store_id)
 
     async def _finish_push(self, pushed_event: PushedEvent[E, A]) -> PushedEvent[E, A]:
         errors: list[Exception] = []

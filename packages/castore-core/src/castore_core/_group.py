@@ -8,7 +8,12 @@ from castore_core._aggregate import A, Aggregate
 from castore_core._event import E, Event
 from castore_core._reducer import reduce_next
 from castore_core._results import PushedEvent
-from castore_core._storage import AssertedVersion, EventStorageAdapter, GroupedRecord
+from castore_core._storage import (
+    AssertedVersion,
+    EventStorageAdapter,
+    GroupedRecord,
+    joins_transaction,
+)
 from castore_core.errors import EventPublishError, InvalidEventGroupError, describe
 
 if TYPE_CHECKING:
@@ -116,6 +121,8 @@ class EventGroups(Generic[E, A]):
             InvalidEventGroupError: the events cannot be written at once. Nothing was written.
             ForeignEventError, NotJSONError, ValueError: as in `EventStore.push_event`.
             UnknownOutcomeError: the storage's answer was lost. The events are stored, or none is.
+            TransactionNotPublishableError: a store of an event is connected, and an adapter of the
+                group joins a transaction of yours. Nothing was written.
         """
         if not grouped:
             return ()
@@ -128,6 +135,7 @@ class EventGroups(Generic[E, A]):
             )
         ]
         asserted = _check_assertions(map(_to_asserted_version, assertions), _check_versions(group))
+        EventGroups._refuse_transactions(stores, [*group, *asserted])
         adapter = _get_common_adapter([*group, *asserted])
         pushed_events = _reduce_all(events, group)
         await adapter.push_event_group(group, asserted=asserted, force=force)
@@ -139,6 +147,10 @@ class EventGroups(Generic[E, A]):
         """Return the adapter to push to, once the channel is ready too."""
         raise NotImplementedError
 
+    def _refuse_transaction(self) -> None:
+        """Raise where `_finish_push` must not follow a write that may be rolled back."""
+        raise NotImplementedError
+
     async def _finish_push(self, pushed_event: PushedEvent[E, A]) -> PushedEvent[E, A]:
         """Do what follows the write of an event."""
         raise NotImplementedError
@@ -148,6 +160,14 @@ class EventGroups(Generic[E, A]):
         stores: "Sequence[EventGroups[Any, Any]]",
     ) -> list[EventStorageAdapter]:
         return [each._get_ready_adapter() for each in stores]
+
+    @staticmethod
+    def _refuse_transactions(
+        stores: "Sequence[EventGroups[Any, Any]]", parts: Sequence[GroupedRecord | AssertedVersion]
+    ) -> None:
+        if any(joins_transaction(each.storage_adapter) for each in parts):
+            for store in stores:
+                store._refuse_transaction()
 
     @staticmethod
     async def _finish_group(

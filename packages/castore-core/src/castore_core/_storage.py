@@ -87,7 +87,13 @@ class AssertedVersion(NamedTuple):
 
 
 class EventStorageAdapter(Protocol):
-    """Keeps the events of any number of event stores, each apart from the others."""
+    """Keeps the events of any number of event stores, each apart from the others.
+
+    An adapter whose writes are part of a transaction of the user's has an attribute
+    ``joins_transaction``, which is true. It may be left out otherwise. The writes of such an
+    adapter become durable when the user commits, and are seen by its own reads before. Connected
+    event stores do not push through it.
+    """
 
     async def push_event(
         self, event_store_id: str, record: EventRecord, *, force: bool = False
@@ -167,6 +173,11 @@ class EventStorageAdapter(Protocol):
         the direction may be others than then.
         """
         ...
+
+
+def joins_transaction(storage_adapter: object) -> bool:
+    """Tell whether the writes of an adapter are part of a transaction of the user's."""
+    return bool(getattr(storage_adapter, "joins_transaction", False))
 
 
 class LogEntry(NamedTuple):

@@ -51,7 +51,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         reduce: computes the state after an event.
         storage_adapter: where the events are.
         on_event_pushed: awaited after each write. If it raises, the event stays written, and the
-            error goes to the caller.
+            error goes to the caller. Within a transaction of yours, it runs before you commit.
         simulate_side_effect: see `simulate_aggregate`.
         aggregate_codec: needed for state-carrying messages.
         upcasters: applied, one after the other, to each stored event before it is decoded.
@@ -144,7 +144,12 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         return self.storage_adapter
 
     def using(self, storage_adapter: EventStorageAdapter) -> Self:
-        """Return the same store on another storage adapter. This one keeps its own."""
+        """Return the same store on another storage adapter. This one keeps its own.
+
+        An adapter may join a transaction of yours (``joins_transaction``). Then a push is durable
+        once you commit. ``on_event_pushed`` runs after the push, and so before the commit: the
+        transaction may still be rolled back.
+        """
         store = copy(self)
         store._storage_adapter = _check_adapter(storage_adapter)
         return store
@@ -155,6 +160,8 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         self, event: E, *, prev_aggregate: A | None = None, force: bool = False
     ) -> PushedEvent[E, A]:
         """Write an event, atomically and durably.
+
+        On a storage adapter that joins a transaction of yours, it is durable once you commit.
 
         With ``prev_aggregate``, the state before the event, the result has the state after it.
         With ``force``, an event of the same version is replaced, and gaps are allowed.
@@ -170,6 +177,8 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
             ValueError: ``prev_aggregate`` is not the state before the event. Nothing was written.
             UnknownOutcomeError: the storage's answer was lost. Read the aggregate before you push
                 again.
+            TransactionNotPublishableError: the store is connected, and its storage adapter joins a
+                transaction of yours. Nothing was written.
             EventPublishError: the store is connected, and the event is written, but its message was
                 not published.
         """
@@ -387,6 +396,9 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
 
     def _get_ready_adapter(self) -> EventStorageAdapter:
         return self.get_storage_adapter()
+
+    def _refuse_transaction(self) -> None:
+        pass
 
     async def _finish_push(self, pushed_event: PushedEvent[E, A]) -> PushedEvent[E, A]:
         if self.on_event_pushed is not None:

@@ -26,6 +26,7 @@
     ├── UndefinedMessageChannelAdapterError    the channel has no adapter
     ├── MessageChannelEventStoreNotFoundError  the event store is no source of the channel
     ├── InvalidMessageError (ValueError)       a received body is not a message of the channel
+    ├── TransactionNotPublishableError         a connected store, within a transaction of yours
     ├── MessagePublishError                    messages did not reach the channel
     └── EventPublishError                      events are stored, but were not published
 
@@ -63,6 +64,7 @@ __all__ = [
     "NotJSONError",
     "ReducerError",
     "StorageError",
+    "TransactionNotPublishableError",
     "UndefinedAggregateCodecError",
     "UndefinedMessageChannelAdapterError",
     "UndefinedStorageAdapterError",
@@ -472,6 +474,24 @@ class InvalidMessageError(CastoreError, ValueError):
 
     def __str__(self) -> str:
         return f"not a message of channel {self.message_channel_id!r}: {self.reason}"
+
+
+class TransactionNotPublishableError(CastoreError):
+    """A connected store was to push within a transaction of yours. Nothing was written.
+
+    Its messages would be published before you commit, and could not be taken back.
+    """
+
+    def __init__(self, event_store_id: str) -> None:
+        super().__init__(event_store_id)
+        self.event_store_id = event_store_id
+
+    def __str__(self) -> str:
+        return (
+            "events pushed within a transaction of yours are not published, since it may be rolled "
+            f"back: push through event store {self.event_store_id!r} itself, and publish with a "
+            "relay once the transaction has committed"
+        )
 
 
 class MessagePublishError(CastoreError):
