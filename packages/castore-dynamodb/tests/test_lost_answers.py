@@ -14,6 +14,7 @@ from castore_core import (
     EventRecord,
     GroupedRecord,
     StorageError,
+    UnknownOutcomeError,
     VersionGapError,
 )
 from castore_dynamodb import DynamoDBEventStorageAdapter
@@ -204,9 +205,10 @@ async def test_when_every_answer_is_lost(setting: Setting) -> None:
     """The push fails, and leaves open whether its event is there."""
     setting.proxy.answers_to_drop = 100
 
-    with pytest.raises(StorageError):
+    with pytest.raises(UnknownOutcomeError) as caught:
         await setting.adapter.push_event("NOTES", make_record())
 
+    assert caught.value.__cause__ is not None
     assert 3 == setting.proxy.writes
     assert [make_record()] == await setting.direct.get_events("NOTES", "a1")
 

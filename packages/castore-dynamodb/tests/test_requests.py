@@ -7,12 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 from castore_aws import RetryPolicy, get_error_code
 from castore_core import (
     ABSENT,
     Absent,
+    AssertedVersion,
     CastoreError,
     EventAlreadyExistsError,
     EventRecord,
@@ -21,6 +22,7 @@ from castore_core import (
     InvalidEventGroupError,
     JSONValue,
     StorageError,
+    UnknownOutcomeError,
 )
 from castore_dynamodb import DynamoDBEventStorageAdapter
 
@@ -424,6 +426,78 @@ async def test_other_errors_are_storage_errors(error: ClientError) -> None:
 
     assert error is caught.value.__cause__
     assert 1 == len(client.calls)
+
+
+LOSSES = {
+    "no answer": ReadTimeoutError(endpoint_url="https://dynamodb"),
+    "no connection": EndpointConnectionError(endpoint_url="https://dynamodb"),
+    "a failure of DynamoDB": make_error(
+        "InternalServerError", ResponseMetadata={"HTTPStatusCode": 500}
+    ),
+    "a client that has tried before": make_error(
+        "ThrottlingException", ResponseMetadata={"HTTPStatusCode": 400, "RetryAttempts": 2}
+    ),
+}
+
+
+@pytest.mark.parametrize("error", LOSSES.values(), ids=list(LOSSES))
+@pytest.mark.parametrize("version", [1, 2])
+async def test_an_outcome_that_no_answer_told(error: Exception, version: int) -> None:
+    """The error names the first event, and the error of AWS is its cause."""
+    client = FakeClient(*[error] * 3)
+    adapter = make_adapter(client)
+
+    with pytest.raises(UnknownOutcomeError) as caught:
+        await adapter.push_event_group(make_group(adapter, 3)[version - 1 :])
+
+    assert ("NOTES", "a1", version) == (
+        caught.value.event_store_id,
+        caught.value.aggregate_id,
+        caught.value.version,
+    )
+    assert caught.value.reason.startswith("transact_write_items: ")
+    assert error is caught.value.__cause__
+
+
+async def test_an_answer_that_was_lost_before_a_clear_one() -> None:
+    """The last attempt was throttled, but the first one may have written the event."""
+    lost, throttled = LOSSES["no answer"], make_error("ThrottlingException")
+    client = FakeClient(lost, throttled, throttled)
+
+    with pytest.raises(UnknownOutcomeError, match="put_item: ThrottlingException") as caught:
+        await make_adapter(client).push_event("NOTES", make_record())
+
+    assert throttled is caught.value.__cause__
+
+
+async def test_a_clear_failure_is_no_unknown_outcome() -> None:
+    """DynamoDB has answered each attempt: nothing was written."""
+    client = FakeClient(*[make_error("ThrottlingException")] * 3)
+
+    with pytest.raises(StorageError) as caught:
+        await make_adapter(client).push_event("NOTES", make_record())
+
+    assert StorageError is type(caught.value)
+
+
+async def test_the_lost_answer_to_a_check() -> None:
+    """A group of assertions writes nothing, whatever becomes of it."""
+    adapter = make_adapter(FakeClient(*[LOSSES["no answer"]] * 3))
+
+    with pytest.raises(StorageError) as caught:
+        await adapter.push_event_group([], asserted=[AssertedVersion("NOTES", "a1", 1, adapter)])
+
+    assert StorageError is type(caught.value)
+
+
+async def test_the_lost_answer_to_a_read() -> None:
+    """A read has no outcome that matters."""
+    adapter = make_adapter(FakeClient(*[LOSSES["no answer"]] * 3))
+
+    with pytest.raises(StorageError) as caught:
+        await adapter.get_events("NOTES", "a1")
+
+    assert StorageError is type(caught.value)
 
 
 async def test_force_is_unconditional() -> None:

@@ -69,7 +69,8 @@ class DynamoDBEventStorageAdapter:
             transaction anyway, pays 2 units for each KB of an event that is checked; events whose
             version before is in the group need no check.
         retries: how often, and how fast, calls are made again that AWS throttled or failed at,
-            or that met a transaction. Then they raise `StorageError`.
+            or that met a transaction. Then they raise `StorageError`; a push whose answer was lost
+            raises an `UnknownOutcomeError`.
 
     Raises:
         TypeError: it is no client, or one of another service.
@@ -107,6 +108,8 @@ class DynamoDBEventStorageAdapter:
             InvalidEventError: DynamoDB does not hold a number, the depth or the size. Nothing
                 was sent.
             LegacyTableError: the table is one of Castore's legacy adapter. Nothing was written.
+            UnknownOutcomeError: an answer was lost, or may have been, and no later one told whether
+                the event is there.
         """
         await self.push_event_group([GroupedRecord(event_store_id, record, self)], force=force)
 
@@ -130,7 +133,7 @@ class DynamoDBEventStorageAdapter:
                 its adapter refuses gaps. Nothing was written.
             InvalidEventGroupError: an adapter of the group has another client, or the group has
                 more than 100 operations or 4 MB. Nothing was sent.
-            InvalidEventError, LegacyTableError: as in `push_event`.
+            InvalidEventError, LegacyTableError, UnknownOutcomeError: as in `push_event`.
         """
         token = str(uuid4())
         writes = [self._to_write(each) for each in group]

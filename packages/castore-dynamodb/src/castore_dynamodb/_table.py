@@ -1,6 +1,7 @@
 """A table of DynamoDB: what is said to it, and what its errors mean."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from castore_aws import (
@@ -30,6 +31,14 @@ _BUSY_CODES = frozenset(
 _BUSY_REASONS = frozenset(
     {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 )
+
+
+class LostAnswerError(Exception):
+    """A write failed, and an attempt of it may have been carried out before."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class RefusedError(Exception):
@@ -89,8 +98,37 @@ class Table:
             LegacyTableError: the index is that of Castore's legacy adapter.
             StorageError: from any other error.
         """
+        return await self._call(operation, parameters, _is_retryable)
+
+    async def write(self, operation: str, **parameters: Any) -> None:
+        """Call an operation that writes.
+
+        Raises:
+            LostAnswerError: from the last error, where an answer may have been lost.
+            RefusedError, StorageError: as in `call`.
+        """
+        was_lost = False
+
+        def is_retryable(error: Exception) -> bool:
+            nonlocal was_lost
+            was_lost = was_lost or _may_be_carried_out(error)
+            return _is_retryable(error)
+
         try:
-            return await self.client.call(operation, parameters, is_retryable=_is_retryable)
+            await self._call(operation, parameters, is_retryable)
+        except StorageError as error:
+            if was_lost or _may_be_carried_out(error.__cause__ or error):
+                raise LostAnswerError(error.reason) from error.__cause__
+            raise
+
+    async def _call(
+        self,
+        operation: str,
+        parameters: Mapping[str, Any],
+        is_retryable: Callable[[Exception], bool],
+    ) -> dict[str, Any]:
+        try:
+            return await self.client.call(operation, parameters, is_retryable=is_retryable)
         except AWS_ERRORS as error:
             if found := _find_refusals(error):
                 raise RefusedError(found) from error
@@ -143,6 +181,20 @@ def _is_retryable(error: Exception) -> bool:
         return True
     reasons = {each.get("Code") for each in _get_reasons(error)}
     return bool(reasons & _BUSY_REASONS) and _CONDITION_FAILED not in reasons
+
+
+def _may_be_carried_out(error: BaseException) -> bool:
+    """Tell whether a call that failed, or an attempt of the client's before it, was carried out.
+
+    The client tells how often it has tried again, and not after which errors.
+    """
+    answer = get_error_response(error)
+    if not answer:
+        return is_retryable(error)  # the connection failed
+    metadata = answer.get("ResponseMetadata", {})
+    status: int = metadata.get("HTTPStatusCode", 0)
+    retries: int = metadata.get("RetryAttempts", 0)
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or retries > 0
 
 
 def _find_refusals(error: Exception) -> list[Item | None]:

@@ -8,6 +8,8 @@ from castore_core import (
     EventAlreadyExistsError,
     EventRecord,
     InvalidEventGroupError,
+    StorageError,
+    UnknownOutcomeError,
     VersionAssertionError,
     VersionGapError,
 )
@@ -19,7 +21,7 @@ from castore_dynamodb._items import (
     record_to_item,
 )
 from castore_dynamodb._sizes import get_item_size
-from castore_dynamodb._table import RefusedError, Table
+from castore_dynamodb._table import LostAnswerError, RefusedError, Table
 
 MAX_OPERATIONS: Final = 100
 """Of a transaction."""
@@ -99,16 +101,29 @@ async def send_operations(table: Table, operations: Sequence[Operation], token: 
 
     Raises:
         EventAlreadyExistsError, VersionAssertionError, VersionGapError: a condition does not hold.
-        StorageError: DynamoDB failed.
+        UnknownOutcomeError: an answer was lost, and no later one told whether the events are there.
+        StorageError: DynamoDB failed, and nothing was written.
     """
     try:
         if len(operations) == 1 and operations[0].kind == "Put":  # half the price
-            await table.call("put_item", **operations[0].parameters)
+            await table.write("put_item", **operations[0].parameters)
         else:
             items = [{each.kind: each.parameters} for each in operations]
-            await table.call("transact_write_items", TransactItems=items, ClientRequestToken=token)
+            await table.write("transact_write_items", TransactItems=items, ClientRequestToken=token)
     except RefusedError as refusal:
         _raise_refusal(operations, refusal, token)
+    except LostAnswerError as loss:
+        raise _to_error(operations, loss) from loss.__cause__
+
+
+def _to_error(operations: Sequence[Operation], loss: LostAnswerError) -> StorageError:
+    """Return the error of a loss: the outcome of checks alone, which write nothing, is known."""
+    first = operations[0]
+    return (
+        UnknownOutcomeError(*first.subject, loss.reason)
+        if first.kind == "Put"
+        else StorageError(loss.reason)
+    )
 
 
 def _raise_refusal(operations: Sequence[Operation], refusal: RefusedError, token: str) -> None:
