@@ -18,6 +18,9 @@ SERVERS = {
     "moto": "http://127.0.0.1:4610",
     "ministack": "http://127.0.0.1:4611",
     "dynalite": "http://127.0.0.1:4612",
+    "postgres": "postgresql://castore@127.0.0.1:4613/castore",
+    "mariadb": "mysql://castore@127.0.0.1:4614/castore",
+    "mysql": "mysql://castore@127.0.0.1:4615/castore",
 }
 
 settings.register_profile("castore", deadline=None)  # a busy machine is no failure

@@ -19,7 +19,7 @@ from sqlalchemy import (
     create_engine,
     make_url,
 )
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import mssql
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from castore_core import (
@@ -242,11 +242,11 @@ def test_one_loop_after_another(path: Path, name: str) -> None:
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_another_database_is_refused(kind: str) -> None:
     """An engine of a database that is not known yet is a ValueError at once."""
-    dialect = postgresql.asyncpg.dialect() if kind == "async" else postgresql.dialect()
-    sync_engine = Engine(NullPool(_refuse_to_connect), dialect, make_url("postgresql://"))
+    dialect = mssql.aioodbc.dialect() if kind == "async" else mssql.dialect()
+    sync_engine = Engine(NullPool(_refuse_to_connect), dialect, make_url("mssql://"))
     engine = AsyncEngine(sync_engine) if kind == "async" else sync_engine
 
-    with pytest.raises(ValueError, match="does not know 'postgresql': use SQLite"):
+    with pytest.raises(ValueError, match="does not know 'mssql': it knows sqlite"):
         SQLEventStorageAdapter(engine)
 
 

@@ -313,15 +313,12 @@ engine.dispose()
 
 
 async def test_a_push_of_another_process(adapter: SQLEventStorageAdapter, path: Path) -> None:
-    """Nothing tells of it: the wait takes its time, and the next read finds the event."""
-    seconds = 2
-    start = time.monotonic()
-    waiting = asyncio.create_task(adapter.wait_for_events(LOG_START, seconds))
+    """A wait looks for it again and again, and ends long before its time."""
+    waiting = asyncio.create_task(adapter.wait_for_events(LOG_START, 600))
     await asyncio.to_thread(
         subprocess.run, [sys.executable, "-c", PUSHER, path], check=True, timeout=60
     )
     await finish(waiting)
 
-    assert time.monotonic() - start >= seconds - 0.01
     entries = (await adapter.read_events()).entries
     assert ["a"] == [each.record.aggregate_id for each in entries]

@@ -1,17 +1,15 @@
 """A connection as work on the database sees it, whoever opened it."""
 
-import sqlite3
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Protocol, TypeAlias, TypeVar
 
-from sqlalchemy import Engine, StaticPool
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 T = TypeVar("T")
 
 
 class Connection(Protocol):
-    """A connection of the standard library's driver, and notes about it that live as long."""
+    """A connection of a driver (PEP 249), and notes about it that live as long."""
 
     @property
     def driver_connection(self) -> Any:
@@ -29,24 +27,3 @@ class Connection(Protocol):
 
 
 Work: TypeAlias = Callable[[Connection], T]
-
-
-class PlainConnection(NamedTuple):
-    """A connection that was not checked out of a pool, or that another thread checked out."""
-
-    driver_connection: sqlite3.Connection
-    info: dict[Any, Any]
-
-    def cursor(self) -> DBAPICursor:
-        """Return a cursor."""
-        return cast("DBAPICursor", self.driver_connection.cursor())
-
-
-def get_shared(engine: Engine) -> tuple[Any, dict[Any, Any]]:
-    """Return the driver's connection of a pool that shares one, and the notes about it.
-
-    It is not checked out: at its return the pool would roll back a transaction of the user's.
-    """
-    record = cast("StaticPool", engine.pool).connection
-    record.get_connection()  # opens it again where it was closed
-    return record.driver_connection, record.info

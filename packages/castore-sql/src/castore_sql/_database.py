@@ -1,66 +1,146 @@
-"""The database as an adapter uses it: it may be busy, and pushes share commits."""
+"""The database as an adapter uses it: it may be busy or gone, and pushes share commits."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
-from weakref import WeakKeyDictionary
+from threading import Lock
+from typing import Protocol, TypeVar
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from sqlalchemy import Connection as SQLAlchemyConnection
 from sqlalchemy import Engine
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from castore_core import StorageError
-from castore_sql import _sqlite, _user_transactions
+from castore_core import StorageError, UnknownOutcomeError
 from castore_sql._connection import Connection, Work
-from castore_sql._errors import BACKEND_ERRORS, is_busy, translate
+from castore_sql._dialect import Dialect
+from castore_sql._errors import LostConnectionError
 from castore_sql._group_commit import GroupCommit, NotYet, Outcome
-from castore_sql._runner import get_runner
-from castore_sql._statements import Query
+from castore_sql._queries import Query, Row, fetch, fetch_small
+from castore_sql._runner import Runner
 from castore_sql._wakeup import Wakeup
-from castore_sql._writes import Write
+from castore_sql._writes import Insert, Write
 
 T = TypeVar("T")
 
 _BUSY_PAUSE = 0.002  # seconds; longer ones are unfair to who waits
+_LOST_PAUSE = 0.05  # seconds; a server that starts takes some
 
 
-class _Push(NamedTuple):
-    write: Write
-    deadline: float  # of the event loop's clock, which began with the call
+class Database(Protocol):
+    """Reads and writes, and translates the errors of the driver."""
+
+    wakeup: Wakeup
+
+    def write(self, write: Write) -> Awaitable[None]:
+        """Write all the steps of a push, or none."""
+        ...
+
+    async def read(self, work: Work[T]) -> T:
+        """Run work that only reads."""
+        ...
+
+    def read_at_once(self, work: Work[T]) -> T | None:
+        """Run work that reads a little, where the caller's thread may do so and waits for none."""
+        ...
+
+    async def define(self, work: Work[None]) -> None:
+        """Run work that creates or alters tables."""
+        ...
 
 
-class Database:
-    """Reads and writes, tries again while the database is busy, and translates its errors.
+async def fetch_all(database: Database, query: Query, convert: Callable[[Row], T]) -> list[T]:
+    """Return all the rows of a query, converted."""
+    return await database.read(lambda each: [convert(row) for row in fetch(each, query)])
+
+
+def fetch_few(database: Database, query: Query) -> Sequence[Row] | None:
+    """Return the rows of few and small events, or ``None`` where `fetch_all` has to."""
+    return database.read_at_once(lambda each: fetch_small(each, query))
+
+
+async def read_briefly(database: Database, work: Work[T]) -> T:
+    """Run work that reads a little, at once where that is possible."""
+    answer = database.read_at_once(lambda each: (work(each),))
+    return await database.read(work) if answer is None else answer[0]
+
+
+def get_runner(engine: Engine | AsyncEngine, dialect: Dialect) -> Runner:
+    """Return the runner of an engine, which all adapters on it share."""
+    key = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
+    with _runners_lock:
+        runner = _runners.get(key)
+        if runner is None:
+            runner = _runners[key] = dialect.make_runner(engine)
+        return runner
+
+
+_runners: WeakValueDictionary[Engine, Runner] = WeakValueDictionary()
+_runners_lock = Lock()
+
+
+class _Push:
+    """A write on its way: until when to try, and the error that left open whether it is stored."""
+
+    def __init__(self, write: Write, deadline: float) -> None:
+        self.write = write
+        self.deadline = deadline  # of the event loop's clock, which began with the call
+        self.lost: BaseException | None = None
+
+    def is_late(self) -> bool:
+        """Tell whether its time is over."""
+        return self.deadline <= asyncio.get_running_loop().time()
+
+    def to_unknown_outcome(self) -> UnknownOutcomeError:
+        """Return the error of a push that may be stored, or not."""
+        insert = next(each for each in self.write if isinstance(each, Insert))
+        error = UnknownOutcomeError(*insert.key)
+        error.__cause__ = self.lost
+        return error
+
+
+class EngineDatabase:
+    """A database through the user's engine, in transactions of the adapter's own.
 
     Args:
         engine: the user's.
-        busy_timeout: for how many seconds to try again.
+        dialect: that of the engine.
+        timeout: for how many seconds to try again while others are in the way, or until it is
+            known what became of a push whose connection was lost.
         reads_in_loop: small reads may run in the thread of the event loop.
     """
 
     def __init__(
-        self, engine: Engine | AsyncEngine, *, busy_timeout: float, reads_in_loop: bool
+        self,
+        engine: Engine | AsyncEngine,
+        dialect: Dialect,
+        *,
+        timeout: float,
+        reads_in_loop: bool,
     ) -> None:
         self._engine = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
-        self._runner = get_runner(engine)
-        self._busy_timeout = busy_timeout
+        self._dialect = dialect
+        self._runner = get_runner(engine, dialect)
+        self._errors = dialect.get_errors(self._engine)
+        self._timeout = timeout
         self._reads_in_loop = reads_in_loop
         self._commits: WeakKeyDictionary[asyncio.AbstractEventLoop, GroupCommit[_Push]]
         self._commits = WeakKeyDictionary()
         self.wakeup = self._runner.wakeup
 
-    async def create(self, statements: Sequence[str]) -> None:
-        """Create what is not there yet."""
-        await _user_transactions.refuse_own_lock(self._engine)
-        await self._guard(lambda: self._runner.write(lambda each: _sqlite.create(each, statements)))
+    async def define(self, work: Work[None]) -> None:
+        """Run work that creates or alters tables."""
+        if (check := self._runner.check_before_write()) is not None:
+            await check
+        await self._keep_trying(lambda: self._runner.write(work), self._get_deadline())
 
     def write(self, write: Write) -> Awaitable[None]:
         """Write durably, together with other writes of the event loop, and wake those who wait."""
-        if _user_transactions.are_any_open():
-            return self._write_unless_locked_out(write)
+        if (check := self._runner.check_before_write()) is not None:
+            return self._write_after(check, write)
         return self._write(write)
 
-    async def _write_unless_locked_out(self, write: Write) -> None:
-        await _user_transactions.refuse_own_lock(self._engine)
+    async def _write_after(self, check: Awaitable[None], write: Write) -> None:
+        await check
         await self._write(write)
 
     def _write(self, write: Write) -> Awaitable[None]:
@@ -68,28 +148,21 @@ class Database:
         commits = self._commits.get(loop)
         if commits is None:
             commits = self._commits[loop] = GroupCommit(self._commit)
-        return commits.write(_Push(write, loop.time() + self._busy_timeout))
+        return commits.write(_Push(write, self._get_deadline()))
 
     async def read(self, work: Work[T]) -> T:
-        """Run work that only reads."""
-        return await self._guard(lambda: self._runner.read(work))
+        """Run work that only reads, again on another connection where one is lost."""
+        deadline = self._get_deadline()
+        while True:
+            try:
+                return await self._keep_trying(lambda: self._runner.read(work), deadline)
+            except LostConnectionError as lost:
+                if deadline <= asyncio.get_running_loop().time():
+                    raise StorageError(str(lost.__cause__)) from lost.__cause__
+            await asyncio.sleep(_BUSY_PAUSE)
 
-    async def fetch(self, query: Query, convert: Callable[[Sequence[Any]], T]) -> list[T]:
-        """Return all the rows of a query, converted."""
-        return await self.read(lambda each: [convert(row) for row in _sqlite.fetch(each, query)])
-
-    async def fetch_value(self, query: Query) -> Any:
-        """Return the first value of a query, or ``None`` if it finds no row."""
-        rows = self._read_at_once(lambda each: _sqlite.fetch(each, query))
-        if rows is None:
-            rows = await self.read(lambda each: _sqlite.fetch(each, query))
-        return rows[0][0] if rows else None
-
-    def fetch_at_once(self, query: Query) -> Sequence[Sequence[Any]] | None:
-        """Return the rows of few and small events, or ``None`` where a thread has to fetch them."""
-        return self._read_at_once(lambda each: _sqlite.fetch_small(each, query))
-
-    def _read_at_once(self, work: Work[T]) -> T | None:
+    def read_at_once(self, work: Work[T]) -> T | None:
+        """Run work that reads a little in this thread, if the runner does so."""
         return self._runner.read_at_once(work) if self._reads_in_loop else None
 
     async def _commit(self, pushes: Sequence[_Push]) -> Sequence[Outcome]:
@@ -97,51 +170,102 @@ class Database:
 
         The pushes come in the order of their deadlines, and wait for the first.
         """
-        writes = [each.write for each in pushes]
-        wakeup = self.wakeup  # a thread that is at work keeps no more of this object alive
+        if len(pushes) == 1:
+            return [await self._commit_alone(pushes[0])]
         try:
-            return await self._guard(
-                lambda: self._runner.write(lambda each: _commit_and_wake(each, writes, wakeup)),
-                pushes[0].deadline,
-            )
-        except Exception as error:  # noqa: BLE001 whoever wrote gets it
-            if len(pushes) == 1:
-                return [error]
-            if is_busy(error.__cause__):
-                return _fail_late(pushes, error)
+            return await self._try(pushes)
+        except LostConnectionError as lost:
+            for each in pushes:
+                each.lost = lost.__cause__
+        except StorageError as error:
+            if self._dialect.is_busy(error.__cause__):
+                return [_copy(error) if each.is_late() else NotYet.TOGETHER for each in pushes]
         # One by one, so that none suffers from another.
         return [NotYet.ALONE] * len(pushes)
 
-    async def _guard(self, attempt: Callable[[], Awaitable[T]], deadline: float | None = None) -> T:
-        """Try again while the database is busy, and translate other errors of the backend."""
-        loop = asyncio.get_running_loop()
-        if deadline is None:
-            deadline = loop.time() + self._busy_timeout
+    async def _commit_alone(self, push: _Push) -> Outcome:
+        """Write, and after a lost connection find out what became of it."""
+        while True:
+            try:
+                (outcome,) = await self._try([push])
+            except LostConnectionError as lost:
+                push.lost = lost.__cause__
+            except Exception as error:  # noqa: BLE001 whoever wrote gets it
+                if push.lost is None:
+                    return error
+            else:
+                return outcome
+            if push.is_late():
+                return push.to_unknown_outcome()
+            await asyncio.sleep(_LOST_PAUSE)
+
+    async def _try(self, pushes: Sequence[_Push]) -> Sequence[Outcome]:
+        writes = [each.write for each in pushes]
+        is_repeated = any(each.lost is not None for each in pushes)
+        dialect, wakeup = self._dialect, self.wakeup  # a thread at work keeps no more alive
+
+        def work(connection: Connection) -> Sequence[Outcome]:
+            outcomes = dialect.commit(connection, writes, is_repeated)
+            if None in outcomes:
+                wakeup.wake()
+            return outcomes
+
+        return await self._keep_trying(lambda: self._runner.write(work), pushes[0].deadline)
+
+    async def _keep_trying(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
+        """Try again while the database is busy, and translate other errors of the driver."""
         while True:
             try:
                 return await attempt()
-            except BACKEND_ERRORS as error:
-                if not is_busy(error) or loop.time() >= deadline:
-                    raise translate(error, self._engine) from error
+            except self._errors as error:
+                is_late = deadline <= asyncio.get_running_loop().time()
+                if is_late or not self._dialect.is_busy(error):
+                    raise self._dialect.translate(error, self._engine) from error
             await asyncio.sleep(_BUSY_PAUSE)
 
+    def _get_deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._timeout
 
-def _fail_late(pushes: Sequence[_Push], error: Exception) -> Sequence[Outcome]:
-    """Fail the pushes whose time is over, and hand the others over again."""
-    now = asyncio.get_running_loop().time()
-    return [_copy(error) if each.deadline <= now else NotYet.TOGETHER for each in pushes]
+
+class InnerDatabase:
+    """A database through a connection of the user's, inside its transaction."""
+
+    def __init__(
+        self, connection: SQLAlchemyConnection | AsyncConnection, dialect: Dialect
+    ) -> None:
+        engine = connection.engine
+        self._engine = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
+        self._dialect = dialect
+        self._errors = dialect.get_errors(self._engine)
+        self._runner = dialect.make_inner_runner(connection)
+        self.wakeup = self._runner.wakeup
+
+    async def define(self, work: Work[None]) -> None:
+        """Run work that creates or alters tables."""
+        await self._run(self._runner.write(work))
+
+    async def write(self, write: Write) -> None:
+        """Write inside the transaction."""
+        work = self._runner.write(lambda each: self._dialect.write_inside(each, write))
+        if (error := await self._run(work)) is not None:
+            raise error
+
+    async def read(self, work: Work[T]) -> T:
+        """Read inside the transaction."""
+        return await self._run(self._runner.read(work))
+
+    def read_at_once(self, work: Work[T]) -> T | None:
+        """Leave it to `read`."""
+        return self._runner.read_at_once(work)
+
+    async def _run(self, work: Awaitable[T]) -> T:
+        try:
+            return await work
+        except self._errors as error:
+            raise self._dialect.translate(error, self._engine) from error
 
 
 def _copy(error: Exception) -> StorageError:
     copy = StorageError(str(error))
     copy.__cause__ = error.__cause__
     return copy
-
-
-def _commit_and_wake(
-    connection: Connection, writes: Sequence[Write], wakeup: Wakeup
-) -> Sequence[Outcome]:
-    outcomes = _sqlite.commit(connection, writes)
-    if None in outcomes:
-        wakeup.wake()
-    return outcomes

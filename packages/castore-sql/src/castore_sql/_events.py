@@ -1,11 +1,13 @@
 """Event storage in a SQL database."""
 
+import asyncio
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, cast
+from copy import copy
+from datetime import datetime, timedelta
+from typing import Self, cast
 
-from sqlalchemy import Engine
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import Connection, Engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from castore_core import (
     LOG_START,
@@ -18,29 +20,32 @@ from castore_core import (
     ListedAggregate,
     LogPosition,
     LogSlice,
-    format_timestamp,
-    parse_timestamp,
+    check_log_query,
 )
 from castore_sql._checks import (
     MAX_INTEGER,
-    NO_LIMIT,
     check_busy_timeout,
-    check_engine,
     check_limit,
     check_rows_in_loop,
     check_table_name,
     clamp,
-    fold_table_name,
 )
-from castore_sql._database import Database
-from castore_sql._log import Log
-from castore_sql._rows import record_to_row, row_to_record
-from castore_sql._schema import make_event_table
-from castore_sql._statements import EventStatements, Query
+from castore_sql._database import (
+    Database,
+    EngineDatabase,
+    InnerDatabase,
+    fetch_all,
+    fetch_few,
+    read_briefly,
+)
+from castore_sql._dialect import Place
+from castore_sql._engines import check_connection, get_dialect
+from castore_sql._queries import Query
 from castore_sql._writes import Assertion, Insert, Write, check_write
 
-_BEFORE_ALL = ("", "")
-_AFTER_ALL = ("\U0010ffff", "")
+_MILLISECOND = timedelta(milliseconds=1)
+_FIRST_LOOK = 0.02  # seconds, doubled at each look for the events of other processes
+_LONGEST_LOOK = 0.25
 
 
 class SQLEventStorageAdapter:
@@ -88,17 +93,20 @@ class SQLEventStorageAdapter:
         rows_in_loop: int = 100,
         allow_gaps: bool = False,
     ) -> None:
-        check_engine(engine)
+        self._dialect = get_dialect(engine)
         check_table_name(table_name)
         check_busy_timeout(busy_timeout)
         check_rows_in_loop(rows_in_loop)
         self._engine = engine
-        self._table_name = fold_table_name(table_name)  # two names of one table compare equal
-        self._statements = EventStatements(make_event_table(table_name))
         self._rows_in_loop = rows_in_loop
-        self._insert = self._statements.insert if allow_gaps else self._statements.insert_next
-        self._database = Database(engine, busy_timeout=busy_timeout, reads_in_loop=rows_in_loop > 0)
-        self._log = Log(self._database, self._statements)
+        self._table = self._dialect.make_event_table(
+            table_name, engine.dialect, allow_gaps=allow_gaps
+        )
+        self._database: Database = EngineDatabase(
+            engine, self._dialect, timeout=busy_timeout, reads_in_loop=rows_in_loop > 0
+        )
+        self._connection: Connection | AsyncConnection | None = None
+        self.joins_transaction: bool = False
 
     def __repr__(self) -> str:
         return f"SQLEventStorageAdapter({self._engine!r})"
@@ -111,7 +119,48 @@ class SQLEventStorageAdapter:
         Raises:
             StorageError: the database refused.
         """
-        await self._database.create(self._statements.create)
+        await self._database.define(self._table.create)
+
+    async def upgrade_tables(self) -> None:
+        """Add the columns and indexes that a table of Castore's, or of an earlier version, lacks.
+
+        It may be called at any time, and again. On PostgreSQL, events cannot be pushed for the
+        moment in which columns are added; indexes are built meanwhile others work. Call it there
+        after a restore into another cluster, too: the log goes on behind the events that are there.
+
+        Raises:
+            StorageError: the database refused, or there is no table.
+        """
+        await self._database.define(self._table.upgrade)
+
+    def within(self, connection: Connection | AsyncConnection) -> Self:
+        """Return an adapter that reads and pushes inside a transaction of yours.
+
+        Events are committed, or rolled back, with all else that the transaction writes. Nothing is
+        durable before your commit. A transaction begins if the connection has none. A conflict
+        raises, and leaves the transaction usable. What was pushed is read by the same adapter. Use
+        it while the connection is open::
+
+            async with engine.begin() as connection:
+                store = pokemons.using(adapter.within(connection))
+                await store.push_event(event)
+                await connection.execute(...)
+
+        A synchronous connection is used in the thread of the caller, which waits for the database.
+
+        Args:
+            connection: one of the adapter's engine.
+
+        Raises:
+            TypeError: it is no connection. Of a session, give ``await session.connection()``.
+            ValueError: it is one of another engine.
+        """
+        check_connection(connection, self._engine)
+        inner = copy(self)
+        inner._connection = connection
+        inner._database = InnerDatabase(connection, self._dialect)
+        inner.joins_transaction = True
+        return inner
 
     async def push_event(
         self, event_store_id: str, record: EventRecord, *, force: bool = False
@@ -153,24 +202,24 @@ class SQLEventStorageAdapter:
         reverse: bool = False,
     ) -> list[EventRecord]:
         """Read the events of an aggregate in the order of their versions."""
-        statement = self._statements.select_events[reverse]
         limit = None if limit is None else check_limit(limit)
 
-        def bind(limit: int) -> Query:
-            return statement.bind(
-                aggregate_name=event_store_id,
-                aggregate_id=aggregate_id,
+        def select(limit: int | None) -> Query:
+            return self._table.select_events(
+                event_store_id,
+                aggregate_id,
                 min_version=0 if min_version is None else clamp(min_version),
                 max_version=MAX_INTEGER if max_version is None else clamp(max_version),
                 limit=limit,
+                reverse=reverse,
             )
 
         look = min(self._rows_in_loop + 1, MAX_INTEGER)
-        rows = self._database.fetch_at_once(bind(look if limit is None else min(limit, look)))
+        rows = fetch_few(self._database, select(look if limit is None else min(limit, look)))
         if rows is not None and len(rows) < look:
-            return [row_to_record(row) for row in rows]
+            return [self._table.to_record(row) for row in rows]
         # All of them, in one query: two would see a group that is forced in between by halves.
-        return await self._database.fetch(bind(NO_LIMIT if limit is None else limit), row_to_record)
+        return await fetch_all(self._database, select(limit), self._table.to_record)
 
     async def list_aggregate_ids(
         self,
@@ -187,17 +236,19 @@ class SQLEventStorageAdapter:
         after, before = _get_range(initial_event_after, initial_event_before)
         if cursor is not None:
             last = ListedAggregate.from_cursor(event_store_id, cursor)
-            place = (format_timestamp(last.initial_event_timestamp), last.aggregate_id)
-            after, before = (after, min(before, place)) if reverse else (max(after, place), before)
-        query = self._statements.select_ids[reverse].bind(
-            aggregate_name=event_store_id,
-            after_timestamp=after[0],
-            after_id=after[1],
-            before_timestamp=before[0],
-            before_id=before[1],
-            limit=NO_LIMIT if limit is None else limit + 1,
+            place = (last.initial_event_timestamp, last.aggregate_id)
+            if reverse:
+                before = place if before is None else min(before, place)
+            else:
+                after = place if after is None else max(after, place)
+        query = self._table.select_aggregates(
+            event_store_id,
+            after=after,
+            before=before,
+            limit=None if limit is None else limit + 1,
+            reverse=reverse,
         )
-        found = await self._database.fetch(query, _row_to_listed)
+        found = await fetch_all(self._database, query, self._table.to_listed)
         return AggregateIdsSlice.from_lookahead(found, limit)
 
     async def read_events(
@@ -210,55 +261,67 @@ class SQLEventStorageAdapter:
 
         A read that finds fewer than ``limit`` has looked up to the end of the log.
         """
-        return await self._log.read(event_store_ids, after, limit)
+        check_log_query(event_store_ids, limit)
+        self._table.check_position(after)
+        limit = min(limit, MAX_INTEGER)
+        return await self._database.read(
+            lambda each: self._table.read_log(each, event_store_ids, after, limit)
+        )
 
     async def get_last_position(self) -> LogPosition:
         """Return the end of the log as of now."""
-        return await self._log.get_last_position()
+        return await read_briefly(self._database, self._table.get_last_position)
 
     async def find_position(
         self, event_store_id: str, aggregate_id: str, version: int
     ) -> LogPosition | None:
         """Return the position of an event, or ``None`` where there is no such event."""
-        return await self._log.find_position(event_store_id, aggregate_id, version)
+        if abs(version) > MAX_INTEGER:
+            return None
+        return await read_briefly(
+            self._database,
+            lambda each: self._table.find_position(each, event_store_id, aggregate_id, version),
+        )
 
     async def wait_for_events(self, after: LogPosition, timeout: float) -> None:  # noqa: ASYNC109 its end is no error
         """Wait until an event follows a position, or for ``timeout`` seconds.
 
         It also returns when this process commits anything else through an adapter of the engine.
-        Pushes of other processes do not end it.
+        For the events of other processes it looks again and again, every quarter of a second at
+        the longest.
         """
-        await self._log.wait(after, timeout)
+        self._table.check_position(after)
+        loop = asyncio.get_running_loop()
+        end, pause = loop.time() + timeout, _FIRST_LOOK
+        with self._database.wakeup.listening() as woken:  # before the look: no commit is missed
+            while await self.get_last_position() <= after and (left := end - loop.time()) > 0:
+                if (await asyncio.wait([woken], timeout=min(pause, left)))[0]:
+                    return
+                pause = min(2 * pause, _LONGEST_LOOK)
 
     def _get_sibling(self, storage_adapter: object) -> "SQLEventStorageAdapter":
         # The core gives a group to adapters of one class only.
         adapter = cast("SQLEventStorageAdapter", storage_adapter)
         if adapter._engine is not self._engine:
             raise InvalidEventGroupError("its storage adapters have different engines")
+        if adapter._connection is not self._connection:
+            raise InvalidEventGroupError("its storage adapters are in different transactions")
         return adapter
 
     def _to_insert(self, event_store_id: str, record: EventRecord, *, force: bool) -> Insert:
-        statement = self._statements.replace if force else self._insert
-        parameters = statement.bind_row(record_to_row(event_store_id, record))
-        return Insert(self._table_name, statement.sql, parameters)
+        return Insert(self._table, self._table.to_row(event_store_id, record), force)
 
     def _to_assertion(self, asserted: AssertedVersion) -> Assertion:
-        query = self._statements.select_last_version.bind(
-            aggregate_name=asserted.event_store_id, aggregate_id=asserted.aggregate_id
+        return Assertion(
+            self._table, asserted.event_store_id, asserted.aggregate_id, asserted.version
         )
-        return Assertion(self._table_name, *query, asserted.version)
 
 
 def _get_range(
     after: datetime | None, before: datetime | None
-) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Return the exclusive bounds of (timestamp, aggregate id) for inclusive bounds of time."""
-    first = _BEFORE_ALL if after is None else (format_timestamp(after), "")
-    # Timestamps are texts of one length: this one lies between a moment and the next.
-    end = _AFTER_ALL if before is None else (format_timestamp(before) + "~", "")
-    return first, end
-
-
-def _row_to_listed(row: Sequence[Any]) -> ListedAggregate:
-    aggregate_id, timestamp = row
-    return ListedAggregate(aggregate_id, parse_timestamp(timestamp))
+) -> tuple[Place | None, Place | None]:
+    """Return the places around inclusive bounds of time. No aggregate has an empty id."""
+    first = None if after is None else (after, "")
+    if before is None or before > datetime.max.replace(tzinfo=before.tzinfo) - _MILLISECOND:
+        return first, None
+    return first, (before + _MILLISECOND, "")

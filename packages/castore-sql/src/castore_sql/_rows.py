@@ -1,22 +1,14 @@
 """Event records as rows, and back."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from castore_core import (
-    ABSENT,
-    Absent,
-    EventRecord,
-    JSONValue,
-    LogEntry,
-    StorageError,
-    format_position,
-    format_timestamp,
-    parse_timestamp,
-)
+from castore_core import ABSENT, Absent, EventRecord, JSONValue, StorageError
+from castore_sql._queries import Row
 
 # Half of the time of a read goes into JSON. Of the fast decoders, msgspec keeps integers of any
 # size; orjson would turn those beyond 64 bits into floats.
@@ -24,30 +16,19 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-def record_to_row(event_store_id: str, record: EventRecord) -> tuple[str | int | None, ...]:
-    """Return the values of a row, in the order of ``INSERTED_COLUMNS``.
+def record_to_texts(record: EventRecord) -> tuple[str | None, str | None]:
+    """Return the payload and the metadata as JSON, and ``None`` for an absent one.
 
     Raises:
-        StorageError: the payload or the metadata cannot be written as JSON.
+        StorageError: they cannot be written as JSON.
     """
-    aggregate_id, version, event_type, timestamp, payload, metadata = record
     try:
-        data, other_data = _to_text(payload), _to_text(metadata)
+        return _to_text(record.payload), _to_text(record.metadata)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        place = f"event {version} of aggregate {aggregate_id!r}"
-        raise StorageError(f"{place} cannot be written: {error}") from error
-    return (
-        event_store_id,
-        aggregate_id,
-        version,
-        event_type,
-        data,
-        other_data,
-        format_timestamp(timestamp),
-    )
+        raise StorageError(f"{_describe(record)} cannot be written: {error}") from error
 
 
-def row_to_record(row: Sequence[Any]) -> EventRecord:
+def row_to_record(row: Row, read_moment: Callable[[Any], datetime]) -> EventRecord:
     """Read ``aggregate_id, version, type, timestamp, data, metadata``.
 
     Raises:
@@ -59,7 +40,7 @@ def row_to_record(row: Sequence[Any]) -> EventRecord:
             aggregate_id,
             version,
             event_type,
-            parse_timestamp(timestamp),
+            read_moment(timestamp),
             ABSENT if data is None else _from_text(data),
             ABSENT if metadata is None else _from_text(metadata),
         )
@@ -68,9 +49,8 @@ def row_to_record(row: Sequence[Any]) -> EventRecord:
         raise StorageError(f"{place} cannot be read: {error}") from error
 
 
-def row_to_entry(row: Sequence[Any]) -> LogEntry:
-    """Read ``id, aggregate_name`` and what `row_to_record` reads."""
-    return LogEntry(format_position(row[0]), row[1], row_to_record(row[2:]))
+def _describe(record: EventRecord) -> str:
+    return f"event {record.version} of aggregate {record.aggregate_id!r}"
 
 
 def _to_text(value: JSONValue | Absent) -> str | None:

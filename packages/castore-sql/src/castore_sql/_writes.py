@@ -1,28 +1,35 @@
 """Writes: what one push hands to the database."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from castore_core import InvalidEventGroupError
+from castore_sql._queries import Row
+
+if TYPE_CHECKING:
+    from castore_sql._dialect import EventTable
 
 
 class Insert(NamedTuple):
-    """One event to insert: the parameters begin with its store, its aggregate and its version."""
+    """One event to insert: its row begins with its store, its aggregate and its version."""
 
-    table: str
-    sql: str
-    parameters: tuple[Any, ...]
+    table: "EventTable"
+    row: Row
+    force: bool
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """The store, the aggregate and the version."""
+        event_store_id, aggregate_id, version = self.row[:3]
+        return event_store_id, aggregate_id, version
 
 
 class Assertion(NamedTuple):
-    """A query for the last version of an aggregate, and the version that it has to find.
+    """An aggregate, and the version that it has to be at."""
 
-    The parameters are the store and the aggregate.
-    """
-
-    table: str
-    sql: str
-    parameters: tuple[Any, ...]
+    table: "EventTable"
+    event_store_id: str
+    aggregate_id: str
     version: int
 
 
@@ -38,20 +45,19 @@ def check_write(write: Write) -> None:
     Raises:
         InvalidEventGroupError: two events have one version, or an asserted aggregate is written.
     """
-    versions: set[tuple[Any, ...]] = set()
-    aggregates: set[tuple[Any, ...]] = set()
+    versions: set[tuple[str, str, str, int]] = set()
+    aggregates: set[tuple[str, str, str]] = set()
     for insert in (each for each in write if isinstance(each, Insert)):
-        event_store_id, aggregate_id, version = insert.parameters[:3]
-        aggregate = (insert.table, event_store_id, aggregate_id)
-        if (aggregate, version) in versions:
+        event_store_id, aggregate_id, version = insert.key
+        place = (insert.table.name, event_store_id, aggregate_id)
+        if (*place, version) in versions:
             raise InvalidEventGroupError(
                 f"it has two events of version {version} of {aggregate_id!r}"
             )
-        versions.add((aggregate, version))
-        aggregates.add(aggregate)
-    for assertion in (each for each in write if isinstance(each, Assertion)):
-        event_store_id, aggregate_id = assertion.parameters
-        if (assertion.table, event_store_id, aggregate_id) in aggregates:
+        versions.add((*place, version))
+        aggregates.add(place)
+    for each in (each for each in write if isinstance(each, Assertion)):
+        if (each.table.name, each.event_store_id, each.aggregate_id) in aggregates:
             raise InvalidEventGroupError(
-                f"it asserts the version of {aggregate_id!r}, and writes it"
+                f"it asserts the version of {each.aggregate_id!r}, and writes it"
             )

@@ -41,9 +41,9 @@ class EventStorageAdapterTests(
     Declare the limits of the backend by overriding the class attributes ``refuses_gaps``,
     ``orders_ties_by_aggregate_id``, ``lists_are_consistent``, ``groups_appear_at_once``,
     ``most_events_of_a_group``, ``largest_payload``, ``longest_id``,
-    ``integral_floats_stay_floats``, ``works_in_several_event_loops``,
-    ``works_in_several_event_loops_at_once``, ``characters_refused_in_event_store_ids`` and
-    ``time_limit``, and the method ``holds_number``.
+    ``integral_floats_stay_floats``, ``negative_zero_stays_negative``, ``holds_nul``,
+    ``works_in_several_event_loops``, ``works_in_several_event_loops_at_once``,
+    ``characters_refused_in_event_store_ids`` and ``time_limit``, and the method ``holds_number``.
 
     Some tests need a hand on the backend. They are collected where the suite has the fixture that
     gives it: ``connect_again`` (other adapters on the same client), ``lose_next_answer`` (a write

@@ -163,6 +163,15 @@ def map_numbers(
     return value
 
 
+def find_texts(value: JSONValue | Absent) -> list[str]:
+    """Return all the texts and keys of a JSON value."""
+    if isinstance(value, dict):
+        return [*value, *(text for item in value.values() for text in find_texts(item))]
+    if isinstance(value, list):
+        return [text for item in value for text in find_texts(item)]
+    return [value] if isinstance(value, str) else []
+
+
 def find_numbers(value: JSONValue | Absent) -> list[int | float]:
     """Return all the numbers of a JSON value."""
     if isinstance(value, dict):

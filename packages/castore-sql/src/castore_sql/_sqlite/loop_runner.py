@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -9,9 +10,11 @@ from sqlalchemy import StaticPool
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
-from castore_sql._aiosqlite import run_in_driver
-from castore_sql._connection import PlainConnection, Work, get_shared
-from castore_sql._sqlite import run_without_waiting
+from castore_sql._connection import Work
+from castore_sql._sqlite.aiosqlite import run_in_driver
+from castore_sql._sqlite.plain_connection import PlainConnection, get_shared
+from castore_sql._sqlite.transactions import run_without_waiting
+from castore_sql._sqlite.user_transactions import check_own_lock
 from castore_sql._wakeup import Wakeup
 
 T = TypeVar("T")
@@ -25,6 +28,10 @@ class LoopRunner:
         self._engine = engine
         self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]
         self._locks = WeakKeyDictionary()
+
+    def check_before_write(self) -> Awaitable[None] | None:
+        """Refuse a push that would wait for a transaction of its own task."""
+        return check_own_lock(self._engine.sync_engine)
 
     async def write(self, work: Work[T]) -> T:
         """Run work on a connection of the pool."""

@@ -7,8 +7,8 @@ from typing import TypeAlias, TypeVar, cast
 
 from sqlalchemy import Engine, NullPool, PoolProxiedConnection
 
-from castore_sql import _sqlite
 from castore_sql._connection import Work
+from castore_sql._sqlite.transactions import prepare
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ class HeldConnections:
         # From a pool of its own, because the engine's may wait for its user.
         connection = self._engine.pool.recreate().connect()
         try:
-            _sqlite.prepare(connection)
+            prepare(connection)
         except BaseException:
             _close(connection)
             raise

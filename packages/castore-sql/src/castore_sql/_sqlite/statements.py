@@ -1,8 +1,8 @@
-"""The statements of the event table, compiled once for a dialect."""
+"""The statements of the event table on SQLite, compiled once."""
 
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from sqlalchemy import (
     Dialect,
@@ -18,37 +18,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
-from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ClauseElement, ColumnElement
 from sqlalchemy.sql.operators import custom_op
 
-from castore_sql._schema import INITIAL_VERSION
+from castore_sql._queries import Statement
+from castore_sql._sqlite.schema import INITIAL_VERSION
 
 _KEY = ("aggregate_name", "aggregate_id", "version")
 _VALUES = ("type", "data", "metadata", "timestamp")
 INSERTED_COLUMNS = (*_KEY, *_VALUES)
 _NO_OFFSET: ColumnElement[int] = literal_column("0")
 _ONE: ColumnElement[int] = literal_column("1")
-
-
-class Query(NamedTuple):
-    """A statement and its parameters, for the driver."""
-
-    sql: str
-    parameters: tuple[Any, ...]
-
-
-class Statement:
-    """The text of a statement for the driver, and the order of its parameters."""
-
-    def __init__(self, element: ClauseElement, dialect: Dialect) -> None:
-        compiled = cast("SQLCompiler", element.compile(dialect=dialect))
-        self.sql = str(compiled)
-        self._names: Sequence[str] = compiled.positiontup or ()
-
-    def bind(self, **values: Any) -> Query:
-        """Return the statement with its parameters in the order that the text has them."""
-        return Query(self.sql, tuple([values[name] for name in self._names]))
 
 
 class InsertStatement(Statement):

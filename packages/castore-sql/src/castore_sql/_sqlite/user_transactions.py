@@ -7,14 +7,15 @@ would wait for itself. Where no transaction is open, a push only looks at an emp
 import asyncio
 import sqlite3
 import threading
+from collections.abc import Awaitable
 from typing import Any, NamedTuple, TypeAlias
 from weakref import ref
 
 from sqlalchemy import Connection, Engine, event
 
 from castore_core import StorageError
-from castore_sql import _sqlite
-from castore_sql._aiosqlite import run_in_driver
+from castore_sql._sqlite.aiosqlite import run_in_driver
+from castore_sql._sqlite.transactions import is_writing
 
 _Owner: TypeAlias = asyncio.Task[Any] | threading.Thread
 
@@ -34,22 +35,23 @@ def watch(engine: Engine) -> None:
     event.listen(engine, "rollback", _forget)
 
 
-def are_any_open() -> bool:
-    """Tell whether a transaction is open on any engine that is watched."""
-    return bool(_open)
+def check_own_lock(engine: Engine) -> Awaitable[None] | None:
+    """Return what refuses a push that would wait for a transaction of the task that pushes.
 
-
-async def refuse_own_lock(engine: Engine) -> None:
-    """Refuse a push that would wait for a transaction of the task that pushes.
+    Returns ``None`` where no transaction is open on any engine that is watched.
 
     Raises:
         StorageError: the transaction has written, or locked the database to write.
     """
+    return _refuse_own_lock(engine) if _open else None
+
+
+async def _refuse_own_lock(engine: Engine) -> None:
     for connection in _find_own(engine):
         if await _is_writing(connection):
             raise StorageError(
                 "the transaction of yours on this engine, open in this task, keeps the database "
-                "locked: end it before a push"
+                "locked: push inside it, with adapter.within(connection), or end it before a push"
             )
 
 
@@ -91,8 +93,8 @@ def _is_lost(connection: Connection) -> bool:
 async def _is_writing(connection: Connection) -> bool:
     driver_connection = connection.connection.driver_connection
     if not isinstance(driver_connection, sqlite3.Connection):
-        return await run_in_driver(driver_connection, _sqlite.is_writing)
+        return await run_in_driver(driver_connection, is_writing)
     try:
-        return _sqlite.is_writing(driver_connection)
+        return is_writing(driver_connection)
     except sqlite3.ProgrammingError:  # it is closed, or another thread's
         return False

@@ -1,12 +1,15 @@
 """Work at once, in the thread of the event loop."""
 
+from collections.abc import Awaitable
 from threading import Lock
 from typing import TypeVar
 
 from sqlalchemy import Engine, StaticPool
 
-from castore_sql._connection import PlainConnection, Work, get_shared
-from castore_sql._sqlite import run_without_waiting
+from castore_sql._connection import Work
+from castore_sql._sqlite.plain_connection import PlainConnection, get_shared
+from castore_sql._sqlite.transactions import run_without_waiting
+from castore_sql._sqlite.user_transactions import check_own_lock
 from castore_sql._wakeup import Wakeup
 
 T = TypeVar("T")
@@ -23,6 +26,10 @@ class InlineRunner:
         self.wakeup = Wakeup()
         self._engine = engine
         self._lock = Lock()
+
+    def check_before_write(self) -> Awaitable[None] | None:
+        """Refuse a push that would wait for a transaction of its own task."""
+        return check_own_lock(self._engine)
 
     async def write(self, work: Work[T]) -> T:
         """Run work, while no other thread does."""

@@ -1,0 +1,165 @@
+"""What differs between databases: a dialect is a package of modules behind this face.
+
+The dialects are `castore_sql._sqlite`, `castore_sql._postgresql` and `castore_sql._mysql`. Their
+functions take a connection of the driver and never await: the runner of an engine decides in which
+thread, or greenlet, they run.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from sqlalchemy import Connection as SQLAlchemyConnection
+from sqlalchemy import Dialect as Driver
+from sqlalchemy import Engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from castore_core import (
+    CastoreError,
+    EventRecord,
+    ListedAggregate,
+    LogPosition,
+    LogSlice,
+    StorageError,
+)
+from castore_sql._connection import Connection
+from castore_sql._group_commit import Outcome
+from castore_sql._queries import Query, Row
+from castore_sql._runner import Runner
+from castore_sql._writes import Write
+
+Place: TypeAlias = tuple[datetime, str]
+"""A place in the list of aggregates: the timestamp of an initial event, and an aggregate id."""
+
+
+class EventTable(Protocol):
+    """A table of events: its statements, and its rows as events."""
+
+    @property
+    def name(self) -> str:
+        """The name, the same for all spellings that mean one table."""
+        ...
+
+    def create(self, connection: Connection) -> None:
+        """Create the table and its indexes where they are missing; change nothing that is there."""
+        ...
+
+    def upgrade(self, connection: Connection) -> None:
+        """Add what a table of Castore's, or of an earlier version, lacks."""
+        ...
+
+    def to_row(self, event_store_id: str, record: EventRecord) -> Row:
+        """Return the values to insert; they begin with the store, the aggregate and the version.
+
+        Raises:
+            StorageError: the database cannot hold the event.
+        """
+        ...
+
+    def to_record(self, row: Row) -> EventRecord:
+        """Return the event of a row that ``select_events`` found."""
+        ...
+
+    def to_listed(self, row: Row) -> ListedAggregate:
+        """Return the aggregate of a row that ``select_aggregates`` found."""
+        ...
+
+    def select_events(
+        self,
+        event_store_id: str,
+        aggregate_id: str,
+        *,
+        min_version: int,
+        max_version: int,
+        limit: int | None,
+        reverse: bool,
+    ) -> Query:
+        """Select the events of an aggregate; payload and metadata are the last two columns."""
+        ...
+
+    def select_aggregates(
+        self,
+        event_store_id: str,
+        *,
+        after: Place | None,
+        before: Place | None,
+        limit: int | None,
+        reverse: bool,
+    ) -> Query:
+        """Select the aggregates between two places, neither of them included."""
+        ...
+
+    def read_log(
+        self,
+        connection: Connection,
+        event_store_ids: Sequence[str] | None,
+        after: LogPosition,
+        limit: int,
+    ) -> LogSlice:
+        """Read the log, as `EventLog.read_events` does."""
+        ...
+
+    def get_last_position(self, connection: Connection) -> LogPosition:
+        """Return the end of the log."""
+        ...
+
+    def find_position(
+        self, connection: Connection, event_store_id: str, aggregate_id: str, version: int
+    ) -> LogPosition | None:
+        """Return the position of an event, if it is there."""
+        ...
+
+    def check_position(self, position: LogPosition) -> None:
+        """Refuse a position of another kind of log.
+
+        Raises:
+            InvalidLogPositionError: it is one.
+        """
+        ...
+
+
+class Dialect(Protocol):
+    """A database: how it commits, and what its errors mean.
+
+    A dialect raises the errors of its driver, which `translate` takes.
+    """
+
+    def make_event_table(self, name: str, driver: Driver, /, *, allow_gaps: bool) -> EventTable:
+        """Describe a table of events."""
+        ...
+
+    def make_runner(self, engine: Engine | AsyncEngine) -> Runner:
+        """Return what runs work on an engine."""
+        ...
+
+    def make_inner_runner(self, connection: SQLAlchemyConnection | AsyncConnection) -> Runner:
+        """Return what runs work on a connection of the user's, inside its transaction."""
+        ...
+
+    def commit(
+        self, connection: Connection, writes: Sequence[Write], is_repeated: bool, /
+    ) -> Sequence[Outcome]:
+        """Write, and say what became of each write: a conflict, a gap, or that it is durable.
+
+        What it leaves open (`NotYet`) was not written. It leaves nothing open of a single write.
+        Where it raises, and the connection was not lost, nothing was written. ``is_repeated``: an
+        earlier attempt lost its connection, so that the write may be there already, which is no
+        conflict.
+        """
+        ...
+
+    def write_inside(self, connection: Connection, write: Write) -> CastoreError | None:
+        """Write inside a transaction that goes on, and stays usable whatever the outcome is."""
+        ...
+
+    def get_errors(self, engine: Engine, /) -> tuple[type[Exception], ...]:
+        """Return the errors that a statement, or a value bound to it, can raise."""
+        ...
+
+    def is_busy(self, error: BaseException | None) -> bool:
+        """Tell whether others were in the way, so that nothing was written and trying helps."""
+        ...
+
+    def translate(self, error: Exception, engine: Engine, /) -> StorageError:
+        """Return the castore error for an error of the driver."""
+        ...

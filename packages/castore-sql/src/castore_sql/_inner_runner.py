@@ -1,0 +1,89 @@
+"""Work on a connection of the user's, inside its transaction."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Connection as SQLAlchemyConnection
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from castore_core import StorageError
+from castore_sql._connection import Work
+from castore_sql._wakeup import Wakeup
+
+T = TypeVar("T")
+
+
+class InnerRunner:
+    """Runs work on one connection, one work at a time.
+
+    A synchronous connection is used in the thread of the event loop.
+
+    Args:
+        connection: the user's, with a transaction, or one that begins now.
+        run: hands the connection of the driver to work.
+    """
+
+    def __init__(
+        self,
+        connection: SQLAlchemyConnection | AsyncConnection,
+        run: Callable[[SQLAlchemyConnection, Work[Any]], Any],
+    ) -> None:
+        self.wakeup = Wakeup()
+        self._connection = connection
+        self._run = run
+        self._lock = _locks.setdefault(connection, asyncio.Lock())
+
+    def check_before_write(self) -> None:
+        """Let all through: the transaction is the one that keeps others out."""
+
+    async def write(self, work: Work[T]) -> T:
+        """Run work inside the transaction."""
+        async with self._lock:
+            if isinstance(self._connection, AsyncConnection):
+                return await self._connection.run_sync(self._run_inside, work)
+            return self._run_inside(self._connection, work)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run work inside the transaction."""
+        return await self.write(work)
+
+    def read_at_once(self, work: Work[T]) -> None:
+        """Leave it to `read`."""
+
+    def _run_inside(self, connection: SQLAlchemyConnection, work: Work[T]) -> T:
+        _begin(connection)
+        result: T = self._run(connection, work)
+        return result
+
+
+def run_on_driver(connection: SQLAlchemyConnection, work: Work[T]) -> T:
+    """Hand over the connection of the driver, as SQLAlchemy adapts it."""
+    return work(connection.connection)
+
+
+def _begin(connection: SQLAlchemyConnection) -> None:
+    if connection.closed:
+        raise StorageError("the connection of the transaction is closed")
+    if _is_autocommit(connection):
+        raise StorageError(
+            "the connection is in AUTOCOMMIT mode, in which it has no transactions: nothing was "
+            "read or written"
+        )
+    if not connection.in_transaction():
+        connection.begin()
+
+
+def _is_autocommit(connection: SQLAlchemyConnection) -> bool:
+    driver_connection = connection.connection.dbapi_connection
+    if driver_connection is None:
+        return False
+    with suppress(NotImplementedError):  # the dialect of a driver that cannot tell
+        return connection.dialect.detect_autocommit_setting(driver_connection)
+    return False
+
+
+_locks: WeakKeyDictionary[SQLAlchemyConnection | AsyncConnection, asyncio.Lock]
+_locks = WeakKeyDictionary()

@@ -1,0 +1,253 @@
+"""Commits on PostgreSQL: pushes that come together are one statement, in one round trip."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from typing import Any, Final, TypeAlias, TypeGuard, cast
+from uuid import UUID
+
+from castore_core import (
+    CastoreError,
+    EventAlreadyExistsError,
+    StorageError,
+    UnknownOutcomeError,
+    VersionAssertionError,
+    VersionGapError,
+)
+from castore_sql._connection import Connection
+from castore_sql._group_commit import NotYet, Outcome
+from castore_sql._postgresql.errors import NOT_NULL_VIOLATION, UNIQUE_VIOLATION, get_sqlstate
+from castore_sql._postgresql.statements import WriteStatements
+from castore_sql._postgresql.table import PostgreSQLEventTable
+from castore_sql._queries import Query, Statement, execute, fetch, fetch_value
+from castore_sql._writes import Assertion, Insert, Write
+
+_Inserts: TypeAlias = Sequence[Insert]
+_Keys: TypeAlias = Collection[tuple[str, str, int]]
+
+_ATTEMPTS: Final = 5  # at a push whose version is taken, and free again when looked up
+
+
+def commit(
+    connection: Connection, writes: Sequence[Write], is_repeated: bool, /
+) -> Sequence[Outcome]:
+    """Write all in one statement where that is possible; what is in its way goes alone."""
+    if len(writes) == 1:
+        return [_commit_alone(connection, writes[0], is_repeated=is_repeated)]
+    # In the order of their keys, so that those of two processes do not wait for each other.
+    plain = sorted(filter(_is_plain, writes), key=lambda each: each[0].key)
+    groups = [each for each in plain if len(each) > 1]
+    if groups and len(plain) == len(writes):
+        inserts = [insert for each in plain for insert in each]
+        if len({each.table for each in inserts}) == 1 and _insert_all(connection, inserts):
+            return [None] * len(writes)
+    inserted: set[int] = set()
+    for table in {each[0].table for each in plain}:
+        singles = [each[0] for each in plain if len(each) == 1 and each[0].table is table]
+        inserted |= _insert_free(connection, singles, [False] * len(singles))
+    return [None if id(each[0]) in inserted else NotYet.ALONE for each in writes]
+
+
+def write_inside(connection: Connection, write: Write) -> CastoreError | None:
+    """Write inside the user's transaction. Only a savepoint takes back a part of a group."""
+    if _is_plain(write) and len(write) == 1:
+        return _take(connection, write)
+    execute(connection, Query("SAVEPOINT castore_group"))
+    error = _take(connection, write)
+    if error is not None:
+        execute(connection, Query("ROLLBACK TO SAVEPOINT castore_group"))
+    execute(connection, Query("RELEASE SAVEPOINT castore_group"))
+    return error
+
+
+def _commit_alone(connection: Connection, write: Write, *, is_repeated: bool) -> Outcome:
+    error = _try_alone(connection, write)
+    if error is None or not is_repeated:
+        return error
+    return _find_outcome(connection, write, error)
+
+
+def _try_alone(connection: Connection, write: Write) -> CastoreError | None:
+    if len(write) == 1 and isinstance(write[0], Insert):
+        return _take(connection, write)
+    if _is_of_one_table(write) and _insert_all(connection, write):
+        return None
+    execute(connection, Query("BEGIN"))
+    try:
+        error = _take(connection, write)
+    except Exception:
+        execute(connection, Query("ROLLBACK"))
+        raise
+    execute(connection, Query("COMMIT" if error is None else "ROLLBACK"))
+    return error
+
+
+def _find_outcome(connection: Connection, write: Write, error: CastoreError) -> Outcome:
+    """Tell the refusal of a push from that of its own repetition, by the tokens of its events."""
+    for inserts in _by_table(write):
+        statements = _prepare(connection, inserts)
+        if statements.select_tokens is None:
+            reason = "the connection was lost, and the table has no tokens: see upgrade_tables()"
+            return UnknownOutcomeError(*inserts[0].key, reason)
+        query = _bind_keys(statements.select_tokens, [each.key for each in inserts])
+        stored = {token for (token,) in fetch(connection, query)}
+        if stored != {each.row[-1] for each in inserts}:
+            return error
+    return None
+
+
+def _take(connection: Connection, write: Write) -> CastoreError | None:
+    """Take all the steps of a write, until one fails."""
+    for step in write:
+        if isinstance(step, Assertion) and (error := _check(connection, step)) is not None:
+            return error
+    for inserts in _by_table(write):
+        if (error := _insert(connection, inserts)) is not None:
+            return error
+    return None
+
+
+def _insert(connection: Connection, inserts: _Inserts) -> CastoreError | None:
+    """Insert events of one table, and say why the first that was refused was."""
+    if inserts[0].force:
+        fetch(
+            connection,
+            _bind(_prepare(connection, inserts).replace, inserts, _find_followers(inserts)),
+        )
+        return None
+    for _ in range(_ATTEMPTS):
+        inserted = _insert_free(connection, inserts, _find_followers(inserts))
+        refused = [each for each in inserts if id(each) not in inserted]
+        if not refused:
+            return None
+        if (error := _diagnose(connection, inserts, refused)) is not None:
+            return error
+        inserts = refused  # who was in the way has rolled back
+    raise StorageError(f"the push of {inserts[0].key} was refused, again and again, for no reason")
+
+
+def _insert_free(connection: Connection, inserts: _Inserts, follows: Sequence[bool]) -> set[int]:
+    """Insert the events of one table whose versions are free; return the `id` of each."""
+    if not inserts:
+        return set()
+    query = _bind(_prepare(connection, inserts).insert_free, inserts, follows)
+    found = Counter((name, each, version) for name, each, version in fetch(connection, query))
+    inserted: set[int] = set()
+    for insert in inserts:
+        if found[insert.key]:
+            found[insert.key] -= 1
+            inserted.add(id(insert))
+    return inserted
+
+
+def _insert_all(connection: Connection, inserts: _Inserts) -> bool:
+    """Insert all in one statement, which is a transaction, or nothing."""
+    query = _bind(_prepare(connection, inserts).insert_all, inserts, _find_followers(inserts))
+    try:
+        fetch(connection, query)
+    except Exception as error:
+        if get_sqlstate(error) in {UNIQUE_VIOLATION, NOT_NULL_VIOLATION}:
+            return False
+        raise
+    return True
+
+
+def _check(connection: Connection, assertion: Assertion) -> CastoreError | None:
+    """Check a version, and keep it until the end of the transaction.
+
+    The next version is inserted and deleted again: another transaction that inserts it waits.
+    """
+    table, event_store_id, aggregate_id, version = assertion
+    statements = cast("PostgreSQLEventTable", table).prepare_write(connection)
+    place: dict[str, Any] = {"aggregate_name": event_store_id, "aggregate_id": aggregate_id}
+    last = fetch_value(connection, statements.select_last_version.bind(**place)) or 0
+    if last == version:
+        place["version"] = version + 1
+        if execute(connection, statements.claim.bind(**place)) == 1:
+            execute(connection, statements.give_back.bind(**place))
+            return None
+    return VersionAssertionError(event_store_id, aggregate_id, version)
+
+
+def _diagnose(connection: Connection, inserts: _Inserts, refused: _Inserts) -> CastoreError | None:
+    """Say why events were refused: a conflict first, or a gap."""
+    statements = _prepare(connection, inserts)
+    keys = {each.key for each in inserts}
+    before = {(name, each, version - 1) for name, each, version in keys}
+    stored = {
+        tuple(row) for row in fetch(connection, _bind_keys(statements.select_keys, keys | before))
+    }
+    own = keys - {each.key for each in refused}
+    for each in refused:
+        if each.key in stored:
+            return EventAlreadyExistsError(*each.key)
+    for each in refused:
+        name, aggregate_id, version = each.key
+        if version > 1 and (name, aggregate_id, version - 1) not in stored | own:
+            return VersionGapError(*each.key)
+    return None
+
+
+def _bind(statement: Statement, inserts: _Inserts, follows: Sequence[bool]) -> Query:
+    columns = list(zip(*(each.row for each in inserts), strict=True))
+    names = (
+        *("aggregate_name", "aggregate_id", "version", "type"),
+        *("data", "metadata", "timestamp", "write_token"),
+    )
+    values = {name: list(column) for name, column in zip(names, columns, strict=True)}
+    return statement.bind(**values, follows=follows)
+
+
+def _find_followers(inserts: _Inserts) -> list[bool]:
+    """Tell of each event whether the version before comes earlier in the same statement."""
+    if len(inserts) == 1:
+        return [False]
+    seen: set[tuple[str, str, int]] = set()
+    follows: list[bool] = []
+    for each in inserts:
+        name, aggregate_id, version = each.key
+        follows.append((name, aggregate_id, version - 1) in seen)
+        seen.add(each.key)
+    return follows
+
+
+def _bind_keys(statement: Statement, keys: _Keys) -> Query:
+    names, ids, versions = zip(*keys, strict=True)
+    return statement.bind(
+        aggregate_name=list(names), aggregate_id=list(ids), version=list(versions)
+    )
+
+
+def _prepare(connection: Connection, inserts: _Inserts) -> WriteStatements:
+    table = cast("PostgreSQLEventTable", inserts[0].table)
+    statements = table.prepare_write(connection)
+    if statements.id_type == "UUID":
+        for each in inserts:
+            _check_uuid(each.key[1])
+    return statements
+
+
+def _check_uuid(aggregate_id: str) -> None:
+    """Refuse an id that would not be read as it was pushed."""
+    with suppress(ValueError):
+        if str(UUID(aggregate_id)) == aggregate_id:
+            return
+    raise StorageError(
+        f"the column aggregate_id holds UUIDs, in lower case, which {aggregate_id!r} is not"
+    )
+
+
+def _is_plain(write: Write) -> TypeGuard[Sequence[Insert]]:
+    return all(isinstance(each, Insert) and not each.force for each in write)
+
+
+def _is_of_one_table(write: Write) -> TypeGuard[Sequence[Insert]]:
+    return _is_plain(write) and len({each.table for each in write}) == 1
+
+
+def _by_table(write: Write) -> Iterable[list[Insert]]:
+    inserts: dict[int, list[Insert]] = {}
+    for each in write:
+        if isinstance(each, Insert):
+            inserts.setdefault(id(each.table), []).append(each)
+    return inserts.values()

@@ -1,0 +1,57 @@
+"""What the errors of PostgreSQL mean."""
+
+from typing import Final
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from castore_core import StorageError
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_BUSY: Final = {
+    "40001",  # serialization_failure
+    "40P01",  # deadlock_detected
+    "55P03",  # lock_not_available
+}
+UNIQUE_VIOLATION: Final = "23505"
+NOT_NULL_VIOLATION: Final = "23502"
+_HINTS: Final = {
+    "42P01": "await create_tables() of the adapter first",
+    "22001": "the column is shorter: a table of Castore's has varchar(32) and varchar(64)",
+    "54000": "the ids of the event store and the aggregate are too long for an index",
+    "57014": "the server, or its administrator, ended the statement: nothing was written",
+    "53300": "the server has no free connection",
+}
+
+
+def get_errors(engine: Engine) -> tuple[type[Exception], ...]:
+    """Return the errors that a statement, or a value bound to it, can raise."""
+    return (
+        engine.dialect.loaded_dbapi.Error,
+        SQLAlchemyError,
+        UnicodeError,
+        OverflowError,
+        OSError,
+    )
+
+
+def get_sqlstate(error: BaseException | None) -> str | None:
+    """Return the code of an error of the server."""
+    return getattr(getattr(error, "orig", error), "sqlstate", None)
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """Tell whether another transaction was in the way, so that nothing was written."""
+    return get_sqlstate(error) in _BUSY
+
+
+def translate(error: Exception, _engine: Engine, /) -> StorageError:
+    """Return the castore error for an error of the driver."""
+    if isinstance(error, PoolTimeoutError):
+        return StorageError(f"no connection of the pool became free: {error}")
+    if isinstance(error, UnicodeError):
+        return StorageError(f"a text cannot be written as UTF-8: {error}")
+    text = str(error.__cause__ or error)  # SQLAlchemy puts the class of asyncpg's before it
+    hint = _HINTS.get(get_sqlstate(error) or "")
+    return StorageError(f"{text}: {hint}" if hint else text)

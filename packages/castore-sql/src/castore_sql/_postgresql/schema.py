@@ -1,0 +1,56 @@
+"""The event table of PostgreSQL: Castore's, with columns of our own.
+
+Transaction ids order the log: a reader stops before the oldest transaction that is under way, and
+whatever commits later has a greater id. In another cluster they count anew; after a restore there,
+``<table>_tx_offset()`` is raised so that they go on above the greatest that is stored.
+"""
+
+from typing import Final
+
+# What a Castore of another language inserts gets the defaults.
+_COLUMNS: Final = """\
+  id BIGSERIAL PRIMARY KEY,
+  aggregate_name VARCHAR COLLATE "C" NOT NULL,
+  aggregate_id VARCHAR COLLATE "C" NOT NULL,
+  version BIGINT NOT NULL,
+  type VARCHAR NOT NULL,
+  data JSONB,
+  metadata JSONB,
+  timestamp TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
+  tx BIGINT NOT NULL DEFAULT ({tx}),
+  write_token BIGINT,
+  UNIQUE (aggregate_name, aggregate_id, version)"""
+
+
+class EventSchema:
+    """The definitions of an event table.
+
+    Args:
+        name: that of the table.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.table = quote(name)
+        self.offset = f"{quote(f'{name}_tx_offset')}()"
+        self.tx = f"CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT) + {self.offset}"
+        self.create_offset = self.make_offset(0)
+        self.create_table = f"CREATE TABLE {self.table} (\n{_COLUMNS.format(tx=self.tx)}\n)"
+        self.log_index = f"{quote(f'idx_{name}_log')} ON {self.table} (tx, id)"
+        self.initial_events_index = (
+            f"{quote(f'idx_{name}_initial_events')} ON {self.table} "
+            '(aggregate_name, timestamp, (CAST(aggregate_id AS TEXT) COLLATE "C")) '
+            "WHERE version = 1"
+        )
+
+    def make_offset(self, offset: int) -> str:
+        """Return the definition of the function that is added to transaction ids."""
+        return (
+            f"CREATE OR REPLACE FUNCTION {self.offset} RETURNS BIGINT LANGUAGE SQL STABLE "
+            f"PARALLEL SAFE AS 'SELECT CAST({offset} AS BIGINT)'"
+        )
+
+
+def quote(name: str) -> str:
+    """Return an identifier as SQL has it."""
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'

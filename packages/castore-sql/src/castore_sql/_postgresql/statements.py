@@ -1,0 +1,197 @@
+"""The statements of the event table on PostgreSQL, compiled once for a driver."""
+
+from typing import Final
+
+from sqlalchemy import Dialect, text
+from sqlalchemy.dialects import postgresql
+
+from castore_sql._postgresql.schema import EventSchema
+from castore_sql._queries import Statement
+
+# One statement for any number of events: their values come as arrays, one for each column.
+# ``follows``: the version before comes earlier in the same push.
+_NEW_EVENTS: Final = """\
+unnest(
+  CAST(:aggregate_name AS TEXT[]), CAST(:aggregate_id AS TEXT[]), CAST(:version AS BIGINT[]),
+  CAST(:type AS TEXT[]), CAST(:data AS TEXT[]), CAST(:metadata AS TEXT[]),
+  CAST(:timestamp AS TEXT[]), CAST(:write_token AS BIGINT[]), CAST(:follows AS BOOLEAN[])
+) WITH ORDINALITY AS pushed (
+  aggregate_name, aggregate_id, version, type, data, metadata, timestamp, write_token, follows,
+  place
+)"""
+_HAS_PLACE: Final = """\
+(pushed.follows OR pushed.version = 1 OR EXISTS (
+  SELECT FROM {table} AS stored
+  WHERE stored.aggregate_name = pushed.aggregate_name AND stored.aggregate_id = {id}
+    AND stored.version BETWEEN pushed.version - 1 AND pushed.version
+))"""
+_KEYS: Final = """\
+unnest(
+  CAST(:aggregate_name AS TEXT[]), CAST(:aggregate_id AS TEXT[]), CAST(:version AS BIGINT[])
+) AS pushed (aggregate_name, aggregate_id, version)"""
+_IS_NEW: Final = """\
+event.aggregate_name = pushed.aggregate_name AND event.aggregate_id = {id}
+  AND event.version = pushed.version"""
+_EVENT: Final = """\
+CAST(aggregate_id AS TEXT), version, type, timestamp AT TIME ZONE 'UTC', CAST(data AS TEXT),
+  CAST(metadata AS TEXT)"""
+_ID: Final = 'CAST(aggregate_id AS TEXT) COLLATE "C"'
+
+
+def make_dialect(driver: Dialect) -> Dialect:
+    """Return a dialect with the parameters of a driver, which come in their order.
+
+    It is not the engine's own, whose user may have chosen another style of parameters.
+    """
+    style = "numeric_dollar" if driver.driver == "asyncpg" else "format"
+    return postgresql.base.PGDialect(paramstyle=style)
+
+
+class WriteStatements:
+    """The statements that depend on the columns of a table.
+
+    Args:
+        schema: the table.
+        dialect: that of `make_dialect`.
+        id_type: the type of the column ``aggregate_id``.
+        has_token: whether there is a column ``write_token``.
+        allow_gaps: whether a version needs no version before it.
+    """
+
+    def __init__(
+        self,
+        schema: EventSchema,
+        dialect: Dialect,
+        *,
+        id_type: str,
+        has_token: bool,
+        allow_gaps: bool,
+    ) -> None:
+        table, new_id = schema.table, f"CAST(pushed.aggregate_id AS {id_type})"
+        token = ", write_token" if has_token else ""
+        new_token = ", pushed.write_token" if has_token else ""
+        replaced_token = ", write_token = excluded.write_token" if has_token else ""
+        has_place = "TRUE" if allow_gaps else _HAS_PLACE.format(table=table, id=new_id)
+
+        def insert(version: str, where: str, on_conflict: str) -> Statement:
+            sql = f"""\
+INSERT INTO {table} (
+  aggregate_name, aggregate_id, version, type, data, metadata, timestamp{token}
+)
+SELECT
+  pushed.aggregate_name, {new_id}, {version}, pushed.type, CAST(pushed.data AS JSONB),
+  CAST(pushed.metadata AS JSONB), CAST(pushed.timestamp AS TIMESTAMPTZ){new_token}
+FROM {_NEW_EVENTS}
+WHERE {where}
+ORDER BY pushed.place
+{on_conflict}
+RETURNING aggregate_name, CAST(aggregate_id AS TEXT), version"""  # noqa: S608 no value of the user's
+            return Statement(text(sql), dialect)
+
+        key = "(aggregate_name, aggregate_id, version)"
+        self.insert_free = insert("pushed.version", has_place, f"ON CONFLICT {key} DO NOTHING")
+        """Insert the events whose version is free and has a place."""
+        self.insert_all = insert(f"CASE WHEN {has_place} THEN pushed.version END", "TRUE", "")
+        """Insert all the events, or fail: a version without a place is NULL, which is refused."""
+        self.replace = insert(
+            "pushed.version",
+            "TRUE",
+            f"ON CONFLICT {key} DO UPDATE SET type = excluded.type, data = excluded.data, "
+            f"metadata = excluded.metadata, timestamp = excluded.timestamp{replaced_token}",
+        )
+        is_new = _IS_NEW.format(id=new_id)
+        self.select_keys = Statement(
+            text(
+                "SELECT event.aggregate_name, CAST(event.aggregate_id AS TEXT), event.version "  # noqa: S608
+                f"FROM {table} AS event JOIN {_KEYS} ON {is_new}"
+            ),
+            dialect,
+        )
+        self.select_tokens: Statement | None = None
+        if has_token:
+            self.select_tokens = Statement(
+                text(
+                    f"SELECT event.write_token FROM {table} AS event JOIN {_KEYS} ON {is_new}"  # noqa: S608
+                ),
+                dialect,
+            )
+        self.id_type = id_type
+        of_aggregate = (
+            f"aggregate_name = :aggregate_name AND aggregate_id = CAST(:aggregate_id AS {id_type})"
+        )
+        self.select_last_version = Statement(
+            text(f"SELECT max(version) FROM {table} WHERE {of_aggregate}"),  # noqa: S608
+            dialect,
+        )
+        self.claim = Statement(
+            text(
+                f"INSERT INTO {table} (aggregate_name, aggregate_id, version, type) "  # noqa: S608
+                f"VALUES (:aggregate_name, CAST(:aggregate_id AS {id_type}), :version, '') "
+                f"ON CONFLICT {key} DO NOTHING"
+            ),
+            dialect,
+        )
+        self.give_back = Statement(
+            text(f"DELETE FROM {table} WHERE {of_aggregate} AND version = :version"),  # noqa: S608
+            dialect,
+        )
+
+
+class EventStatements:
+    """The statements that read a table, whatever columns it has."""
+
+    def __init__(self, schema: EventSchema, dialect: Dialect) -> None:
+        table = schema.table
+        is_below = (
+            "tx < CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT) "
+            f"+ {schema.offset}"
+        )
+
+        def make(sql: str) -> Statement:
+            return Statement(text(sql), dialect)
+
+        of_aggregate = "aggregate_name = :aggregate_name AND aggregate_id = :aggregate_id"
+        self.select_columns = make(
+            "SELECT attname, CAST(CAST(atttypid AS REGTYPE) AS TEXT) FROM pg_attribute "
+            "WHERE attrelid = to_regclass(CAST(:table AS TEXT)) AND attnum > 0 "
+            "AND NOT attisdropped"
+        )
+        self.select_events = [
+            make(
+                f"SELECT {_EVENT} FROM {table} WHERE {of_aggregate} "  # noqa: S608
+                "AND version BETWEEN :min_version AND :max_version "
+                f"ORDER BY version{direction} LIMIT :limit"
+            )
+            for direction in ("", " DESC")
+        ]
+        place = f"(timestamp, {_ID})"
+        after, before = (
+            f"(CAST(CAST(:{each} AS TEXT) AS TIMESTAMPTZ), CAST(:{each}_id AS TEXT))"
+            for each in ("after", "before")
+        )
+        self.select_ids = [
+            make(
+                f"SELECT CAST(aggregate_id AS TEXT), timestamp AT TIME ZONE 'UTC' FROM {table} "  # noqa: S608
+                "WHERE aggregate_name = :aggregate_name AND version = 1 "
+                f"AND {place} > {after} AND {place} < {before} "
+                f"ORDER BY timestamp{direction}, {_ID}{direction} LIMIT :limit"
+            )
+            for direction in ("", " DESC")
+        ]
+        select_log = f"SELECT tx, id, aggregate_name, {_EVENT} FROM {table} WHERE "  # noqa: S608
+        page = f"(tx, id) > (:tx, :id) AND {is_below} ORDER BY tx, id LIMIT :limit"
+        self.select_whole_log = make(select_log + page)
+        # An expression, which no index has, keeps the server from sorting all of the stores.
+        of_stores = "aggregate_name || '' = ANY(CAST(:aggregate_names AS TEXT[])) AND "
+        self.select_log = make(select_log + of_stores + page)
+        self.select_end = make(
+            f"SELECT tx, id FROM {table} WHERE {is_below} ORDER BY tx DESC, id DESC LIMIT 1"  # noqa: S608
+        )
+        self.select_position = make(
+            f"SELECT tx, id FROM {table} WHERE {of_aggregate} AND version = :version"  # noqa: S608
+        )
+        self.select_is_restored = make(
+            f"SELECT EXISTS (SELECT FROM {table} WHERE tx > {schema.offset} + GREATEST("  # noqa: S608
+            "CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS TEXT) AS BIGINT) - 1, "
+            "CAST(CAST(pg_current_xact_id_if_assigned() AS TEXT) AS BIGINT)))"
+        )
