@@ -3,7 +3,7 @@
 from typing import Final
 
 from sqlalchemy import Dialect, text
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine.default import DefaultDialect
 
 from castore_sql._postgresql.schema import EventSchema
 from castore_sql._queries import Statement
@@ -43,8 +43,7 @@ def make_dialect(driver: Dialect) -> Dialect:
 
     It is not the engine's own, whose user may have chosen another style of parameters.
     """
-    style = "numeric_dollar" if driver.driver == "asyncpg" else "format"
-    return postgresql.base.PGDialect(paramstyle=style)
+    return DefaultDialect(paramstyle="numeric_dollar" if driver.driver == "asyncpg" else "format")
 
 
 class WriteStatements:
