@@ -240,9 +240,12 @@ class InnerDatabase:
         self._runner = dialect.make_inner_runner(connection)
         self.wakeup = self._runner.wakeup
 
-    async def define(self, work: Work[None]) -> None:
-        """Run work that creates or alters tables."""
-        await self._run(self._runner.write(work))
+    async def define(self, work: Work[None]) -> None:  # noqa: ARG002 the protocol names it
+        """Refuse: the transactions that create or alter tables are the adapter's own."""
+        raise StorageError(
+            "tables are not created or upgraded inside a transaction of yours: call it on the "
+            "adapter, not on that of adapter.within(connection)"
+        )
 
     async def write(self, write: Write) -> None:
         """Write inside the transaction."""

@@ -6,7 +6,7 @@ thread, or greenlet, they run.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 
 from sqlalchemy import Connection as SQLAlchemyConnection
@@ -150,6 +150,10 @@ class Dialect(Protocol):
 
     def write_inside(self, connection: Connection, write: Write) -> CastoreError | None:
         """Write inside a transaction that goes on, and stays usable whatever the outcome is."""
+        ...
+
+    def get_oldest_transaction_age(self, connection: Connection, /) -> timedelta:
+        """Return the age of the oldest transaction that holds readers of a log back, or zero."""
         ...
 
     def get_errors(self, engine: Engine, /) -> tuple[type[Exception], ...]:

@@ -283,6 +283,19 @@ class SQLEventStorageAdapter:
             lambda each: self._table.find_position(each, event_store_id, aggregate_id, version),
         )
 
+    async def get_oldest_transaction_age(self) -> timedelta:
+        """Return how old the oldest transaction is that holds readers of the log back, or zero.
+
+        On PostgreSQL, a transaction that has written anything, in any database of the cluster, does
+        so until it ends; a prepared one counts from when it was prepared. A user without the role
+        ``pg_monitor`` sees the prepared ones and those of its own sessions. On SQLite none ever
+        does: one writes at a time.
+
+        Raises:
+            StorageError: the database refused.
+        """
+        return await self._database.read(self._dialect.get_oldest_transaction_age)
+
     async def wait_for_events(self, after: LogPosition, timeout: float) -> None:  # noqa: ASYNC109 its end is no error
         """Wait until an event follows a position, or for ``timeout`` seconds.
 

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from castore_sql._inner_runner import InnerRunner, run_on_driver
 from castore_sql._pool_runner import make_pool_runner
+from castore_sql._postgresql.age import get_oldest_transaction_age
 from castore_sql._postgresql.commit import commit, write_inside
 from castore_sql._postgresql.errors import get_errors, is_busy, translate
 from castore_sql._postgresql.table import PostgreSQLEventTable
@@ -15,6 +16,7 @@ from castore_sql._runner import Runner
 __all__ = [
     "commit",
     "get_errors",
+    "get_oldest_transaction_age",
     "is_busy",
     "make_event_table",
     "make_inner_runner",

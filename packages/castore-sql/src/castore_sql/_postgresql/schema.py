@@ -32,8 +32,13 @@ class EventSchema:
     def __init__(self, name: str) -> None:
         self.table = quote(name)
         self.offset = f"{quote(f'{name}_tx_offset')}()"
-        self.tx = f"CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT) + {self.offset}"
+        self.tx = f"{_to_integer('pg_current_xact_id()')} + {self.offset}"
         self.create_offset = self.make_offset(0)
+        self.select_is_restored = (
+            f"SELECT EXISTS (SELECT FROM {self.table} WHERE tx >= {self.offset} + GREATEST("  # noqa: S608
+            f"{snapshot('xmax')}, {_to_integer('pg_current_xact_id_if_assigned()')} + 1))"
+        )
+        """Tell whether there are transaction ids that this cluster has not given yet."""
         self.create_table = f"CREATE TABLE {self.table} (\n{_COLUMNS.format(tx=self.tx)}\n)"
         self.log_index = f"{quote(f'idx_{name}_log')} ON {self.table} (tx, id)"
         self.initial_events_index = (
@@ -54,3 +59,12 @@ def quote(name: str) -> str:
     """Return an identifier as SQL has it."""
     escaped = name.replace('"', '""')
     return f'"{escaped}"'
+
+
+def snapshot(part: str) -> str:
+    """Return the ``xmin`` or ``xmax`` of a statement's snapshot, as an integer."""
+    return _to_integer(f"pg_snapshot_{part}(pg_current_snapshot())")
+
+
+def _to_integer(expression: str) -> str:
+    return f"CAST(CAST({expression} AS TEXT) AS BIGINT)"

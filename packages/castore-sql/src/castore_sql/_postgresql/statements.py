@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import Dialect, text
 from sqlalchemy.engine.default import DefaultDialect
 
-from castore_sql._postgresql.schema import EventSchema
+from castore_sql._postgresql.schema import EventSchema, snapshot
 from castore_sql._queries import Statement
 
 # One statement for any number of events: their values come as arrays, one for each column.
@@ -141,10 +141,7 @@ class EventStatements:
 
     def __init__(self, schema: EventSchema, dialect: Dialect) -> None:
         table = schema.table
-        is_below = (
-            "tx < CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT) "
-            f"+ {schema.offset}"
-        )
+        is_below = f"tx < {snapshot('xmin')} + {schema.offset}"
 
         def make(sql: str) -> Statement:
             return Statement(text(sql), dialect)
@@ -189,8 +186,4 @@ class EventStatements:
         self.select_position = make(
             f"SELECT tx, id FROM {table} WHERE {of_aggregate} AND version = :version"  # noqa: S608
         )
-        self.select_is_restored = make(
-            f"SELECT EXISTS (SELECT FROM {table} WHERE tx > {schema.offset} + GREATEST("  # noqa: S608
-            "CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS TEXT) AS BIGINT) - 1, "
-            "CAST(CAST(pg_current_xact_id_if_assigned() AS TEXT) AS BIGINT)))"
-        )
+        self.select_is_restored = make(schema.select_is_restored)

@@ -66,7 +66,7 @@ class PostgreSQLEventTable:
     def upgrade(self, connection: Connection) -> None:
         """Add the columns and indexes of our own; after a restore, raise the transaction ids."""
         connection.info.pop(_SHAPES, None)
-        upgrade(connection, self.schema, self.get_columns(connection))
+        upgrade(connection, self.schema, self.get_columns)
 
     def to_row(self, event_store_id: str, record: EventRecord) -> Row:
         """Return the values of a row, and a token that no other push has."""
@@ -220,8 +220,10 @@ class PostgreSQLEventTable:
         return shape
 
     def _check_log(self, connection: Connection) -> None:
+        if self._get_shape(connection).has_tx:
+            return
+        connection.info.pop(_SHAPES, None)  # it may have been upgraded since
         if not self._get_shape(connection).has_tx:
-            connection.info.pop(_SHAPES, None)  # it may be upgraded at any time
             raise StorageError(
                 f"table {self.name!r} has no order of a log, because Castore made it: await "
                 "upgrade_tables() of the adapter first"

@@ -1,53 +1,56 @@
 """Tables of PostgreSQL: made once, and upgraded while others work on them."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, contextmanager, suppress
+from typing import Any, Final, TypeAlias
 
 from castore_core import StorageError
 from castore_sql._connection import Connection
-from castore_sql._postgresql.schema import EventSchema
-from castore_sql._queries import Query, execute, fetch_value
+from castore_sql._postgresql.schema import EventSchema, snapshot
+
+GetColumns: TypeAlias = Callable[[Connection], Mapping[str, str]]
 
 _LOCK: Final = 0x6361_7374_6F72_65  # "castore": one of those who create tables at a time
 _OLDEST_VERSION: Final = 130000
-_CURRENT_TX: Final = "CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)"
+_OUR_COLUMNS: Final = frozenset(("tx", "write_token"))
+_PATIENCE: Final = "'1s'"  # pushes wait behind who waits for a table: then let them through
 
 
 def create(connection: Connection, schema: EventSchema) -> None:
     """Create a table with its indexes, or leave alone the one that is there."""
     _check_version(connection)
-    _run(connection, "BEGIN")
-    try:
+    with _transaction(connection):
         _run(connection, f"SELECT pg_advisory_xact_lock({_LOCK})")
         if not _exists(connection, schema.table):
+            _enter_schema(connection, "current_schema()")
             _create_offset(connection, schema)
             _run(connection, schema.create_table)
             _run(connection, f"CREATE INDEX {schema.log_index}")
             _run(connection, f"CREATE INDEX {schema.initial_events_index}")
-        _run(connection, "COMMIT")
-    except BaseException:
-        _run(connection, "ROLLBACK")
-        raise
 
 
-def upgrade(connection: Connection, schema: EventSchema, columns: Mapping[str, str]) -> None:
+def upgrade(connection: Connection, schema: EventSchema, get_columns: GetColumns) -> None:
     """Add the columns and indexes that a table lacks; after a restore, raise transaction ids.
 
     The columns come in one short transaction, which no event can be pushed in; the indexes are
-    built beside the work of others.
+    built beside the work of others. A table that lacks nothing is not locked.
     """
     _check_version(connection)
+    columns = get_columns(connection)
     if not columns:
         raise StorageError(f"there is no table {schema.table}: there is nothing to upgrade")
-    _run(connection, "BEGIN")
-    try:
-        _run(connection, f"LOCK TABLE {schema.table} IN ACCESS EXCLUSIVE MODE")
-        _add_columns(connection, schema, columns)
-        _go_on_after_restore(connection, schema)
-        _run(connection, "COMMIT")
-    except BaseException:
-        _run(connection, "ROLLBACK")
-        raise
+    if not columns.keys() >= _OUR_COLUMNS or _is_restored(connection, schema):
+        with _transaction(connection):
+            _run(connection, f"SET LOCAL lock_timeout = {_PATIENCE}")
+            _run(connection, f"LOCK TABLE {schema.table} IN ACCESS EXCLUSIVE MODE")
+            _enter_schema(connection, _get_schema(schema.table))
+            columns = get_columns(connection)
+            _add_columns(connection, schema, columns)
+            if "tx" in columns and _is_restored(connection, schema):
+                _go_on_after_restore(connection, schema)
+    # Another upgrade, which builds an index now, has the same lock until it is there.
+    with _transaction(connection):
+        _run(connection, f"LOCK TABLE {schema.table} IN SHARE UPDATE EXCLUSIVE MODE")
     for index in (schema.log_index, schema.initial_events_index):
         _create_index(connection, index)
 
@@ -63,41 +66,38 @@ def _add_columns(connection: Connection, schema: EventSchema, columns: Mapping[s
         _run(connection, f"ALTER TABLE {schema.table} ADD COLUMN write_token BIGINT")
 
 
+def _is_restored(connection: Connection, schema: EventSchema) -> bool:
+    return _get(connection, schema.select_is_restored) is True
+
+
 def _go_on_after_restore(connection: Connection, schema: EventSchema) -> None:
     """Raise the offset above the greatest transaction id that another cluster gave.
 
-    Events that were pushed since the restore, by programs that do not know of it, come last: their
-    transaction id is that of the row itself (``xmin``).
+    Transactions that are older than this one may push still, so that the oldest of them counts.
+    Events that were pushed since the restore, by programs that do not know of it, come last: they
+    have greater ids than all those that were restored.
     """
-    offset = fetch_value(connection, Query(f"SELECT {schema.offset}"))
-    greatest = fetch_value(connection, Query(f"SELECT max(tx) FROM {schema.table}"))  # noqa: S608
-    current = fetch_value(connection, Query(f"SELECT {_CURRENT_TX}"))
-    if greatest is None or greatest < current + offset:
-        return
-    _run(connection, schema.make_offset(greatest - current + 1))
-    _run(
-        connection,
-        f"UPDATE {schema.table} SET tx = {schema.tx} WHERE tx > 0 "  # noqa: S608
-        f"AND CAST(CAST(xmin AS TEXT) AS BIGINT) = ((tx - {offset}) & 4294967295)",
-    )
+    table = schema.table
+    oldest = _get(connection, f"SELECT {snapshot('xmin')}")
+    end = _get(connection, f"SELECT {snapshot('xmax')} + {schema.offset}")
+    greatest = _get(connection, f"SELECT max(tx) FROM {table}")  # noqa: S608
+    last = _get(connection, f"SELECT max(id) FROM {table} WHERE tx >= {end}")  # noqa: S608
+    _run(connection, schema.make_offset(greatest - oldest + 1))
+    _run(connection, f"UPDATE {table} SET tx = {schema.tx} WHERE id > {last}")  # noqa: S608
 
 
 def _create_offset(connection: Connection, schema: EventSchema) -> None:
     """Create the function, unless an earlier table of this name has left it."""
-    name = schema.offset.replace("'", "''")
-    if fetch_value(connection, Query(f"SELECT to_regprocedure('{name}') IS NULL")):
+    if _get(connection, f"SELECT to_regprocedure({_literal(schema.offset)}) IS NULL"):
         _run(connection, schema.create_offset)
 
 
 def _create_index(connection: Connection, index: str) -> None:
     """Build an index without a lock, unless it is there and whole."""
     name = index.partition(" ON ")[0]
-    literal = name.replace("'", "''")
-    is_valid = fetch_value(
+    is_valid = _get(
         connection,
-        Query(
-            f"SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{literal}')"  # noqa: S608
-        ),
+        f"SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass({_literal(name)})",  # noqa: S608
     )
     if is_valid:
         return
@@ -107,15 +107,55 @@ def _create_index(connection: Connection, index: str) -> None:
 
 
 def _exists(connection: Connection, table: str) -> bool:
-    literal = table.replace("'", "''")
-    return fetch_value(connection, Query(f"SELECT to_regclass('{literal}') IS NOT NULL")) is True
+    return _get(connection, f"SELECT to_regclass({_literal(table)}) IS NOT NULL") is True
+
+
+def _get_schema(table: str) -> str:
+    """Return an expression: the schema that a table is in."""
+    return (
+        "(SELECT CAST(relnamespace AS REGNAMESPACE) FROM pg_class "  # noqa: S608
+        f"WHERE oid = to_regclass({_literal(table)}))"
+    )
+
+
+def _enter_schema(connection: Connection, expression: str) -> None:
+    """Have all names mean those of one schema, until the end of the transaction."""
+    _run(
+        connection,
+        f"SELECT set_config('search_path', CAST({expression} AS TEXT), true)",
+    )
 
 
 def _check_version(connection: Connection) -> None:
-    version = int(fetch_value(connection, Query("SHOW server_version_num")))
+    version = int(_get(connection, "SHOW server_version_num"))
     if version < _OLDEST_VERSION:
         raise StorageError(f"castore-sql needs PostgreSQL 13 or later: this is {version // 10000}")
 
 
+@contextmanager
+def _transaction(connection: Connection) -> Generator[None]:
+    _run(connection, "BEGIN")
+    try:
+        yield
+        _run(connection, "COMMIT")
+    except BaseException:
+        with suppress(Exception):  # the connection may be lost, which is the error to tell
+            _run(connection, "ROLLBACK")
+        raise
+
+
+def _literal(name: str) -> str:
+    escaped = name.replace("'", "''")
+    return f"'{escaped}'"
+
+
 def _run(connection: Connection, sql: str) -> None:
-    execute(connection, Query(sql))
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(sql)  # without parameters, a % is one
+
+
+def _get(connection: Connection, sql: str) -> Any:
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(sql)
+        row = cursor.fetchone()
+    return row and row[0]

@@ -1,13 +1,15 @@
 """SQLite: one writer at a time, in a file of this machine or in memory."""
 
 import sqlite3
+from datetime import timedelta
 from typing import TypeVar
 
-from sqlalchemy import Connection, Dialect, Engine, SingletonThreadPool, StaticPool
+from sqlalchemy import Connection as SQLAlchemyConnection
+from sqlalchemy import Dialect, Engine, SingletonThreadPool, StaticPool
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util import await_only
 
-from castore_sql._connection import Work
+from castore_sql._connection import Connection, Work
 from castore_sql._inner_runner import InnerRunner
 from castore_sql._runner import Runner
 from castore_sql._sqlite.aiosqlite import run_in_driver
@@ -23,6 +25,7 @@ from castore_sql._sqlite.user_transactions import watch
 __all__ = [
     "commit",
     "get_errors",
+    "get_oldest_transaction_age",
     "is_busy",
     "make_event_table",
     "make_inner_runner",
@@ -39,6 +42,11 @@ def make_event_table(name: str, _driver: Dialect, /, *, allow_gaps: bool) -> SQL
     return SQLiteEventTable(name, allow_gaps=allow_gaps)
 
 
+def get_oldest_transaction_age(_connection: Connection, /) -> timedelta:
+    """Return zero: whoever writes keeps out the others, and readers see all that is committed."""
+    return timedelta()
+
+
 def make_runner(engine: Engine | AsyncEngine) -> Runner:
     """Return what runs work on an engine, and watch its transactions."""
     watch(engine.sync_engine if isinstance(engine, AsyncEngine) else engine)
@@ -49,12 +57,12 @@ def make_runner(engine: Engine | AsyncEngine) -> Runner:
     return ThreadRunner(engine)
 
 
-def make_inner_runner(connection: Connection | AsyncConnection) -> Runner:
+def make_inner_runner(connection: SQLAlchemyConnection | AsyncConnection) -> Runner:
     """Return what runs work on a connection of the user's, inside its transaction."""
     return InnerRunner(connection, _run_inside)
 
 
-def _run_inside(connection: Connection, work: Work[T]) -> T:
+def _run_inside(connection: SQLAlchemyConnection, work: Work[T]) -> T:
     proxied = connection.connection
     driver_connection = proxied.driver_connection
     if isinstance(driver_connection, sqlite3.Connection):
