@@ -5,12 +5,14 @@ from typing import Final
 from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from castore_sql import _postgresql, _sqlite
+from castore_sql import _mysql, _postgresql, _sqlite
 from castore_sql._dialect import Dialect
 
 _DIALECTS: Final[dict[str, Dialect]] = {
     "sqlite": _sqlite,
     "postgresql": _postgresql,
+    "mysql": _mysql,
+    "mariadb": _mysql,
 }
 
 

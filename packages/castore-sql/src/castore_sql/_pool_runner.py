@@ -24,6 +24,7 @@ class Pool:
         engine: the user's.
         prepare: sets a connection that was just taken, such as its isolation level.
         restore: sets it as it was, before the pool gets it back.
+        is_lost: tells of an error of the server that it ends the connection.
     """
 
     def __init__(
@@ -32,10 +33,12 @@ class Pool:
         *,
         prepare: Callable[[Engine, PoolProxiedConnection], None],
         restore: Callable[[Engine, PoolProxiedConnection], None],
+        is_lost: Callable[[Exception], bool],
     ) -> None:
         self.engine = engine
         self._prepare = prepare
         self._restore = restore
+        self._has_lost = is_lost
 
     def run(self, work: Work[T]) -> T:
         """Run work on a connection.
@@ -50,7 +53,7 @@ class Pool:
             result = work(connection)
             self._restore(self.engine, connection)
         except Exception as error:
-            if _is_lost(self.engine, connection, error):
+            if self._is_lost(connection, error):
                 connection.invalidate(error)
                 raise LostConnectionError from error
             self._give_up(connection)
@@ -70,6 +73,17 @@ class Pool:
             connection.invalidate(error)
         else:
             connection.close()
+
+    def _is_lost(self, connection: PoolProxiedConnection, error: Exception) -> bool:
+        """Tell whether the connection broke, or its answer did not come in time."""
+        if isinstance(error, OSError):  # also the timeout of a driver
+            return True
+        driver = self.engine.dialect
+        if not isinstance(error, driver.loaded_dbapi.Error):
+            return False
+        return self._has_lost(error) or driver.is_disconnect(
+            error, connection.dbapi_connection, None
+        )
 
 
 class PoolThreadRunner:
@@ -123,21 +137,10 @@ def make_pool_runner(
     *,
     prepare: Callable[[Engine, PoolProxiedConnection], None],
     restore: Callable[[Engine, PoolProxiedConnection], None],
+    is_lost: Callable[[Exception], bool],
 ) -> PoolThreadRunner | PoolLoopRunner:
     """Return the runner for the kind of an engine."""
     if isinstance(engine, AsyncEngine):
-        return PoolLoopRunner(Pool(engine.sync_engine, prepare=prepare, restore=restore))
-    return PoolThreadRunner(Pool(engine, prepare=prepare, restore=restore))
-
-
-def _is_lost(engine: Engine, connection: PoolProxiedConnection, error: Exception) -> bool:
-    """Tell whether the connection broke, or its answer did not come in time."""
-    if isinstance(error, OSError):  # also the timeout of a driver
-        return True
-    driver = engine.dialect
-    if not isinstance(error, driver.loaded_dbapi.Error):
-        return False
-    sqlstate = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
-    if sqlstate.startswith(("08", "57P")):  # the server ends, or ended the connection
-        return True
-    return driver.is_disconnect(error, connection.dbapi_connection, None)
+        pool = Pool(engine.sync_engine, prepare=prepare, restore=restore, is_lost=is_lost)
+        return PoolLoopRunner(pool)
+    return PoolThreadRunner(Pool(engine, prepare=prepare, restore=restore, is_lost=is_lost))

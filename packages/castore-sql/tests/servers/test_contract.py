@@ -88,3 +88,53 @@ class TestLogOnPostgreSQLInThreads(OnServer, EventLogTests):
 
     holds_nul = False
     negative_zero_stays_negative = False
+
+
+class OnMySQL:
+    """An index of MySQL holds no longer ids."""
+
+    longest_id = 512
+
+    def takes_event_store_id(self, event_store_id: str) -> bool:
+        """Tell whether an id fits its column."""
+        return len(event_store_id) <= 191
+
+
+@pytest.mark.parametrize("kind", ["asyncmy", "aiomysql"], indirect=True)
+class TestEventsOnMariaDB(OnMySQL, OfEvents):
+    """Through the async drivers, whose pools belong to one event loop."""
+
+    works_in_several_event_loops = False
+
+
+@pytest.mark.parametrize("kind", ["pymysql"], indirect=True)
+class TestEventsOnMariaDBInThreads(OnMySQL, OfEvents):
+    """Through a synchronous engine."""
+
+
+@pytest.mark.parametrize("kind", ["asyncmy", "aiomysql"], indirect=True)
+class TestLogOnMariaDB(OnServer, EventLogTests):
+    """The event log."""
+
+    works_in_several_event_loops = False
+
+
+@pytest.mark.parametrize("kind", ["pymysql"], indirect=True)
+class TestLogOnMariaDBInThreads(OnServer, EventLogTests):
+    """The event log, through a synchronous engine."""
+
+
+@pytest.mark.may_skip("MySQL itself comes with Docker only")
+@pytest.mark.parametrize("kind", ["asyncmy-mysql"], indirect=True)
+class TestEventsOnMySQL(OnMySQL, OfEvents):
+    """MySQL itself."""
+
+    works_in_several_event_loops = False
+
+
+@pytest.mark.may_skip("MySQL itself comes with Docker only")
+@pytest.mark.parametrize("kind", ["asyncmy-mysql"], indirect=True)
+class TestLogOnMySQL(OnServer, EventLogTests):
+    """MySQL itself."""
+
+    works_in_several_event_loops = False

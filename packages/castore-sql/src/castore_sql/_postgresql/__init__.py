@@ -9,7 +9,7 @@ from castore_sql._inner_runner import InnerRunner, run_on_driver
 from castore_sql._pool_runner import make_pool_runner
 from castore_sql._postgresql.age import get_oldest_transaction_age
 from castore_sql._postgresql.commit import commit, write_inside
-from castore_sql._postgresql.errors import get_errors, is_busy, translate
+from castore_sql._postgresql.errors import get_errors, is_busy, is_lost, translate
 from castore_sql._postgresql.table import PostgreSQLEventTable
 from castore_sql._runner import Runner
 
@@ -33,7 +33,9 @@ def make_event_table(name: str, driver: Dialect, /, *, allow_gaps: bool) -> Post
 
 def make_runner(engine: Engine | AsyncEngine) -> Runner:
     """Return what runs work on an engine, in AUTOCOMMIT mode."""
-    return make_pool_runner(engine, prepare=_begin_autocommit, restore=_end_autocommit)
+    return make_pool_runner(
+        engine, prepare=_begin_autocommit, restore=_end_autocommit, is_lost=is_lost
+    )
 
 
 def make_inner_runner(connection: Connection | AsyncConnection) -> Runner:

@@ -14,6 +14,7 @@ _BUSY: Final = {
     "40P01",  # deadlock_detected
     "55P03",  # lock_not_available
 }
+_LOST: Final = ("08", "57P")  # connection_exception; the server shuts down
 UNIQUE_VIOLATION: Final = "23505"
 NOT_NULL_VIOLATION: Final = "23502"
 _HINTS: Final = {
@@ -44,6 +45,13 @@ def get_sqlstate(error: BaseException | None) -> str | None:
 def is_busy(error: BaseException | None) -> bool:
     """Tell whether another transaction was in the way, so that nothing was written."""
     return get_sqlstate(error) in _BUSY
+
+
+def is_lost(error: Exception) -> bool:
+    """Tell whether the server ends the connection, or the driver needs a new one."""
+    if type(error).__name__ == "InvalidCachedStatementError":  # of SQLAlchemy's asyncpg
+        return True
+    return (get_sqlstate(error) or "").startswith(_LOST)
 
 
 def translate(error: Exception, _engine: Engine, /) -> StorageError:

@@ -1,0 +1,43 @@
+"""MySQL and MariaDB: many writers at a time; readers of the log close the holes in its ids."""
+
+from sqlalchemy import Connection, Dialect, Engine, PoolProxiedConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from castore_sql._inner_runner import InnerRunner, run_on_driver
+from castore_sql._mysql.age import get_oldest_transaction_age
+from castore_sql._mysql.commit import commit, write_inside
+from castore_sql._mysql.errors import get_errors, is_busy, is_lost, translate
+from castore_sql._mysql.table import MySQLEventTable
+from castore_sql._pool_runner import make_pool_runner
+from castore_sql._runner import Runner
+
+__all__ = [
+    "commit",
+    "get_errors",
+    "get_oldest_transaction_age",
+    "is_busy",
+    "make_event_table",
+    "make_inner_runner",
+    "make_runner",
+    "translate",
+    "write_inside",
+]
+
+
+def make_event_table(name: str, _driver: Dialect, /, *, allow_gaps: bool) -> MySQLEventTable:
+    """Describe a table of events."""
+    return MySQLEventTable(name, allow_gaps=allow_gaps)
+
+
+def make_runner(engine: Engine | AsyncEngine) -> Runner:
+    """Return what runs work on an engine, in the mode that it has."""
+    return make_pool_runner(engine, prepare=_leave, restore=_leave, is_lost=is_lost)
+
+
+def make_inner_runner(connection: Connection | AsyncConnection) -> Runner:
+    """Return what runs work on a connection of the user's, inside its transaction."""
+    return InnerRunner(connection, run_on_driver)
+
+
+def _leave(_engine: Engine, _connection: PoolProxiedConnection) -> None:
+    """Set nothing: it would cost as much as the work. The pool ends what a read has begun."""

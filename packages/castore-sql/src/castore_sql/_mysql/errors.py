@@ -1,0 +1,74 @@
+"""What the errors of MySQL and MariaDB mean."""
+
+from typing import Final
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from castore_core import StorageError
+
+# https://mariadb.com/kb/en/mariadb-error-code-reference/
+DUPLICATE_KEY: Final = 1062
+_LOCK_TIMEOUT: Final = 1205
+LOCKED: Final = {_LOCK_TIMEOUT, 3572}  # with NOWAIT, of MariaDB and MySQL
+READ_ONLY: Final = {1290, 1792, 1836}
+_DEADLOCK: Final = 1213
+_BUSY: Final = {_LOCK_TIMEOUT, _DEADLOCK}
+_LOST: Final = {1053, 1927}  # the server shuts down; the connection was killed
+_HINTS: Final = {
+    1146: "await create_tables() of the adapter first",
+    1153: "raise max_allowed_packet of the server",
+    1317: "somebody ended the statement: nothing was written",
+    1969: "the server ended the statement: nothing was written",
+    3024: "the server ended the statement: nothing was written",
+    1040: "the server has no free connection",
+}
+
+
+def get_errors(engine: Engine, /) -> tuple[type[Exception], ...]:
+    """Return the errors that a statement, or a value bound to it, can raise."""
+    return (
+        engine.dialect.loaded_dbapi.Error,
+        SQLAlchemyError,
+        UnicodeError,
+        OverflowError,
+        OSError,
+    )
+
+
+def get_code(error: BaseException | None) -> int | None:
+    """Return the number of an error of the server."""
+    arguments = getattr(getattr(error, "orig", error), "args", ())
+    return arguments[0] if arguments and isinstance(arguments[0], int) else None
+
+
+def is_primary(error: BaseException) -> bool:
+    """Tell whether the position of a new event was taken by a tombstone, and not its version."""
+    return "PRIMARY" in str(error.args[1]).rpartition(" for key ")[2]
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """Tell whether another transaction was in the way, so that nothing was written."""
+    return get_code(error) in _BUSY
+
+
+def is_lost(error: Exception) -> bool:
+    """Tell whether the server ends the connection."""
+    return get_code(error) in _LOST
+
+
+def translate(error: Exception, _engine: Engine, /) -> StorageError:
+    """Return the castore error for an error of the driver."""
+    if isinstance(error, PoolTimeoutError):
+        return StorageError(f"no connection of the pool became free: {error}")
+    if isinstance(error, UnicodeError):
+        return StorageError(f"a text cannot be written in the charset of the connection: {error}")
+    code = get_code(error)
+    text = (
+        str(error)
+        if code is None
+        else f"{error.args[1] if len(error.args) > 1 else error} ({code})"
+    )
+    hint = _HINTS.get(code or 0)
+    return StorageError(f"{text}: {hint}" if hint else text)

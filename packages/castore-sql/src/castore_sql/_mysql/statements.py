@@ -1,0 +1,133 @@
+"""The statements of the event table on MySQL and MariaDB."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.engine.default import DefaultDialect
+
+from castore_sql._mysql.schema import quote
+from castore_sql._queries import Query, Row, Statement
+
+_COLUMNS: Final = (
+    "aggregate_name, aggregate_id, version, type, data, metadata, timestamp, write_token"
+)
+_VALUES: Final = "(%s, %s, %s, %s, %s, %s, %s, %s)"
+_EVENT: Final = "aggregate_id, version, type, timestamp, data, metadata"
+_OF_AGGREGATE: Final = "aggregate_name = :aggregate_name AND aggregate_id = :aggregate_id"
+_KEY: Final = "aggregate_name = %s AND aggregate_id = %s AND version = %s"
+_DIALECT: Final = DefaultDialect(paramstyle="format")
+
+
+class EventStatements:
+    """The statements of a table."""
+
+    def __init__(self, name: str) -> None:
+        table = quote(name).replace("%", "%%")
+        self._table = table
+
+        def make(sql: str) -> Statement:
+            return Statement(text(sql.replace("@", quote(name).replace(":", "\\:"))), _DIALECT)
+
+        self._insert = f"INSERT INTO {table} ({_COLUMNS}) VALUES "
+        self._insert_next = (
+            f"INSERT INTO {table} ({_COLUMNS}) SELECT {_VALUES[1:-1]} FROM DUAL "
+            f"WHERE EXISTS (SELECT 1 FROM {table} WHERE {_KEY})"
+        )
+        self._select_keys = f"SELECT aggregate_name, aggregate_id, version FROM {table} WHERE "
+        self._select_tokens = f"SELECT write_token FROM {table} WHERE "
+        self._select_ids = f"SELECT id FROM {table} WHERE id IN"
+        self._tombstones = (
+            f"INSERT IGNORE INTO {table} "
+            "(id, aggregate_name, aggregate_id, version, type, timestamp) VALUES "
+        )
+        self.replace = make(
+            "UPDATE @ SET type = :type, data = :data, metadata = :metadata, "
+            "timestamp = :timestamp, write_token = :write_token "
+            f"WHERE {_OF_AGGREGATE} AND version = :version"
+        )
+        # The version that is there now, and not that of the snapshot of the transaction.
+        self.lock_version = make(
+            f"SELECT version FROM @ WHERE {_OF_AGGREGATE} AND version = :version LOCK IN SHARE MODE"
+        )
+        self.select_later = make(
+            f"SELECT 1 FROM @ WHERE {_OF_AGGREGATE} AND version > :version LIMIT 1"
+        )
+        self.delete = make(f"DELETE FROM @ WHERE {_OF_AGGREGATE} AND version = :version")
+        self.select_events = [
+            make(
+                f"SELECT {_EVENT} FROM @ WHERE {_OF_AGGREGATE} "
+                "AND version BETWEEN :min_version AND :max_version "
+                f"ORDER BY version{direction} LIMIT :limit"
+            )
+            for direction in ("", " DESC")
+        ]
+        # Not as rows: only these forms are found by the index.
+        is_after = "(initial_timestamp > :after OR initial_timestamp = :after AND aggregate_id > :after_id)"
+        is_before = (
+            "(initial_timestamp < :before "
+            "OR initial_timestamp = :before AND aggregate_id < :before_id)"
+        )
+        self.select_ids = [
+            make(
+                "SELECT aggregate_id, initial_timestamp FROM @ "
+                f"WHERE aggregate_name = :aggregate_name AND {is_after} AND {is_before} "
+                f"ORDER BY initial_timestamp{direction}, aggregate_id{direction} LIMIT :limit"
+            )
+            for direction in ("", " DESC")
+        ]
+        self.select_next_ids = make("SELECT id FROM @ WHERE id > :after ORDER BY id LIMIT :limit")
+        self.count_ids = make("SELECT COUNT(*) FROM @ WHERE id > :after AND id <= :until")
+        self.select_end = make("SELECT MAX(id) FROM @")
+        self.select_position = make(
+            f"SELECT id FROM @ WHERE {_OF_AGGREGATE} AND version = :version"
+        )
+        self._select_log = f"SELECT id, aggregate_name, {_EVENT} FROM {table} WHERE "
+
+    def insert(self, rows: Sequence[Row]) -> Query:
+        """Insert rows, or none of them."""
+        values = ", ".join([_VALUES] * len(rows))
+        return Query(self._insert + values, tuple(value for row in rows for value in row))
+
+    def insert_next(self, row: Row) -> Query:
+        """Insert a row if the version before it is there."""
+        event_store_id, aggregate_id, version = row[:3]
+        return Query(self._insert_next, (*row, event_store_id, aggregate_id, version - 1))
+
+    def select_keys(self, keys: Sequence[tuple[str, str, int]]) -> Query:
+        """Select those of some keys that are there."""
+        return Query(self._select_keys + _any_key(keys), _flatten(keys))
+
+    def select_tokens(self, keys: Sequence[tuple[str, str, int]]) -> Query:
+        """Select the tokens of the events of some keys."""
+        return Query(self._select_tokens + _any_key(keys), _flatten(keys))
+
+    def lock_ids(self, ids: Sequence[int]) -> Query:
+        """Lock the rows of some ids, or fail where a writer keeps one locked."""
+        return Query(f"{self._select_ids} ({', '.join(map(str, ids))}) FOR UPDATE NOWAIT")
+
+    def insert_tombstones(self, ids: Sequence[int]) -> Query:
+        """Insert rows that no event can take the place of, where there is none."""
+        values = ", ".join([f"({each}, '', '{each}', 0, '', '')" for each in ids])
+        return Query(self._tombstones + values)
+
+    def select_log(
+        self, event_store_ids: Sequence[str] | None, after: int, until: int, limit: int
+    ) -> Query:
+        """Select events between two ids, of some stores or of all."""
+        if event_store_ids is None:
+            names, parameters = "aggregate_name <> ''", []
+        else:
+            # An expression, which no index has, keeps the server from sorting all of the stores.
+            marks = ", ".join(["%s"] * len(event_store_ids))
+            names, parameters = f"CONCAT(aggregate_name, '') IN ({marks})", list(event_store_ids)
+        where = f"id > %s AND id <= %s AND {names} ORDER BY id LIMIT %s"
+        return Query(self._select_log + where, (after, until, *parameters, limit))
+
+
+def _any_key(keys: Sequence[tuple[str, str, int]]) -> str:
+    return " OR ".join([f"({_KEY})"] * len(keys))
+
+
+def _flatten(keys: Sequence[tuple[str, str, int]]) -> tuple[str | int, ...]:
+    return tuple(value for key in keys for value in key)

@@ -1,0 +1,222 @@
+"""The event table of MySQL and MariaDB: what is asked of it, and its log in the order of ids."""
+
+import random
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from castore_core import (
+    LOG_START,
+    EventRecord,
+    InvalidEventError,
+    ListedAggregate,
+    LogEntry,
+    LogPosition,
+    LogSlice,
+    StorageError,
+    format_position,
+    format_timestamp,
+    parse_position,
+    parse_timestamp,
+)
+from castore_sql._connection import Connection
+from castore_sql._dialect import Place
+from castore_sql._mysql.holes import Holes
+from castore_sql._mysql.schema import (
+    LONGEST_ID,
+    LONGEST_STORE_ID,
+    LONGEST_TYPE,
+    NO_PAD_OF_MARIADB,
+    NO_PAD_OF_MYSQL,
+    make_create,
+)
+from castore_sql._mysql.statements import EventStatements
+from castore_sql._queries import Query, Row, execute, fetch, fetch_value
+from castore_sql._rows import record_to_texts, row_to_record
+
+_SERVER: Final = "castore_server"
+_NO_LIMIT: Final = 2**64 - 1
+_BEFORE_ALL: Final = ("", "")
+_AFTER_ALL: Final = ("~", "")
+_OLDEST_MYSQL: Final = (8, 0, 17)
+_OLDEST_MARIADB: Final = (10, 6)
+_SELECT_SERVER: Final = Query("SELECT VERSION(), @@character_set_client, @@max_allowed_packet")
+_SELECT_TABLE: Final = (
+    "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = %s"
+)
+
+
+class Server(NamedTuple):
+    """What a connection has to know of its server and its session."""
+
+    is_mariadb: bool
+    most_bytes: int  # of a statement
+
+
+class MySQLEventTable:
+    """A table of events in a MySQL or MariaDB database."""
+
+    def __init__(self, name: str, *, allow_gaps: bool) -> None:
+        self.name = name
+        self.allow_gaps = allow_gaps
+        self.statements = EventStatements(name)
+        self._holes = Holes(self.statements)
+        self._select_end = self.statements.select_end.bind()
+
+    def create(self, connection: Connection) -> None:
+        """Create the table with its indexes, or leave alone the one that is there."""
+        server = self.get_server(connection)
+        if fetch(connection, Query(_SELECT_TABLE, (self.name,))):
+            return  # IF NOT EXISTS, which drivers warn about, is for one that another has just made
+        no_pad = NO_PAD_OF_MARIADB if server.is_mariadb else NO_PAD_OF_MYSQL
+        execute(connection, Query(make_create(self.name, no_pad).replace("%", "%%")))
+
+    def upgrade(self, connection: Connection) -> None:
+        """Create what is not there yet: a table of MySQL lacks nothing else."""
+        self.create(connection)
+
+    def to_row(self, event_store_id: str, record: EventRecord) -> Row:
+        """Return the values of a row, and a token that no other push has."""
+        for field, value, longest in (
+            ("event_store_id", event_store_id, LONGEST_STORE_ID),
+            ("aggregate_id", record.aggregate_id, LONGEST_ID),
+            ("type", record.type, LONGEST_TYPE),
+        ):
+            if len(value) > longest:
+                raise InvalidEventError(
+                    record.type, field, f"has {len(value)} characters: its column has {longest}"
+                )
+        data, metadata = record_to_texts(record)
+        return (
+            event_store_id,
+            record.aggregate_id,
+            record.version,
+            record.type,
+            data,
+            metadata,
+            format_timestamp(record.timestamp),
+            random.getrandbits(63),
+        )
+
+    def to_record(self, row: Row) -> EventRecord:
+        """Read ``aggregate_id, version, type, timestamp, data, metadata``."""
+        return row_to_record(row, parse_timestamp)
+
+    def to_listed(self, row: Row) -> ListedAggregate:
+        """Read ``aggregate_id, timestamp``."""
+        aggregate_id, timestamp = row
+        return ListedAggregate(aggregate_id, parse_timestamp(timestamp))
+
+    def select_events(
+        self,
+        event_store_id: str,
+        aggregate_id: str,
+        *,
+        min_version: int,
+        max_version: int,
+        limit: int | None,
+        reverse: bool,
+    ) -> Query:
+        """Select the events of an aggregate."""
+        return self.statements.select_events[reverse].bind(
+            aggregate_name=event_store_id,
+            aggregate_id=aggregate_id,
+            min_version=min_version,
+            max_version=max_version,
+            limit=_NO_LIMIT if limit is None else limit,
+        )
+
+    def select_aggregates(
+        self,
+        event_store_id: str,
+        *,
+        after: Place | None,
+        before: Place | None,
+        limit: int | None,
+        reverse: bool,
+    ) -> Query:
+        """Select the aggregates between two places."""
+        after_timestamp, after_id = _BEFORE_ALL if after is None else _to_texts(*after)
+        before_timestamp, before_id = _AFTER_ALL if before is None else _to_texts(*before)
+        return self.statements.select_ids[reverse].bind(
+            aggregate_name=event_store_id,
+            after=after_timestamp,
+            after_id=after_id,
+            before=before_timestamp,
+            before_id=before_id,
+            limit=_NO_LIMIT if limit is None else limit,
+        )
+
+    def read_log(
+        self,
+        connection: Connection,
+        event_store_ids: Sequence[str] | None,
+        after: LogPosition,
+        limit: int,
+    ) -> LogSlice:
+        """Read the log up to the first hole that a writer may still fill."""
+        start = parse_position(after)
+        self.get_server(connection)
+        until = self._holes.close_after(connection, start, limit)
+        if until == start or (event_store_ids is not None and not event_store_ids):
+            return LogSlice([], format_position(until) if until > start else after)
+        query = self.statements.select_log(event_store_ids, start, until, limit)
+        entries = [self._to_entry(row) for row in fetch(connection, query)]
+        if len(entries) == limit:
+            return LogSlice(entries, entries[-1].position)
+        return LogSlice(entries, format_position(until))
+
+    def get_last_position(self, connection: Connection) -> LogPosition:
+        """Return the last position before the first hole that a writer may still fill."""
+        end = fetch_value(connection, self._select_end) or 0
+        closed = self._holes.close_until(connection, end)
+        return format_position(closed) if closed else LOG_START
+
+    def find_position(
+        self, connection: Connection, event_store_id: str, aggregate_id: str, version: int
+    ) -> LogPosition | None:
+        """Return the position of an event, if it is there."""
+        query = self.statements.select_position.bind(
+            aggregate_name=event_store_id, aggregate_id=aggregate_id, version=version
+        )
+        number = fetch_value(connection, query)
+        return None if number is None else format_position(number)
+
+    def check_position(self, position: LogPosition) -> None:
+        """Refuse a position of another kind of log."""
+        parse_position(position)
+
+    def get_server(self, connection: Connection) -> Server:
+        """Look at the server once a connection.
+
+        Raises:
+            StorageError: it is too old, or the charset of the connection is not utf8mb4.
+        """
+        server: Server | None = connection.info.get(_SERVER)
+        if server is None:
+            ((version, charset, most_bytes),) = fetch(connection, _SELECT_SERVER)
+            _check(version, charset)
+            server = Server("MariaDB" in version, most_bytes)
+            connection.info[_SERVER] = server
+        return server
+
+    def _to_entry(self, row: Row) -> LogEntry:
+        number, event_store_id, *rest = row
+        return LogEntry(format_position(number), event_store_id, self.to_record(rest))
+
+
+def _check(version: str, charset: str) -> None:
+    is_mariadb = "MariaDB" in version
+    numbers = tuple(int(each) for each in version.partition("-")[0].split("."))
+    if numbers < (_OLDEST_MARIADB if is_mariadb else _OLDEST_MYSQL):
+        raise StorageError(
+            f"castore-sql needs MySQL 8.0.17 or MariaDB 10.6, or later: this is {version}"
+        )
+    if charset != "utf8mb4":
+        raise StorageError(
+            f"the charset of the connection is {charset!r}: add charset=utf8mb4 to the URL"
+        )
+
+
+def _to_texts(moment: datetime, aggregate_id: str) -> tuple[str, str]:
+    return format_timestamp(moment), aggregate_id
