@@ -2,9 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
 from typing import Any, Final, TypeAlias, TypeGuard, cast
-from uuid import UUID
 
 from castore_core import (
     CastoreError,
@@ -19,6 +17,7 @@ from castore_sql._group_commit import NotYet, Outcome
 from castore_sql._postgresql.errors import NOT_NULL_VIOLATION, UNIQUE_VIOLATION, get_sqlstate
 from castore_sql._postgresql.statements import WriteStatements
 from castore_sql._postgresql.table import PostgreSQLEventTable
+from castore_sql._postgresql.values import find_unfit
 from castore_sql._queries import Query, Statement, execute, fetch, fetch_value
 from castore_sql._writes import Assertion, Insert, Write
 
@@ -32,6 +31,15 @@ def commit(
     connection: Connection, writes: Sequence[Write], is_repeated: bool, /
 ) -> Sequence[Outcome]:
     """Write all in one statement where that is possible; what is in its way goes alone."""
+    errors: list[Outcome] = [_find_unfit(connection, each) for each in writes]
+    fit = [each for each, error in zip(writes, errors, strict=True) if error is None]
+    outcomes = iter(_commit_fit(connection, fit, is_repeated=is_repeated) if fit else ())
+    return [next(outcomes) if error is None else error for error in errors]
+
+
+def _commit_fit(
+    connection: Connection, writes: Sequence[Write], *, is_repeated: bool
+) -> Sequence[Outcome]:
     if len(writes) == 1:
         return [_commit_alone(connection, writes[0], is_repeated=is_repeated)]
     # In the order of their keys, so that those of two processes do not wait for each other.
@@ -41,15 +49,16 @@ def commit(
         inserts = [insert for each in plain for insert in each]
         if len({each.table for each in inserts}) == 1 and _insert_all(connection, inserts):
             return [None] * len(writes)
-    inserted: set[int] = set()
-    for table in {each[0].table for each in plain}:
-        singles = [each[0] for each in plain if len(each) == 1 and each[0].table is table]
-        inserted |= _insert_free(connection, singles, [False] * len(singles))
+    # Of one table: where a second statement fails, the first would have been written already.
+    singles = [each[0] for each in plain if len(each) == 1 and each[0].table is plain[0][0].table]
+    inserted = _insert_free(connection, singles, [False] * len(singles))
     return [None if id(each[0]) in inserted else NotYet.ALONE for each in writes]
 
 
 def write_inside(connection: Connection, write: Write) -> CastoreError | None:
     """Write inside the user's transaction. Only a savepoint takes back a part of a group."""
+    if (error := _find_unfit(connection, write)) is not None:
+        return error
     if _is_plain(write) and len(write) == 1:
         return _take(connection, write)
     execute(connection, Query("SAVEPOINT castore_group"))
@@ -157,8 +166,8 @@ def _check(connection: Connection, assertion: Assertion) -> CastoreError | None:
 
     The next version is inserted and deleted again: another transaction that inserts it waits.
     """
-    table, event_store_id, aggregate_id, version = assertion
-    statements = cast("PostgreSQLEventTable", table).prepare_write(connection)
+    _, event_store_id, aggregate_id, version = assertion
+    statements = _prepare_step(connection, assertion)
     place: dict[str, Any] = {"aggregate_name": event_store_id, "aggregate_id": aggregate_id}
     last = fetch_value(connection, statements.select_last_version.bind(**place)) or 0
     if last == version:
@@ -218,23 +227,21 @@ def _bind_keys(statement: Statement, keys: _Keys) -> Query:
     )
 
 
+def _find_unfit(connection: Connection, write: Write) -> StorageError | None:
+    """Say what the columns cannot hold, if there is anything."""
+    for step in write:
+        columns = _prepare_step(connection, step).columns
+        if columns is not None and (error := find_unfit(columns, step)) is not None:
+            return error
+    return None
+
+
 def _prepare(connection: Connection, inserts: _Inserts) -> WriteStatements:
-    table = cast("PostgreSQLEventTable", inserts[0].table)
-    statements = table.prepare_write(connection)
-    if statements.id_type == "UUID":
-        for each in inserts:
-            _check_uuid(each.key[1])
-    return statements
+    return _prepare_step(connection, inserts[0])
 
 
-def _check_uuid(aggregate_id: str) -> None:
-    """Refuse an id that would not be read as it was pushed."""
-    with suppress(ValueError):
-        if str(UUID(aggregate_id)) == aggregate_id:
-            return
-    raise StorageError(
-        f"the column aggregate_id holds UUIDs, in lower case, which {aggregate_id!r} is not"
-    )
+def _prepare_step(connection: Connection, step: Insert | Assertion) -> WriteStatements:
+    return cast("PostgreSQLEventTable", step.table).prepare_write(connection)
 
 
 def _is_plain(write: Write) -> TypeGuard[Sequence[Insert]]:

@@ -6,6 +6,7 @@ from sqlalchemy import Dialect, text
 from sqlalchemy.engine.default import DefaultDialect
 
 from castore_sql._postgresql.schema import EventSchema, snapshot
+from castore_sql._postgresql.values import TextColumns
 from castore_sql._queries import Statement
 
 # One statement for any number of events: their values come as arrays, one for each column.
@@ -36,6 +37,15 @@ _EVENT: Final = """\
 CAST(aggregate_id AS TEXT), version, type, timestamp AT TIME ZONE 'UTC', CAST(data AS TEXT),
   CAST(metadata AS TEXT)"""
 _ID: Final = 'CAST(aggregate_id AS TEXT) COLLATE "C"'
+# A cursor has milliseconds, and a table of Castore's may have microseconds from somebody else:
+# the place of an aggregate is where it is listed.
+_PLACE: Final = """\
+(COALESCE((
+  SELECT timestamp FROM {table} WHERE aggregate_name = :aggregate_name AND version = 1
+    AND {id} = CAST(:{at}_id AS TEXT)
+    AND timestamp >= CAST(CAST(:{at} AS TEXT) AS TIMESTAMPTZ)
+    AND timestamp < CAST(CAST(:{at} AS TEXT) AS TIMESTAMPTZ) + INTERVAL '1 millisecond'
+), CAST(CAST(:{at} AS TEXT) AS TIMESTAMPTZ)), CAST(:{at}_id AS TEXT))"""
 
 
 def make_dialect(driver: Dialect) -> Dialect:
@@ -46,6 +56,11 @@ def make_dialect(driver: Dialect) -> Dialect:
     return DefaultDialect(paramstyle="numeric_dollar" if driver.driver == "asyncpg" else "format")
 
 
+def escape(sql: str) -> str:
+    """Return SQL of which SQLAlchemy takes no colon for a parameter."""
+    return sql.replace(":", "\\:")
+
+
 class WriteStatements:
     """The statements that depend on the columns of a table.
 
@@ -53,6 +68,7 @@ class WriteStatements:
         schema: the table.
         dialect: that of `make_dialect`.
         id_type: the type of the column ``aggregate_id``.
+        columns: what they can hold, where that is not all.
         has_token: whether there is a column ``write_token``.
         allow_gaps: whether a version needs no version before it.
     """
@@ -63,10 +79,11 @@ class WriteStatements:
         dialect: Dialect,
         *,
         id_type: str,
+        columns: TextColumns | None,
         has_token: bool,
         allow_gaps: bool,
     ) -> None:
-        table, new_id = schema.table, f"CAST(pushed.aggregate_id AS {id_type})"
+        table, new_id = escape(schema.table), f"CAST(pushed.aggregate_id AS {id_type})"
         token = ", write_token" if has_token else ""
         new_token = ", pushed.write_token" if has_token else ""
         replaced_token = ", write_token = excluded.write_token" if has_token else ""
@@ -114,7 +131,7 @@ RETURNING aggregate_name, CAST(aggregate_id AS TEXT), version"""  # noqa: S608 n
                 ),
                 dialect,
             )
-        self.id_type = id_type
+        self.columns = columns
         of_aggregate = (
             f"aggregate_name = :aggregate_name AND aggregate_id = CAST(:aggregate_id AS {id_type})"
         )
@@ -140,30 +157,29 @@ class EventStatements:
     """The statements that read a table, whatever columns it has."""
 
     def __init__(self, schema: EventSchema, dialect: Dialect) -> None:
-        table = schema.table
-        is_below = f"tx < {snapshot('xmin')} + {schema.offset}"
+        table = escape(schema.table)
+        is_below = f"tx < {snapshot('xmin')} + {escape(schema.offset)}"
 
         def make(sql: str) -> Statement:
             return Statement(text(sql), dialect)
 
         of_aggregate = "aggregate_name = :aggregate_name AND aggregate_id = :aggregate_id"
         self.select_columns = make(
-            "SELECT attname, CAST(CAST(atttypid AS REGTYPE) AS TEXT) FROM pg_attribute "
+            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
             "WHERE attrelid = to_regclass(CAST(:table AS TEXT)) AND attnum > 0 "
             "AND NOT attisdropped"
         )
         self.select_events = [
             make(
                 f"SELECT {_EVENT} FROM {table} WHERE {of_aggregate} "  # noqa: S608
-                "AND version BETWEEN :min_version AND :max_version "
+                "AND version BETWEEN CAST(:min_version AS BIGINT) AND CAST(:max_version AS BIGINT) "
                 f"ORDER BY version{direction} LIMIT :limit"
             )
             for direction in ("", " DESC")
         ]
         place = f"(timestamp, {_ID})"
         after, before = (
-            f"(CAST(CAST(:{each} AS TEXT) AS TIMESTAMPTZ), CAST(:{each}_id AS TEXT))"
-            for each in ("after", "before")
+            _PLACE.format(table=table, id=_ID, at=each) for each in ("after", "before")
         )
         self.select_ids = [
             make(
@@ -175,7 +191,7 @@ class EventStatements:
             for direction in ("", " DESC")
         ]
         select_log = f"SELECT tx, id, aggregate_name, {_EVENT} FROM {table} WHERE "  # noqa: S608
-        page = f"(tx, id) > (:tx, :id) AND {is_below} ORDER BY tx, id LIMIT :limit"
+        page = f"(tx, id) > (:tx, CAST(:id AS BIGINT)) AND {is_below} ORDER BY tx, id LIMIT :limit"
         self.select_whole_log = make(select_log + page)
         # An expression, which no index has, keeps the server from sorting all of the stores.
         of_stores = "aggregate_name || '' = ANY(CAST(:aggregate_names AS TEXT[])) AND "
@@ -184,6 +200,7 @@ class EventStatements:
             f"SELECT tx, id FROM {table} WHERE {is_below} ORDER BY tx DESC, id DESC LIMIT 1"  # noqa: S608
         )
         self.select_position = make(
-            f"SELECT tx, id FROM {table} WHERE {of_aggregate} AND version = :version"  # noqa: S608
+            f"SELECT tx, id FROM {table} WHERE {of_aggregate} "  # noqa: S608
+            "AND version = CAST(:version AS BIGINT)"
         )
-        self.select_is_restored = make(schema.select_is_restored)
+        self.select_is_restored = make(escape(schema.select_is_restored))

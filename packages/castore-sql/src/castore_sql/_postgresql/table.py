@@ -25,12 +25,13 @@ from castore_sql._log import read_log
 from castore_sql._postgresql.schema import EventSchema
 from castore_sql._postgresql.statements import EventStatements, WriteStatements, make_dialect
 from castore_sql._postgresql.upgrade import create, upgrade
-from castore_sql._postgresql.values import check_texts, to_jsonb
+from castore_sql._postgresql.values import TextColumns, check_texts, to_jsonb
 from castore_sql._queries import Query, Row, fetch, fetch_value
 from castore_sql._rows import record_to_texts, row_to_record
 
 _SHAPES: Final = "castore_shapes"
 _POSITION: Final = re.compile(r"([0-7][0-9a-f]{15})([0-7][0-9a-f]{15})")
+_LENGTH: Final = re.compile(r"character(?: varying)?\((\d+)\)").fullmatch
 _BEFORE_ALL: Final = ("-infinity", "")
 _AFTER_ALL: Final = ("infinity", "")
 
@@ -41,9 +42,13 @@ class Shape(NamedTuple):
     id_type: str
     has_tx: bool
     has_token: bool
+    columns: TextColumns | None = None  # None: they hold any text
 
 
 _NO_SHAPE: Final = Shape("VARCHAR", has_tx=True, has_token=True)
+_NO_COLUMNS: Final = TextColumns(
+    has_uuids=False, name_length=None, id_length=None, type_length=None
+)
 
 
 class PostgreSQLEventTable:
@@ -192,6 +197,7 @@ class PostgreSQLEventTable:
                 self.schema,
                 self._dialect,
                 id_type=shape.id_type,
+                columns=shape.columns,
                 has_token=shape.has_token,
                 allow_gaps=self._allow_gaps,
             )
@@ -231,12 +237,27 @@ class PostgreSQLEventTable:
 
 
 def _find_shape(columns: Mapping[str, str]) -> Shape:
-    id_type = "UUID" if columns.get("aggregate_id") == "uuid" else "VARCHAR"
-    return Shape(id_type, has_tx="tx" in columns, has_token="write_token" in columns)
+    has_uuids = columns.get("aggregate_id") == "uuid"
+    texts = TextColumns(
+        has_uuids,
+        *(_get_length(columns.get(each)) for each in ("aggregate_name", "aggregate_id", "type")),
+    )
+    return Shape(
+        "UUID" if has_uuids else "VARCHAR",
+        has_tx="tx" in columns,
+        has_token="write_token" in columns,
+        columns=None if texts == _NO_COLUMNS else texts,
+    )
+
+
+def _get_length(column_type: str | None) -> int | None:
+    match = _LENGTH(column_type or "")
+    return int(match[1]) if match else None
 
 
 def _to_utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC)  # the statements convert it
+    """Return a moment that a statement has converted to UTC; milliseconds are all that counts."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=UTC)
 
 
 def _to_texts(moment: datetime, aggregate_id: str) -> tuple[str, str]:

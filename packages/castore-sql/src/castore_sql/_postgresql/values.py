@@ -2,17 +2,50 @@
 
 import re
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
+from uuid import UUID
 
 import msgspec
 
-from castore_core import Absent, EventRecord, InvalidEventError, JSONValue
+from castore_core import Absent, EventRecord, InvalidEventError, JSONValue, StorageError
+from castore_sql._writes import Assertion, Insert
 
 _MANY_DIGITS: Final = (
     1e16  # where JSON has an exponent, which JSONB drops, and the fraction with it
 )
 _MAY_HAVE_EXPONENT: Final = re.compile(r"\de\+?\d").search
 _MAY_HAVE_NUL: Final = "\\u0000"
+
+
+class TextColumns(NamedTuple):
+    """What the columns of a table of Castore's can hold: the lengths are in characters."""
+
+    has_uuids: bool
+    name_length: int | None
+    id_length: int | None
+    type_length: int | None
+
+
+def find_unfit(columns: TextColumns, step: Insert | Assertion) -> StorageError | None:
+    """Say what a table cannot hold, or would change: PostgreSQL cuts off spaces that do not fit."""
+    if isinstance(step, Insert):
+        event_store_id, aggregate_id, event_type = step.row[0], step.row[1], step.row[3]
+    else:
+        event_store_id, aggregate_id, event_type = step.event_store_id, step.aggregate_id, ""
+    if columns.has_uuids and not _is_uuid(aggregate_id):
+        return StorageError(
+            f"the column aggregate_id holds UUIDs, in lower case, which {aggregate_id!r} is not"
+        )
+    for name, text, length in (
+        ("aggregate_name", event_store_id, columns.name_length),
+        ("aggregate_id", aggregate_id, columns.id_length),
+        ("type", event_type, columns.type_length),
+    ):
+        if length is not None and len(text) > length:
+            return StorageError(
+                f"the column {name} holds {length} characters: {text!r} has {len(text)}"
+            )
+    return None
 
 
 def check_texts(event_store_id: str, record: EventRecord) -> None:
@@ -41,6 +74,14 @@ def to_jsonb(record: EventRecord, field: str, value: JSONValue | Absent, text: s
     if _MAY_HAVE_EXPONENT(text):
         return msgspec.json.encode(_spell_out(value)).decode()
     return text
+
+
+def _is_uuid(text: str) -> bool:
+    """Tell whether it is a UUID that is read as it was written."""
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
 
 
 def _has_nul(value: JSONValue | Absent) -> bool:
