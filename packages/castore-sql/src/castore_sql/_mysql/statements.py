@@ -63,7 +63,10 @@ class EventStatements:
             for direction in ("", " DESC")
         ]
         # Not as rows: only these forms are found by the index.
-        is_after = "(initial_timestamp > :after OR initial_timestamp = :after AND aggregate_id > :after_id)"
+        is_after = (
+            "(initial_timestamp > :after "
+            "OR initial_timestamp = :after AND aggregate_id > :after_id)"
+        )
         is_before = (
             "(initial_timestamp < :before "
             "OR initial_timestamp = :before AND aggregate_id < :before_id)"
