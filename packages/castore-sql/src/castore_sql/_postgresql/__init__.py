@@ -1,6 +1,6 @@
 """PostgreSQL: many writers at a time; the log is ordered by transaction."""
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Dialect, Engine, PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -8,26 +8,47 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from castore_sql._inner_runner import InnerRunner, run_on_driver
 from castore_sql._pool_runner import make_pool_runner
 from castore_sql._postgresql.age import get_oldest_transaction_age
+from castore_sql._postgresql.bookmarks import make_bookmark_table
 from castore_sql._postgresql.commit import commit, write_inside
+from castore_sql._postgresql.drivers import check_driver
 from castore_sql._postgresql.errors import get_errors, is_busy, is_lost, translate
+from castore_sql._postgresql.snapshots import make_snapshot_table
 from castore_sql._postgresql.table import PostgreSQLEventTable
 from castore_sql._runner import Runner
+from castore_sql._server_blocks import begin_block, commit_block, roll_back_block
 
 __all__ = [
+    "begin_block",
     "commit",
+    "commit_block",
     "get_errors",
     "get_oldest_transaction_age",
     "is_busy",
+    "make_bookmark_table",
     "make_event_table",
     "make_inner_runner",
     "make_runner",
+    "make_snapshot_table",
+    "roll_back_block",
     "translate",
     "write_inside",
 ]
 
+_LONGEST_NAME: Final = 63 - len("idx__initial_events")  # bytes
+
 
 def make_event_table(name: str, driver: Dialect, /, *, allow_gaps: bool) -> PostgreSQLEventTable:
-    """Describe a table of events."""
+    """Describe a table of events.
+
+    Raises:
+        ValueError: the driver is none that is known here, or the name is too long.
+    """
+    check_driver(driver)
+    if (length := len(name.encode())) > _LONGEST_NAME:
+        raise ValueError(
+            f"table_name has {length} bytes: PostgreSQL has room for {_LONGEST_NAME}, because the "
+            "names of indexes, which begin with it, end at 63"
+        )
     return PostgreSQLEventTable(name, driver, allow_gaps=allow_gaps)
 
 
@@ -44,7 +65,8 @@ def make_inner_runner(connection: Connection | AsyncConnection) -> Runner:
 
 
 def _begin_autocommit(engine: Engine, connection: PoolProxiedConnection) -> None:
-    # No driver asks the server for this.
+    # No driver asks the server for this. What a listener of the pool has set is kept.
+    connection.commit()
     engine.dialect.set_isolation_level(_get_dbapi(connection), "AUTOCOMMIT")
 
 
