@@ -1,5 +1,11 @@
 """castore on SQL databases: SQLite in this version."""
 
+from castore_sql._bookmarks import SQLBookmarkStorageAdapter
 from castore_sql._events import SQLEventStorageAdapter
+from castore_sql._snapshots import SQLSnapshotStorageAdapter
 
-__all__ = ["SQLEventStorageAdapter"]
+__all__ = [
+    "SQLBookmarkStorageAdapter",
+    "SQLEventStorageAdapter",
+    "SQLSnapshotStorageAdapter",
+]

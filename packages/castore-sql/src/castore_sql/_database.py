@@ -1,6 +1,7 @@
 """The database as an adapter uses it: it may be busy or gone, and pushes share commits."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from threading import Lock
 from typing import Protocol, TypeVar
@@ -129,8 +130,7 @@ class EngineDatabase:
 
     async def define(self, work: Work[None]) -> None:
         """Run work that creates or alters tables."""
-        if (check := self._runner.check_before_write()) is not None:
-            await check
+        await self._check_before_write()
         await self._keep_trying(lambda: self._runner.write(work), self._get_deadline())
 
     def write(self, write: Write) -> Awaitable[None]:
@@ -152,18 +152,42 @@ class EngineDatabase:
 
     async def read(self, work: Work[T]) -> T:
         """Run work that only reads, again on another connection where one is lost."""
-        deadline = self._get_deadline()
-        while True:
-            try:
-                return await self._keep_trying(lambda: self._runner.read(work), deadline)
-            except LostConnectionError as lost:
-                if deadline <= asyncio.get_running_loop().time():
-                    raise StorageError(str(lost.__cause__)) from lost.__cause__
-            await asyncio.sleep(_BUSY_PAUSE)
+        return await self._repeat(lambda: self._runner.read(work))
+
+    async def transact(self, work: Work[T]) -> T:
+        """Run work that writes, again on another connection where one is lost.
+
+        It has to come to the same where it is done twice.
+        """
+        await self._check_before_write()
+        return await self._repeat(lambda: self._runner.write(work))
+
+    async def begin(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Begin a transaction that goes on, as soon as the database is not busy."""
+        await self._check_before_write()
+        return await self._keep_trying(attempt, self._get_deadline())
+
+    async def end(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """End a transaction. There is one attempt at it."""
+        return await self._keep_trying(attempt, -math.inf)
 
     def read_at_once(self, work: Work[T]) -> T | None:
         """Run work that reads a little in this thread, if the runner does so."""
         return self._runner.read_at_once(work) if self._reads_in_loop else None
+
+    async def _check_before_write(self) -> None:
+        if (check := self._runner.check_before_write()) is not None:
+            await check
+
+    async def _repeat(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        deadline = self._get_deadline()
+        while True:
+            try:
+                return await self._keep_trying(attempt, deadline)
+            except LostConnectionError as lost:
+                if deadline <= asyncio.get_running_loop().time():
+                    raise StorageError(str(lost.__cause__)) from lost.__cause__
+            await asyncio.sleep(_BUSY_PAUSE)
 
     async def _commit(self, pushes: Sequence[_Push]) -> Sequence[Outcome]:
         """Write together, or say what is to be done with each if that fails.

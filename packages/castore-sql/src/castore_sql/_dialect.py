@@ -22,10 +22,12 @@ from castore_core import (
     LogSlice,
     StorageError,
 )
-from castore_sql._connection import Connection
+from castore_sql._bookmark_table import BookmarkTable
+from castore_sql._connection import Connection, Work
 from castore_sql._group_commit import Outcome
 from castore_sql._queries import Query, Row
 from castore_sql._runner import Runner
+from castore_sql._snapshot_table import SnapshotTable
 from castore_sql._writes import Write
 
 Place: TypeAlias = tuple[datetime, str]
@@ -128,6 +130,14 @@ class Dialect(Protocol):
         """Describe a table of events."""
         ...
 
+    def make_bookmark_table(self, name: str, driver: Driver, /) -> BookmarkTable:
+        """Describe a table of bookmarks."""
+        ...
+
+    def make_snapshot_table(self, name: str, driver: Driver, /) -> SnapshotTable:
+        """Describe a table of snapshots."""
+        ...
+
     def make_runner(self, engine: Engine | AsyncEngine) -> Runner:
         """Return what runs work on an engine."""
         ...
@@ -154,6 +164,21 @@ class Dialect(Protocol):
 
     def get_oldest_transaction_age(self, connection: Connection, /) -> timedelta:
         """Return the age of the oldest transaction that holds readers of a log back, or zero."""
+        ...
+
+    def begin_block(self, connection: SQLAlchemyConnection) -> None:
+        """Begin a transaction that a user writes in, on a connection just taken from the pool.
+
+        Where it raises that the database is busy, it is called again.
+        """
+        ...
+
+    def commit_block(self, connection: SQLAlchemyConnection, work: Work[bool]) -> bool:
+        """Run work at the end of that transaction, and commit if it returns true."""
+        ...
+
+    def roll_back_block(self, connection: SQLAlchemyConnection) -> None:
+        """Undo that transaction, or do nothing where it has ended."""
         ...
 
     def get_errors(self, engine: Engine, /) -> tuple[type[Exception], ...]:

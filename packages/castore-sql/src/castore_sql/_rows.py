@@ -1,19 +1,12 @@
 """Event records as rows, and back."""
 
-import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
 from castore_core import ABSENT, Absent, EventRecord, JSONValue, StorageError
+from castore_sql._json import ENCODE_ERRORS, from_text, to_text
 from castore_sql._queries import Row
-
-# Half of the time of a read goes into JSON. Of the fast decoders, msgspec keeps integers of any
-# size; orjson would turn those beyond 64 bits into floats.
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
 
 
 def record_to_texts(record: EventRecord) -> tuple[str | None, str | None]:
@@ -24,7 +17,7 @@ def record_to_texts(record: EventRecord) -> tuple[str | None, str | None]:
     """
     try:
         return _to_text(record.payload), _to_text(record.metadata)
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+    except ENCODE_ERRORS as error:
         raise StorageError(f"{_describe(record)} cannot be written: {error}") from error
 
 
@@ -41,8 +34,8 @@ def row_to_record(row: Row, read_moment: Callable[[Any], datetime]) -> EventReco
             version,
             event_type,
             read_moment(timestamp),
-            ABSENT if data is None else _from_text(data),
-            ABSENT if metadata is None else _from_text(metadata),
+            ABSENT if data is None else from_text(data),
+            ABSENT if metadata is None else from_text(metadata),
         )
     except ValueError as error:
         place = f"event {version} of aggregate {aggregate_id!r}"
@@ -54,13 +47,4 @@ def _describe(record: EventRecord) -> str:
 
 
 def _to_text(value: JSONValue | Absent) -> str | None:
-    return None if value is ABSENT else _encode(value).decode()
-
-
-def _from_text(text: str) -> JSONValue:
-    value: JSONValue
-    try:
-        value = _decode(text)
-    except msgspec.DecodeError:  # another writer's, such as a lone surrogate
-        value = json.loads(text)
-    return value
+    return None if value is ABSENT else to_text(value)

@@ -5,20 +5,28 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from castore_sql._inner_runner import InnerRunner, run_on_driver
 from castore_sql._mysql.age import get_oldest_transaction_age
+from castore_sql._mysql.bookmarks import make_bookmark_table
 from castore_sql._mysql.commit import commit, write_inside
 from castore_sql._mysql.errors import get_errors, is_busy, is_lost, translate
+from castore_sql._mysql.snapshots import make_snapshot_table
 from castore_sql._mysql.table import MySQLEventTable
 from castore_sql._pool_runner import make_pool_runner
 from castore_sql._runner import Runner
+from castore_sql._server_blocks import begin_block, commit_block, roll_back_block
 
 __all__ = [
+    "begin_block",
     "commit",
+    "commit_block",
     "get_errors",
     "get_oldest_transaction_age",
     "is_busy",
+    "make_bookmark_table",
     "make_event_table",
     "make_inner_runner",
     "make_runner",
+    "make_snapshot_table",
+    "roll_back_block",
     "translate",
     "write_inside",
 ]

@@ -23,7 +23,7 @@ from castore_sql._queries import Query, Row, fetch_value
 from castore_sql._rows import record_to_texts, row_to_record
 from castore_sql._sqlite.schema import make_event_table
 from castore_sql._sqlite.statements import EventStatements
-from castore_sql._sqlite.transactions import idle_cursor, transaction
+from castore_sql._sqlite.tables import create
 
 _NO_LIMIT = -1
 _BEFORE_ALL = ("", "")
@@ -45,12 +45,7 @@ class SQLiteEventTable:
         Raises:
             sqlite3.Error: nothing was created.
         """
-        with idle_cursor(connection) as cursor:
-            cursor.execute("PRAGMA journal_mode = WAL")
-            cursor.fetchall()
-        with transaction(connection) as cursor:
-            for each in self.statements.create:
-                cursor.execute(each)
+        create(connection, self.statements.create)
 
     def upgrade(self, connection: Connection) -> None:
         """Create what is not there yet: a table of SQLite lacks nothing else."""

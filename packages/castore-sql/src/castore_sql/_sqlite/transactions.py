@@ -15,6 +15,8 @@ T = TypeVar("T")
 _SYNCHRONOUS_FULL = 2
 _IS_DURABLE = "castore_is_durable"
 _BUSY_TIMEOUT = "castore_busy_timeout"
+BLOCK = "castore_block"
+"""The note about the block that a connection is in: a weak reference to that of SQLAlchemy."""
 
 
 def prepare(connection: Connection) -> None:
@@ -26,7 +28,7 @@ def prepare(connection: Connection) -> None:
     Raises:
         sqlite3.Error: the database cannot be used.
     """
-    if getattr(connection.driver_connection, "autocommit", None) is False:  # Python 3.12
+    if is_always_open(connection.driver_connection):
         connection.driver_connection.autocommit = True
     cursor = connection.cursor()
     cursor.execute("PRAGMA busy_timeout = 0")
@@ -65,7 +67,7 @@ def transaction(connection: Connection) -> Generator[DBAPICursor]:
     ``autocommit=True`` of Python 3.12.
     """
     with idle_cursor(connection) as cursor:
-        _make_durable(connection, cursor)
+        make_durable(connection, cursor)
         try:
             cursor.execute("BEGIN IMMEDIATE")
             yield cursor
@@ -81,12 +83,13 @@ def idle_cursor(connection: Connection) -> Generator[DBAPICursor]:
     """Give a cursor outside of the transaction that ``autocommit=False`` keeps open always.
 
     Raises:
+        SharedConnectionBusyError: the transaction is that of a block, on a shared connection.
         StorageError: the transaction is the user's, who shares the connection.
     """
     cursor = connection.cursor()
     has_transaction = connection.driver_connection.in_transaction
     if has_transaction:
-        _refuse_transaction_of_user(connection.driver_connection)
+        refuse_transaction_of_other(connection)
         cursor.execute("ROLLBACK")
     try:
         yield cursor
@@ -96,16 +99,42 @@ def idle_cursor(connection: Connection) -> Generator[DBAPICursor]:
         cursor.close()
 
 
-def _refuse_transaction_of_user(connection: sqlite3.Connection) -> None:
-    is_always_open = getattr(connection, "autocommit", None) is False  # Python 3.12
-    if not is_always_open or is_writing(connection):
+def refuse_transaction_of_other(connection: Connection) -> None:
+    """Refuse to work on a connection that is shared, and is in a transaction of somebody else.
+
+    Raises:
+        SharedConnectionBusyError: it is that of a block, which ends.
+        StorageError: it is the user's.
+    """
+    block = connection.info.get(BLOCK, _no_block)()
+    if block is not None and not block.closed:
+        raise SharedConnectionBusyError("the connection is in the block of a bookmark")
+    driver_connection = connection.driver_connection
+    if not driver_connection.in_transaction:
+        return
+    if not is_always_open(driver_connection) or is_writing(driver_connection):
         raise StorageError(
             "the connection, which you share with the adapter, is in a transaction of yours: push "
             "inside it, with adapter.within(connection), or end it before a push"
         )
 
 
-def _make_durable(connection: Connection, cursor: DBAPICursor) -> None:
+def _no_block() -> None:
+    return None
+
+
+class SharedConnectionBusyError(sqlite3.OperationalError):
+    """A block of another task is on the connection that all share: trying again helps."""
+
+    sqlite_errorcode = sqlite3.SQLITE_BUSY
+
+
+def is_always_open(connection: sqlite3.Connection) -> bool:
+    """Tell whether the driver keeps a transaction open always (Python 3.12)."""
+    return getattr(connection, "autocommit", None) is False
+
+
+def make_durable(connection: Connection, cursor: DBAPICursor) -> None:
     """Make sure, once a connection, that its commits survive a loss of power."""
     if connection.info.get(_IS_DURABLE):
         return

@@ -1,0 +1,154 @@
+"""Bookmarks and their leases in a SQL database."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, Generic, cast, overload
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from typing_extensions import TypeVar
+
+from castore_core import Lease, LeaseLostError, LogPosition
+from castore_sql._blocks import open_block
+from castore_sql._checks import check_busy_timeout, check_table_name
+from castore_sql._database import EngineDatabase, read_briefly
+from castore_sql._engines import get_dialect
+from castore_sql._queries import fetch_value
+
+C_co = TypeVar("C_co", bound=Connection | AsyncConnection, covariant=True, default=Any)
+
+
+class SQLBookmarkStorageAdapter(Generic[C_co]):
+    """Keeps bookmarks and their leases in a table of a SQL database.
+
+    A bookmark moves in a transaction of the engine that you write your read model in: each event
+    changes it exactly once, whenever the process dies. Leases run on the clock of the server, or
+    on SQLite on that of the machine.
+
+    Its type parameter is that of the connection which `move_bookmark` gives: an `AsyncConnection`
+    where the engine is async, a `Connection` where it is not.
+
+    Args:
+        engine: a SQLAlchemy engine of the user's, who disposes of it.
+        table_name: the table of the bookmarks.
+        busy_timeout: for how many seconds, from the call, to wait for a database that somebody else
+            keeps locked. Then it raises `StorageError`, and has written nothing. A call inside a
+            transaction of the same task that has written, on SQLite, raises at once.
+
+    Raises:
+        TypeError: ``engine`` is no engine, or one of an asynchronous driver that was not made with
+            ``create_async_engine``.
+        ValueError: the engine is of a database that this version does not know, or another option
+            is out of bounds.
+    """
+
+    @overload
+    def __init__(
+        self: "SQLBookmarkStorageAdapter[AsyncConnection]",
+        engine: AsyncEngine,
+        *,
+        table_name: str = "bookmark",
+        busy_timeout: float = 30.0,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: "SQLBookmarkStorageAdapter[Connection]",
+        engine: Engine,
+        *,
+        table_name: str = "bookmark",
+        busy_timeout: float = 30.0,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        engine: Engine | AsyncEngine,
+        *,
+        table_name: str = "bookmark",
+        busy_timeout: float = 30.0,
+    ) -> None:
+        self._dialect = get_dialect(engine)
+        check_table_name(table_name)
+        check_busy_timeout(busy_timeout)
+        self._engine = engine
+        self._table = self._dialect.make_bookmark_table(table_name, engine.dialect)
+        self._database = EngineDatabase(
+            engine, self._dialect, timeout=busy_timeout, reads_in_loop=True
+        )
+
+    def __repr__(self) -> str:
+        return f"SQLBookmarkStorageAdapter({self._engine!r})"
+
+    async def create_tables(self) -> None:
+        """Create the table where it is missing, and switch SQLite to WAL.
+
+        It may be called at any time, also by several processes at once.
+
+        Raises:
+            StorageError: the database refused.
+        """
+        await self._database.transact(self._table.create)
+
+    async def get_position(self, bookmark_id: str) -> LogPosition | None:
+        """Return the position of a bookmark, or ``None`` where there is no such bookmark."""
+        query = self._table.select_position(bookmark_id)
+        position: LogPosition | None = await read_briefly(
+            self._database, lambda each: fetch_value(each, query)
+        )
+        return position
+
+    async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
+        """Make a bookmark at a position, unless there is one, and return where it is."""
+        return await self._database.transact(self._table.create_bookmark(bookmark_id, position))
+
+    @asynccontextmanager
+    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[C_co]:
+        """Move a bookmark, forwards or backwards, together with the writes of a block.
+
+        The context gives a connection of the engine's pool, in a transaction that nobody else has.
+        Write your read model with it, and push events with ``event_adapter.within(connection)``;
+        do not commit, and do not roll back. At the end of the block, the bookmark moves if the
+        lease holds at that moment, and all is committed in one transaction. If the block raises, or
+        is cancelled, all is rolled back::
+
+            async with bookmarks.move_bookmark(lease, position) as connection:
+                await connection.execute(...)  # of an async engine
+                connection.execute(...)  # of a synchronous one
+
+        A synchronous connection is used in the thread of the event loop, which stands still for
+        each of its statements and for the commit. On a server, blocks of one event loop that lock
+        the same rows need an async engine: a synchronous one would wait for itself.
+
+        On SQLite, the block holds the lock for writing from its beginning, which waits for other
+        writers without the loop standing still. What other tasks write meanwhile waits for its end,
+        the extension of its lease included. On a server, the transaction is READ COMMITTED, and its
+        lease can be extended.
+
+        Raises:
+            LeaseLostError: the lease is another owner's by now, ran out, or was given back.
+                Nothing was written. It is raised at the end of the block.
+            StorageError: no transaction could be had, the block has ended it by itself, or the
+                commit failed. If its answer was lost, the position tells what became of it.
+        """
+        move = self._table.move(lease, position)
+        async with open_block(self._engine, self._database, self._dialect) as block:
+            yield cast("C_co", block.connection)
+            if not await block.commit(move):
+                raise LeaseLostError(lease.bookmark_id, lease.owner)
+
+    async def acquire_lease(
+        self, bookmark_id: str, owner: str, duration: timedelta
+    ) -> Lease | None:
+        """Take or extend the lease of a bookmark, from now on for ``duration``.
+
+        Returns ``None`` when another owner holds one that has not run out. Durations count in whole
+        milliseconds.
+        """
+        return await self._database.transact(
+            self._table.acquire_lease(bookmark_id, owner, duration)
+        )
+
+    async def release_lease(self, lease: Lease) -> None:
+        """Give a lease back before it runs out. One that was lost is left alone."""
+        await self._database.transact(self._table.release_lease(lease))
