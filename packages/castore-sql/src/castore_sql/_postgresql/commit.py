@@ -24,6 +24,10 @@ from castore_sql._writes import Assertion, Insert, Write
 _Inserts: TypeAlias = Sequence[Insert]
 _Keys: TypeAlias = Collection[tuple[str, str, int]]
 
+_COLUMNS: Final = (
+    *("aggregate_name", "aggregate_id", "version", "type"),
+    *("data", "metadata", "timestamp", "write_token"),
+)
 _ATTEMPTS: Final = 5  # at a push whose version is taken, and free again when looked up
 
 
@@ -125,14 +129,23 @@ def _insert(connection: Connection, inserts: _Inserts) -> CastoreError | None:
         )
         return None
     for _ in range(_ATTEMPTS):
-        inserted = _insert_free(connection, inserts, _find_followers(inserts))
-        refused = [each for each in inserts if id(each) not in inserted]
+        refused = _insert_what_is_free(connection, inserts)
         if not refused:
             return None
         if (error := _diagnose(connection, inserts, refused)) is not None:
             return error
         inserts = refused  # who was in the way has rolled back
     raise StorageError(f"the push of {inserts[0].key} was refused, again and again, for no reason")
+
+
+def _insert_what_is_free(connection: Connection, inserts: _Inserts) -> _Inserts:
+    """Insert events of one table, and return those that were refused."""
+    if len(inserts) == 1:
+        values = dict(zip(_COLUMNS, inserts[0].row, strict=True))
+        query = _prepare(connection, inserts).insert_one.bind(**values)
+        return [] if fetch(connection, query) else inserts
+    inserted = _insert_free(connection, inserts, _find_followers(inserts))
+    return [each for each in inserts if id(each) not in inserted]
 
 
 def _insert_free(connection: Connection, inserts: _Inserts, follows: Sequence[bool]) -> set[int]:
@@ -198,12 +211,8 @@ def _diagnose(connection: Connection, inserts: _Inserts, refused: _Inserts) -> C
 
 
 def _bind(statement: Statement, inserts: _Inserts, follows: Sequence[bool]) -> Query:
-    columns = list(zip(*(each.row for each in inserts), strict=True))
-    names = (
-        *("aggregate_name", "aggregate_id", "version", "type"),
-        *("data", "metadata", "timestamp", "write_token"),
-    )
-    values = {name: list(column) for name, column in zip(names, columns, strict=True)}
+    columns = zip(*(each.row for each in inserts), strict=True)
+    values = {name: list(column) for name, column in zip(_COLUMNS, columns, strict=True)}
     return statement.bind(**values, follows=follows)
 
 

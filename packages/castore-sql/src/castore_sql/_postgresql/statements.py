@@ -20,6 +20,14 @@ unnest(
   aggregate_name, aggregate_id, version, type, data, metadata, timestamp, write_token, follows,
   place
 )"""
+# For a single event the server keeps one plan, where for arrays it makes one each time.
+_NEW_EVENT: Final = """\
+(SELECT
+  CAST(:aggregate_name AS TEXT) AS aggregate_name, CAST(:aggregate_id AS TEXT) AS aggregate_id,
+  CAST(:version AS BIGINT) AS version, CAST(:type AS TEXT) AS type, CAST(:data AS TEXT) AS data,
+  CAST(:metadata AS TEXT) AS metadata, CAST(:timestamp AS TEXT) AS timestamp,
+  CAST(:write_token AS BIGINT) AS write_token, FALSE AS follows, 1 AS place
+) AS pushed"""
 _HAS_PLACE: Final = """\
 (pushed.follows OR pushed.version = 1 OR EXISTS (
   SELECT FROM {table} AS stored
@@ -34,7 +42,7 @@ _IS_NEW: Final = """\
 event.aggregate_name = pushed.aggregate_name AND event.aggregate_id = {id}
   AND event.version = pushed.version"""
 _EVENT: Final = """\
-CAST(aggregate_id AS TEXT), version, type, timestamp AT TIME ZONE 'UTC', CAST(data AS TEXT),
+CAST(aggregate_id AS TEXT), version, type, {timestamp}, CAST(data AS TEXT),
   CAST(metadata AS TEXT)"""
 _ID: Final = 'CAST(aggregate_id AS TEXT) COLLATE "C"'
 # A cursor has milliseconds, and a table of Castore's may have microseconds from somebody else:
@@ -89,7 +97,9 @@ class WriteStatements:
         replaced_token = ", write_token = excluded.write_token" if has_token else ""
         has_place = "TRUE" if allow_gaps else _HAS_PLACE.format(table=table, id=new_id)
 
-        def insert(version: str, where: str, on_conflict: str) -> Statement:
+        def insert(
+            version: str, where: str, on_conflict: str, source: str = _NEW_EVENTS
+        ) -> Statement:
             sql = f"""\
 INSERT INTO {table} (
   aggregate_name, aggregate_id, version, type, data, metadata, timestamp{token}
@@ -97,16 +107,18 @@ INSERT INTO {table} (
 SELECT
   pushed.aggregate_name, {new_id}, {version}, pushed.type, CAST(pushed.data AS JSONB),
   CAST(pushed.metadata AS JSONB), CAST(pushed.timestamp AS TIMESTAMPTZ){new_token}
-FROM {_NEW_EVENTS}
+FROM {source}
 WHERE {where}
 ORDER BY pushed.place
 {on_conflict}
-RETURNING aggregate_name, CAST(aggregate_id AS TEXT), version"""  # noqa: S608 no value of the user's
+RETURNING aggregate_name, CAST(aggregate_id AS TEXT), version"""
             return Statement(text(sql), dialect)
 
         key = "(aggregate_name, aggregate_id, version)"
-        self.insert_free = insert("pushed.version", has_place, f"ON CONFLICT {key} DO NOTHING")
+        if_free = ("pushed.version", has_place, f"ON CONFLICT {key} DO NOTHING")
+        self.insert_free = insert(*if_free)
         """Insert the events whose version is free and has a place."""
+        self.insert_one = insert(*if_free, source=_NEW_EVENT)
         self.insert_all = insert(f"CASE WHEN {has_place} THEN pushed.version END", "TRUE", "")
         """Insert all the events, or fail: a version without a place is NULL, which is refused."""
         self.replace = insert(
@@ -118,7 +130,7 @@ RETURNING aggregate_name, CAST(aggregate_id AS TEXT), version"""  # noqa: S608 n
         is_new = _IS_NEW.format(id=new_id)
         self.select_keys = Statement(
             text(
-                "SELECT event.aggregate_name, CAST(event.aggregate_id AS TEXT), event.version "  # noqa: S608
+                "SELECT event.aggregate_name, CAST(event.aggregate_id AS TEXT), event.version "
                 f"FROM {table} AS event JOIN {_KEYS} ON {is_new}"
             ),
             dialect,
@@ -126,9 +138,7 @@ RETURNING aggregate_name, CAST(aggregate_id AS TEXT), version"""  # noqa: S608 n
         self.select_tokens: Statement | None = None
         if has_token:
             self.select_tokens = Statement(
-                text(
-                    f"SELECT event.write_token FROM {table} AS event JOIN {_KEYS} ON {is_new}"  # noqa: S608
-                ),
+                text(f"SELECT event.write_token FROM {table} AS event JOIN {_KEYS} ON {is_new}"),
                 dialect,
             )
         self.columns = columns
@@ -136,19 +146,19 @@ RETURNING aggregate_name, CAST(aggregate_id AS TEXT), version"""  # noqa: S608 n
             f"aggregate_name = :aggregate_name AND aggregate_id = CAST(:aggregate_id AS {id_type})"
         )
         self.select_last_version = Statement(
-            text(f"SELECT max(version) FROM {table} WHERE {of_aggregate}"),  # noqa: S608
+            text(f"SELECT max(version) FROM {table} WHERE {of_aggregate}"),
             dialect,
         )
         self.claim = Statement(
             text(
-                f"INSERT INTO {table} (aggregate_name, aggregate_id, version, type) "  # noqa: S608
+                f"INSERT INTO {table} (aggregate_name, aggregate_id, version, type) "
                 f"VALUES (:aggregate_name, CAST(:aggregate_id AS {id_type}), :version, '') "
                 f"ON CONFLICT {key} DO NOTHING"
             ),
             dialect,
         )
         self.give_back = Statement(
-            text(f"DELETE FROM {table} WHERE {of_aggregate} AND version = :version"),  # noqa: S608
+            text(f"DELETE FROM {table} WHERE {of_aggregate} AND version = :version"),
             dialect,
         )
 
@@ -156,8 +166,11 @@ RETURNING aggregate_name, CAST(aggregate_id AS TEXT), version"""  # noqa: S608 n
 class EventStatements:
     """The statements that read a table, whatever columns it has."""
 
-    def __init__(self, schema: EventSchema, dialect: Dialect) -> None:
+    def __init__(self, schema: EventSchema, dialect: Dialect, driver: Dialect) -> None:
         table = escape(schema.table)
+        # psycopg would convert it to the time zone of the session, in which it may have no year.
+        in_utc = "timestamp" if driver.driver == "asyncpg" else "timestamp AT TIME ZONE 'UTC'"
+        event = _EVENT.format(timestamp=in_utc)
         is_below = f"tx < {snapshot('xmin')} + {escape(schema.offset)}"
 
         def make(sql: str) -> Statement:
@@ -171,7 +184,7 @@ class EventStatements:
         )
         self.select_events = [
             make(
-                f"SELECT {_EVENT} FROM {table} WHERE {of_aggregate} "  # noqa: S608
+                f"SELECT {event} FROM {table} WHERE {of_aggregate} "
                 "AND version BETWEEN CAST(:min_version AS BIGINT) AND CAST(:max_version AS BIGINT) "
                 f"ORDER BY version{direction} LIMIT :limit"
             )
@@ -183,24 +196,24 @@ class EventStatements:
         )
         self.select_ids = [
             make(
-                f"SELECT CAST(aggregate_id AS TEXT), timestamp AT TIME ZONE 'UTC' FROM {table} "  # noqa: S608
+                f"SELECT CAST(aggregate_id AS TEXT), {in_utc} FROM {table} "
                 "WHERE aggregate_name = :aggregate_name AND version = 1 "
                 f"AND {place} > {after} AND {place} < {before} "
                 f"ORDER BY timestamp{direction}, {_ID}{direction} LIMIT :limit"
             )
             for direction in ("", " DESC")
         ]
-        select_log = f"SELECT tx, id, aggregate_name, {_EVENT} FROM {table} WHERE "  # noqa: S608
+        select_log = f"SELECT tx, id, aggregate_name, {event} FROM {table} WHERE "
         page = f"(tx, id) > (:tx, CAST(:id AS BIGINT)) AND {is_below} ORDER BY tx, id LIMIT :limit"
         self.select_whole_log = make(select_log + page)
         # An expression, which no index has, keeps the server from sorting all of the stores.
         of_stores = "aggregate_name || '' = ANY(CAST(:aggregate_names AS TEXT[])) AND "
         self.select_log = make(select_log + of_stores + page)
         self.select_end = make(
-            f"SELECT tx, id FROM {table} WHERE {is_below} ORDER BY tx DESC, id DESC LIMIT 1"  # noqa: S608
+            f"SELECT tx, id FROM {table} WHERE {is_below} ORDER BY tx DESC, id DESC LIMIT 1"
         )
         self.select_position = make(
-            f"SELECT tx, id FROM {table} WHERE {of_aggregate} "  # noqa: S608
+            f"SELECT tx, id FROM {table} WHERE {of_aggregate} "
             "AND version = CAST(:version AS BIGINT)"
         )
         self.select_is_restored = make(escape(schema.select_is_restored))

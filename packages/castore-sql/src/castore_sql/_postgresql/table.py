@@ -3,7 +3,7 @@
 import random
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from sqlalchemy import Dialect
@@ -59,7 +59,7 @@ class PostgreSQLEventTable:
         self.schema = EventSchema(name)
         self._allow_gaps = allow_gaps
         self._dialect = make_dialect(driver)
-        self.statements = EventStatements(self.schema, self._dialect)
+        self.statements = EventStatements(self.schema, self._dialect, driver)
         self._select_end = self.statements.select_end.bind()
         self._select_is_restored = self.statements.select_is_restored.bind()
         self._write_statements: dict[Shape, WriteStatements] = {}
@@ -257,7 +257,9 @@ def _get_length(column_type: str | None) -> int | None:
 
 def _to_utc(moment: datetime) -> datetime:
     """Return a moment that a statement has converted to UTC; milliseconds are all that counts."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=UTC)
+    if finer := moment.microsecond % 1000:
+        moment -= timedelta(microseconds=finer)
+    return moment if moment.tzinfo is UTC else moment.replace(tzinfo=UTC)
 
 
 def _to_texts(moment: datetime, aggregate_id: str) -> tuple[str, str]:
