@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Engine, NullPool
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from castore_core import LOG_START, EventRecord, LogEntry, LogPosition
+from castore_core import LOG_START, EventRecord, GroupedRecord, LogEntry, LogPosition
 from castore_sql import SQLEventStorageAdapter
 from sql_servers import ServerDatabase
 
@@ -179,7 +179,7 @@ async def test_ids_in_the_opposite_order_of_transaction_ids(
 
 
 async def test_rows_between_those_of_another_transaction(connect: Connect, reader: Reader) -> None:
-    """The events of a transaction stand together, in the order in which they were pushed."""
+    """While no transaction ends, the events of one stand together, in the order of pushes."""
     first, second = connect(), connect()
     begin(first)
     begin(second)
@@ -192,6 +192,43 @@ async def test_rows_between_those_of_another_transaction(connect: Connect, reade
     assert [f"{name}-{n}" for name in ("first", "second") for n in range(3)] == (
         await reader.follow_to(6)
     )
+
+
+async def test_the_next_version_comes_after_the_one_that_was_seen(
+    adapter: SQLEventStorageAdapter, engine: AsyncEngine, reader: Reader
+) -> None:
+    """Also if its transaction has the lower id, because it had written before."""
+    async with engine.begin() as connection:
+        inner = adapter.within(connection)
+        await inner.push_event("STORE", make_record("first"))  # gets a transaction id
+        await adapter.push_event("STORE", make_record("shared", 1))
+        await inner.push_event_group(
+            [GroupedRecord("STORE", make_record("shared", version), inner) for version in (2, 3)]
+        )
+        await inner.push_event("STORE", make_record("shared", 4))
+    await adapter.push_event("STORE", make_record("shared", 5))
+
+    await reader.follow_to(6)
+    assert [("first", 1), *(("shared", version) for version in range(1, 6))] == [
+        each.record[:2] for each in reader.entries
+    ]
+
+
+async def test_an_event_comes_after_those_that_its_transaction_has_seen(
+    adapter: SQLEventStorageAdapter, connect: Connect, reader: Reader
+) -> None:
+    """Also if they are of other aggregates, and Castore inserts it."""
+    old, oldest = connect(), connect()
+    begin(oldest)
+    begin(old)
+    await adapter.push_event("STORE", make_record("cause"))
+    insert(old, "effect")
+    old.execute("COMMIT")
+    assert [] == await reader.follow()
+
+    insert(oldest, "last")
+    oldest.execute("COMMIT")
+    assert ["cause", "effect", "last"] == await reader.follow_to(3)
 
 
 def find_schedules() -> list[tuple[tuple[int, ...], tuple[bool, ...]]]:

@@ -1,7 +1,9 @@
 """The event table of PostgreSQL: Castore's, with columns of our own.
 
 Transaction ids order the log: a reader stops before the oldest transaction that is under way, and
-whatever commits later has a greater id. In another cluster they count anew; after a restore there,
+whatever commits later has a greater id. An event gets the id of its own transaction, or that of the
+last one that had ended where this is greater: so it comes after all that its transaction could see,
+such as the version before it. In another cluster ids count anew; after a restore there,
 ``<table>_tx_offset()`` is raised so that they go on above the greatest that is stored.
 """
 
@@ -32,10 +34,13 @@ class EventSchema:
     def __init__(self, name: str) -> None:
         self.table = quote(name)
         self.offset = f"{quote(f'{name}_tx_offset')}()"
-        self.tx = f"{_to_integer('pg_current_xact_id()')} + {self.offset}"
+        self.tx = (
+            f"GREATEST({_to_integer('pg_current_xact_id()')}, {snapshot('xmax')} - 1) "
+            f"+ {self.offset}"
+        )
         self.create_offset = self.make_offset(0)
         self.select_is_restored = (
-            f"SELECT EXISTS (SELECT FROM {self.table} WHERE tx >= {self.offset} + GREATEST("  # noqa: S608
+            f"SELECT EXISTS (SELECT FROM {self.table} WHERE tx >= {self.offset} + GREATEST("
             f"{snapshot('xmax')}, {_to_integer('pg_current_xact_id_if_assigned()')} + 1))"
         )
         """Tell whether there are transaction ids that this cluster has not given yet."""
