@@ -2,13 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from castore_core import BookmarkStorageAdapter, Lease, StorageError
 from castore_sql import SQLBookmarkStorageAdapter
 from castore_test_tools import BookmarkStorageAdapterTests, overrides_contract
 
@@ -18,6 +23,19 @@ SELECT = text("SELECT body FROM joined")
 DROP = text("DROP TABLE bookmark")
 
 Join: TypeAlias = tuple[Callable[..., Any], Callable[..., Any]]
+
+
+async def acquire(adapter: BookmarkStorageAdapter) -> Lease:
+    """Take the lease of the bookmark that the tests of the contract use."""
+    lease = await adapter.acquire_lease("pokedex", "ash", timedelta(minutes=1))
+    assert lease is not None
+    return lease
+
+
+async def call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function, be it a coroutine function or not."""
+    result = function(*arguments)
+    return await result if isawaitable(result) else result
 
 
 class OfSyncEngine:
@@ -138,8 +156,22 @@ class InMemory:
     works_in_several_event_loops = False
 
     @overrides_contract("all readers share the connection of the block")
-    async def test_joined_writes_are_seen_with_the_bookmark(self) -> None:
-        """Readers see what a block has written before its end."""
+    async def test_joined_writes_are_seen_with_the_bookmark(
+        self, adapter: BookmarkStorageAdapter, join_transaction: Join
+    ) -> None:
+        """A reader of the user's rolls back when it closes the connection: the block is told so."""
+        write, read = join_transaction
+        lease = await acquire(adapter)
+
+        async def move() -> None:
+            async with adapter.move_bookmark(lease, "7") as transaction:
+                await call(write, transaction, "lost")
+                assert ["lost"] == await call(read)
+                await call(write, transaction, "lost, too")
+
+        with pytest.raises(StorageError, match="was ended"):
+            await move()
+        assert ([], None) == (await call(read), await adapter.get_position("pokedex"))
 
 
 class TestBookmarksOfSyncEngineInMemory(InMemory, OfSyncEngine, BookmarkStorageAdapterTests):
@@ -175,5 +207,23 @@ class TestBookmarksOfAsyncEngineInMemory(InMemory, OfAsyncEngine, BookmarkStorag
         await engine.dispose()
 
     @overrides_contract("SQLAlchemy closes the connection, which is the database")
-    async def test_a_cancelled_move_takes_its_writes_along(self) -> None:
-        """A statement of the user's that is cancelled ends the database."""
+    @pytest.mark.parametrize("steps", [0, 1, 2, 4, 20])
+    async def test_a_cancelled_move_takes_its_writes_along(
+        self, adapter: BookmarkStorageAdapter, join_transaction: Join, steps: int
+    ) -> None:
+        """A cancelled statement of the user's may end the database; or else the move is whole."""
+        write, read = join_transaction
+        lease = await acquire(adapter)
+
+        async def block() -> None:
+            async with adapter.move_bookmark(lease, "7") as transaction:
+                await call(write, transaction, "written")
+
+        task = asyncio.ensure_future(block())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        with suppress(OperationalError):  # no such table
+            outcome = (await read(), await adapter.get_position("pokedex"))
+            assert outcome in (([], None), (["written"], "7"))

@@ -3,6 +3,7 @@
 What the driver begins and ends by itself depends on its mode: it is told in SQL.
 """
 
+import sqlite3
 from contextlib import closing
 from weakref import ref
 
@@ -61,14 +62,19 @@ def _begin(connection: Connection) -> None:
             cursor.execute("ROLLBACK")
         make_durable(connection, cursor)
         cursor.execute("BEGIN IMMEDIATE")
+        cursor.execute("SAVEPOINT castore_block")  # which no other transaction has
 
 
 def _commit(connection: Connection, work: Work[bool]) -> bool:
-    if not connection.driver_connection.in_transaction:
+    try:
+        _execute(connection, "RELEASE castore_block")
+    except sqlite3.OperationalError as error:
+        if "no such savepoint" not in str(error):
+            raise
         raise StorageError(
             "the transaction of the block was ended by a statement, or by somebody who shares the "
             "connection: the bookmark did not move"
-        )
+        ) from error
     if not work(connection):
         return False
     _end(connection, "COMMIT")
@@ -81,7 +87,11 @@ def _roll_back(connection: Connection) -> None:
 
 
 def _end(connection: Connection, statement: str) -> None:
+    _execute(connection, statement)
+    if is_always_open(connection.driver_connection):
+        _execute(connection, "BEGIN")
+
+
+def _execute(connection: Connection, statement: str) -> None:
     with closing(connection.cursor()) as cursor:
         cursor.execute(statement)
-        if is_always_open(connection.driver_connection):
-            cursor.execute("BEGIN")
