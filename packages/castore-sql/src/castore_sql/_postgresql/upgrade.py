@@ -13,6 +13,9 @@ GetColumns: TypeAlias = Callable[[Connection], Mapping[str, str]]
 _LOCK: Final = 0x6361_7374_6F72_65  # "castore": one of those who create tables at a time
 _OLDEST_VERSION: Final = 130000
 _OUR_COLUMNS: Final = frozenset(("tx", "write_token"))
+_BUILDS: Final = 4
+_LOOKS: Final = 600
+_PAUSE: Final = 0.1  # seconds
 _PATIENCE: Final = "'1s'"  # pushes wait behind who waits for a table: then let them through
 
 
@@ -48,11 +51,9 @@ def upgrade(connection: Connection, schema: EventSchema, get_columns: GetColumns
             _add_columns(connection, schema, columns)
             if "tx" in columns and _is_restored(connection, schema):
                 _go_on_after_restore(connection, schema)
-    # Another upgrade, which builds an index now, has the same lock until it is there.
-    with _transaction(connection):
-        _run(connection, f"LOCK TABLE {schema.table} IN SHARE UPDATE EXCLUSIVE MODE")
-    for index in (schema.log_index, schema.initial_events_index):
-        _create_index(connection, index)
+    with _waiting_for_others(connection, schema):
+        for index in (schema.log_index, schema.initial_events_index):
+            _create_index(connection, schema.table, index)
 
 
 def _add_columns(connection: Connection, schema: EventSchema, columns: Mapping[str, str]) -> None:
@@ -80,10 +81,10 @@ def _go_on_after_restore(connection: Connection, schema: EventSchema) -> None:
     table = schema.table
     oldest = _get(connection, f"SELECT {snapshot('xmin')}")
     end = _get(connection, f"SELECT {snapshot('xmax')} + {schema.offset}")
-    greatest = _get(connection, f"SELECT max(tx) FROM {table}")  # noqa: S608
-    last = _get(connection, f"SELECT max(id) FROM {table} WHERE tx >= {end}")  # noqa: S608
+    greatest = _get(connection, f"SELECT max(tx) FROM {table}")
+    last = _get(connection, f"SELECT max(id) FROM {table} WHERE tx >= {end}")
     _run(connection, schema.make_offset(greatest - oldest + 1))
-    _run(connection, f"UPDATE {table} SET tx = {schema.tx} WHERE id > {last}")  # noqa: S608
+    _run(connection, f"UPDATE {table} SET tx = {schema.tx} WHERE id > {last}")
 
 
 def _create_offset(connection: Connection, schema: EventSchema) -> None:
@@ -92,18 +93,45 @@ def _create_offset(connection: Connection, schema: EventSchema) -> None:
         _run(connection, schema.create_offset)
 
 
-def _create_index(connection: Connection, index: str) -> None:
+@contextmanager
+def _waiting_for_others(connection: Connection, schema: EventSchema) -> Generator[None]:
+    """Wait for other upgrades, without a snapshot, which the build of an index waits for.
+
+    Two builds that begin together would wait for each other, until the server ends one of them.
+    Whoever builds has a lock on the table as well, so that the wait for the others is bounded: a
+    proxy of connections may have lost the session that had their lock.
+    """
+    is_alone = False
+    for _ in range(_LOOKS):
+        if is_alone := _get(connection, f"SELECT pg_try_advisory_lock({_LOCK + 1})"):
+            break
+        _run(connection, f"SELECT pg_sleep({_PAUSE})")
+    try:
+        with _transaction(connection):
+            _run(connection, f"LOCK TABLE {schema.table} IN SHARE UPDATE EXCLUSIVE MODE")
+        yield
+    finally:
+        if is_alone:
+            with suppress(Exception):  # the server does so itself when the connection is lost
+                _run(connection, f"SELECT pg_advisory_unlock({_LOCK + 1})")
+
+
+def _create_index(connection: Connection, table: str, index: str) -> None:
     """Build an index without a lock, unless it is there and whole."""
     name = index.partition(" ON ")[0]
-    is_valid = _get(
-        connection,
-        f"SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass({_literal(name)})",  # noqa: S608
+    found = (
+        "FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
+        f"WHERE indrelid = to_regclass({_literal(table)}) "
+        f"AND relname = (parse_ident({_literal(name)}))[1]"
     )
-    if is_valid:
-        return
-    if is_valid is False:  # an earlier build was interrupted
-        _run(connection, f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-    _run(connection, f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {index}")
+    for _ in range(_BUILDS):
+        if _get(connection, f"SELECT indisvalid {found}"):
+            return
+        broken = _get(connection, f"SELECT CAST(CAST(indexrelid AS REGCLASS) AS TEXT) {found}")
+        if broken is not None:  # an earlier build was interrupted
+            _run(connection, f"DROP INDEX CONCURRENTLY IF EXISTS {broken}")
+        _run(connection, f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {index}")
+    raise StorageError(f"the index {name} cannot be built: something else has its name")
 
 
 def _exists(connection: Connection, table: str) -> bool:
@@ -113,7 +141,7 @@ def _exists(connection: Connection, table: str) -> bool:
 def _get_schema(table: str) -> str:
     """Return an expression: the schema that a table is in."""
     return (
-        "(SELECT CAST(relnamespace AS REGNAMESPACE) FROM pg_class "  # noqa: S608
+        "(SELECT CAST(relnamespace AS REGNAMESPACE) FROM pg_class "
         f"WHERE oid = to_regclass({_literal(table)}))"
     )
 
