@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from threading import Lock
 from typing import Protocol, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -14,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from castore_core import StorageError, UnknownOutcomeError
 from castore_sql._connection import Connection, Work
 from castore_sql._dialect import Dialect
-from castore_sql._errors import LostConnectionError
+from castore_sql._errors import LostConnectionError, OutOfTimeError
 from castore_sql._group_commit import GroupCommit, NotYet, Outcome
 from castore_sql._queries import Query, Row, fetch, fetch_small
 from castore_sql._runner import Runner
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 _BUSY_PAUSE = 0.002  # seconds; longer ones are unfair to who waits
 _LOST_PAUSE = 0.05  # seconds; a server that starts takes some
+_LEAST_TIME = 1.0  # seconds for an attempt, however late it is
 
 
 class Database(Protocol):
@@ -86,6 +88,12 @@ class _Push:
         self.write = write
         self.deadline = deadline  # of the event loop's clock, which began with the call
         self.lost: BaseException | None = None
+        self.may_come = False  # what an earlier attempt has sent may still be written
+
+    def lose(self, error: BaseException, *, may_come: bool) -> None:
+        """Note that an attempt has ended without an answer."""
+        self.lost = error
+        self.may_come = self.may_come or may_come
 
     def is_late(self) -> bool:
         """Tell whether its time is over."""
@@ -106,7 +114,8 @@ class EngineDatabase:
         engine: the user's.
         dialect: that of the engine.
         timeout: for how many seconds to try again while others are in the way, or until it is
-            known what became of a push whose connection was lost.
+            known what became of a push whose connection was lost; and for how many seconds to wait
+            for a server.
         reads_in_loop: small reads may run in the thread of the event loop.
     """
 
@@ -152,7 +161,7 @@ class EngineDatabase:
 
     async def read(self, work: Work[T]) -> T:
         """Run work that only reads, again on another connection where one is lost."""
-        return await self._repeat(lambda: self._runner.read(work))
+        return await self._repeat(self._runner.read, work)
 
     async def transact(self, work: Work[T]) -> T:
         """Run work that writes, again on another connection where one is lost.
@@ -160,7 +169,7 @@ class EngineDatabase:
         It has to come to the same where it is done twice.
         """
         await self._check_before_write()
-        return await self._repeat(lambda: self._runner.write(work))
+        return await self._repeat(self._runner.write, work)
 
     async def begin(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Begin a transaction that goes on, as soon as the database is not busy."""
@@ -179,11 +188,15 @@ class EngineDatabase:
         if (check := self._runner.check_before_write()) is not None:
             await check
 
-    async def _repeat(self, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def _repeat(
+        self, run: Callable[[Work[T], float | None], Awaitable[T]], work: Work[T]
+    ) -> T:
         deadline = self._get_deadline()
         while True:
             try:
-                return await self._keep_trying(attempt, deadline)
+                return await self._keep_trying(lambda: run(work, _get_end(deadline)), deadline)
+            except OutOfTimeError as error:
+                raise self._to_error(error, "") from error
             except LostConnectionError as lost:
                 if deadline <= asyncio.get_running_loop().time():
                     raise StorageError(str(lost.__cause__)) from lost.__cause__
@@ -200,7 +213,11 @@ class EngineDatabase:
             return await self._try(pushes)
         except LostConnectionError as lost:
             for each in pushes:
-                each.lost = lost.__cause__
+                each.lose(lost.__cause__ or lost, may_come=True)
+        except OutOfTimeError as error:
+            if error.has_begun:
+                for each in pushes:
+                    each.lose(error, may_come=not error.has_stopped)
         except StorageError as error:
             if self._dialect.is_busy(error.__cause__):
                 return [_copy(error) if each.is_late() else NotYet.TOGETHER for each in pushes]
@@ -213,7 +230,9 @@ class EngineDatabase:
             try:
                 (outcome,) = await self._try([push])
             except LostConnectionError as lost:
-                push.lost = lost.__cause__
+                push.lose(lost.__cause__ or lost, may_come=True)
+            except OutOfTimeError as error:
+                return await self._end(push, error)
             except Exception as error:  # noqa: BLE001 whoever wrote gets it
                 if push.lost is None:
                     return error
@@ -222,6 +241,36 @@ class EngineDatabase:
             if push.is_late():
                 return push.to_unknown_outcome()
             await asyncio.sleep(_LOST_PAUSE)
+
+    async def _end(self, push: _Push, error: OutOfTimeError) -> Outcome:
+        """Find out what became of a push whose time is over."""
+        if not error.has_begun and push.lost is None:
+            return self._to_error(error, ", and nothing was written")
+        push.lose(error, may_come=error.has_begun and not error.has_stopped)
+        refusal = self._to_error(error, ", and nothing was written")
+        refusal.__cause__ = error
+        dialect = self._dialect
+        with suppress(Exception):  # then it stays unknown
+            outcome = await self._runner.read(
+                lambda each: dialect.find_outcome(each, push.write, refusal), _get_end(-math.inf)
+            )
+            if outcome is None:
+                self.wakeup.wake()
+            if outcome is not refusal or not push.may_come:
+                return outcome
+        return push.to_unknown_outcome()
+
+    def _to_error(self, error: OutOfTimeError, consequence: str) -> StorageError:
+        if not error.has_begun:
+            return StorageError(
+                f"no connection became free, or could be opened, in {self._timeout:g} "
+                f"seconds{consequence}"
+            )
+        return StorageError(
+            f"the server did not answer in {self._timeout:g} seconds{consequence}: it is slow, or "
+            "waits for a transaction that has not ended; inside one of yours, use "
+            "adapter.within(connection)"
+        )
 
     async def _try(self, pushes: Sequence[_Push]) -> Sequence[Outcome]:
         writes = [each.write for each in pushes]
@@ -234,7 +283,10 @@ class EngineDatabase:
                 wakeup.wake()
             return outcomes
 
-        return await self._keep_trying(lambda: self._runner.write(work), pushes[0].deadline)
+        deadline = pushes[0].deadline
+        return await self._keep_trying(
+            lambda: self._runner.write(work, _get_end(deadline)), deadline
+        )
 
     async def _keep_trying(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
         """Try again while the database is busy, and translate other errors of the driver."""
@@ -290,6 +342,11 @@ class InnerDatabase:
             return await work
         except self._errors as error:
             raise self._dialect.translate(error, self._engine) from error
+
+
+def _get_end(deadline: float) -> float:
+    """Return until when an attempt that begins now may last."""
+    return max(deadline, asyncio.get_running_loop().time() + _LEAST_TIME)
 
 
 def _copy(error: Exception) -> StorageError:

@@ -158,6 +158,15 @@ class Dialect(Protocol):
         """
         ...
 
+    def find_outcome(
+        self, connection: Connection, write: Write, error: CastoreError, /
+    ) -> CastoreError | None:
+        """Return ``None`` if an earlier attempt has stored a write, or the error that it met now.
+
+        That is another one where the table does not tell.
+        """
+        ...
+
     def write_inside(self, connection: Connection, write: Write) -> CastoreError | None:
         """Write inside a transaction that goes on, and stays usable whatever the outcome is."""
         ...

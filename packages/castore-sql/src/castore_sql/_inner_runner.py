@@ -39,14 +39,14 @@ class InnerRunner:
     def check_before_write(self) -> None:
         """Let all through: the transaction is the one that keeps others out."""
 
-    async def write(self, work: Work[T]) -> T:
-        """Run work inside the transaction."""
+    async def write(self, work: Work[T], _until: float | None = None, /) -> T:
+        """Run work inside the transaction, for as long as it takes."""
         async with self._lock:
             if isinstance(self._connection, AsyncConnection):
                 return await self._connection.run_sync(self._run_inside, work)
             return self._run_inside(self._connection, work)
 
-    async def read(self, work: Work[T]) -> T:
+    async def read(self, work: Work[T], _until: float | None = None, /) -> T:
         """Run work inside the transaction."""
         return await self.write(work)
 
@@ -60,8 +60,29 @@ class InnerRunner:
 
 
 def run_on_driver(connection: SQLAlchemyConnection, work: Work[T]) -> T:
-    """Hand over the connection of the driver, as SQLAlchemy adapts it."""
-    return work(connection.connection)
+    """Hand over the connection of the driver, as SQLAlchemy adapts it.
+
+    As after a statement of the user's, it is not used again where it broke, or was cancelled.
+    """
+    lent = connection.connection
+    try:
+        return work(lent)
+    except Exception as error:
+        if _is_lost(connection, error):
+            connection.invalidate(error)
+        raise
+    except BaseException as error:
+        connection.invalidate(error)
+        raise
+
+
+def _is_lost(connection: SQLAlchemyConnection, error: Exception) -> bool:
+    if isinstance(error, (OSError, EOFError)):
+        return True
+    driver = connection.dialect
+    return isinstance(error, driver.loaded_dbapi.Error) and driver.is_disconnect(
+        error, connection.connection.dbapi_connection, None
+    )
 
 
 def _begin(connection: SQLAlchemyConnection) -> None:

@@ -21,12 +21,19 @@ class Runner(Protocol):
         """Return what refuses a push that would wait for itself, or ``None`` where none can."""
         ...
 
-    async def write(self, work: Work[T]) -> T:
-        """Run work that may write."""
+    async def write(self, work: Work[T], until: float | None = None, /) -> T:
+        """Run work that may write, ``until`` a time of the event loop's clock.
+
+        A runner whose database answers in any case needs no limit, and keeps to none.
+
+        Raises:
+            LostConnectionError: the connection broke meanwhile.
+            OutOfTimeError: the time was over.
+        """
         ...
 
-    async def read(self, work: Work[T]) -> T:
-        """Run work that only reads."""
+    async def read(self, work: Work[T], until: float | None = None, /) -> T:
+        """Run work that only reads, in the same way."""
         ...
 
     def read_at_once(self, work: Work[T]) -> T | None:

@@ -92,5 +92,5 @@ def _run_errand(errand: _Errand) -> None:
 
 
 def _answer(future: asyncio.Future[Any], answer: Callable[[Any], None], value: Any) -> None:
-    if not future.cancelled():
+    if not future.done():  # nor cancelled, nor left by who waited
         answer(value)

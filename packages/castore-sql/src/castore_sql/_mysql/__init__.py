@@ -6,11 +6,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from castore_sql._inner_runner import InnerRunner, run_on_driver
 from castore_sql._mysql.age import get_oldest_transaction_age
 from castore_sql._mysql.bookmarks import make_bookmark_table
-from castore_sql._mysql.commit import commit, write_inside
+from castore_sql._mysql.commit import commit, find_outcome, write_inside
 from castore_sql._mysql.errors import get_errors, is_busy, is_lost, translate
+from castore_sql._mysql.interruption import interrupt, sever, stop
 from castore_sql._mysql.snapshots import make_snapshot_table
 from castore_sql._mysql.table import MySQLEventTable
-from castore_sql._pool_runner import make_pool_runner
+from castore_sql._pool_runner import Server, make_pool_runner
 from castore_sql._runner import Runner
 from castore_sql._server_blocks import begin_block, commit_block, roll_back_block
 
@@ -18,6 +19,7 @@ __all__ = [
     "begin_block",
     "commit",
     "commit_block",
+    "find_outcome",
     "get_errors",
     "get_oldest_transaction_age",
     "is_busy",
@@ -39,7 +41,17 @@ def make_event_table(name: str, _driver: Dialect, /, *, allow_gaps: bool) -> MyS
 
 def make_runner(engine: Engine | AsyncEngine) -> Runner:
     """Return what runs work on an engine, in the mode that it has."""
-    return make_pool_runner(engine, prepare=_leave, restore=_leave, is_lost=is_lost)
+    return make_pool_runner(
+        engine,
+        Server(
+            prepare=_leave,
+            restore=_leave,
+            is_lost=is_lost,
+            interrupt=interrupt,
+            sever=sever,
+            stop=stop,
+        ),
+    )
 
 
 def make_inner_runner(connection: Connection | AsyncConnection) -> Runner:

@@ -18,6 +18,9 @@ from castore_sql._mysql.table import MySQLEventTable
 from castore_sql._queries import Query, Row, execute, fetch
 from castore_sql._writes import Assertion, Insert, Write
 
+IS_COMMITTING: Final = "castore_is_committing"
+"""The note that the transaction of a connection may be committed by now."""
+
 _LONGEST_BYTES: Final = 4  # of a character; an escaped one has two
 
 
@@ -35,7 +38,7 @@ def commit(
     if not is_repeated:
         return outcomes
     return [
-        error and _find_outcome(connection, write, error)
+        error and find_outcome(connection, write, error)
         for write, error in zip(writes, outcomes, strict=True)
     ]
 
@@ -62,11 +65,14 @@ class _Transaction:
 def _transaction(connection: Connection) -> Generator[_Transaction]:
     """Commit at the end of a block, or roll back if it raises or refuses."""
     transaction = _Transaction()
+    connection.info[IS_COMMITTING] = False
     if connection.driver_connection.get_autocommit():  # else it begins by itself
         execute(connection, Query("BEGIN"))
     try:
         yield transaction
+        connection.info[IS_COMMITTING] = not transaction.is_refused
         execute(connection, Query("ROLLBACK" if transaction.is_refused else "COMMIT"))
+        connection.info[IS_COMMITTING] = False
     except Exception:
         with suppress(Exception):  # the first error says more
             execute(connection, Query("ROLLBACK"))
@@ -204,7 +210,9 @@ def _is_there(
     return bool(fetch(connection, query))
 
 
-def _find_outcome(connection: Connection, write: Write, error: CastoreError) -> Outcome:
+def find_outcome(
+    connection: Connection, write: Write, error: CastoreError, /
+) -> CastoreError | None:
     """Tell the refusal of a push from that of its own repetition, by the tokens of its events."""
     inserts = [each for each in write if isinstance(each, Insert)]
     for group in _group_by_table(inserts):

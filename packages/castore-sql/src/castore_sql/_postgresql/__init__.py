@@ -6,12 +6,13 @@ from sqlalchemy import Connection, Dialect, Engine, PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from castore_sql._inner_runner import InnerRunner, run_on_driver
-from castore_sql._pool_runner import make_pool_runner
+from castore_sql._pool_runner import Server, make_pool_runner
 from castore_sql._postgresql.age import get_oldest_transaction_age
 from castore_sql._postgresql.bookmarks import make_bookmark_table
-from castore_sql._postgresql.commit import commit, write_inside
+from castore_sql._postgresql.commit import commit, find_outcome, write_inside
 from castore_sql._postgresql.drivers import check_driver
 from castore_sql._postgresql.errors import get_errors, is_busy, is_lost, translate
+from castore_sql._postgresql.interruption import interrupt, sever, stop
 from castore_sql._postgresql.snapshots import make_snapshot_table
 from castore_sql._postgresql.table import PostgreSQLEventTable
 from castore_sql._runner import Runner
@@ -21,6 +22,7 @@ __all__ = [
     "begin_block",
     "commit",
     "commit_block",
+    "find_outcome",
     "get_errors",
     "get_oldest_transaction_age",
     "is_busy",
@@ -55,7 +57,15 @@ def make_event_table(name: str, driver: Dialect, /, *, allow_gaps: bool) -> Post
 def make_runner(engine: Engine | AsyncEngine) -> Runner:
     """Return what runs work on an engine, in AUTOCOMMIT mode."""
     return make_pool_runner(
-        engine, prepare=_begin_autocommit, restore=_end_autocommit, is_lost=is_lost
+        engine,
+        Server(
+            prepare=_begin_autocommit,
+            restore=_end_autocommit,
+            is_lost=is_lost,
+            interrupt=interrupt,
+            sever=sever,
+            stop=stop,
+        ),
     )
 
 

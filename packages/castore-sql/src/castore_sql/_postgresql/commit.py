@@ -77,7 +77,7 @@ def _commit_alone(connection: Connection, write: Write, *, is_repeated: bool) ->
     error = _try_alone(connection, write)
     if error is None or not is_repeated:
         return error
-    return _find_outcome(connection, write, error)
+    return find_outcome(connection, write, error)
 
 
 def _try_alone(connection: Connection, write: Write) -> CastoreError | None:
@@ -95,7 +95,9 @@ def _try_alone(connection: Connection, write: Write) -> CastoreError | None:
     return error
 
 
-def _find_outcome(connection: Connection, write: Write, error: CastoreError) -> Outcome:
+def find_outcome(
+    connection: Connection, write: Write, error: CastoreError, /
+) -> CastoreError | None:
     """Tell the refusal of a push from that of its own repetition, by the tokens of its events."""
     for inserts in _by_table(write):
         statements = _prepare(connection, inserts)

@@ -11,7 +11,7 @@ from castore_sql._inner_runner import InnerRunner
 from castore_sql._runner import Runner
 from castore_sql._sqlite.blocks import begin_block, commit_block, roll_back_block
 from castore_sql._sqlite.bookmarks import make_bookmark_table
-from castore_sql._sqlite.commit import commit, write_inside
+from castore_sql._sqlite.commit import commit, find_outcome, write_inside
 from castore_sql._sqlite.errors import get_errors, is_busy, translate
 from castore_sql._sqlite.inline_runner import InlineRunner
 from castore_sql._sqlite.inside import run_inside
@@ -25,6 +25,7 @@ __all__ = [
     "begin_block",
     "commit",
     "commit_block",
+    "find_outcome",
     "get_errors",
     "get_oldest_transaction_age",
     "is_busy",

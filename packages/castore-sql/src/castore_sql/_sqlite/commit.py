@@ -35,6 +35,13 @@ def commit(
         return [_write(cursor, each) for each in writes]
 
 
+def find_outcome(
+    _connection: Connection, _write: Write, error: CastoreError, /
+) -> CastoreError | None:
+    """Return the error: no answer is lost, and what failed was not written."""
+    return error
+
+
 def write_inside(connection: Connection, write: Write) -> CastoreError | None:
     """Write inside the user's transaction, which goes on, whatever the outcome is."""
     cursor = connection.cursor()

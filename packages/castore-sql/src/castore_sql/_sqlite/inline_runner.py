@@ -31,12 +31,12 @@ class InlineRunner:
         """Refuse a push that would wait for a transaction of its own task."""
         return check_own_lock(self._engine)
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], _until: float | None = None, /) -> T:
         """Run work, while no other thread does."""
         with self._lock:
             return _run(self._engine, work)
 
-    async def read(self, work: Work[T]) -> T:
+    async def read(self, work: Work[T], _until: float | None = None, /) -> T:
         """Run work, while no other thread does."""
         return await self.write(work)
 

@@ -33,7 +33,7 @@ class LoopRunner:
         """Refuse a push that would wait for a transaction of its own task."""
         return check_own_lock(self._engine.sync_engine)
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], _until: float | None = None, /) -> T:
         """Run work on a connection of the pool."""
         if isinstance(self._engine.pool, StaticPool):
             return await _run(*await self._get_shared(), work)
@@ -41,7 +41,7 @@ class LoopRunner:
             checked_out = await connection.get_raw_connection()
             return await _run(checked_out.driver_connection, checked_out.info, work)
 
-    async def read(self, work: Work[T]) -> T:
+    async def read(self, work: Work[T], _until: float | None = None, /) -> T:
         """Run work on a connection of the pool."""
         return await self.write(work)
 

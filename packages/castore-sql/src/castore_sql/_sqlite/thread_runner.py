@@ -37,11 +37,11 @@ class ThreadRunner:
         """Refuse a push that would wait for a transaction of its own task."""
         return check_own_lock(self._engine)
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], _until: float | None = None, /) -> T:
         """Run work in the writing thread."""
         return await self._writer.run(self._connections.run, work)
 
-    async def read(self, work: Work[T]) -> T:
+    async def read(self, work: Work[T], _until: float | None = None, /) -> T:
         """Run work in a reading thread."""
         return await self._readers.run(self._connections.run, work)
 
