@@ -7,6 +7,7 @@ such as the version before it. In another cluster ids count anew; after a restor
 ``<table>_tx_offset()`` is raised so that they go on above the greatest that is stored.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 # What a Castore of another language inserts gets the defaults.
@@ -29,9 +30,10 @@ class EventSchema:
 
     Args:
         name: that of the table.
+        quote: makes an identifier of a name.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, quote: Callable[[str], str]) -> None:
         self.table = quote(name)
         self.offset = f"{quote(f'{name}_tx_offset')}()"
         self.tx = (
@@ -64,6 +66,14 @@ def quote(name: str) -> str:
     """Return an identifier as SQL has it."""
     escaped = name.replace('"', '""')
     return f'"{escaped}"'
+
+
+def quote_in_text(name: str) -> str:
+    """Return an identifier in which neither SQLAlchemy nor a driver finds a parameter."""
+    if "%" not in name and ":" not in name:
+        return quote(name)
+    escaped = name.replace("\\", "\\\\").replace("%", "\\0025").replace(":", "\\003A")
+    return f"U&{quote(escaped)}"
 
 
 def snapshot(part: str) -> str:

@@ -64,16 +64,11 @@ def make_dialect(driver: Dialect) -> Dialect:
     return DefaultDialect(paramstyle="numeric_dollar" if driver.driver == "asyncpg" else "format")
 
 
-def escape(sql: str) -> str:
-    """Return SQL of which SQLAlchemy takes no colon for a parameter."""
-    return sql.replace(":", "\\:")
-
-
 class WriteStatements:
     """The statements that depend on the columns of a table.
 
     Args:
-        schema: the table.
+        schema: the table, as `quote_in_text` has its names.
         dialect: that of `make_dialect`.
         id_type: the type of the column ``aggregate_id``.
         columns: what they can hold, where that is not all.
@@ -91,7 +86,7 @@ class WriteStatements:
         has_token: bool,
         allow_gaps: bool,
     ) -> None:
-        table, new_id = escape(schema.table), f"CAST(pushed.aggregate_id AS {id_type})"
+        table, new_id = schema.table, f"CAST(pushed.aggregate_id AS {id_type})"
         token = ", write_token" if has_token else ""
         new_token = ", pushed.write_token" if has_token else ""
         replaced_token = ", write_token = excluded.write_token" if has_token else ""
@@ -167,11 +162,11 @@ class EventStatements:
     """The statements that read a table, whatever columns it has."""
 
     def __init__(self, schema: EventSchema, dialect: Dialect, driver: Dialect) -> None:
-        table = escape(schema.table)
+        table = schema.table
         # psycopg would convert it to the time zone of the session, in which it may have no year.
         in_utc = "timestamp" if driver.driver == "asyncpg" else "timestamp AT TIME ZONE 'UTC'"
         event = _EVENT.format(timestamp=in_utc)
-        is_below = f"tx < {snapshot('xmin')} + {escape(schema.offset)}"
+        is_below = f"tx < {snapshot('xmin')} + {schema.offset}"
 
         def make(sql: str) -> Statement:
             return Statement(text(sql), dialect)
@@ -206,8 +201,9 @@ class EventStatements:
         select_log = f"SELECT tx, id, aggregate_name, {event} FROM {table} WHERE "
         page = f"(tx, id) > (:tx, CAST(:id AS BIGINT)) AND {is_below} ORDER BY tx, id LIMIT :limit"
         self.select_whole_log = make(select_log + page)
-        # An expression, which no index has, keeps the server from sorting all of the stores.
-        of_stores = "aggregate_name || '' = ANY(CAST(:aggregate_names AS TEXT[])) AND "
+        # An expression, of which the server guesses that it holds for every other row: it would
+        # rather sort all the events of a rare store than walk the log.
+        of_stores = "COALESCE(aggregate_name = ANY(CAST(:aggregate_names AS TEXT[])), FALSE) AND "
         self.select_log = make(select_log + of_stores + page)
         self.select_end = make(
             f"SELECT tx, id FROM {table} WHERE {is_below} ORDER BY tx DESC, id DESC LIMIT 1"
@@ -216,4 +212,4 @@ class EventStatements:
             f"SELECT tx, id FROM {table} WHERE {of_aggregate} "
             "AND version = CAST(:version AS BIGINT)"
         )
-        self.select_is_restored = make(escape(schema.select_is_restored))
+        self.select_is_restored = make(schema.select_is_restored)

@@ -22,7 +22,7 @@ from castore_core import (
 from castore_sql._connection import Connection
 from castore_sql._dialect import Place
 from castore_sql._log import read_log
-from castore_sql._postgresql.schema import EventSchema
+from castore_sql._postgresql.schema import EventSchema, quote, quote_in_text
 from castore_sql._postgresql.statements import EventStatements, WriteStatements, make_dialect
 from castore_sql._postgresql.upgrade import create, upgrade
 from castore_sql._postgresql.values import TextColumns, check_texts, to_jsonb
@@ -56,10 +56,11 @@ class PostgreSQLEventTable:
 
     def __init__(self, name: str, driver: Dialect, *, allow_gaps: bool) -> None:
         self.name = name
-        self.schema = EventSchema(name)
+        self.schema = EventSchema(name, quote)
+        self._text_schema = EventSchema(name, quote_in_text)
         self._allow_gaps = allow_gaps
         self._dialect = make_dialect(driver)
-        self.statements = EventStatements(self.schema, self._dialect, driver)
+        self.statements = EventStatements(self._text_schema, self._dialect, driver)
         self._select_end = self.statements.select_end.bind()
         self._select_is_restored = self.statements.select_is_restored.bind()
         self._write_statements: dict[Shape, WriteStatements] = {}
@@ -194,7 +195,7 @@ class PostgreSQLEventTable:
         statements = self._write_statements.get(shape)
         if statements is None:
             statements = self._write_statements[shape] = WriteStatements(
-                self.schema,
+                self._text_schema,
                 self._dialect,
                 id_type=shape.id_type,
                 columns=shape.columns,
