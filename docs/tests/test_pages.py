@@ -19,6 +19,7 @@ from sybil.parsers.markdown import CodeBlockParser
 
 DOCS = Path(__file__).parent.parent
 PAGES = [page for page in sorted(DOCS.glob("*.md")) if "```python" in page.read_text()]
+SERVERS = {"ministack": "http://127.0.0.1:4611", "postgres": "@127.0.0.1:4613/castore"}
 
 
 class Session:
@@ -52,8 +53,9 @@ class Session:
 @pytest.mark.usefixtures("in_tmp_path")
 def test_page(page: Path, find_server: Callable[[str], str]) -> None:
     """Each block runs, and prints what the page says."""
-    if "http://127.0.0.1:4611" in page.read_text():
-        find_server("ministack")
+    for server, place in SERVERS.items():
+        if place in page.read_text():
+            find_server(server)
     with asyncio.Runner() as runner:
         session = Session(runner)
         parsers = CodeBlockParser("python", session.run), CodeBlockParser("text", session.compare)
