@@ -1,4 +1,4 @@
-"""castore on SQL databases: SQLite in this version."""
+"""castore on SQL databases: SQLite, PostgreSQL, MySQL and MariaDB."""
 
 from castore_sql._bookmarks import SQLBookmarkStorageAdapter
 from castore_sql._events import SQLEventStorageAdapter
