@@ -63,10 +63,13 @@ class ServerDatabase:
         return {"options": f"-c search_path={self.name}"} if self.server == "postgres" else {}
 
     def make_engine(self, kind: Kind, **options: Any) -> Engine | AsyncEngine:
-        """Return an engine on the database."""
+        """Return an engine on the database, also by way of a proxy that listens on a port."""
         create = create_async_engine if kind.is_async else create_engine
+        url = self.get_url(kind.driver)
+        if (port := options.pop("port", None)) is not None:
+            url = url.set(port=port)
         connect_args = self.get_connect_args(kind.driver) | options.pop("connect_args", {})
-        return create(self.get_url(kind.driver), connect_args=connect_args, **options)
+        return create(url, connect_args=connect_args, **options)
 
     def run(self, *statements: str) -> list[Any]:
         """Run statements by somebody else, and return the rows of the last."""
