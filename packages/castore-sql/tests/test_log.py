@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +144,17 @@ async def test_the_end_does_not_go_back(adapter: SQLEventStorageAdapter, engine:
 
     await push(adapter, "STORE/c")
     assert ["STORE/c"] == to_places(await adapter.read_events(["STORE"], seen))
+
+
+async def test_no_transaction_holds_readers_back(
+    any_adapter: SQLEventStorageAdapter, adapter: SQLEventStorageAdapter, engine: Engine
+) -> None:
+    """One writes at a time, and what it has not committed comes after what others have."""
+    assert timedelta() == await any_adapter.get_oldest_transaction_age()
+    with engine.connect() as connection:
+        await adapter.within(connection).push_event("STORE", make_record("a"))
+        assert timedelta() == await adapter.get_oldest_transaction_age()
+        assert timedelta() == await adapter.within(connection).get_oldest_transaction_age()
 
 
 @pytest.fixture
