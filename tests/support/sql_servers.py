@@ -119,7 +119,12 @@ def using_servers(*, alone: bool) -> Generator[None]:
 
     A transaction of another test would hold back readers of a log: tests of logs run alone.
     """
-    lock = Path(tempfile.gettempdir()) / "castore-test-servers.lock"
-    with lock.open("a") as file:
+    directory = Path(tempfile.gettempdir())
+    with (
+        (directory / "castore-test-servers.gate").open("a") as gate,
+        (directory / "castore-test-servers.lock").open("a") as file,
+    ):
+        fcntl.flock(gate, fcntl.LOCK_EX)  # whoever waits to be alone lets no others in
         fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(gate, fcntl.LOCK_UN)
         yield
