@@ -366,6 +366,26 @@ async def test_a_table_in_another_schema_of_the_search_path(
     assert ["a"] == to_ids(await read_log(adapter, 1))
 
 
+async def test_a_schema_whose_name_needs_quotes(database: ServerDatabase, kind: Kind) -> None:
+    """Tables are created in it, and upgraded."""
+    schema = f'"{database.name} Odd"'
+    database.run(f"CREATE SCHEMA {schema}")
+    engine = database.make_engine(
+        kind, connect_args={"server_settings": {"search_path": f"{schema}, {database.name}"}}
+    )
+    try:
+        for name in ("event", "other"):
+            adapter = SQLEventStorageAdapter(engine, table_name=name)
+            await adapter.create_tables()
+            await adapter.upgrade_tables()
+            await push(adapter, "a")
+            assert ["a"] == to_ids(await read_log(adapter, 1))
+        assert [] == read_catalog(database)
+    finally:
+        await dispose(engine)
+        database.run(f"DROP SCHEMA {schema} CASCADE")
+
+
 async def test_tables_are_not_defined_inside_a_transaction(
     adapter: SQLEventStorageAdapter, engine: AsyncEngine
 ) -> None:

@@ -25,7 +25,7 @@ def create(connection: Connection, schema: EventSchema) -> None:
     with _transaction(connection):
         _run(connection, f"SELECT pg_advisory_xact_lock({_LOCK})")
         if not _exists(connection, schema.table):
-            _enter_schema(connection, "current_schema()")
+            _enter_schema(connection, "quote_ident(current_schema())")
             _create_offset(connection, schema)
             _run(connection, schema.create_table)
             _run(connection, f"CREATE INDEX {schema.log_index}")
