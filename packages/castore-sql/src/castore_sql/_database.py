@@ -117,6 +117,10 @@ class EngineDatabase:
             known what became of a push whose connection was lost; and for how many seconds to wait
             for a server.
         reads_in_loop: small reads may run in the thread of the event loop.
+        commits_in_loop: so do commits.
+
+    Raises:
+        ValueError: commits cannot run there.
     """
 
     def __init__(
@@ -126,10 +130,14 @@ class EngineDatabase:
         *,
         timeout: float,
         reads_in_loop: bool,
+        commits_in_loop: bool = False,
     ) -> None:
         self._engine = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
         self._dialect = dialect
         self._runner = get_runner(engine, dialect)
+        if commits_in_loop and not self._runner.writes_at_once:
+            raise ValueError("commits_in_loop is for a synchronous engine of SQLite")
+        self._commits_in_loop = commits_in_loop
         self._errors = dialect.get_errors(self._engine)
         self._timeout = timeout
         self._reads_in_loop = reads_in_loop
@@ -283,6 +291,8 @@ class EngineDatabase:
                 wakeup.wake()
             return outcomes
 
+        if self._commits_in_loop and (outcomes := self._runner.write_at_once(work)) is not None:
+            return outcomes
         deadline = pushes[0].deadline
         return await self._keep_trying(
             lambda: self._runner.write(work, _get_end(deadline)), deadline

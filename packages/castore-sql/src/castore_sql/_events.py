@@ -74,6 +74,10 @@ class SQLEventStorageAdapter:
             for 100 small events, and for as long as the disk takes where they are in no cache. It
             never waits for a lock, and stops after 256 KB: a thread reads larger events. Positions
             are read in this way, too. 0 leaves all reads to the threads.
+        commits_in_loop: on a synchronous engine of SQLite, commit pushes in the thread of the event
+            loop, which spares them the way to a thread. The loop stands still while the disk
+            writes, and concurrent pushes do not share a commit: it is for scripts, and for programs
+            with one user. A push that finds the database locked waits in a thread.
         allow_gaps: whether a version can be pushed where the one before is missing. An aggregate
             without version 1 is not listed.
 
@@ -91,6 +95,7 @@ class SQLEventStorageAdapter:
         table_name: str = "event",
         busy_timeout: float = 30.0,
         rows_in_loop: int = 100,
+        commits_in_loop: bool = False,
         allow_gaps: bool = False,
     ) -> None:
         self._dialect = get_dialect(engine)
@@ -103,7 +108,11 @@ class SQLEventStorageAdapter:
             table_name, engine.dialect, allow_gaps=allow_gaps
         )
         self._database: Database = EngineDatabase(
-            engine, self._dialect, timeout=busy_timeout, reads_in_loop=rows_in_loop > 0
+            engine,
+            self._dialect,
+            timeout=busy_timeout,
+            reads_in_loop=rows_in_loop > 0,
+            commits_in_loop=commits_in_loop,
         )
         self._connection: Connection | AsyncConnection | None = None
         self.joins_transaction: bool = False

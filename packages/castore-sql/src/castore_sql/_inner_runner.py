@@ -32,6 +32,7 @@ class InnerRunner:
         run: Callable[[SQLAlchemyConnection, Work[Any]], Any],
     ) -> None:
         self.wakeup = Wakeup()
+        self.writes_at_once = False
         self._connection = connection
         self._run = run
         self._lock = _locks.setdefault(connection, asyncio.Lock())
@@ -49,6 +50,9 @@ class InnerRunner:
     async def read(self, work: Work[T], _until: float | None = None, /) -> T:
         """Run work inside the transaction."""
         return await self.write(work)
+
+    def write_at_once(self, work: Work[T]) -> None:
+        """Leave it to `write`."""
 
     def read_at_once(self, work: Work[T]) -> None:
         """Leave it to `read`."""

@@ -186,6 +186,7 @@ class PoolThreadRunner:
 
     def __init__(self, pool: Pool) -> None:
         self.wakeup = Wakeup()
+        self.writes_at_once = False
         self._pool = pool
         self._writer = _make_writer()
         self._readers = _make_readers()
@@ -208,6 +209,9 @@ class PoolThreadRunner:
         except _StuckThreadError as stuck:
             self._readers = _make_readers()
             raise stuck.error from None
+
+    def write_at_once(self, work: Work[T]) -> None:
+        """Leave it to `write`, which waits for the server."""
 
     def read_at_once(self, work: Work[T]) -> T | None:
         """Leave it to `read`, which waits for the server in a thread."""
@@ -287,6 +291,7 @@ class PoolLoopRunner:
 
     def __init__(self, pool: Pool) -> None:
         self.wakeup = Wakeup()
+        self.writes_at_once = False
         self._pool = pool
 
     def check_before_write(self) -> None:
@@ -309,6 +314,9 @@ class PoolLoopRunner:
     async def read(self, work: Work[T], until: float | None = None, /) -> T:
         """Run work on a connection of the pool."""
         return await self.write(work, until)
+
+    def write_at_once(self, work: Work[T]) -> None:
+        """Leave it to `write`, which waits for the server."""
 
     def read_at_once(self, work: Work[T]) -> T | None:
         """Leave it to `read`, which awaits the server."""

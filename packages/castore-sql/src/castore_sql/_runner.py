@@ -12,10 +12,12 @@ T = TypeVar("T")
 class Runner(Protocol):
     """Runs work with a connection to the database of the user's engine.
 
-    ``wakeup`` wakes the tasks that wait for a commit of this process.
+    ``wakeup`` wakes the tasks that wait for a commit of this process. ``writes_at_once`` tells
+    whether `write_at_once` ever does.
     """
 
     wakeup: Wakeup
+    writes_at_once: bool
 
     def check_before_write(self) -> Awaitable[None] | None:
         """Return what refuses a push that would wait for itself, or ``None`` where none can."""
@@ -34,6 +36,13 @@ class Runner(Protocol):
 
     async def read(self, work: Work[T], until: float | None = None, /) -> T:
         """Run work that only reads, in the same way."""
+        ...
+
+    def write_at_once(self, work: Work[T]) -> T | None:
+        """Run work that may write in this thread, on a connection that is open and not busy.
+
+        Returns ``None`` where there is none, and nothing was written.
+        """
         ...
 
     def read_at_once(self, work: Work[T]) -> T | None:

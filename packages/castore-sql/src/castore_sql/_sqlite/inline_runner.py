@@ -24,6 +24,7 @@ class InlineRunner:
 
     def __init__(self, engine: Engine) -> None:
         self.wakeup = Wakeup()
+        self.writes_at_once = True
         self._engine = engine
         self._lock = Lock()
 
@@ -39,6 +40,9 @@ class InlineRunner:
     async def read(self, work: Work[T], _until: float | None = None, /) -> T:
         """Run work, while no other thread does."""
         return await self.write(work)
+
+    def write_at_once(self, work: Work[T]) -> None:
+        """Leave it to `write`, which needs no thread."""
 
     def read_at_once(self, work: Work[T]) -> None:
         """Leave it to `read`, which needs no thread."""

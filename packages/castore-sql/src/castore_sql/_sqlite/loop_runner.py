@@ -25,6 +25,7 @@ class LoopRunner:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.wakeup = Wakeup()
+        self.writes_at_once = False
         self._engine = engine
         self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]
         self._locks = WeakKeyDictionary()
@@ -44,6 +45,9 @@ class LoopRunner:
     async def read(self, work: Work[T], _until: float | None = None, /) -> T:
         """Run work on a connection of the pool."""
         return await self.write(work)
+
+    def write_at_once(self, work: Work[T]) -> None:
+        """Leave it to `write`, which awaits the driver."""
 
     def read_at_once(self, work: Work[T]) -> None:
         """Leave it to `read`, which awaits the driver."""

@@ -26,6 +26,7 @@ class ThreadRunner:
 
     def __init__(self, engine: Engine) -> None:
         self.wakeup = Wakeup()
+        self.writes_at_once = True
         self._engine = engine
         self._connections = HeldConnections(engine)
         self._writer = Threads(1, "castore-sql-writer")
@@ -44,6 +45,13 @@ class ThreadRunner:
     async def read(self, work: Work[T], _until: float | None = None, /) -> T:
         """Run work in a reading thread."""
         return await self._readers.run(self._connections.run, work)
+
+    def write_at_once(self, work: Work[T]) -> T | None:
+        """Run work in the thread of the event loop, on a connection that is open already."""
+        try:
+            return self._connections.run_if_idle(work)
+        except ERRORS:  # busy, or what `write` will run into as well: nothing was written
+            return None
 
     def read_at_once(self, work: Work[T]) -> T | None:
         """Run work in the thread of the event loop, on a connection that is open already."""
