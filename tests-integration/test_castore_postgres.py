@@ -27,7 +27,7 @@ from castore_core import (
     parse_timestamp,
 )
 from castore_sql import SQLEventStorageAdapter
-from sql_servers import KINDS, ServerDatabase, dispose, using_servers
+from sql_servers import KINDS, ServerDatabase, dispose, read_log, using_servers
 
 SOURCE = Path(__file__).parent / "castore_node"
 INSTALLED = Path(__file__).parents[1] / ".services" / "npm" / "castore_postgres"
@@ -147,11 +147,11 @@ def program() -> Path:
 
 @pytest.fixture
 def database(
-    find_server: Callable[[str], str], request: pytest.FixtureRequest
+    find_server: Callable[[str], str],
 ) -> Iterator[ServerDatabase]:
     """Give an empty database."""
     database = ServerDatabase("postgres", find_server("postgres"))
-    with using_servers(alone=request.node.get_closest_marker("alone") is not None):
+    with using_servers(alone=False):
         database.create()
         yield database
         database.drop()
@@ -410,7 +410,6 @@ async def test_of_the_same_versions_one_side_wins_each(
     assert [{"by": "us" if each else "them"} for each in mine] == stored
 
 
-@pytest.mark.alone
 async def test_events_of_castore_are_in_the_log(
     ours: SQLEventStorageAdapter, castore: Castore
 ) -> None:
@@ -418,14 +417,14 @@ async def test_events_of_castore_are_in_the_log(
     first, second = make_ids(2)
     await castore.call("push", to_event(make_record(1)), {})
     await ours.push_event(STORE, make_record(2))
-    before = await ours.get_last_position()
+    before = (await read_log(ours, 2))[-1].position
     await castore.call(
         "pushGroup", {}, *map(to_event, (make_record(3), make_record(1, aggregate_id=first)))
     )
     await ours.push_event(STORE, make_record(1, aggregate_id=second))
     await castore.call("push", to_event(make_record(1, {"forced": True})), {"force": True})
 
-    entries = (await ours.read_events()).entries
+    entries = await read_log(ours, 5)
     assert [(ID, 1), (ID, 2), (ID, 3), (first, 1), (second, 1)] == [
         (each.record.aggregate_id, each.record.version) for each in entries
     ]

@@ -1,8 +1,9 @@
 """Databases on the servers, one for each test, and engines on them."""
 
+import asyncio
 import fcntl
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,8 @@ from uuid import uuid4
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from castore_core import LOG_START, EventLog, LogEntry
 
 SYNC_DRIVERS = {
     "postgres": "postgresql+psycopg",
@@ -111,6 +114,18 @@ async def dispose(engine: Engine | AsyncEngine) -> None:
         await engine.dispose()
     else:
         engine.dispose()
+
+
+async def read_log(log: EventLog, count: int) -> Sequence[LogEntry]:
+    """Return the entries of a log, once there are so many.
+
+    It may take a moment: transactions of other tests, which are short, hold back its readers.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + 30
+    while len(entries := (await log.read_events()).entries) < count and loop.time() < deadline:
+        await log.wait_for_events(entries[-1].position if entries else LOG_START, 0.1)
+    return entries
 
 
 @contextmanager

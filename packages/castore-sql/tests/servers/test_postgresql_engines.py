@@ -21,7 +21,7 @@ from castore_core import (
     VersionAssertionError,
 )
 from castore_sql import SQLEventStorageAdapter
-from sql_servers import Kind, ServerDatabase, dispose
+from sql_servers import Kind, ServerDatabase, dispose, read_log
 
 STORE = "NOTES"
 NOTE = EventRecord("a", 1, "NOTED", datetime(2024, 1, 1, 12, tzinfo=UTC), {"a": [1, 2.5, None]})
@@ -96,7 +96,7 @@ async def use(engine: Engine | AsyncEngine) -> None:
     assert expected == await adapter.get_events(STORE, "a")
     listed = (await adapter.list_aggregate_ids(STORE)).aggregates
     assert sorted(["a", *ids]) == [each.aggregate_id for each in listed]
-    entries = (await adapter.read_events()).entries
+    entries = await read_log(adapter, 23)
     assert 23 == len(entries)
     assert entries[-1].position == await adapter.get_last_position()
 
@@ -111,7 +111,6 @@ async def using(database: ServerDatabase, kind: Kind, **options: Any) -> AsyncGe
         await dispose(engine)
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("name", OPTIONS)
 async def test_options_of_an_engine_are_kept(
     database: ServerDatabase, kind: Kind, name: str
@@ -125,7 +124,6 @@ async def test_options_of_an_engine_are_kept(
         assert [before] * 3 == [await run(engine, look) for _ in range(3)]
 
 
-@pytest.mark.alone
 async def test_no_statement_is_prepared_for_a_pooler_of_connections(
     database: ServerDatabase, kind: Kind
 ) -> None:
@@ -143,7 +141,6 @@ async def test_no_statement_is_prepared_for_a_pooler_of_connections(
         assert own >= await run(engine, lambda each: each.scalar(count))
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("level", ["serializable", "repeatable read"])
 async def test_sessions_may_begin_in_another_isolation_level(
     database: ServerDatabase, kind: Kind, level: str
@@ -186,14 +183,13 @@ async def test_sessions_may_begin_in_another_isolation_level(
         assert level == (await run(engine, look))["transaction_isolation"]
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("level", LEVELS)
 async def test_a_copy_of_an_engine_with_options_is_an_engine(
     database: ServerDatabase, kind: Kind, level: str
 ) -> None:
     """The copy and the original have one pool, and each its own settings."""
     async with using(database, kind, pool_size=1, max_overflow=0) as engine:
-        copy = engine.execution_options(isolation_level=level, stream_results=True)
+        copy = engine.execution_options(isolation_level=level, compiled_cache=None)
         before = await run(engine, look), await run(copy, look)
 
         await use(copy)
@@ -204,7 +200,6 @@ async def test_a_copy_of_an_engine_with_options_is_an_engine(
         assert before == (await run(engine, look), await run(copy, look))
 
 
-@pytest.mark.alone
 async def test_listeners_of_the_pool_are_called(database: ServerDatabase, kind: Kind) -> None:
     """What they set for a session is kept, also where they leave a transaction open."""
     calls: list[str] = []
@@ -239,7 +234,6 @@ async def test_listeners_of_the_pool_are_called(database: ServerDatabase, kind: 
     assert calls.count("checkout") == calls.count("checkin") > 10
 
 
-@pytest.mark.alone
 async def test_listeners_of_the_engine_do_not_see_our_statements(
     database: ServerDatabase, kind: Kind
 ) -> None:

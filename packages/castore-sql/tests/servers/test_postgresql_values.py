@@ -21,7 +21,7 @@ from castore_core import (
     VersionAssertionError,
 )
 from castore_sql import SQLEventStorageAdapter
-from sql_servers import Kind, ServerDatabase, dispose
+from sql_servers import Kind, ServerDatabase, dispose, read_log
 
 STORE = "NOTES"
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
@@ -323,7 +323,6 @@ async def check_order_and_pushes(adapter: SQLEventStorageAdapter) -> None:
     assert [NOTE._replace(payload=ABSENT)] == await read(adapter)
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("collation", ["en-x-icu", "C", "und-x-icu"])
 async def test_columns_of_other_collations_list_ids_by_code_points(
     database: ServerDatabase, engine: Engine | AsyncEngine, collation: str
@@ -339,10 +338,9 @@ async def test_columns_of_other_collations_list_ids_by_code_points(
     await check_order_and_pushes(adapter)
     await adapter.upgrade_tables()
     assert IDS == await list_ids(adapter)
-    assert len(IDS) + 2 == len((await adapter.read_events([STORE])).entries)
+    assert len(IDS) + 2 == len(await read_log(adapter, len(IDS) + 2))
 
 
-@pytest.mark.alone
 async def test_a_database_of_another_collation_lists_ids_by_code_points(
     database: ServerDatabase, kind: Kind
 ) -> None:
@@ -356,13 +354,12 @@ async def test_a_database_of_another_collation_lists_ids_by_code_points(
     try:
         adapter = await create(engine)
         await check_order_and_pushes(adapter)
-        assert len(IDS) + 2 == len((await adapter.read_events([STORE])).entries)
+        assert len(IDS) + 2 == len(await read_log(adapter, len(IDS) + 2))
     finally:
         await dispose(engine)
         database.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.mark.alone
 async def test_a_table_in_another_schema_is_found(
     database: ServerDatabase, kind: Kind, engine: Engine | AsyncEngine
 ) -> None:
@@ -382,7 +379,7 @@ async def test_a_table_in_another_schema_is_found(
         expected = [1, 2, 3]
         for each in (adapter, direct):
             assert expected == [record.version for record in await read(each)]
-            entries = (await each.read_events()).entries
+            entries = await read_log(each, 3)
             assert expected == [entry.record.version for entry in entries]
         assert [] == database.run(
             f"SELECT relname FROM pg_class WHERE relnamespace = '{empty}'::regnamespace"  # noqa: S608
@@ -392,7 +389,6 @@ async def test_a_table_in_another_schema_is_found(
         database.run(f"DROP SCHEMA {empty} CASCADE")
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize(
     "name",
     [
@@ -433,13 +429,12 @@ async def test_any_name_of_a_table_is_quoted(engine: Engine | AsyncEngine, name:
 
     assert [1, 2, 3] == [each.version for each in await read(adapter)]
     assert ["a", "b"] == await list_ids(adapter)
-    entries = (await adapter.read_events([STORE])).entries
-    assert 4 == len(entries)
+    entries = await read_log(adapter, 4)
+    assert entries == (await adapter.read_events([STORE])).entries
     assert entries[-1].position == await adapter.get_last_position()
     assert entries[1].position == await adapter.find_position(STORE, "a", 2)
 
 
-@pytest.mark.alone
 async def test_names_of_44_bytes_have_indexes_of_their_own(
     database: ServerDatabase, engine: Engine | AsyncEngine
 ) -> None:
