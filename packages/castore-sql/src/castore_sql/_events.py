@@ -297,10 +297,10 @@ class SQLEventStorageAdapter:
 
         On PostgreSQL, a transaction that has written anything, in any database of the cluster, does
         so until it ends; a prepared one counts from when it was prepared. A user without the role
-        ``pg_monitor`` sees the prepared ones and those of its own sessions. On MySQL and MariaDB, a
-        transaction that has written to the table does; the age is that of the oldest one that has
-        written anything, in whole seconds, and asking needs the privilege ``PROCESS``. On SQLite
-        none ever does: one writes at a time.
+        ``pg_monitor`` sees the prepared ones and those of its own sessions, and a replica does not
+        know those of its primary. On MySQL and MariaDB, a transaction that has written to the table
+        does; the age is that of the oldest one that has written anything, in whole seconds, and
+        asking needs the privilege ``PROCESS``. On SQLite none ever does: one writes at a time.
 
         Raises:
             StorageError: the database refused.
