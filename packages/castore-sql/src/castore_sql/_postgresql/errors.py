@@ -21,6 +21,10 @@ _HINTS: Final = {
     "42P01": "await create_tables() of the adapter first",
     "22001": "the column is shorter: a table of Castore's has varchar(32) and varchar(64)",
     "54000": "the ids of the event store and the aggregate are too long for an index",
+    "55P03": (
+        "a transaction that has not ended was in the way, and nothing was written; inside one of "
+        "yours, use adapter.within(connection)"
+    ),
     "57014": "the server, or its administrator, ended the statement: nothing was written",
     "53300": "the server has no free connection",
 }
