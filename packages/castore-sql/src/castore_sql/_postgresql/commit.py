@@ -61,7 +61,8 @@ def _commit_fit(
 
 def write_inside(connection: Connection, write: Write) -> CastoreError | None:
     """Write inside the user's transaction. Only a savepoint takes back a part of a group."""
-    if (error := _find_unfit(connection, write)) is not None:
+    error: CastoreError | None = _find_unfit(connection, write)
+    if error is not None:
         return error
     if _is_plain(write) and len(write) == 1:
         return _take(connection, write)
