@@ -227,7 +227,7 @@ async def test_a_move_that_fails(
 async def test_leases_run_on_the_clock_of_the_server(
     database: ServerDatabase, bookmarks: SQLBookmarkStorageAdapter[Any]
 ) -> None:
-    """The end of a lease is a moment of the server's clock, in milliseconds, in any time zone."""
+    """The end of a lease is a moment of the server's clock, in milliseconds."""
     await acquire(bookmarks)
     ((until,),) = database.run("SELECT lease_until FROM bookmark")
     expected = (datetime.now(UTC) + LONG).timestamp()
