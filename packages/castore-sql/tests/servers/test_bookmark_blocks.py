@@ -19,6 +19,7 @@ from sql_servers import Kind, ServerDatabase, dispose
 
 RECORD = EventRecord("pikachu1", 1, "PUSHED", datetime(2024, 1, 1, tzinfo=UTC))
 LONG = timedelta(minutes=10)
+SECOND = timedelta(seconds=1)
 SHORT = timedelta(milliseconds=300)
 INSERT = "INSERT INTO note VALUES ('mine')"
 
@@ -138,12 +139,12 @@ async def test_a_lease_is_extended_in_the_block(
     database: ServerDatabase, bookmarks: SQLBookmarkStorageAdapter[Any]
 ) -> None:
     """A block that takes longer than its lease goes well where the lease is extended meanwhile."""
-    lease = await acquire(bookmarks, duration=SHORT)
+    lease = await acquire(bookmarks, duration=SECOND)
     async with bookmarks.move_bookmark(lease, "7") as connection:
         await execute(connection, "SELECT position FROM bookmark")  # no snapshot stays in the way
-        for _ in range(4):
-            await asyncio.sleep(SHORT.total_seconds() / 2)
-            assert lease == await acquire(bookmarks, duration=SHORT)
+        for _ in range(5):
+            await asyncio.sleep(0.3)
+            assert lease == await acquire(bookmarks, duration=SECOND)
         await execute(connection, INSERT)
     assert (["mine"], "7") == (read_notes(database), await bookmarks.get_position("pokedex"))
 
