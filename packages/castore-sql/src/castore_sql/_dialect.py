@@ -5,7 +5,7 @@ functions take a connection of the driver and never await: the runner of an engi
 thread, or greenlet, they run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 
@@ -28,6 +28,7 @@ from castore_sql._group_commit import Outcome
 from castore_sql._queries import Query, Row
 from castore_sql._runner import Runner
 from castore_sql._snapshot_table import SnapshotTable
+from castore_sql._waiting import Listener
 from castore_sql._writes import Write
 
 Place: TypeAlias = tuple[datetime, str]
@@ -144,6 +145,12 @@ class Dialect(Protocol):
 
     def make_inner_runner(self, connection: SQLAlchemyConnection | AsyncConnection) -> Runner:
         """Return what runs work on a connection of the user's, inside its transaction."""
+        ...
+
+    def make_listener(
+        self, engine: Engine | AsyncEngine, table_name: str, wake: Callable[[], None], /
+    ) -> Listener | None:
+        """Return what hears of the pushes of other processes, if the database can tell."""
         ...
 
     def commit(

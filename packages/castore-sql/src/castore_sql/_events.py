@@ -1,6 +1,5 @@
 """Event storage in a SQL database."""
 
-import asyncio
 from collections.abc import Sequence
 from copy import copy
 from datetime import datetime, timedelta
@@ -41,11 +40,10 @@ from castore_sql._database import (
 from castore_sql._dialect import Place
 from castore_sql._engines import check_connection, get_dialect
 from castore_sql._queries import Query
+from castore_sql._waiting import Waiting
 from castore_sql._writes import Assertion, Insert, Write, check_write
 
 _MILLISECOND = timedelta(milliseconds=1)
-_FIRST_LOOK = 0.02  # seconds, doubled at each look for the events of other processes
-_LONGEST_LOOK = 0.25
 
 
 class SQLEventStorageAdapter:
@@ -114,6 +112,10 @@ class SQLEventStorageAdapter:
             reads_in_loop=rows_in_loop > 0,
             commits_in_loop=commits_in_loop,
         )
+        self._waiting = Waiting(
+            self._database.wakeup,
+            lambda wake: self._dialect.make_listener(engine, table_name, wake),
+        )
         self._connection: Connection | AsyncConnection | None = None
         self.joins_transaction: bool = False
 
@@ -168,6 +170,7 @@ class SQLEventStorageAdapter:
         inner = copy(self)
         inner._connection = connection
         inner._database = InnerDatabase(connection, self._dialect)
+        inner._waiting = Waiting(inner._database.wakeup, lambda _: None)
         inner.joins_transaction = True
         return inner
 
@@ -312,16 +315,15 @@ class SQLEventStorageAdapter:
 
         It also returns when this process commits anything else through an adapter of the engine.
         For the events of other processes it looks again and again, every quarter of a second at
-        the longest.
+        the longest. On PostgreSQL with asyncpg, a wait of more than some tenths of a second also
+        listens, on a connection beside the pool, and a push of another process ends it at once.
         """
         self._table.check_position(after)
-        loop = asyncio.get_running_loop()
-        end, pause = loop.time() + timeout, _FIRST_LOOK
-        with self._database.wakeup.listening() as woken:  # before the look: no commit is missed
-            while await self.get_last_position() <= after and (left := end - loop.time()) > 0:
-                if (await asyncio.wait([woken], timeout=min(pause, left)))[0]:
-                    return
-                pause = min(2 * pause, _LONGEST_LOOK)
+
+        async def look() -> bool:
+            return await self.get_last_position() > after
+
+        await self._waiting.wait(look, timeout)
 
     def _get_sibling(self, storage_adapter: object) -> "SQLEventStorageAdapter":
         # The core gives a group to adapters of one class only.

@@ -1,5 +1,7 @@
 """MySQL and MariaDB: many writers at a time; readers of the log close the holes in its ids."""
 
+from collections.abc import Callable
+
 from sqlalchemy import Connection, Dialect, Engine, PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -26,6 +28,7 @@ __all__ = [
     "make_bookmark_table",
     "make_event_table",
     "make_inner_runner",
+    "make_listener",
     "make_runner",
     "make_snapshot_table",
     "roll_back_block",
@@ -37,6 +40,12 @@ __all__ = [
 def make_event_table(name: str, _driver: Dialect, /, *, allow_gaps: bool) -> MySQLEventTable:
     """Describe a table of events."""
     return MySQLEventTable(name, allow_gaps=allow_gaps)
+
+
+def make_listener(
+    _engine: Engine | AsyncEngine, _table_name: str, _wake: Callable[[], None], /
+) -> None:
+    """Return none: MySQL does not tell other sessions."""
 
 
 def make_runner(engine: Engine | AsyncEngine) -> Runner:

@@ -1,5 +1,6 @@
 """PostgreSQL: many writers at a time; the log is ordered by transaction."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from sqlalchemy import Connection, Dialect, Engine, PoolProxiedConnection
@@ -13,6 +14,7 @@ from castore_sql._postgresql.commit import commit, find_outcome, write_inside
 from castore_sql._postgresql.drivers import check_driver
 from castore_sql._postgresql.errors import get_errors, is_busy, is_lost, translate
 from castore_sql._postgresql.interruption import interrupt, sever, stop
+from castore_sql._postgresql.listening import Listener
 from castore_sql._postgresql.snapshots import make_snapshot_table
 from castore_sql._postgresql.table import PostgreSQLEventTable
 from castore_sql._runner import Runner
@@ -29,6 +31,7 @@ __all__ = [
     "make_bookmark_table",
     "make_event_table",
     "make_inner_runner",
+    "make_listener",
     "make_runner",
     "make_snapshot_table",
     "roll_back_block",
@@ -52,6 +55,15 @@ def make_event_table(name: str, driver: Dialect, /, *, allow_gaps: bool) -> Post
             "names of indexes, which begin with it, end at 63"
         )
     return PostgreSQLEventTable(name, driver, allow_gaps=allow_gaps)
+
+
+def make_listener(
+    engine: Engine | AsyncEngine, table_name: str, wake: Callable[[], None], /
+) -> Listener | None:
+    """Return what listens through asyncpg. Other drivers would need a thread of their own."""
+    if isinstance(engine, AsyncEngine) and engine.dialect.driver == "asyncpg":
+        return Listener(engine, table_name, wake)
+    return None
 
 
 def make_runner(engine: Engine | AsyncEngine) -> Runner:

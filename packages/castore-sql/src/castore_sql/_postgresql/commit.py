@@ -156,7 +156,7 @@ def _insert_free(connection: Connection, inserts: _Inserts, follows: Sequence[bo
     if not inserts:
         return set()
     query = _bind(_prepare(connection, inserts).insert_free, inserts, follows)
-    found = Counter((name, each, version) for name, each, version in fetch(connection, query))
+    found = Counter((name, each, version) for name, each, version, _ in fetch(connection, query))
     inserted: set[int] = set()
     for insert in inserts:
         if found[insert.key]:

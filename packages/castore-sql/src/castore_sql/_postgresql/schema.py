@@ -34,6 +34,7 @@ class EventSchema:
     """
 
     def __init__(self, name: str, quote: Callable[[str], str]) -> None:
+        self.name = name
         self.table = quote(name)
         self.offset = f"{quote(f'{name}_tx_offset')}()"
         self.tx = (

@@ -5,6 +5,7 @@ from typing import Final
 from sqlalchemy import Dialect, text
 from sqlalchemy.engine.default import DefaultDialect
 
+from castore_sql._postgresql.listening import make_notification
 from castore_sql._postgresql.schema import EventSchema, snapshot
 from castore_sql._postgresql.values import TextColumns
 from castore_sql._queries import Statement
@@ -106,9 +107,10 @@ FROM {source}
 WHERE {where}
 ORDER BY pushed.place
 {on_conflict}
-RETURNING aggregate_name, CAST(aggregate_id AS TEXT), version"""
+RETURNING aggregate_name, CAST(aggregate_id AS TEXT), version, {notification}"""
             return Statement(text(sql), dialect)
 
+        notification = make_notification(schema.name)
         key = "(aggregate_name, aggregate_id, version)"
         if_free = ("pushed.version", has_place, f"ON CONFLICT {key} DO NOTHING")
         self.insert_free = insert(*if_free)

@@ -1,5 +1,6 @@
 """SQLite: one writer at a time, in a file of this machine or in memory."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from sqlalchemy import Connection as SQLAlchemyConnection
@@ -32,6 +33,7 @@ __all__ = [
     "make_bookmark_table",
     "make_event_table",
     "make_inner_runner",
+    "make_listener",
     "make_runner",
     "make_snapshot_table",
     "roll_back_block",
@@ -48,6 +50,12 @@ def make_event_table(name: str, _driver: Dialect, /, *, allow_gaps: bool) -> SQL
 def get_oldest_transaction_age(_connection: Connection, /) -> timedelta:
     """Return zero: whoever writes keeps out the others, and readers see all that is committed."""
     return timedelta()
+
+
+def make_listener(
+    _engine: Engine | AsyncEngine, _table_name: str, _wake: Callable[[], None], /
+) -> None:
+    """Return none: SQLite does not tell other processes."""
 
 
 def make_runner(engine: Engine | AsyncEngine) -> Runner:
