@@ -17,10 +17,6 @@ class Contestant(Protocol):
         """How the report calls it."""
         ...
 
-    async def open(self, path: Path) -> None:
-        """Create an empty storage at ``path``, or in memory."""
-        ...
-
     async def close(self) -> None:
         """Let go of everything."""
         ...
@@ -42,7 +38,15 @@ class Contestant(Protocol):
         ...
 
 
-class Durable(Contestant, Protocol):
+class OnFile(Contestant, Protocol):
+    """A contestant in a directory, or in memory."""
+
+    async def open(self, path: Path) -> None:
+        """Create an empty storage at ``path``, or in memory."""
+        ...
+
+
+class Durable(OnFile, Protocol):
     """A contestant on a SQLite file."""
 
     async def read_pragma(self, name: str) -> object:
@@ -50,8 +54,13 @@ class Durable(Contestant, Protocol):
         ...
 
 
-class Listing(Contestant, Protocol):
-    """A contestant that lists the ids of its aggregates."""
+class Lister(Protocol):
+    """One that lists the ids of its aggregates."""
+
+    @property
+    def name(self) -> str:
+        """How the report calls it."""
+        ...
 
     async def seek(self, count: int) -> object:
         """Return a cursor to what follows the first ``count`` ids, ``None`` for none of them."""
@@ -62,7 +71,11 @@ class Listing(Contestant, Protocol):
         ...
 
 
-C = TypeVar("C", bound=Contestant)
+class Listing(OnFile, Lister, Protocol):
+    """A contestant that lists the ids of its aggregates."""
+
+
+C = TypeVar("C", bound=OnFile)
 Kinds: TypeAlias = Sequence[Callable[[], C]]
 
 

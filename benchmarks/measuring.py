@@ -7,8 +7,11 @@ from statistics import median, quantiles
 from time import perf_counter
 from typing import NamedTuple, TypeAlias
 
-Job: TypeAlias = Callable[[int], Awaitable[None]]
-"""Does a round's work; it is given the number of the round."""
+Job: TypeAlias = Callable[[int], Awaitable[float | None]]
+"""Does a round's work; it is given the number of the round.
+
+Work in another process returns the seconds that it has measured there.
+"""
 
 WARM_UP = -1
 """The number of the round that is not counted."""
@@ -79,8 +82,9 @@ async def interleave(
         for name in names[first:] + names[:first]:
             gc.collect()
             began = perf_counter()
-            await jobs[name](number)
-            seconds[name].append((perf_counter() - began) / operations)
+            measured = await jobs[name](number)
+            elapsed = perf_counter() - began if measured is None else measured
+            seconds[name].append(elapsed / operations)
     gc.unfreeze()
     return seconds
 

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from castore_core import LOG_START, Event, EventStorageAdapter, EventStore
 from castore_in_memory import InMemoryEventStorageAdapter
 from castore_sql import SQLEventStorageAdapter
+from orders import Order, add_item, begin_order
 from workload import ITEM_ADDED, PLACED, STORE, ItemPayload, make_payload
 
 GROUP = 500
@@ -32,33 +32,14 @@ class ItemAdded(Event, type=ITEM_ADDED):
 OrderEvent: TypeAlias = OrderPlaced | ItemAdded
 
 
-@dataclass(frozen=True)
-class Order:
-    """What is known of an order."""
-
-    aggregate_id: str
-    version: int
-    items: int
-    total: int
-    last_sku: str
-
-
 def reduce_order(order: Order | None, event: OrderEvent) -> Order:
     """Return the order after the event."""
-    payload = event.payload
-    price = payload["quantity"] * payload["price"]["amount"]
     match event:
         case OrderPlaced():
-            return Order(event.aggregate_id, event.version, 1, price, payload["sku"])
+            return begin_order(event.aggregate_id, event.version, event.payload)
         case ItemAdded():
             assert order is not None
-            return replace(
-                order,
-                version=event.version,
-                items=order.items + 1,
-                total=order.total + price,
-                last_sku=payload["sku"],
-            )
+            return add_item(order, event.version, event.payload)
 
 
 OrderStore: TypeAlias = EventStore[OrderEvent, Order]
@@ -81,7 +62,7 @@ def make_event(aggregate_id: str, version: int, payload: ItemPayload) -> OrderEv
     return event_type(aggregate_id=aggregate_id, version=version, payload=payload)
 
 
-class _Castore:
+class CastoreBase:
     """What does not depend on where the events are."""
 
     _adapter: Adapter
@@ -131,7 +112,7 @@ class _Castore:
         return len(page.aggregate_ids)
 
 
-class Castore(_Castore):
+class Castore(CastoreBase):
     """castore on SQLite, through a synchronous engine."""
 
     name = "castore"
@@ -147,9 +128,12 @@ class Castore(_Castore):
         def _(connection: sqlite3.Connection, _: object) -> None:
             self._connections.append(connection)
 
-        adapter = SQLEventStorageAdapter(self._engine)
+        adapter = self._make_adapter(self._engine)
         await adapter.create_tables()
         self._use(adapter)
+
+    def _make_adapter(self, engine: Engine) -> SQLEventStorageAdapter:
+        return SQLEventStorageAdapter(engine)
 
     async def close(self) -> None:
         """Dispose of the engine."""
@@ -161,7 +145,16 @@ class Castore(_Castore):
         return found.pop() if len(found) == 1 else found
 
 
-class CastoreAsync(_Castore):
+class CastoreInLoop(Castore):
+    """The same, which commits in the thread of the event loop, as the bare driver does."""
+
+    name = "castore, commits in loop"
+
+    def _make_adapter(self, engine: Engine) -> SQLEventStorageAdapter:
+        return SQLEventStorageAdapter(engine, commits_in_loop=True)
+
+
+class CastoreAsync(CastoreBase):
     """castore on SQLite, through an asynchronous engine (aiosqlite)."""
 
     name = "castore, async engine"
@@ -184,7 +177,7 @@ class CastoreAsync(_Castore):
             return await connection.run_sync(lambda each: _read_pragma(each, name))
 
 
-class CastoreInMemory(_Castore):
+class CastoreInMemory(CastoreBase):
     """castore in memory."""
 
     name = "castore in memory"

@@ -11,6 +11,7 @@ from typing import TypeAlias, cast
 
 import orjson
 
+from orders import reduce_row
 from workload import ITEM_ADDED, PLACED, STORE, ItemPayload, make_payload
 
 # The table of castore-sql, so that all wait for the same work of the disk.
@@ -119,6 +120,20 @@ class SQLite3:
         after = ("", "") if cursor is None else cast("tuple[str, str]", cursor)
         rows = self._connection.execute(SELECT_IDS, (STORE, *after, limit))
         return len(rows.fetchall())
+
+
+class SQLite3Reducer(SQLite3):
+    """The same, which builds the state."""
+
+    name = "sqlite3, with the reducer"
+
+    async def load(self, aggregate_id: str) -> int:
+        """Select the rows, and reduce them."""
+        order = None
+        for row in self._connection.execute(SELECT_EVENTS, (STORE, aggregate_id)).fetchall():
+            order = reduce_row(order, row[0], row[1], row[2], orjson.loads(row[4]))
+        assert order is not None
+        return order.version
 
 
 class SQLite3GroupCommit(SQLite3):
