@@ -18,7 +18,10 @@ from rich.table import Table
 
 from measuring import Measurement, Spread
 
-PACKAGES = ("castore-core", "sqlalchemy", "orjson", "pydantic", "eventsourcing", "eventsource-py")
+PACKAGES = (
+    *("castore-core", "sqlalchemy", "orjson", "pydantic", "eventsourcing", "eventsource-py"),
+    *("asyncpg", "psycopg"),
+)
 
 
 def describe_environment() -> dict[str, object]:

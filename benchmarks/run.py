@@ -3,12 +3,15 @@
 import asyncio
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from measuring import Measurement
+from postgres import POSTGRES_SCENARIOS
+from postgres_server import SERVER, describe_server
 from report import (
     describe_environment,
     print_environment,
@@ -16,7 +19,11 @@ from report import (
     print_targets,
     write_json,
 )
-from scenarios import QUICK, SCENARIOS, Sizes
+from scenarios import SCENARIOS
+from sizes import QUICK, Sizes
+
+POSTGRES = "postgres"
+"""All the scenarios on PostgreSQL."""
 
 REPORT_WIDTH = 120
 """How many columns a report has that goes to a file."""
@@ -42,17 +49,34 @@ async def _run(options: Namespace, console: Console) -> list[Measurement]:
             sizes, rounds=options.rounds, log_rounds=options.rounds, starts=options.rounds
         )
     measurements: list[Measurement] = []
-    for name in options.only or SCENARIOS:
+    for name in await _choose(options.only, console):
         async for each in SCENARIOS[name](sizes):
             print_measurement(console, each)
             measurements.append(each)
     return measurements
 
 
+async def _choose(only: Sequence[str] | None, console: Console) -> list[str]:
+    """Return the scenarios that were asked for, less those whose server does not answer."""
+    names: list[str] = []
+    for name in only or SCENARIOS:
+        names += POSTGRES_SCENARIOS if name == POSTGRES else [name]
+    if POSTGRES_SCENARIOS.keys().isdisjoint(names):
+        return names
+    version = await describe_server()
+    if version is None:
+        console.print(f"PostgreSQL: left out, because it does not answer at {SERVER}")
+        return [each for each in names if each not in POSTGRES_SCENARIOS]
+    console.print(f"[dim]{'postgresql':>13}[/]  {version}", highlight=False)
+    return names
+
+
 def _parse_options() -> Namespace:
     parser = ArgumentParser("scripts/bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few seconds, to see that it works")
-    parser.add_argument("--only", action="append", choices=SCENARIOS, help="may be repeated")
+    parser.add_argument(
+        "--only", action="append", choices=[*SCENARIOS, POSTGRES], help="may be repeated"
+    )
     parser.add_argument("--rounds", type=int, help="how often everybody has a turn")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write JSON lines")
     return parser.parse_args()

@@ -1,56 +1,26 @@
 """The kinds of work that are measured. Each scenario yields its measurements."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from statistics import median
-from typing import TypeAlias
 
-from contestants import Contestant, Durable, Kinds, Listing, check_durability, opened
+from contestants import Contestant, Durable, Kinds, Listing, OnFile, check_durability, opened
 from imports import measure_imports
 from measuring import Job, Measurement, Target, interleave
+from postgres import POSTGRES_SCENARIOS
+from sizes import BATCH, PAGE, WRITERS, Measurements, Sizes, name_of_size, push_versions
 from validation import measure_validation
-from with_castore import Castore, CastoreAsync, CastoreInMemory
+from with_castore import Castore, CastoreAsync, CastoreInLoop, CastoreInMemory
 from with_eventsourcing import EventSourcing, EventSourcingInMemory, EventSourcingThreads
-from with_sqlite3 import SQLite3, SQLite3GroupCommit
-from workload import make_id, make_payload
+from with_sqlite3 import SQLite3, SQLite3GroupCommit, SQLite3Reducer
+from workload import make_id
 
 OURS = Castore.name
 BARE = SQLite3.name
 GROUP_COMMIT = SQLite3GroupCommit.name
 PEERS = (EventSourcing.name, EventSourcingThreads.name)
-
-WRITERS = 32
-PAGE = 100
-BATCH = 1000
-
-Measurements: TypeAlias = AsyncIterator[Measurement]
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How much work is done."""
-
-    rounds: int = 15
-    pushes: int = 100
-    pushes_of_a_writer: int = 10
-    log: int = 50_000
-    log_rounds: int = 5
-    starts: int = 20
-    lists: tuple[int, int] = (1000, 100_000)
-
-
-QUICK = Sizes(
-    rounds=3,
-    pushes=20,
-    pushes_of_a_writer=3,
-    log=5000,
-    log_rounds=2,
-    starts=3,
-    lists=(1000, 10_000),
-)
 
 
 def get_durable_kinds() -> list[Callable[[], Durable]]:
@@ -66,7 +36,7 @@ def get_durable_kinds() -> list[Callable[[], Durable]]:
     return kinds
 
 
-MEMORY_KINDS: Kinds[Contestant] = [EventSourcingInMemory, CastoreInMemory]
+MEMORY_KINDS: Kinds[OnFile] = [EventSourcingInMemory, CastoreInMemory]
 LISTING_KINDS: Kinds[Listing] = [SQLite3, Castore, CastoreInMemory]
 
 
@@ -74,14 +44,21 @@ async def measure_pushes(sizes: Sizes) -> Measurements:
     """Push one event after the other, each waiting for the disk, as versions of one aggregate."""
 
     async def run(contestant: Contestant, number: int) -> None:
-        await _push_versions(contestant, f"push {number}", sizes.pushes)
+        await push_versions(contestant, f"push {number}", sizes.pushes)
 
     title = "push, one by one"
-    async with opened(get_durable_kinds()) as durable:
+    async with opened([*get_durable_kinds(), CastoreInLoop]) as durable:
         await check_durability(durable)
         jobs = _make_jobs(durable, run)
         seconds = await interleave(jobs, rounds=sizes.rounds, operations=sizes.pushes)
-    yield Measurement("push", title, seconds, _all_to(BARE, seconds), [Target(OURS, BARE, 2.0)])
+    targets = [
+        Target(OURS, BARE, 2.0),
+        Target(CastoreInLoop.name, BARE, 1.3),
+        Target(CastoreInLoop.name, EventSourcing.name, 1.0),
+    ]
+    if CastoreAsync.name in seconds:
+        targets.append(Target(CastoreAsync.name, OURS, 1.5))
+    yield Measurement("push", title, seconds, _all_to(BARE, seconds), targets)
 
     async with opened(MEMORY_KINDS) as contestants:
         jobs = _make_jobs(contestants, run)
@@ -99,7 +76,7 @@ async def measure_writers(sizes: Sizes) -> Measurements:
     async def run(contestant: Contestant, number: int) -> None:
         names = [f"writer {number} {writer}" for writer in range(WRITERS)]
         pushes = sizes.pushes_of_a_writer
-        await asyncio.gather(*(_push_versions(contestant, name, pushes) for name in names))
+        await asyncio.gather(*(push_versions(contestant, name, pushes) for name in names))
 
     title, operations = f"push, {WRITERS} writers", WRITERS * sizes.pushes_of_a_writer
     kinds: Kinds[Durable] = [SQLite3GroupCommit, *get_durable_kinds(), EventSourcingThreads]
@@ -132,7 +109,8 @@ async def measure_loads(sizes: Sizes) -> Measurements:
             assert version == length
 
     versions = {ids[length]: length for length in lengths}
-    async with opened(get_durable_kinds()) as durable, opened(MEMORY_KINDS) as in_memory:
+    kinds: Kinds[Durable] = [*get_durable_kinds(), SQLite3Reducer]
+    async with opened(kinds) as durable, opened(MEMORY_KINDS) as in_memory:
         for each in (*durable, *in_memory):
             await each.fill(versions)
         for length, times in lengths.items():
@@ -140,6 +118,8 @@ async def measure_loads(sizes: Sizes) -> Measurements:
             jobs = _make_jobs(durable, partial(run, length))
             seconds = await interleave(jobs, rounds=sizes.rounds, operations=times)
             targets = [Target(OURS, BARE, 2.5)]
+            if length == max(lengths):
+                targets.append(Target(OURS, SQLite3Reducer.name, 1.6))
             yield Measurement("load", title, seconds, _all_to(BARE, seconds), targets)
 
             jobs = _make_jobs(in_memory, partial(run, length))
@@ -192,12 +172,12 @@ async def measure_pages(sizes: Sizes) -> Measurements:
             baselines: dict[str, str] = {}
             for count, contestants in ((small, few), (large, many)):
                 for each in contestants:
-                    name = _name_of_size(each.name, count)
+                    name = name_of_size(each.name, count)
                     jobs[name] = partial(run, each, await each.seek(share and count // share))
-                    baselines[name] = _name_of_size(each.name, small)
+                    baselines[name] = name_of_size(each.name, small)
             seconds = await interleave(jobs, rounds=sizes.rounds, operations=times)
             targets = [
-                Target(_name_of_size(name, large), _name_of_size(name, small), 1.5)
+                Target(name_of_size(name, large), name_of_size(name, small), 1.5)
                 for name in (OURS, CastoreInMemory.name)
             ]
             title = f"page of {PAGE} ids, {place}"
@@ -219,13 +199,8 @@ SCENARIOS: Mapping[str, Callable[[Sizes], Measurements]] = {
     "page": measure_pages,
     "import": measure_import_cost,
     "validation": lambda sizes: measure_validation(sizes.rounds),
+    **POSTGRES_SCENARIOS,
 }
-
-
-async def _push_versions(contestant: Contestant, name: str, count: int) -> None:
-    aggregate_id = make_id(name)
-    for version in range(1, count + 1):
-        await contestant.push(aggregate_id, version, make_payload(version))
 
 
 def _make_jobs(
@@ -243,7 +218,3 @@ def _in_memory(
 
 def _all_to(baseline: str, names: Iterable[str]) -> dict[str, str]:
     return dict.fromkeys(names, baseline)
-
-
-def _name_of_size(name: str, count: int) -> str:
-    return f"{name}, of {count:,}"

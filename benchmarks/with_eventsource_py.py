@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 from uuid import UUID
 
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from postgres_server import Schema
 from workload import ItemPayload, make_payload
 
 # Not installed for the older Pythons, on which this module is type-checked too: hence `Any`.
@@ -74,32 +78,30 @@ def make_event(aggregate_id: UUID, version: int, payload: ItemPayload) -> Any:
     return event_type(aggregate_id=aggregate_id, aggregate_version=version, payload=payload)
 
 
-class EventsourcePy:
-    """Its SQLite store, which sets WAL and leaves ``synchronous`` as SQLite has it: FULL."""
+def make_registry() -> Any:
+    """Return the types of events."""
+    registry = _library.EventRegistry()
+    registry.register(OrderPlaced)
+    registry.register(ItemAdded)
+    return registry
+
+
+class _EventsourcePy:
+    """What does not depend on the store."""
 
     name = "eventsource-py"
     _store: Any
     _repository: Any
 
-    async def open(self, path: Path) -> None:
-        """Create the tables."""
-        registry = _library.EventRegistry()
-        registry.register(OrderPlaced)
-        registry.register(ItemAdded)
-        self._store = _library.SQLiteEventStore(str(path), registry)
+    def _use(self, store: Any) -> None:
+        self._store = store
         self._repository = _library.AggregateRepository(
-            event_store=self._store, aggregate_factory=Order, enable_tracing=False
+            event_store=store, aggregate_factory=Order, enable_tracing=False
         )
 
     async def close(self) -> None:
         """Close the store."""
         await self._store.close()
-
-    async def read_pragma(self, name: str) -> object:
-        """Ask its only connection."""
-        connection = await self._store._conn()
-        async with connection.execute(f"PRAGMA {name}") as cursor:
-            return (await cursor.fetchone())[0]
 
     async def push(self, aggregate_id: str, version: int, payload: ItemPayload) -> None:
         """Append one event."""
@@ -130,3 +132,39 @@ class EventsourcePy:
             make_event(aggregate_id, number, each) for number, each in enumerate(payloads, version)
         ]
         await self._store.append(stream, events, _library.ExpectedVersion.exact(version - 1))
+
+
+class EventsourcePy(_EventsourcePy):
+    """Its SQLite store, which sets WAL and leaves ``synchronous`` as SQLite has it: FULL."""
+
+    async def open(self, path: Path) -> None:
+        """Create the tables."""
+        self._use(_library.SQLiteEventStore(str(path), make_registry()))
+
+    async def read_pragma(self, name: str) -> object:
+        """Ask its only connection."""
+        connection = await self._store._conn()
+        async with connection.execute(f"PRAGMA {name}") as cursor:
+            return (await cursor.fetchone())[0]
+
+
+class EventsourcePyPostgres(_EventsourcePy):
+    """Its PostgreSQL store, on an async engine with asyncpg."""
+
+    _engine: AsyncEngine
+
+    async def open(self, schema: Schema) -> None:
+        """Create the tables."""
+        self._engine = create_async_engine(
+            schema.get_url("asyncpg"), connect_args=schema.get_connect_args("asyncpg")
+        )
+        self._use(
+            _library.PostgreSQLEventStore(
+                self._engine, make_registry(), create_schema=True, owns_engine=True
+            )
+        )
+
+    async def show(self, setting: str) -> object:
+        """Ask a connection of the engine."""
+        async with self._engine.connect() as connection:
+            return (await connection.execute(text(f"SHOW {setting}"))).scalar()

@@ -1,4 +1,4 @@
-"""The library eventsourcing, with its SQLite and its in-memory ("plain old Python") recorder."""
+"""The library eventsourcing, on SQLite, on PostgreSQL and in memory ("plain old Python")."""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,9 +9,11 @@ from uuid import UUID
 
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate
+from eventsourcing.postgres import PostgresApplicationRecorder
 from eventsourcing.sqlite import SQLiteApplicationRecorder
 from eventsourcing.utils import get_topic
 
+from postgres_server import Schema
 from workload import ItemPayload, make_payload
 
 BATCH = 500
@@ -66,15 +68,10 @@ def make_event(aggregate_id: UUID, version: int, payload: ItemPayload) -> Any:
     return placed(originator_topic=TOPIC, **values) if version == 1 else item_added(**values)
 
 
-class EventSourcingInMemory:
+class _EventSourcing:
     """An application, with the shortest ways that it has: its event store, repository and log."""
 
-    name = "eventsourcing in memory"
     _application: Application[UUID]
-
-    async def open(self, path: Path) -> None:  # noqa: ARG002 there is no file
-        """Make an application with its defaults."""
-        self._application = Application()
 
     async def close(self) -> None:
         """Close the application."""
@@ -112,7 +109,17 @@ class EventSourcingInMemory:
         self._application.events.put([make_event(UUID(aggregate_id), version, payload)])
 
 
-class EventSourcing(EventSourcingInMemory):
+class EventSourcingInMemory(_EventSourcing):
+    """The default recorder."""
+
+    name = "eventsourcing in memory"
+
+    async def open(self, path: Path) -> None:  # noqa: ARG002 there is no file
+        """Make an application with its defaults."""
+        self._application = Application()
+
+
+class EventSourcing(_EventSourcing):
     """The SQLite recorder, which sets WAL and leaves ``synchronous`` as SQLite has it: FULL."""
 
     name = "eventsourcing"
@@ -130,6 +137,61 @@ class EventSourcing(EventSourcingInMemory):
         with recorder.datastore.transaction(commit=False) as cursor:
             cursor.execute(f"PRAGMA {name}")
             return cursor.fetchone()[0]
+
+
+class EventSourcingPostgres(_EventSourcing):
+    """The PostgreSQL recorder, which locks its table while it inserts.
+
+    Args:
+        functions: insert by a function in the database.
+        threads: push from so many threads, where it is not 0.
+    """
+
+    def __init__(self, *, functions: bool = False, threads: int = 0) -> None:
+        suffix = (", functions" if functions else "") + (", threads" if threads else "")
+        self.name = f"eventsourcing{suffix}"
+        self._functions = functions
+        self._threads = ThreadPoolExecutor(threads) if threads else None
+
+    async def open(self, schema: Schema) -> None:
+        """Create the table."""
+        url = schema.get_url("psycopg")
+        self._application = Application(
+            {
+                "PERSISTENCE_MODULE": "eventsourcing.postgres",
+                "POSTGRES_HOST": url.host or "",
+                "POSTGRES_PORT": str(url.port or 5432),
+                "POSTGRES_DBNAME": url.database or "",
+                "POSTGRES_USER": url.username or "",
+                "POSTGRES_PASSWORD": url.password or "",
+                "POSTGRES_SCHEMA": schema.name,
+                "POSTGRES_ENABLE_DB_FUNCTIONS": "yes" if self._functions else "no",
+            }
+        )
+
+    async def close(self) -> None:
+        """End the threads, and close the application."""
+        if self._threads is not None:
+            self._threads.shutdown()
+        await super().close()
+
+    async def show(self, setting: str) -> object:
+        """Ask a connection of the recorder's pool."""
+        recorder = self._application.recorder
+        assert isinstance(recorder, PostgresApplicationRecorder)
+        with recorder.datastore.get_connection() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting(%s) AS value", (setting,))
+            row = cursor.fetchone()
+            assert row is not None
+            return row["value"]
+
+    async def push(self, aggregate_id: str, version: int, payload: ItemPayload) -> None:
+        """Put one event into the event store."""
+        if self._threads is None:
+            self._put(aggregate_id, version, payload)
+            return
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, self._put, aggregate_id, version, payload)
 
 
 class EventSourcingThreads(EventSourcing):
