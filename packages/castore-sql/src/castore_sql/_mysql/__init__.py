@@ -4,13 +4,16 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, Dialect, Engine, PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool.base import ResetStyle
 
-from castore_sql._inner_runner import InnerRunner, run_on_driver
+from castore_sql._inner_runner import InnerRunner
 from castore_sql._mysql.age import get_oldest_transaction_age
 from castore_sql._mysql.bookmarks import make_bookmark_table
 from castore_sql._mysql.commit import commit, find_outcome, write_inside
 from castore_sql._mysql.errors import get_errors, is_busy, is_lost, translate
+from castore_sql._mysql.inside import run_inside
 from castore_sql._mysql.interruption import interrupt, sever, stop
+from castore_sql._mysql.server import isolate_next
 from castore_sql._mysql.snapshots import make_snapshot_table
 from castore_sql._mysql.table import MySQLEventTable
 from castore_sql._pool_runner import Server, make_pool_runner
@@ -53,8 +56,8 @@ def make_runner(engine: Engine | AsyncEngine) -> Runner:
     return make_pool_runner(
         engine,
         Server(
-            prepare=_leave,
-            restore=_leave,
+            prepare=_prepare,
+            restore=_restore,
             is_lost=is_lost,
             interrupt=interrupt,
             sever=sever,
@@ -65,8 +68,15 @@ def make_runner(engine: Engine | AsyncEngine) -> Runner:
 
 def make_inner_runner(connection: Connection | AsyncConnection) -> Runner:
     """Return what runs work on a connection of the user's, inside its transaction."""
-    return InnerRunner(connection, run_on_driver)
+    return InnerRunner(connection, run_inside)
 
 
-def _leave(_engine: Engine, _connection: PoolProxiedConnection) -> None:
-    """Set nothing: it would cost as much as the work. The pool ends what a read has begun."""
+def _prepare(_engine: Engine, connection: PoolProxiedConnection) -> None:
+    # The isolation that most engines have needs no statement, which would cost as much as the work.
+    isolate_next(connection)
+
+
+def _restore(engine: Engine, connection: PoolProxiedConnection) -> None:
+    """End what a read has begun, where the pool does not."""
+    if getattr(engine.pool, "_reset_on_return", None) is ResetStyle.reset_none:
+        connection.rollback()

@@ -13,7 +13,8 @@ from castore_core import (
 )
 from castore_sql._connection import Connection
 from castore_sql._group_commit import Outcome
-from castore_sql._mysql.errors import DUPLICATE_KEY, get_code, is_primary
+from castore_sql._mysql.errors import DUPLICATE_KEY, NOT_NULL, get_code, is_primary
+from castore_sql._mysql.server import get_server
 from castore_sql._mysql.table import MySQLEventTable
 from castore_sql._queries import Query, Row, execute, fetch
 from castore_sql._writes import Assertion, Insert, Write
@@ -22,6 +23,8 @@ IS_COMMITTING: Final = "castore_is_committing"
 """The note that the transaction of a connection may be committed by now."""
 
 _LONGEST_BYTES: Final = 4  # of a character; an escaped one has two
+_ESCAPED: Final = "\0\n\r\x1a\"'\\"
+_OVERHEAD: Final = 8_192  # the longest names and keys, which a statement has twice, and its words
 
 
 def commit(
@@ -48,7 +51,12 @@ def write_inside(connection: Connection, write: Write) -> CastoreError | None:
     if len(write) == 1 and isinstance(write[0], Insert):
         return _insert(connection, write[0], follows=False)
     execute(connection, Query("SAVEPOINT castore_group"))
-    error = _take_all(connection, write)
+    try:
+        error = _take_all(connection, write)
+    except Exception:
+        with suppress(Exception):  # the savepoint is gone with a transaction that was rolled back
+            execute(connection, Query("ROLLBACK TO SAVEPOINT castore_group"))
+        raise
     if error is not None:
         execute(connection, Query("ROLLBACK TO SAVEPOINT castore_group"))
     execute(connection, Query("RELEASE SAVEPOINT castore_group"))
@@ -102,8 +110,13 @@ def _have_place(connection: Connection, inserts: Sequence[Insert]) -> bool:
     table = _get_table(inserts[0])
     if table.allow_gaps:
         return True
-    keys = {each.key for each in inserts}
-    before = {(name, each, version - 1) for name, each, version in keys if version > 1} - keys
+    seen: set[tuple[str, str, int]] = set()
+    before: set[tuple[str, str, int]] = set()
+    for name, aggregate_id, version in [each.key for each in inserts]:
+        key_before = (name, aggregate_id, version - 1)
+        if version > 1 and key_before not in seen:
+            before.add(key_before)
+        seen.add((name, aggregate_id, version))
     if not before:
         return True
     return before == {
@@ -113,19 +126,23 @@ def _have_place(connection: Connection, inserts: Sequence[Insert]) -> bool:
 
 def _insert_rows(connection: Connection, inserts: Sequence[Insert]) -> bool:
     table = _get_table(inserts[0])
-    most_bytes = table.get_server(connection).most_bytes
-    for rows in _split([each.row for each in inserts], most_bytes):
+    for rows in _split([each.row for each in inserts], get_server(connection).most_bytes):
         if _run_insert(connection, table.statements.insert(rows)) is None:
             return False
     return True
 
 
 def _run_insert(connection: Connection, query: Query) -> int | None:
-    """Insert, and return how many rows were; ``None`` where a version is taken."""
+    """Insert, and return how many rows were; ``None`` where a version is taken.
+
+    None are inserted where the version is null, because the one before is not there.
+    """
     while True:
         try:
             return execute(connection, query)
         except Exception as error:
+            if get_code(error) == NOT_NULL:
+                return 0
             if get_code(error) != DUPLICATE_KEY:
                 raise
             if not is_primary(error):
@@ -152,7 +169,7 @@ def _take_all(connection: Connection, write: Write) -> CastoreError | None:
 
 def _insert(connection: Connection, insert: Insert, *, follows: bool) -> CastoreError | None:
     table, row = _get_table(insert), insert.row
-    for _ in _split([row], table.get_server(connection).most_bytes):
+    for _ in _split([row], get_server(connection).most_bytes):
         pass
     if insert.force:
         _replace(connection, table, row)
@@ -247,13 +264,13 @@ def _split(rows: Sequence[Row], most_bytes: int) -> Iterable[Sequence[Row]]:
 
 
 def _estimate(row: Row) -> int:
-    return 256 + _LONGEST_BYTES * sum(len(each) for each in row if isinstance(each, str))
+    return _OVERHEAD + _LONGEST_BYTES * sum(len(each) for each in row if isinstance(each, str))
 
 
 def _measure(row: Row) -> int:
     texts = [each for each in row if isinstance(each, str)]
-    escaped = sum(each.count(character) for each in texts for character in "\"'\\")
-    return 256 + escaped + sum(len(each.encode()) for each in texts)
+    escaped = sum(each.count(character) for each in texts for character in _ESCAPED)
+    return _OVERHEAD + escaped + sum(len(each.encode()) for each in texts)
 
 
 def _group_by_table(inserts: Sequence[Insert]) -> Iterable[list[Insert]]:

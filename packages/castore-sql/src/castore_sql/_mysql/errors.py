@@ -13,16 +13,23 @@ DUPLICATE_KEY: Final = 1062
 _LOCK_TIMEOUT: Final = 1205
 LOCKED: Final = {_LOCK_TIMEOUT, 3572}  # with NOWAIT, of MariaDB and MySQL
 READ_ONLY: Final = {1290, 1792, 1836}
+DENIED: Final = {1142, 1143, 1044}
+NOT_NULL: Final = 1048
 _DEADLOCK: Final = 1213
 _BUSY: Final = {_LOCK_TIMEOUT, _DEADLOCK}
 _LOST: Final = {1053, 1927}  # the server shuts down; the connection was killed
 _HINTS: Final = {
     1146: "await create_tables() of the adapter first",
     1153: "raise max_allowed_packet of the server",
+    _LOCK_TIMEOUT: (
+        "a transaction that has not ended was in the way, and nothing was written; inside one of "
+        "yours, use adapter.within(connection)"
+    ),
     1317: "somebody ended the statement: nothing was written",
     1969: "the server ended the statement: nothing was written",
     3024: "the server ended the statement: nothing was written",
     1040: "the server has no free connection",
+    _DEADLOCK: "the server has rolled the whole transaction back: begin it again",
 }
 
 
@@ -45,7 +52,9 @@ def get_code(error: BaseException | None) -> int | None:
 
 def is_primary(error: BaseException) -> bool:
     """Tell whether the position of a new event was taken by a tombstone, and not its version."""
-    return "PRIMARY" in str(error.args[1]).rpartition(" for key ")[2]
+    # In all languages, the name of the key is quoted last. MySQL has the table's before it.
+    quoted = str(error.args[1]).rsplit("'", 2)[-2:]
+    return quoted[0].rpartition(".")[2] == "PRIMARY"
 
 
 def is_busy(error: BaseException | None) -> bool:

@@ -1,5 +1,6 @@
 """The statements of the event table on MySQL and MariaDB."""
 
+import random
 from collections.abc import Sequence
 from typing import Final
 
@@ -30,16 +31,21 @@ class EventStatements:
             return Statement(text(sql.replace("@", quote(name).replace(":", "\\:"))), _DIALECT)
 
         self._insert = f"INSERT INTO {table} ({_COLUMNS}) VALUES "
+        # Of one row, as VALUES: INSERT ... SELECT would keep all others from inserting while it
+        # waits. The limit keeps MySQL from merging the inner query, which it refuses then.
+        next_version = (
+            f"(SELECT next FROM (SELECT version + 1 AS next FROM {table} WHERE {_KEY} LIMIT 1) "
+            "AS found)"
+        )
         self._insert_next = (
-            f"INSERT INTO {table} ({_COLUMNS}) SELECT {_VALUES[1:-1]} FROM DUAL "
-            f"WHERE EXISTS (SELECT 1 FROM {table} WHERE {_KEY})"
+            f"INSERT INTO {table} ({_COLUMNS}) VALUES (%s, %s, {next_version}, %s, %s, %s, %s, %s)"
         )
         self._select_keys = f"SELECT aggregate_name, aggregate_id, version FROM {table} WHERE "
         self._select_tokens = f"SELECT write_token FROM {table} WHERE "
-        self._select_ids = f"SELECT id FROM {table} WHERE id IN"
+        self._select_ids = f"SELECT id FROM {table} FORCE INDEX (PRIMARY) WHERE id IN"
         self._tombstones = (
             f"INSERT IGNORE INTO {table} "
-            "(id, aggregate_name, aggregate_id, version, type, timestamp) VALUES "
+            "(id, aggregate_name, aggregate_id, version, type, timestamp, write_token) VALUES "
         )
         self.replace = make(
             "UPDATE @ SET type = :type, data = :data, metadata = :metadata, "
@@ -81,7 +87,9 @@ class EventStatements:
         ]
         self.select_next_ids = make("SELECT id FROM @ WHERE id > :after ORDER BY id LIMIT :limit")
         self.count_ids = make("SELECT COUNT(*) FROM @ WHERE id > :after AND id <= :until")
-        self.select_end = make("SELECT MAX(id) FROM @")
+        by_id = "SELECT IFNULL(write_token, 0) FROM @ WHERE id = :id"
+        self.select_token = make(by_id)
+        self.select_end = make(f"SELECT (SELECT MAX(id) FROM @), ({by_id})")
         self.select_position = make(
             f"SELECT id FROM @ WHERE {_OF_AGGREGATE} AND version = :version"
         )
@@ -93,9 +101,11 @@ class EventStatements:
         return Query(self._insert + values, tuple(value for row in rows for value in row))
 
     def insert_next(self, row: Row) -> Query:
-        """Insert a row if the version before it is there."""
-        event_store_id, aggregate_id, version = row[:3]
-        return Query(self._insert_next, (*row, event_store_id, aggregate_id, version - 1))
+        """Insert a row, whose version is null where the one before it is not there."""
+        key, rest = row[:3], row[3:]
+        event_store_id, aggregate_id, version = key
+        before = (event_store_id, aggregate_id, version - 1)
+        return Query(self._insert_next, (event_store_id, aggregate_id, *before, *rest))
 
     def select_keys(self, keys: Sequence[tuple[str, str, int]]) -> Query:
         """Select those of some keys that are there."""
@@ -111,7 +121,9 @@ class EventStatements:
 
     def insert_tombstones(self, ids: Sequence[int]) -> Query:
         """Insert rows that no event can take the place of, where there is none."""
-        values = ", ".join([f"({each}, '', '{each}', 0, '', '')" for each in ids])
+        values = ", ".join(
+            [f"({each}, '', '{each}', 0, '', '', {random.getrandbits(63)})" for each in ids]
+        )
         return Query(self._tombstones + values)
 
     def select_log(

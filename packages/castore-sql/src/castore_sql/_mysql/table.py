@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 from castore_core import (
     LOG_START,
@@ -13,7 +13,6 @@ from castore_core import (
     LogEntry,
     LogPosition,
     LogSlice,
-    StorageError,
     format_position,
     format_timestamp,
     parse_position,
@@ -30,27 +29,17 @@ from castore_sql._mysql.schema import (
     NO_PAD_OF_MYSQL,
     make_create,
 )
+from castore_sql._mysql.server import get_server
 from castore_sql._mysql.statements import EventStatements
 from castore_sql._queries import Query, Row, execute, fetch, fetch_value
 from castore_sql._rows import record_to_texts, row_to_record
 
-_SERVER: Final = "castore_server"
 _NO_LIMIT: Final = 2**64 - 1
 _BEFORE_ALL: Final = ("", "")
 _AFTER_ALL: Final = ("~", "")
-_OLDEST_MYSQL: Final = (8, 0, 17)
-_OLDEST_MARIADB: Final = (10, 6)
-_SELECT_SERVER: Final = Query("SELECT VERSION(), @@character_set_client, @@max_allowed_packet")
 _SELECT_TABLE: Final = (
     "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = %s"
 )
-
-
-class Server(NamedTuple):
-    """What a connection has to know of its server and its session."""
-
-    is_mariadb: bool
-    most_bytes: int  # of a statement
 
 
 class MySQLEventTable:
@@ -61,11 +50,10 @@ class MySQLEventTable:
         self.allow_gaps = allow_gaps
         self.statements = EventStatements(name)
         self._holes = Holes(self.statements)
-        self._select_end = self.statements.select_end.bind()
 
     def create(self, connection: Connection) -> None:
         """Create the table with its indexes, or leave alone the one that is there."""
-        server = self.get_server(connection)
+        server = get_server(connection)
         if fetch(connection, Query(_SELECT_TABLE, (self.name,))):
             return  # IF NOT EXISTS, which drivers warn about, is for one that another has just made
         no_pad = NO_PAD_OF_MARIADB if server.is_mariadb else NO_PAD_OF_MYSQL
@@ -156,7 +144,6 @@ class MySQLEventTable:
     ) -> LogSlice:
         """Read the log up to the first hole that a writer may still fill."""
         start = parse_position(after)
-        self.get_server(connection)
         until = self._holes.close_after(connection, start, limit)
         if until == start or (event_store_ids is not None and not event_store_ids):
             return LogSlice([], format_position(until) if until > start else after)
@@ -168,8 +155,7 @@ class MySQLEventTable:
 
     def get_last_position(self, connection: Connection) -> LogPosition:
         """Return the last position before the first hole that a writer may still fill."""
-        end = fetch_value(connection, self._select_end) or 0
-        closed = self._holes.close_until(connection, end)
+        closed = self._holes.close_all(connection)
         return format_position(closed) if closed else LOG_START
 
     def find_position(
@@ -186,36 +172,9 @@ class MySQLEventTable:
         """Refuse a position of another kind of log."""
         parse_position(position)
 
-    def get_server(self, connection: Connection) -> Server:
-        """Look at the server once a connection.
-
-        Raises:
-            StorageError: it is too old, or the charset of the connection is not utf8mb4.
-        """
-        server: Server | None = connection.info.get(_SERVER)
-        if server is None:
-            ((version, charset, most_bytes),) = fetch(connection, _SELECT_SERVER)
-            _check(version, charset)
-            server = Server("MariaDB" in version, most_bytes)
-            connection.info[_SERVER] = server
-        return server
-
     def _to_entry(self, row: Row) -> LogEntry:
         number, event_store_id, *rest = row
         return LogEntry(format_position(number), event_store_id, self.to_record(rest))
-
-
-def _check(version: str, charset: str) -> None:
-    is_mariadb = "MariaDB" in version
-    numbers = tuple(int(each) for each in version.partition("-")[0].split("."))
-    if numbers < (_OLDEST_MARIADB if is_mariadb else _OLDEST_MYSQL):
-        raise StorageError(
-            f"castore-sql needs MySQL 8.0.17 or MariaDB 10.6, or later: this is {version}"
-        )
-    if charset != "utf8mb4":
-        raise StorageError(
-            f"the charset of the connection is {charset!r}: add charset=utf8mb4 to the URL"
-        )
 
 
 def _to_texts(moment: datetime, aggregate_id: str) -> tuple[str, str]:
