@@ -26,7 +26,7 @@ IS_LARGE = os.environ.get("CASTORE_LARGE_RACES") == "1"
 TRANSACTIONS = 12_000 if IS_LARGE else 3_000
 RACES = range(10 if IS_LARGE else 1)
 
-SERVERS = {"postgres": KINDS["asyncpg"]}
+SERVERS = {"postgres": KINDS["asyncpg"], "mariadb": KINDS["asyncmy"]}
 
 Place = tuple[str, str, int]
 
@@ -126,7 +126,9 @@ async def read_log(adapter: SQLEventStorageAdapter, done: asyncio.Event) -> list
 async def read_naively(engine: AsyncEngine, done: asyncio.Event) -> list[int]:
     """Follow the ids of the rows, as if they were committed in their order."""
     ids: list[int] = []
-    select = text("SELECT id FROM event WHERE id > :checkpoint ORDER BY id LIMIT 50")
+    select = text(
+        "SELECT id FROM event WHERE id > :checkpoint AND aggregate_name <> '' ORDER BY id LIMIT 50"
+    )
     checkpoint = 0
     async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         while True:
@@ -171,7 +173,7 @@ async def test_a_reader_loses_no_event_of_32_writers(
     stored = Counter(
         (store, aggregate_id, version)
         for store, aggregate_id, version in database.run(
-            "SELECT aggregate_name, aggregate_id, version FROM event"
+            "SELECT aggregate_name, aggregate_id, version FROM event WHERE aggregate_name <> ''"
         )
     )
     lost = len(raced.committed) - len(set(raced.naive))
@@ -179,6 +181,8 @@ async def test_a_reader_loses_no_event_of_32_writers(
         each: raced.count(each)
         for each in ("transactions", "rolled_back", "held", "conflicts", "failed")
     }
+    closed = database.run("SELECT COUNT(*) FROM event WHERE aggregate_name = ''")[0][0]
+    counts["closed_holes"] = closed  # of MySQL
     print(f"race {number}: {len(raced.committed)} events, {lost} lost naively, {counts}")  # noqa: T201 pytest shows it with -rP
     assert stored == Counter(raced.committed)
     assert stored == Counter(raced.places)

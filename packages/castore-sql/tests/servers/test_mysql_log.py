@@ -389,10 +389,16 @@ async def lock_mode_adapter(
 
 
 async def wait_until_locked(connection: Connection) -> None:
-    """Wait until a transaction waits for another."""
-    query = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
-    while not run(connection, query):  # noqa: ASYNC110 no event tells
+    """Wait until a statement of this database waits for another transaction."""
+    query = (
+        "SELECT COUNT(*) FROM information_schema.processlist JOIN information_schema.innodb_trx "
+        "ON trx_mysql_thread_id = id AND trx_state = 'LOCK WAIT' "
+        "WHERE db = DATABASE() AND command = 'Query' AND time_ms > 100"
+    )
+    while True:
         await asyncio.sleep(0.15)  # the server looks again after 0.1 seconds without a query
+        if run(connection, query):
+            return
 
 
 @pytest.mark.parametrize("ends", ["commit", "rollback"])
@@ -502,7 +508,7 @@ class Interrupted:
     [
         ("REPEATABLE READ", "SELECT id FROM `event` FORCE"),
         ("READ COMMITTED", "SELECT id FROM `event` FORCE"),
-        ("READ COMMITTED", "INSERT IGNORE"),
+        ("READ COMMITTED", "INSERT INTO `event` (id"),
         ("AUTOCOMMIT", "SELECT id FROM `event` FORCE"),
     ],
 )

@@ -44,7 +44,7 @@ class EventStatements:
         self._select_tokens = f"SELECT write_token FROM {table} WHERE "
         self._select_ids = f"SELECT id FROM {table} FORCE INDEX (PRIMARY) WHERE id IN"
         self._tombstones = (
-            f"INSERT IGNORE INTO {table} "
+            f"INSERT INTO {table} "
             "(id, aggregate_name, aggregate_id, version, type, timestamp, write_token) VALUES "
         )
         self.replace = make(
@@ -124,7 +124,8 @@ class EventStatements:
         values = ", ".join(
             [f"({each}, '', '{each}', 0, '', '', {random.getrandbits(63)})" for each in ids]
         )
-        return Query(self._tombstones + values)
+        # Drivers print the warnings of INSERT IGNORE.
+        return Query(f"{self._tombstones}{values} ON DUPLICATE KEY UPDATE id = id")
 
     def select_log(
         self, event_store_ids: Sequence[str] | None, after: int, until: int, limit: int
