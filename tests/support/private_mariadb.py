@@ -23,71 +23,96 @@ GRANT ALL ON *.* TO castore@'%' WITH GRANT OPTION;
 _OPTIONS = ("--skip-name-resolve", "--socket=socket", "--innodb-buffer-pool-size=16M")
 
 
-@contextmanager
-def private_mariadb(*options: str) -> Generator[str]:
-    """Start an empty server and give its URL; without the programs, skip the test."""
-    if shutil.which("mariadbd", path=_PATH) is None:
-        pytest.skip("mariadb has no mariadbd here: scripts/services start")
-    directory = Path(tempfile.mkdtemp(prefix="castore-mariadb-", dir="/tmp"))
-    process: subprocess.Popen[bytes] | None = None
-    try:
+class PrivateMariaDB:
+    """A server in a directory.
+
+    Args:
+        directory: an empty one, which the user ``mysql`` can reach.
+        options: further ones of the server.
+    """
+
+    def __init__(self, directory: Path, options: Sequence[str] = ()) -> None:
+        self.port = _find_free_port()
+        self.url = f"mysql://castore@127.0.0.1:{self.port}/castore"
+        self._directory = directory
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
         if os.geteuid() == 0:  # as which the server does not run
             shutil.chown(directory, "mysql", "mysql")
-        _install(directory)
-        port = _find_free_port()
-        process = _start(directory, port, options)
-        _wait(directory, port)
-        yield f"mysql://castore@127.0.0.1:{port}/castore"
-    finally:
-        if process is not None:
-            process.kill()
-            process.wait(_PATIENCE)
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _install(directory: Path) -> None:
-    (directory / "init.sql").write_text(_INIT)
-    done = subprocess.run(
-        _as_server(
-            *("mariadb-install-db", "--no-defaults", f"--datadir={directory}/data"),
-            *("--skip-test-db", "--auth-root-authentication-method=normal"),
-        ),
-        cwd=directory,
-        env=_get_environment(directory),
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert 0 == done.returncode, done.stdout + done.stderr
-
-
-def _start(directory: Path, port: int, options: Sequence[str]) -> subprocess.Popen[bytes]:
-    with (directory / "log").open("ab") as log:
-        return subprocess.Popen(
+        (directory / "init.sql").write_text(_INIT)
+        done = subprocess.run(
             _as_server(
-                *("mariadbd", "--no-defaults", f"--datadir={directory}/data"),
-                *(f"--tmpdir={directory}", f"--port={port}", "--bind-address=127.0.0.1"),
-                *(f"--init-file={directory}/init.sql", *_OPTIONS, *options),
+                *("mariadb-install-db", "--no-defaults", f"--datadir={directory}/data"),
+                *("--skip-test-db", "--auth-root-authentication-method=normal"),
             ),
             cwd=directory,
             env=_get_environment(directory),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,  # Ctrl-C stops the tests first
+            check=False,
+            capture_output=True,
+            text=True,
         )
+        assert 0 == done.returncode, done.stdout + done.stderr
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        with (self._directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                _as_server(
+                    *("mariadbd", "--no-defaults", f"--datadir={self._directory}/data"),
+                    *(f"--tmpdir={self._directory}", f"--port={self.port}"),
+                    *("--bind-address=127.0.0.1", f"--init-file={self._directory}/init.sql"),
+                    *(*_OPTIONS, *self._options),
+                ),
+                cwd=self._directory,
+                env=_get_environment(self._directory),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C stops the tests first
+            )
+        end = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                pymysql.connect(
+                    host="127.0.0.1", port=self.port, user="castore", database="castore"
+                ).close()
+            except pymysql.Error:
+                log = self._directory / "log"
+                assert time.monotonic() < end, log.read_text(errors="replace")
+                time.sleep(0.05)
+            else:
+                return
+
+    def kill(self) -> None:
+        """Kill the server, as a crash of the machine does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(_PATIENCE)
+            self._process = None
 
 
-def _wait(directory: Path, port: int) -> None:
-    end = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            pymysql.connect(host="127.0.0.1", port=port, user="castore", database="castore").close()
-        except pymysql.Error:
-            assert time.monotonic() < end, (directory / "log").read_text(errors="replace")
-            time.sleep(0.05)
-        else:
-            return
+@contextmanager
+def private_mariadb_server(*options: str) -> Generator[PrivateMariaDB]:
+    """Start an empty server; without the programs, skip the test."""
+    if shutil.which("mariadbd", path=_PATH) is None:
+        pytest.skip("mariadb has no mariadbd here: scripts/services start")
+    directory = Path(tempfile.mkdtemp(prefix="castore-mariadb-", dir="/tmp"))
+    server: PrivateMariaDB | None = None
+    try:
+        server = PrivateMariaDB(directory, options)
+        server.start()
+        yield server
+    finally:
+        if server is not None:
+            server.kill()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def private_mariadb(*options: str) -> Generator[str]:
+    """Start an empty server and give its URL; without the programs, skip the test."""
+    with private_mariadb_server(*options) as server:
+        yield server.url
 
 
 def _get_environment(directory: Path) -> dict[str, str]:
