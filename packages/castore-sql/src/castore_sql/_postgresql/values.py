@@ -13,7 +13,8 @@ from castore_sql._writes import Assertion, Insert
 _MANY_DIGITS: Final = (
     1e16  # where JSON has an exponent, which JSONB drops, and the fraction with it
 )
-_MAY_HAVE_EXPONENT: Final = re.compile(r"\de\+?\d").search
+# A digit, an "e" and a digit; it begins with the letter, for which a search leaps to its place.
+_MAY_HAVE_EXPONENT: Final = re.compile(r"e(?<=\de)\+?\d").search
 _MAY_HAVE_NUL: Final = "\\u0000"
 
 
