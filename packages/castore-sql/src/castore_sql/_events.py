@@ -64,8 +64,10 @@ class SQLEventStorageAdapter:
             group together.
         busy_timeout: for how many seconds, from the call, a push or a read waits for a database
             that somebody else keeps locked, whatever the driver's ``timeout`` is. Then it raises
-            `StorageError`, and has written nothing. A push inside a transaction of the same task
-            on this engine raises at once, if that transaction has written.
+            `StorageError`, and has written nothing. On SQLite, a push inside a transaction of
+            the same task on this engine raises at once, if that transaction has written. On a
+            server, statements that wait longer are ended: a push whose outcome cannot be found out
+            raises `UnknownOutcomeError`, at most a few seconds later.
         rows_in_loop: on a synchronous engine, the events of an aggregate are read in the thread of
             the event loop if they are at most so many, which spares them a way to a thread that
             takes longer than they do. The loop stands still meanwhile: a fraction of a millisecond
