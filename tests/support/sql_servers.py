@@ -66,11 +66,10 @@ class ServerDatabase:
         return {"options": f"-c search_path={self.name}"} if self.server == "postgres" else {}
 
     def make_engine(self, kind: Kind, **options: Any) -> Engine | AsyncEngine:
-        """Return an engine on the database, also by way of a proxy that listens on a port."""
+        """Return an engine on the database, also by the port of a proxy, or as another user."""
         create = create_async_engine if kind.is_async else create_engine
-        url = self.get_url(kind.driver)
-        if (port := options.pop("port", None)) is not None:
-            url = url.set(port=port)
+        parts = {each: options.pop(each) for each in ("port", "username") if each in options}
+        url = self.get_url(kind.driver).set(**parts)
         connect_args = self.get_connect_args(kind.driver) | options.pop("connect_args", {})
         return create(url, connect_args=connect_args, **options)
 

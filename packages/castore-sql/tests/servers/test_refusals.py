@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -193,3 +193,43 @@ async def test_a_user_without_rights(kind: Kind, database: ServerDatabase) -> No
 
     assert [] == await adapter.get_events("STORE", "a")
     await dispose(limited)
+
+
+@pytest.fixture
+def narrow_user(kind: Kind, database: ServerDatabase) -> Iterator[str]:
+    """Give a user who may have one session at a time."""
+    user = f"narrow_{database.name}"
+    if kind.server == "postgres":
+        database.run(
+            f"CREATE ROLE {user} LOGIN CONNECTION LIMIT 1",
+            f"GRANT ALL ON SCHEMA {database.name} TO {user}",
+            *(
+                f"ALTER DEFAULT PRIVILEGES IN SCHEMA {database.name} GRANT ALL ON {each} TO {user}"
+                for each in ("TABLES", "SEQUENCES")
+            ),
+        )
+        yield user
+        database.run(f"DROP OWNED BY {user}", f"DROP ROLE {user}")
+    else:
+        database.run(f"CREATE USER {user}@'%%' WITH MAX_USER_CONNECTIONS 1")
+        database.run(f"GRANT ALL ON {database.name}.* TO {user}@'%%'")
+        yield user
+        database.run(f"DROP USER {user}@'%%'")
+
+
+@each_kind
+async def test_too_many_connections(
+    kind: Kind, database: ServerDatabase, engine: Engine | AsyncEngine, narrow_user: str
+) -> None:
+    """A server that takes no further session refuses the push at once, and it was not written."""
+    adapter = await make_adapter(engine)
+    narrow = database.make_engine(kind, username=narrow_user)
+    other = SQLEventStorageAdapter(narrow)
+    async with pushed_within(narrow, other, "a"):
+        with pytest.raises(StorageError, match=r"too many connections|max_user_connections"):
+            await other.push_event("STORE", make_record("b"))
+    await other.push_event("STORE", make_record("c"))
+    await dispose(narrow)
+
+    assert [] == await adapter.get_events("STORE", "b")
+    assert [make_record("c")] == await adapter.get_events("STORE", "c")
