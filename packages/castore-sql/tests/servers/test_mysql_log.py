@@ -223,7 +223,7 @@ async def test_a_connection_that_breaks_lets_later_events_through(
     await adapter.push_event("STORE", make_record("late"))
     assert [] == await reader.follow()
 
-    run(connect(), "KILL %s", early.thread_id())
+    run(connect(), "KILL %s", run(early, "SELECT CONNECTION_ID()"))
     assert ["late"] == await reader.follow_to(1)
 
 
