@@ -30,6 +30,8 @@ def commit(
         sqlite3.Error: the transaction failed as a whole. Nothing was written.
     """
     with transaction(connection) as cursor:
+        if len(writes) == 1 and len(writes[0]) == 1:
+            return [_take(cursor, writes[0][0])]
         if _insert_all(cursor, writes):
             return [None] * len(writes)
         return [_write(cursor, each) for each in writes]
