@@ -68,7 +68,8 @@ class EventStatements:
             )
             for direction in ("", " DESC")
         ]
-        # Not as rows: only these forms are found by the index.
+        # Not as rows: only these forms are found by the index. By the equality of a name alone, the
+        # server would read all the events that are not initial first.
         is_after = (
             "(initial_timestamp > :after "
             "OR initial_timestamp = :after AND aggregate_id > :after_id)"
@@ -80,8 +81,9 @@ class EventStatements:
         self.select_ids = [
             make(
                 "SELECT aggregate_id, initial_timestamp FROM @ "
-                f"WHERE aggregate_name = :aggregate_name AND {is_after} AND {is_before} "
-                f"ORDER BY initial_timestamp{direction}, aggregate_id{direction} LIMIT :limit"
+                "WHERE aggregate_name >= :aggregate_name AND aggregate_name <= :aggregate_name "
+                f"AND {is_after} AND {is_before} ORDER BY aggregate_name{direction}, "
+                f"initial_timestamp{direction}, aggregate_id{direction} LIMIT :limit"
             )
             for direction in ("", " DESC")
         ]
