@@ -1,4 +1,4 @@
-"""A process whose tasks all write one aggregate on SQLite, once each.
+"""A process whose tasks all write one aggregate, once each.
 
 ``python conflict_writers.py KIND URL COUNT`` writes the line ``ready``, waits for a line, runs a
 command with its default options in each of the tasks, and writes how many attempts each took, as
@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from castore_core import AggregateCommands, Event, EventDraft, EventStore, command
@@ -88,7 +88,7 @@ KINDS: dict[str, Callable[[Store], Write]] = {
 
 async def run(kind: str, url: str, tasks: int) -> list[int]:
     """Write at the same time as other processes do, and return the attempts of each task."""
-    is_async = "aiosqlite" in url
+    is_async = make_url(url).get_dialect().is_async
     engine: Any = create_async_engine(url) if is_async else create_engine(url)
     adapter = SQLEventStorageAdapter(engine)
     await adapter.create_tables()
