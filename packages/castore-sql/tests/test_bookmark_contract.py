@@ -227,3 +227,24 @@ class TestBookmarksOfAsyncEngineInMemory(InMemory, OfAsyncEngine, BookmarkStorag
         with suppress(OperationalError):  # no such table
             outcome = (await read(), await adapter.get_position("pokedex"))
             assert outcome in (([], None), (["written"], "7"))
+
+    @overrides_contract("SQLAlchemy closes the connection, which is the database")
+    @pytest.mark.parametrize("steps", [0, 1, 2, 4, 20])
+    async def test_a_cancelled_move_is_whole_or_absent(
+        self, adapter: BookmarkStorageAdapter, steps: int
+    ) -> None:
+        """A move that is cancelled may end the database; or else it is whole, or absent."""
+        await adapter.create_bookmark("pokedex", "3")
+        lease = await acquire(adapter)
+
+        async def move() -> None:
+            async with adapter.move_bookmark(lease, "7"):
+                await asyncio.sleep(0)
+
+        task = asyncio.ensure_future(move())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        with suppress(StorageError):  # no such table
+            assert await adapter.get_position("pokedex") in {"3", "7"}

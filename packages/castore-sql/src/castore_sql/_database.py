@@ -12,7 +12,7 @@ from sqlalchemy import Connection as SQLAlchemyConnection
 from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from castore_core import StorageError, UnknownOutcomeError
+from castore_core import CastoreError, StorageError, UnknownOutcomeError
 from castore_sql._connection import Connection, Work
 from castore_sql._dialect import Dialect
 from castore_sql._errors import LostConnectionError, OutOfTimeError
@@ -135,7 +135,7 @@ class EngineDatabase:
         self._engine = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
         self._dialect = dialect
         self._runner = get_runner(engine, dialect)
-        if commits_in_loop and not self._runner.writes_at_once:
+        if commits_in_loop and not self._runner.can_commit_in_loop:
             raise ValueError("commits_in_loop is for a synchronous engine of SQLite")
         self._commits_in_loop = commits_in_loop
         self._errors = dialect.get_errors(self._engine)
@@ -146,9 +146,13 @@ class EngineDatabase:
         self.wakeup = self._runner.wakeup
 
     async def define(self, work: Work[None]) -> None:
-        """Run work that creates or alters tables."""
+        """Run work that creates or alters tables, and leaves alone what is there.
+
+        It is repeated on another connection where one is lost. It may take long: it has no limit of
+        time once it has begun.
+        """
         await self._check_before_write()
-        await self._keep_trying(lambda: self._runner.write(work), self._get_deadline())
+        await self._repeat(lambda each, _: self._runner.write(each), work)
 
     def write(self, write: Write) -> Awaitable[None]:
         """Write durably, together with other writes of the event loop, and wake those who wait."""
@@ -208,7 +212,7 @@ class EngineDatabase:
             except LostConnectionError as lost:
                 if deadline <= asyncio.get_running_loop().time():
                     raise StorageError(str(lost.__cause__)) from lost.__cause__
-            await asyncio.sleep(_BUSY_PAUSE)
+            await asyncio.sleep(_LOST_PAUSE)
 
     async def _commit(self, pushes: Sequence[_Push]) -> Sequence[Outcome]:
         """Write together, or say what is to be done with each if that fails.
@@ -219,16 +223,11 @@ class EngineDatabase:
             return [await self._commit_alone(pushes[0])]
         try:
             return await self._try(pushes)
-        except LostConnectionError as lost:
-            for each in pushes:
-                each.lose(lost.__cause__ or lost, may_come=True)
-        except OutOfTimeError as error:
-            if error.has_begun:
-                for each in pushes:
-                    each.lose(error, may_come=not error.has_stopped)
         except StorageError as error:
             if self._dialect.is_busy(error.__cause__):
                 return [_copy(error) if each.is_late() else NotYet.TOGETHER for each in pushes]
+        except Exception as error:  # noqa: BLE001 a driver may raise what it does not declare
+            _lose(pushes, error)
         # One by one, so that none suffers from another.
         return [NotYet.ALONE] * len(pushes)
 
@@ -359,7 +358,20 @@ def _get_end(deadline: float) -> float:
     return max(deadline, asyncio.get_running_loop().time() + _LEAST_TIME)
 
 
-def _copy(error: Exception) -> StorageError:
+def _lose(pushes: Sequence[_Push], error: Exception) -> None:
+    """Note that an attempt has ended without an answer, unless nothing was written."""
+    may_come = True
+    if isinstance(error, OutOfTimeError):
+        if not error.has_begun:
+            return
+        may_come = not error.has_stopped
+    elif isinstance(error, CastoreError):  # one of them cannot be written
+        return
+    for each in pushes:
+        each.lose(error.__cause__ or error, may_come=may_come)
+
+
+def _copy(error: StorageError) -> StorageError:
     copy = StorageError(str(error))
     copy.__cause__ = error.__cause__
     return copy

@@ -47,19 +47,20 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 class SQLEventStorageAdapter:
-    """Keeps events in a table of a SQL database: SQLite in this version.
+    """Keeps events in a table of a SQL database: SQLite, PostgreSQL, MySQL or MariaDB.
 
-    It is an event storage and an event log. One adapter serves any number of event stores.
-    Writes wait for the disk: what was pushed survives a crash of the process or the machine.
-    Concurrent pushes share a commit.
+    It is an event storage and an event log. One adapter serves any number of event stores. A push
+    returns when its transaction is committed: on SQLite it is on the disk then, on a server as
+    durable as the settings of the server say. Concurrent pushes share a commit.
 
     Args:
-        engine: a SQLAlchemy engine of the user's, who disposes of it. On SQLite, a synchronous
-            one is the faster by far; it is used from threads of the adapter's own, or where its
-            pool keeps to one connection or one for each thread (a database in memory), from the
-            thread of the event loop. The threads keep connections of their own, at most five, that
-            do not count against the size of the pool; ``engine.dispose()`` closes them. An async
-            one belongs to one event loop at a time.
+        engine: a SQLAlchemy engine of the user's, who disposes of it. On a server prefer an async
+            one; connections come from its pool. On SQLite a synchronous one is the faster by far.
+            It is used from threads of the adapter's own, or where its pool keeps to one connection
+            or one for each thread (a database in memory), from the thread of the event loop. The
+            threads keep connections of their own on SQLite, at most five, that do not count against
+            the size of the pool; ``engine.dispose()`` closes them. An async one belongs to one
+            event loop at a time.
         table_name: the table of the events. Adapters of one engine with other tables can push a
             group together.
         busy_timeout: for how many seconds, from the call, a push or a read waits for a database
@@ -67,13 +68,14 @@ class SQLEventStorageAdapter:
             `StorageError`, and has written nothing. On SQLite, a push inside a transaction of
             the same task on this engine raises at once, if that transaction has written. On a
             server, statements that wait longer are ended: a push whose outcome cannot be found out
-            raises `UnknownOutcomeError`, at most a few seconds later.
-        rows_in_loop: on a synchronous engine, the events of an aggregate are read in the thread of
-            the event loop if they are at most so many, which spares them a way to a thread that
-            takes longer than they do. The loop stands still meanwhile: a fraction of a millisecond
-            for 100 small events, and for as long as the disk takes where they are in no cache. It
-            never waits for a lock, and stops after 256 KB: a thread reads larger events. Positions
-            are read in this way, too. 0 leaves all reads to the threads.
+            raises `UnknownOutcomeError`, at most a few seconds later. An attempt has at least a
+            second.
+        rows_in_loop: on a synchronous engine of SQLite, the events of an aggregate are read in the
+            thread of the event loop if they are at most so many, which spares them a way to a
+            thread that takes longer than they do. The loop stands still meanwhile: a fraction of a
+            millisecond for 100 small events, and for as long as the disk takes where they are in no
+            cache. It never waits for a lock, and stops after 256 KB: a thread reads larger events.
+            Positions are read in this way, too. 0 leaves all reads to the threads.
         commits_in_loop: on a synchronous engine of SQLite, commit pushes in the thread of the event
             loop, which spares them the way to a thread. The loop stands still while the disk
             writes, and concurrent pushes do not share a commit: it is for scripts, and for programs
@@ -138,7 +140,7 @@ class SQLEventStorageAdapter:
         """Add the columns and indexes that a table of Castore's, or of an earlier version, lacks.
 
         It may be called at any time, and again. On PostgreSQL, events cannot be pushed for the
-        moment in which columns are added; indexes are built meanwhile others work. Call it there
+        moment in which columns are added; indexes are built while others work. Call it there
         after a restore into another cluster, too: the log goes on behind the events that are there.
 
         Raises:
@@ -160,6 +162,8 @@ class SQLEventStorageAdapter:
                 await connection.execute(...)
 
         A synchronous connection is used in the thread of the caller, which waits for the database.
+        It waits as long as the driver does, and tries nothing again. ``create_tables`` and
+        ``upgrade_tables``, which would end the transaction, raise `StorageError`.
 
         Args:
             connection: one of the adapter's engine.

@@ -32,7 +32,7 @@ class InnerRunner:
         run: Callable[[SQLAlchemyConnection, Work[Any]], Any],
     ) -> None:
         self.wakeup = Wakeup()
-        self.writes_at_once = False
+        self.can_commit_in_loop = False
         self._connection = connection
         self._run = run
         self._lock = _locks.setdefault(connection, asyncio.Lock())

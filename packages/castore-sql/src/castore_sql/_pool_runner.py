@@ -186,7 +186,7 @@ class PoolThreadRunner:
 
     def __init__(self, pool: Pool) -> None:
         self.wakeup = Wakeup()
-        self.writes_at_once = False
+        self.can_commit_in_loop = False
         self._pool = pool
         self._writer = _make_writer()
         self._readers = _make_readers()
@@ -291,7 +291,7 @@ class PoolLoopRunner:
 
     def __init__(self, pool: Pool) -> None:
         self.wakeup = Wakeup()
-        self.writes_at_once = False
+        self.can_commit_in_loop = False
         self._pool = pool
 
     def check_before_write(self) -> None:

@@ -12,12 +12,12 @@ T = TypeVar("T")
 class Runner(Protocol):
     """Runs work with a connection to the database of the user's engine.
 
-    ``wakeup`` wakes the tasks that wait for a commit of this process. ``writes_at_once`` tells
-    whether `write_at_once` ever does.
+    ``wakeup`` wakes the tasks that wait for a commit of this process. ``can_commit_in_loop``
+    tells whether commits may run in the thread of the event loop.
     """
 
     wakeup: Wakeup
-    writes_at_once: bool
+    can_commit_in_loop: bool
 
     def check_before_write(self) -> Awaitable[None] | None:
         """Return what refuses a push that would wait for itself, or ``None`` where none can."""

@@ -12,7 +12,8 @@ from sqlalchemy.engine.default import DefaultDialect
 
 from castore_sql._connection import Connection
 from castore_sql._mysql import schema
-from castore_sql._queries import Query, Statement, execute, fetch, fetch_value
+from castore_sql._mysql.server import get_server
+from castore_sql._queries import Query, Statement, execute, fetch
 
 _DIALECT: Final = DefaultDialect(paramstyle="format")
 _SELECT_TABLE: Final = (
@@ -35,13 +36,22 @@ def hash_of(parameter: str) -> str:
     return f"UNHEX(SHA2(CONVERT(:{parameter} USING utf8mb4), 256))"
 
 
+def exists(connection: Connection, name: str) -> bool:
+    """Tell whether there is a table; `IF NOT EXISTS` alone makes drivers warn."""
+    return bool(fetch(connection, Query(_SELECT_TABLE, (name,))))
+
+
+def get_no_pad(connection: Connection) -> str:
+    """Return the collation that tells all texts apart, those that end with spaces too."""
+    is_mariadb = get_server(connection).is_mariadb
+    return schema.NO_PAD_OF_MARIADB if is_mariadb else schema.NO_PAD_OF_MYSQL
+
+
 def create(connection: Connection, name: str, definition: str) -> None:
     """Create a table where it is missing, with columns of the type ``{text}``."""
-    if fetch(connection, Query(_SELECT_TABLE, (name,))):
-        return  # IF NOT EXISTS, which drivers warn about, is for one that another has just made
-    is_mariadb = "MariaDB" in fetch_value(connection, Query("SELECT VERSION()"))
-    no_pad = schema.NO_PAD_OF_MARIADB if is_mariadb else schema.NO_PAD_OF_MYSQL
-    texts = f"LONGTEXT CHARACTER SET utf8mb4 COLLATE {no_pad}"
+    if exists(connection, name):
+        return
+    texts = f"LONGTEXT CHARACTER SET utf8mb4 COLLATE {get_no_pad(connection)}"
     sql = definition.format(table=quote(name), text=texts)
     execute(connection, make_statement(sql).bind())
 

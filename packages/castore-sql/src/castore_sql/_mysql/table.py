@@ -13,6 +13,7 @@ from castore_core import (
     LogEntry,
     LogPosition,
     LogSlice,
+    StorageError,
     format_position,
     format_timestamp,
     parse_position,
@@ -21,15 +22,13 @@ from castore_core import (
 from castore_sql._connection import Connection
 from castore_sql._dialect import Place
 from castore_sql._mysql.holes import Holes
+from castore_sql._mysql.own_tables import exists, get_no_pad
 from castore_sql._mysql.schema import (
     LONGEST_ID,
     LONGEST_STORE_ID,
     LONGEST_TYPE,
-    NO_PAD_OF_MARIADB,
-    NO_PAD_OF_MYSQL,
     make_create,
 )
-from castore_sql._mysql.server import get_server
 from castore_sql._mysql.statements import EventStatements
 from castore_sql._queries import Query, Row, execute, fetch, fetch_value
 from castore_sql._rows import record_to_texts, row_to_record
@@ -37,9 +36,6 @@ from castore_sql._rows import record_to_texts, row_to_record
 _NO_LIMIT: Final = 2**64 - 1
 _BEFORE_ALL: Final = ("", "")
 _AFTER_ALL: Final = ("~", "")
-_SELECT_TABLE: Final = (
-    "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = %s"
-)
 
 
 class MySQLEventTable:
@@ -53,15 +49,18 @@ class MySQLEventTable:
 
     def create(self, connection: Connection) -> None:
         """Create the table with its indexes, or leave alone the one that is there."""
-        server = get_server(connection)
-        if fetch(connection, Query(_SELECT_TABLE, (self.name,))):
-            return  # IF NOT EXISTS, which drivers warn about, is for one that another has just made
-        no_pad = NO_PAD_OF_MARIADB if server.is_mariadb else NO_PAD_OF_MYSQL
-        execute(connection, Query(make_create(self.name, no_pad).replace("%", "%%")))
+        if not exists(connection, self.name):
+            definition = make_create(self.name, get_no_pad(connection))
+            execute(connection, Query(definition.replace("%", "%%")))
 
     def upgrade(self, connection: Connection) -> None:
-        """Create what is not there yet: a table of MySQL lacks nothing else."""
-        self.create(connection)
+        """Do nothing: a table of MySQL lacks nothing.
+
+        Raises:
+            StorageError: there is no table.
+        """
+        if not exists(connection, self.name):
+            raise StorageError(f"there is no table {self.name!r}: there is nothing to upgrade")
 
     def to_row(self, event_store_id: str, record: EventRecord) -> Row:
         """Return the values of a row, and a token that no other push has."""

@@ -17,6 +17,7 @@ from castore_sql._group_commit import NotYet, Outcome
 from castore_sql._postgresql.errors import NOT_NULL_VIOLATION, UNIQUE_VIOLATION, get_sqlstate
 from castore_sql._postgresql.statements import WriteStatements
 from castore_sql._postgresql.table import PostgreSQLEventTable
+from castore_sql._postgresql.transactions import transaction
 from castore_sql._postgresql.values import find_unfit
 from castore_sql._queries import Query, Statement, execute, fetch, fetch_value
 from castore_sql._writes import Assertion, Insert, Write
@@ -86,14 +87,8 @@ def _try_alone(connection: Connection, write: Write) -> CastoreError | None:
         return _take(connection, write)
     if _is_of_one_table(write) and _insert_all(connection, write):
         return None
-    execute(connection, Query("BEGIN"))
-    try:
-        error = _take(connection, write)
-    except Exception:
-        execute(connection, Query("ROLLBACK"))
-        raise
-    execute(connection, Query("COMMIT" if error is None else "ROLLBACK"))
-    return error
+    with transaction(connection):
+        return write_inside(connection, write)
 
 
 def find_outcome(

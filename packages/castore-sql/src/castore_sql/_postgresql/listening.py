@@ -14,8 +14,9 @@ from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
+from castore_sql._postgresql.transactions import make_lock_of_listeners
+
 _CHANNEL: Final = "castore"
-_SPACE: Final = 0x63617374 << 32  # of the keys: others may use locks, too
 _TRIES: Final = 20  # at the lock, which a push keeps until its commit
 _PAUSE: Final = 0.005  # seconds between them
 
@@ -25,7 +26,7 @@ def make_key(table_name: str) -> int:
 
     Tables of one name in two schemas share it: their listeners wake too often.
     """
-    return _SPACE | crc32(table_name.encode())
+    return make_lock_of_listeners(crc32(table_name.encode()) >> 1)
 
 
 def make_notification(table_name: str) -> str:

@@ -9,10 +9,10 @@ from castore_core import StorageError
 from castore_sql._connection import Connection
 from castore_sql._postgresql import schema
 from castore_sql._postgresql.statements import make_dialect
+from castore_sql._postgresql.transactions import TABLES_LOCK, transaction
 from castore_sql._queries import Query, Statement, execute
 
 _LONGEST_NAME: Final = 63  # bytes
-_LOCK: Final = 0x6361_7374_6F72_66  # one of those who create tables at a time
 
 
 class TextStatement(Statement):
@@ -48,14 +48,9 @@ def check_name(name: str) -> None:
 
 def create(connection: Connection, definition: Query) -> None:
     """Create a table where it is missing; ``IF NOT EXISTS`` alone fails if others do so, too."""
-    execute(connection, Query("BEGIN"))
-    try:
-        execute(connection, Query(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+    with transaction(connection):
+        execute(connection, Query(f"SELECT pg_advisory_xact_lock({TABLES_LOCK})"))
         execute(connection, definition)
-        execute(connection, Query("COMMIT"))
-    except BaseException:
-        execute(connection, Query("ROLLBACK"))
-        raise
 
 
 def quote(name: str) -> str:

@@ -7,10 +7,10 @@ from typing import Any, Final, TypeAlias
 from castore_core import StorageError
 from castore_sql._connection import Connection
 from castore_sql._postgresql.schema import EventSchema, snapshot
+from castore_sql._postgresql.transactions import INDEXES_LOCK, TABLES_LOCK, transaction
 
 GetColumns: TypeAlias = Callable[[Connection], Mapping[str, str]]
 
-_LOCK: Final = 0x6361_7374_6F72_65  # "castore": one of those who create tables at a time
 _OLDEST_VERSION: Final = 130000
 _OUR_COLUMNS: Final = frozenset(("tx", "write_token"))
 _BUILDS: Final = 4
@@ -22,8 +22,8 @@ _PATIENCE: Final = "'1s'"  # pushes wait behind who waits for a table: then let 
 def create(connection: Connection, schema: EventSchema) -> None:
     """Create a table with its indexes, or leave alone the one that is there."""
     _check_version(connection)
-    with _transaction(connection):
-        _run(connection, f"SELECT pg_advisory_xact_lock({_LOCK})")
+    with transaction(connection):
+        _run(connection, f"SELECT pg_advisory_xact_lock({TABLES_LOCK})")
         if not _exists(connection, schema.table):
             _enter_schema(connection, "quote_ident(current_schema())")
             _create_offset(connection, schema)
@@ -43,7 +43,7 @@ def upgrade(connection: Connection, schema: EventSchema, get_columns: GetColumns
     if not columns:
         raise StorageError(f"there is no table {schema.table}: there is nothing to upgrade")
     if not columns.keys() >= _OUR_COLUMNS or _is_restored(connection, schema):
-        with _transaction(connection):
+        with transaction(connection):
             _run(connection, f"SET LOCAL lock_timeout = {_PATIENCE}")
             _run(connection, f"LOCK TABLE {schema.table} IN ACCESS EXCLUSIVE MODE")
             _enter_schema(connection, _get_schema(schema.table))
@@ -103,17 +103,17 @@ def _waiting_for_others(connection: Connection, schema: EventSchema) -> Generato
     """
     is_alone = False
     for _ in range(_LOOKS):
-        if is_alone := _get(connection, f"SELECT pg_try_advisory_lock({_LOCK + 1})"):
+        if is_alone := _get(connection, f"SELECT pg_try_advisory_lock({INDEXES_LOCK})"):
             break
         _run(connection, f"SELECT pg_sleep({_PAUSE})")
     try:
-        with _transaction(connection):
+        with transaction(connection):
             _run(connection, f"LOCK TABLE {schema.table} IN SHARE UPDATE EXCLUSIVE MODE")
         yield
     finally:
         if is_alone:
             with suppress(Exception):  # the server does so itself when the connection is lost
-                _run(connection, f"SELECT pg_advisory_unlock({_LOCK + 1})")
+                _run(connection, f"SELECT pg_advisory_unlock({INDEXES_LOCK})")
 
 
 def _create_index(connection: Connection, table: str, index: str) -> None:
@@ -158,18 +158,6 @@ def _check_version(connection: Connection) -> None:
     version = int(_get(connection, "SHOW server_version_num"))
     if version < _OLDEST_VERSION:
         raise StorageError(f"castore-sql needs PostgreSQL 13 or later: this is {version // 10000}")
-
-
-@contextmanager
-def _transaction(connection: Connection) -> Generator[None]:
-    _run(connection, "BEGIN")
-    try:
-        yield
-        _run(connection, "COMMIT")
-    except BaseException:
-        with suppress(Exception):  # the connection may be lost, which is the error to tell
-            _run(connection, "ROLLBACK")
-        raise
 
 
 def _literal(name: str) -> str:

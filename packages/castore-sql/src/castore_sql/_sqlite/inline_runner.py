@@ -24,7 +24,7 @@ class InlineRunner:
 
     def __init__(self, engine: Engine) -> None:
         self.wakeup = Wakeup()
-        self.writes_at_once = True
+        self.can_commit_in_loop = True
         self._engine = engine
         self._lock = Lock()
 

@@ -25,7 +25,7 @@ class LoopRunner:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.wakeup = Wakeup()
-        self.writes_at_once = False
+        self.can_commit_in_loop = False
         self._engine = engine
         self._locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]
         self._locks = WeakKeyDictionary()

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from castore_core import (
     LOG_START,
@@ -11,6 +12,7 @@ from castore_core import (
     LogEntry,
     LogPosition,
     LogSlice,
+    StorageError,
     format_position,
     format_timestamp,
     parse_position,
@@ -28,6 +30,7 @@ from castore_sql._sqlite.tables import create
 _NO_LIMIT = -1
 _BEFORE_ALL = ("", "")
 _AFTER_ALL = ("\U0010ffff", "")
+_SELECT_TABLE: Final = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = lower(?)"
 
 
 class SQLiteEventTable:
@@ -48,7 +51,14 @@ class SQLiteEventTable:
         create(connection, self.statements.create)
 
     def upgrade(self, connection: Connection) -> None:
-        """Create what is not there yet: a table of SQLite lacks nothing else."""
+        """Create the indexes that are not there yet: a table of SQLite lacks nothing else.
+
+        Raises:
+            StorageError: there is no table.
+        """
+        if not fetch_value(connection, Query(_SELECT_TABLE, (self.name,))):
+            raise StorageError(f"there is no table {self.name!r}: there is nothing to upgrade")
+        self.create(connection)
         self.create(connection)
 
     def to_row(self, event_store_id: str, record: EventRecord) -> Row:

@@ -26,7 +26,7 @@ class ThreadRunner:
 
     def __init__(self, engine: Engine) -> None:
         self.wakeup = Wakeup()
-        self.writes_at_once = True
+        self.can_commit_in_loop = True
         self._engine = engine
         self._connections = HeldConnections(engine)
         self._writer = Threads(1, "castore-sql-writer")
