@@ -103,15 +103,6 @@ async def push_group(adapter: SQLEventStorageAdapter, name: str) -> list[EventRe
     return records
 
 
-async def push_group_by_force(adapter: SQLEventStorageAdapter, name: str) -> list[EventRecord]:
-    """Push a group that replaces what is there."""
-    records = [make_record(name), make_record(name, 2), make_record(f"{name} too")]
-    await adapter.push_event_group(
-        [GroupedRecord("STORE", each, adapter) for each in records], force=True
-    )
-    return records
-
-
 async def push_and_assert(adapter: SQLEventStorageAdapter, name: str) -> list[EventRecord]:
     """Push a group that asserts the version of another aggregate."""
     record = make_record(name)
@@ -137,7 +128,6 @@ PUSHES: dict[str, Push] = {
     "next": push_next,
     "by force": push_by_force,
     "group": push_group,
-    "group by force": push_group_by_force,
     "assertion": push_and_assert,
     "many": push_many,
 }
