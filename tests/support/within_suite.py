@@ -316,7 +316,7 @@ class WithinTests:
             await adapter.within(connection).push_event("STORE", make_record("a"))
         strange = self.make_another_engine(engine)
         async with connect(strange) as connection:
-            with pytest.raises(ValueError, match="is not a connection of"):
+            with pytest.raises(ValueError, match="one of another engine"):
                 adapter.within(connection)
         await dispose(strange)
 

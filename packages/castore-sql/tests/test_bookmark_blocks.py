@@ -422,3 +422,20 @@ async def test_a_table_of_an_odd_name(path: Path) -> None:
         names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
         assert [('a :b "%s" ?',)] == names.fetchall()
     engine.dispose()
+
+
+async def test_a_position_is_a_text(tmp_path: Path) -> None:
+    """The ``None`` of an event that is not there would set a bookmark back to the start."""
+    engine = create_engine(f"sqlite:///{tmp_path}/bookmarks.db")
+    bookmarks = SQLBookmarkStorageAdapter(engine)
+    await bookmarks.create_tables()
+    lease = await bookmarks.acquire_lease("pokedex", "reader", LONG)
+    assert lease is not None
+    position: Any = None
+    with pytest.raises(ValueError, match="position is no text: None"):
+        await bookmarks.create_bookmark("pokedex", position)
+    with pytest.raises(ValueError, match="position is no text: None"):
+        async with bookmarks.move_bookmark(lease, position):
+            pass
+    assert None is await bookmarks.get_position("pokedex")
+    engine.dispose()

@@ -11,7 +11,7 @@ from typing_extensions import TypeVar
 
 from castore_core import Lease, LeaseLostError, LogPosition
 from castore_sql._blocks import open_block
-from castore_sql._checks import check_busy_timeout, check_table_name
+from castore_sql._checks import check_busy_timeout, check_position, check_table_name
 from castore_sql._database import EngineDatabase, read_briefly
 from castore_sql._engines import get_dialect
 from castore_sql._queries import fetch_value
@@ -99,7 +99,12 @@ class SQLBookmarkStorageAdapter(Generic[C_co]):
         return position
 
     async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
-        """Make a bookmark at a position, unless there is one, and return where it is."""
+        """Make a bookmark at a position, unless there is one, and return where it is.
+
+        Raises:
+            ValueError: the position is no text.
+        """
+        check_position(position)
         return await self._database.transact(self._table.create_bookmark(bookmark_id, position))
 
     @asynccontextmanager
@@ -128,9 +133,11 @@ class SQLBookmarkStorageAdapter(Generic[C_co]):
         Raises:
             LeaseLostError: the lease is another owner's by now, ran out, or was given back.
                 Nothing was written. It is raised at the end of the block.
+            ValueError: the position is no text.
             StorageError: no transaction could be had, the block has ended it by itself, or the
                 commit failed. If its answer was lost, the position tells what became of it.
         """
+        check_position(position)
         move = self._table.move(lease, position)
         async with open_block(self._engine, self._database, self._dialect) as block:
             yield cast("C_co", block.connection)

@@ -21,6 +21,12 @@ def check_rows_in_loop(rows: object) -> None:
         raise ValueError(f"rows_in_loop is not 0 or more: {rows!r}")
 
 
+def check_position(position: object) -> None:
+    """Refuse what is no position, such as the ``None`` of an event that is not there."""
+    if not isinstance(position, str):
+        raise ValueError(f"position is no text: {position!r}")
+
+
 def check_limit(limit: object) -> int:
     """Return a limit that a column can hold."""
     if type(limit) is not int or limit < 1:

@@ -12,7 +12,12 @@ from sqlalchemy import Connection as SQLAlchemyConnection
 from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from castore_core import CastoreError, StorageError, UnknownOutcomeError
+from castore_core import (
+    CastoreError,
+    EventAlreadyExistsError,
+    StorageError,
+    UnknownOutcomeError,
+)
 from castore_sql._connection import Connection, Work
 from castore_sql._dialect import Dialect
 from castore_sql._errors import LostConnectionError, OutOfTimeError
@@ -334,9 +339,15 @@ class InnerDatabase:
 
     async def write(self, write: Write) -> None:
         """Write inside the transaction."""
-        work = self._runner.write(lambda each: self._dialect.write_inside(each, write))
-        if (error := await self._run(work)) is not None:
+        error = await self._run(self._runner.write(lambda each: self._write_inside(each, write)))
+        if error is not None:
             raise error
+
+    def _write_inside(self, connection: Connection, write: Write) -> CastoreError | None:
+        error = self._dialect.write_inside(connection, write)
+        if isinstance(error, EventAlreadyExistsError) and self._dialect.keeps_snapshot(connection):
+            error.retryable = False  # a command would meet the same again
+        return error
 
     async def read(self, work: Work[T]) -> T:
         """Read inside the transaction."""

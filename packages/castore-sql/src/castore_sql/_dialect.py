@@ -178,6 +178,10 @@ class Dialect(Protocol):
         """Write inside a transaction that goes on, and stays usable whatever the outcome is."""
         ...
 
+    def keeps_snapshot(self, connection: Connection, /) -> bool:
+        """Tell whether the transaction reads the same again, whatever others commit."""
+        ...
+
     def get_oldest_transaction_age(self, connection: Connection, /) -> timedelta:
         """Return the age of the oldest transaction that holds readers of a log back, or zero."""
         ...

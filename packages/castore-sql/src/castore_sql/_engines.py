@@ -45,8 +45,11 @@ def check_connection(connection: object, engine: Engine | AsyncEngine) -> None:
     """
     if not isinstance(connection, (Connection, AsyncConnection)):
         raise TypeError(
-            f"not a connection of SQLAlchemy: {connection!r} (a session has one: "
-            "session.connection())"
+            f"not a connection of SQLAlchemy: {connection!r}: give that of engine.begin(), of a "
+            "Session session.connection(), or of an AsyncSession await session.connection()"
         )
     if connection.engine.pool is not engine.pool:
-        raise ValueError(f"{connection!r} is not a connection of {engine!r}")
+        raise ValueError(
+            f"the connection is one of another engine, of {connection.engine.url!r}: the adapter "
+            f"was made with an engine of {engine.url!r}"
+        )

@@ -400,3 +400,17 @@ async def test_tables_are_not_defined_inside_a_transaction(
         await connection.rollback()
 
     assert [] == await adapter.get_events("STORE", "a")
+
+
+async def test_a_table_of_somebody_else_is_left_alone(
+    engine: Engine | AsyncEngine, database: ServerDatabase
+) -> None:
+    """A table without the columns of Castore's is refused before anything is changed."""
+    database.run("CREATE TABLE event (aggregate_name TEXT, aggregate_id TEXT, version BIGINT)")
+    with pytest.raises(StorageError, match="it has no data, id, metadata, timestamp, type"):
+        await SQLEventStorageAdapter(engine).upgrade_tables()
+    columns = database.run(
+        "SELECT column_name FROM information_schema.columns "
+        "WHERE table_schema = current_schema() AND table_name = 'event' ORDER BY column_name"
+    )
+    assert ["aggregate_id", "aggregate_name", "version"] == [each for (each,) in columns]

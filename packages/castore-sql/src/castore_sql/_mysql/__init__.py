@@ -13,7 +13,7 @@ from castore_sql._mysql.commit import commit, find_outcome, write_inside
 from castore_sql._mysql.errors import get_errors, is_busy, is_lost, translate
 from castore_sql._mysql.inside import run_inside
 from castore_sql._mysql.interruption import interrupt, sever, stop
-from castore_sql._mysql.server import isolate_next
+from castore_sql._mysql.server import isolate_next, keeps_snapshot
 from castore_sql._mysql.snapshots import make_snapshot_table
 from castore_sql._mysql.table import MySQLEventTable
 from castore_sql._pool_runner import Server, make_pool_runner
@@ -28,6 +28,7 @@ __all__ = [
     "get_errors",
     "get_oldest_transaction_age",
     "is_busy",
+    "keeps_snapshot",
     "make_bookmark_table",
     "make_event_table",
     "make_inner_runner",

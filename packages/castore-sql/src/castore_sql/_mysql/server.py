@@ -50,6 +50,13 @@ def get_server(connection: Connection) -> Server:
     return server
 
 
+def keeps_snapshot(connection: Connection, /) -> bool:
+    """Tell whether transactions of the session read the same again, whatever others commit."""
+    # Not the note of the connection: it may be set anew at any time.
+    levels = [str(value) for name, value in fetch(connection, _SELECT) if name in _ISOLATION]
+    return not any(each.startswith("READ-") for each in levels)
+
+
 def isolate_next(connection: Connection) -> None:
     """Let the transaction that comes next see what is committed, and wait for no writer."""
     if get_server(connection).needs_isolation:

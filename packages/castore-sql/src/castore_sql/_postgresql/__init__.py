@@ -17,6 +17,7 @@ from castore_sql._postgresql.interruption import interrupt, sever, stop
 from castore_sql._postgresql.listening import Listener
 from castore_sql._postgresql.snapshots import make_snapshot_table
 from castore_sql._postgresql.table import PostgreSQLEventTable
+from castore_sql._postgresql.transactions import keeps_snapshot
 from castore_sql._runner import Runner
 from castore_sql._server_blocks import begin_block, commit_block, roll_back_block
 
@@ -28,6 +29,7 @@ __all__ = [
     "get_errors",
     "get_oldest_transaction_age",
     "is_busy",
+    "keeps_snapshot",
     "make_bookmark_table",
     "make_event_table",
     "make_inner_runner",

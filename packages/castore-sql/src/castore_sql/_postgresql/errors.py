@@ -62,6 +62,8 @@ def translate(error: Exception, _engine: Engine, /) -> StorageError:
     """Return the castore error for an error of the driver."""
     if isinstance(error, PoolTimeoutError):
         return StorageError(f"no connection of the pool became free: {error}")
+    if isinstance(error, OSError):
+        return StorageError(f"the database cannot be reached: {error}")
     if isinstance(error, UnicodeError):
         return StorageError(f"a text cannot be written as UTF-8: {error}")
     text = str(error.__cause__ or error)  # SQLAlchemy puts the class of asyncpg's before it

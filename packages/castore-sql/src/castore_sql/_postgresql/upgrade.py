@@ -12,6 +12,9 @@ from castore_sql._postgresql.transactions import INDEXES_LOCK, TABLES_LOCK, tran
 GetColumns: TypeAlias = Callable[[Connection], Mapping[str, str]]
 
 _OLDEST_VERSION: Final = 130000
+_CASTORE_COLUMNS: Final = frozenset(
+    ("id", "aggregate_name", "aggregate_id", "version", "type", "data", "metadata", "timestamp")
+)
 _OUR_COLUMNS: Final = frozenset(("tx", "write_token"))
 _BUILDS: Final = 4
 _LOOKS: Final = 600
@@ -42,6 +45,10 @@ def upgrade(connection: Connection, schema: EventSchema, get_columns: GetColumns
     columns = get_columns(connection)
     if not columns:
         raise StorageError(f"there is no table {schema.table}: there is nothing to upgrade")
+    if missing := _CASTORE_COLUMNS - columns.keys():
+        raise StorageError(
+            f"table {schema.table} is none of Castore's: it has no {', '.join(sorted(missing))}"
+        )
     if not columns.keys() >= _OUR_COLUMNS or _is_restored(connection, schema):
         with transaction(connection):
             _run(connection, f"SET LOCAL lock_timeout = {_PATIENCE}")

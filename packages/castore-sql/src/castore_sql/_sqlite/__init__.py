@@ -30,6 +30,7 @@ __all__ = [
     "get_errors",
     "get_oldest_transaction_age",
     "is_busy",
+    "keeps_snapshot",
     "make_bookmark_table",
     "make_event_table",
     "make_inner_runner",
@@ -50,6 +51,11 @@ def make_event_table(name: str, _driver: Dialect, /, *, allow_gaps: bool) -> SQL
 def get_oldest_transaction_age(_connection: Connection, /) -> timedelta:
     """Return zero: whoever writes keeps out the others, and readers see all that is committed."""
     return timedelta()
+
+
+def keeps_snapshot(_connection: Connection, /) -> bool:
+    """Return false: who writes keeps out the others, and reads what they have committed before."""
+    return False
 
 
 def make_listener(
