@@ -1,4 +1,4 @@
-"""A connection as work on the database sees it, whoever opened it."""
+"""A connection as work on the database sees it."""
 
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, TypeVar

@@ -29,7 +29,7 @@ from castore_sql._writes import Insert, Write
 
 T = TypeVar("T")
 
-_BUSY_PAUSE = 0.002  # seconds; longer ones are unfair to who waits
+_BUSY_PAUSE = 0.002  # seconds; longer ones are unfair to those that wait
 _LOST_PAUSE = 0.05  # seconds; a server that starts takes some
 _LEAST_TIME = 1.0  # seconds for an attempt, however late it is
 
@@ -245,7 +245,7 @@ class EngineDatabase:
                 push.lose(lost.__cause__ or lost, may_come=True)
             except OutOfTimeError as error:
                 return await self._end(push, error)
-            except Exception as error:  # noqa: BLE001 whoever wrote gets it
+            except Exception as error:  # noqa: BLE001 it is the outcome of the push
                 if push.lost is None:
                     return error
             else:

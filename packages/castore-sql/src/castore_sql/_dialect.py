@@ -1,4 +1,4 @@
-"""What differs between databases: a dialect is a package of modules behind this face.
+"""The face of a dialect: a package of modules with all that differs between databases.
 
 The dialects are `castore_sql._sqlite`, `castore_sql._postgresql` and `castore_sql._mysql`. Their
 functions take a connection of the driver and never await: the runner of an engine decides in which

@@ -1,4 +1,4 @@
-"""Group commit: what is pushed while a commit is under way shares the next one."""
+"""Group commit: pushes that come while a commit is under way share the next one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,7 +17,7 @@ class NotYet(Enum):
 
 
 Outcome: TypeAlias = Exception | NotYet | None
-"""What became of a write: nothing to say, or the error of this write alone, or nothing yet."""
+"""The outcome of a write: ``None`` if it is durable, its own error, or not yet."""
 
 _Waiting: TypeAlias = tuple[W, asyncio.Future[None]]
 
@@ -27,8 +27,8 @@ _MOST_AT_ONCE = 512
 class GroupCommit(Generic[W]):
     """Gathers the writes of one event loop, and hands them over together.
 
-    A write that comes alone is committed by whoever brings it. What comes meanwhile waits for a
-    task, which commits it together, and so on until nothing waits.
+    A lone write commits in the task of its caller. Later writes wait for a task that commits them
+    together, and so on until nothing waits.
 
     Args:
         commit: writes a number of writes, durably when it returns, and says what became of each,

@@ -1,4 +1,4 @@
-"""How a log is read in one or two queries, whatever the database is."""
+"""Reads of a log, in one or two queries."""
 
 from collections.abc import Sequence
 from typing import Protocol

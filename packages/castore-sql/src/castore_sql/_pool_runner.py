@@ -24,7 +24,7 @@ _END = 2.5  # seconds until a thread is left alone whose server does not answer
 
 
 class Server(NamedTuple):
-    """What differs between servers, as their connections are lent.
+    """The parts of lending a connection that differ between servers.
 
     Args:
         prepare: sets a connection that was just taken, such as its isolation level.
@@ -256,7 +256,9 @@ class _Limit(Generic[T]):
         has_begun = self._attempt.give_up()
         if has_begun and not self._attempt.has_ended.is_set():
             run = self._pool.interrupt
-            Thread(target=run, args=(self._attempt,), name="castore-sql-ender", daemon=True).start()
+            Thread(
+                target=run, args=(self._attempt,), name="castore-sql-interrupter", daemon=True
+            ).start()
         return has_begun
 
     def end(self) -> None:

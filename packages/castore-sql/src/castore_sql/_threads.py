@@ -17,14 +17,14 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-class _Errand(NamedTuple):
+class _Job(NamedTuple):
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
 
 
-_Errands: TypeAlias = SimpleQueue[_Errand | None]
+_Jobs: TypeAlias = SimpleQueue[_Job | None]
 
 
 class Threads:
@@ -39,8 +39,8 @@ class Threads:
         self._pid = os.getpid()
         self._lock = Lock()
         self._threads: list[Thread] = []
-        self._errands: _Errands = SimpleQueue()
-        finalize(self, _dismiss, self._errands, self._threads)
+        self._jobs: _Jobs = SimpleQueue()
+        finalize(self, _dismiss, self._jobs, self._threads)
 
     def run(self, function: Callable[[*Ts], T], *arguments: *Ts) -> asyncio.Future[T]:
         """Call a function in one of the threads, as soon as one is free, in the order of the calls.
@@ -53,31 +53,31 @@ class Threads:
             self._begin()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._errands.put(_Errand(function, arguments, future, loop))
+        self._jobs.put(_Job(function, arguments, future, loop))
         return future
 
     def _begin(self) -> None:
         # Daemons, because the interpreter would else wait for them before it lets them end.
-        thread = Thread(target=_run_errands, args=(self._errands,), name=self._name, daemon=True)
+        thread = Thread(target=_run_jobs, args=(self._jobs,), name=self._name, daemon=True)
         with self._lock:
             if len(self._threads) < self._size:
                 thread.start()
                 self._threads.append(thread)
 
 
-def _dismiss(errands: _Errands, threads: list[Thread]) -> None:
+def _dismiss(jobs: _Jobs, threads: list[Thread]) -> None:
     for _ in threads:
-        errands.put(None)
+        jobs.put(None)
 
 
-def _run_errands(errands: _Errands) -> None:
-    while (errand := errands.get()) is not None:
-        _run_errand(errand)
-        del errand  # an idle thread keeps nothing alive
+def _run_jobs(jobs: _Jobs) -> None:
+    while (job := jobs.get()) is not None:
+        _run_job(job)
+        del job  # an idle thread keeps nothing alive
 
 
-def _run_errand(errand: _Errand) -> None:
-    function, arguments, future, loop = errand
+def _run_job(job: _Job) -> None:
+    function, arguments, future, loop = job
     if future.cancelled():
         return
     answer: Callable[[Any], None]
@@ -85,7 +85,7 @@ def _run_errand(errand: _Errand) -> None:
         answer, value = future.set_result, function(*arguments)
     except StopIteration as error:  # which no future can raise
         answer, value = future.set_exception, RuntimeError(repr(error))
-    except BaseException as error:  # noqa: BLE001 whoever awaits the future gets it
+    except BaseException as error:  # noqa: BLE001 it is the outcome of the job
         answer, value = future.set_exception, error
     with suppress(RuntimeError):  # the loop is closed: nobody waits any more
         loop.call_soon_threadsafe(_answer, future, answer, value)

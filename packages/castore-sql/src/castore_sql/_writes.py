@@ -1,13 +1,26 @@
 """Writes: what one push hands to the database."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from castore_core import InvalidEventGroupError
 from castore_sql._queries import Row
 
 if TYPE_CHECKING:
     from castore_sql._dialect import EventTable
+
+
+ROW_COLUMNS: Final = (
+    "aggregate_name",
+    "aggregate_id",
+    "version",
+    "type",
+    "data",
+    "metadata",
+    "timestamp",
+    "write_token",
+)
+"""The columns of a row to insert; one of SQLite has no token."""
 
 
 class Insert(NamedTuple):
@@ -35,6 +48,15 @@ class Assertion(NamedTuple):
 
 Write: TypeAlias = Sequence[Insert | Assertion]
 """The steps of one push: all of them are taken, or none."""
+
+
+def group_by_table(write: Write) -> Iterable[list[Insert]]:
+    """Return the events of each table, in their order."""
+    inserts: dict[int, list[Insert]] = {}
+    for each in write:
+        if isinstance(each, Insert):
+            inserts.setdefault(id(each.table), []).append(each)
+    return inserts.values()
 
 
 def check_write(write: Write) -> None:

@@ -10,7 +10,7 @@ from castore_sql._inner_runner import InnerRunner
 from castore_sql._mysql.age import get_oldest_transaction_age
 from castore_sql._mysql.bookmarks import make_bookmark_table
 from castore_sql._mysql.commit import commit, find_outcome, write_inside
-from castore_sql._mysql.errors import get_errors, is_busy, is_lost, translate
+from castore_sql._mysql.errors import is_busy, is_lost, translate
 from castore_sql._mysql.inside import run_inside
 from castore_sql._mysql.interruption import interrupt, sever, stop
 from castore_sql._mysql.server import isolate_next, keeps_snapshot
@@ -19,6 +19,7 @@ from castore_sql._mysql.table import MySQLEventTable
 from castore_sql._pool_runner import Server, make_pool_runner
 from castore_sql._runner import Runner
 from castore_sql._server_blocks import begin_block, commit_block, roll_back_block
+from castore_sql._server_errors import get_errors
 
 __all__ = [
     "begin_block",

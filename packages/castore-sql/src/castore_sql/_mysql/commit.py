@@ -17,7 +17,7 @@ from castore_sql._mysql.errors import DUPLICATE_KEY, NOT_NULL, get_code, is_prim
 from castore_sql._mysql.server import get_server
 from castore_sql._mysql.table import MySQLEventTable
 from castore_sql._queries import Query, Row, execute, fetch
-from castore_sql._writes import Assertion, Insert, Write
+from castore_sql._writes import ROW_COLUMNS, Assertion, Insert, Write, group_by_table
 
 IS_COMMITTING: Final = "castore_is_committing"
 """The note that the transaction of a connection may be committed by now."""
@@ -96,7 +96,7 @@ def _insert_all(connection: Connection, writes: Sequence[Write]) -> bool:
     """Insert all the events, and say whether all of them found their place."""
     # In the order of their keys, so that those of two processes do not wait for each other.
     ordered = sorted(cast("Sequence[Sequence[Insert]]", writes), key=lambda each: each[0].key)
-    by_table = list(_group_by_table([insert for write in ordered for insert in write]))
+    by_table = list(group_by_table([insert for write in ordered for insert in write]))
     if not all(_have_place(connection, inserts) for inserts in by_table):
         return False
     return all(_insert_rows(connection, inserts) for inserts in by_table)
@@ -186,11 +186,7 @@ def _insert(connection: Connection, insert: Insert, *, follows: bool) -> Castore
 
 def _replace(connection: Connection, table: MySQLEventTable, row: Row) -> None:
     """Update an event, or insert it. Its id stays, and never is a tombstone's."""
-    names = (
-        *("aggregate_name", "aggregate_id", "version", "type"),
-        *("data", "metadata", "timestamp", "write_token"),
-    )
-    update = table.statements.replace.bind(**dict(zip(names, row, strict=True)))
+    update = table.statements.replace.bind(**dict(zip(ROW_COLUMNS, row, strict=True)))
     while execute(connection, update) == 0:  # it is changed in any case: the token is new
         if _run_insert(connection, table.statements.insert([row])) is not None:
             return
@@ -231,8 +227,7 @@ def find_outcome(
     connection: Connection, write: Write, error: CastoreError, /
 ) -> CastoreError | None:
     """Tell the refusal of a push from that of its own repetition, by the tokens of its events."""
-    inserts = [each for each in write if isinstance(each, Insert)]
-    for group in _group_by_table(inserts):
+    for group in group_by_table(write):
         query = _get_table(group[0]).statements.select_tokens([each.key for each in group])
         if {token for (token,) in fetch(connection, query)} != {each.row[-1] for each in group}:
             return error
@@ -271,13 +266,6 @@ def _measure(row: Row) -> int:
     texts = [each for each in row if isinstance(each, str)]
     escaped = sum(each.count(character) for each in texts for character in _ESCAPED)
     return _OVERHEAD + escaped + sum(len(each.encode()) for each in texts)
-
-
-def _group_by_table(inserts: Sequence[Insert]) -> Iterable[list[Insert]]:
-    groups: dict[MySQLEventTable, list[Insert]] = {}
-    for each in inserts:
-        groups.setdefault(_get_table(each), []).append(each)
-    return groups.values()
 
 
 def _get_table(insert: Insert) -> MySQLEventTable:

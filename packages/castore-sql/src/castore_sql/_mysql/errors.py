@@ -1,12 +1,11 @@
-"""What the errors of MySQL and MariaDB mean."""
+"""The errors of MySQL and MariaDB, and their meaning."""
 
 from typing import Final
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from castore_core import StorageError
+from castore_sql._server_errors import translate_error_of_client
 
 # https://mariadb.com/kb/en/mariadb-error-code-reference/
 DUPLICATE_KEY: Final = 1062
@@ -31,17 +30,6 @@ _HINTS: Final = {
     1040: "the server has no free connection",
     _DEADLOCK: "the server has rolled the whole transaction back: begin it again",
 }
-
-
-def get_errors(engine: Engine, /) -> tuple[type[Exception], ...]:
-    """Return the errors that a statement, or a value bound to it, can raise."""
-    return (
-        engine.dialect.loaded_dbapi.Error,
-        SQLAlchemyError,
-        UnicodeError,
-        OverflowError,
-        OSError,
-    )
 
 
 def get_code(error: BaseException | None) -> int | None:
@@ -69,17 +57,11 @@ def is_lost(error: Exception) -> bool:
 
 def translate(error: Exception, _engine: Engine, /) -> StorageError:
     """Return the castore error for an error of the driver."""
-    if isinstance(error, PoolTimeoutError):
-        return StorageError(f"no connection of the pool became free: {error}")
-    if isinstance(error, OSError):
-        return StorageError(f"the database cannot be reached: {error}")
-    if isinstance(error, UnicodeError):
-        return StorageError(f"a text cannot be written in the charset of the connection: {error}")
+    if (translated := translate_error_of_client(error)) is not None:
+        return translated
     code = get_code(error)
-    text = (
-        str(error)
-        if code is None
-        else f"{error.args[1] if len(error.args) > 1 else error} ({code})"
-    )
-    hint = _HINTS.get(code or 0)
+    if code is None:
+        return StorageError(str(error))
+    text = f"{error.args[1] if len(error.args) > 1 else error} ({code})"
+    hint = _HINTS.get(code)
     return StorageError(f"{text}: {hint}" if hint else text)

@@ -1,4 +1,4 @@
-"""What a connection has to know of its server and its session."""
+"""The server and the session of a connection: their versions, limits and settings."""
 
 from typing import Final, NamedTuple
 
@@ -21,7 +21,7 @@ _ISOLATE: Final = Query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
 
 class Server(NamedTuple):
-    """What was found when a connection was used first."""
+    """The findings of the first use of a connection."""
 
     is_mariadb: bool
     most_bytes: int  # of a statement

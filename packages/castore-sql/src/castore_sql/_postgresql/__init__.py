@@ -12,7 +12,7 @@ from castore_sql._postgresql.age import get_oldest_transaction_age
 from castore_sql._postgresql.bookmarks import make_bookmark_table
 from castore_sql._postgresql.commit import commit, find_outcome, write_inside
 from castore_sql._postgresql.drivers import check_driver
-from castore_sql._postgresql.errors import get_errors, is_busy, is_lost, translate
+from castore_sql._postgresql.errors import is_busy, is_lost, translate
 from castore_sql._postgresql.interruption import interrupt, sever, stop
 from castore_sql._postgresql.listening import Listener
 from castore_sql._postgresql.snapshots import make_snapshot_table
@@ -20,6 +20,7 @@ from castore_sql._postgresql.table import PostgreSQLEventTable
 from castore_sql._postgresql.transactions import keeps_snapshot
 from castore_sql._runner import Runner
 from castore_sql._server_blocks import begin_block, commit_block, roll_back_block
+from castore_sql._server_errors import get_errors
 
 __all__ = [
     "begin_block",

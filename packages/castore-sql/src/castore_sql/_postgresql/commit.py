@@ -1,7 +1,7 @@
 """Commits on PostgreSQL: pushes that come together are one statement, in one round trip."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, TypeAlias, TypeGuard, cast
 
 from castore_core import (
@@ -20,15 +20,11 @@ from castore_sql._postgresql.table import PostgreSQLEventTable
 from castore_sql._postgresql.transactions import transaction
 from castore_sql._postgresql.values import find_unfit
 from castore_sql._queries import Query, Statement, execute, fetch, fetch_value
-from castore_sql._writes import Assertion, Insert, Write
+from castore_sql._writes import ROW_COLUMNS, Assertion, Insert, Write, group_by_table
 
 _Inserts: TypeAlias = Sequence[Insert]
 _Keys: TypeAlias = Collection[tuple[str, str, int]]
 
-_COLUMNS: Final = (
-    *("aggregate_name", "aggregate_id", "version", "type"),
-    *("data", "metadata", "timestamp", "write_token"),
-)
 _ATTEMPTS: Final = 5  # at a push whose version is taken, and free again when looked up
 
 
@@ -95,7 +91,7 @@ def find_outcome(
     connection: Connection, write: Write, error: CastoreError, /
 ) -> CastoreError | None:
     """Tell the refusal of a push from that of its own repetition, by the tokens of its events."""
-    for inserts in _by_table(write):
+    for inserts in group_by_table(write):
         statements = _prepare(connection, inserts)
         if statements.select_tokens is None:
             reason = "the connection was lost, and the table has no tokens: see upgrade_tables()"
@@ -112,7 +108,7 @@ def _take(connection: Connection, write: Write) -> CastoreError | None:
     for step in write:
         if isinstance(step, Assertion) and (error := _check(connection, step)) is not None:
             return error
-    for inserts in _by_table(write):
+    for inserts in group_by_table(write):
         if (error := _insert(connection, inserts)) is not None:
             return error
     return None
@@ -139,7 +135,7 @@ def _insert(connection: Connection, inserts: _Inserts) -> CastoreError | None:
 def _insert_what_is_free(connection: Connection, inserts: _Inserts) -> _Inserts:
     """Insert events of one table, and return those that were refused."""
     if len(inserts) == 1:
-        values = dict(zip(_COLUMNS, inserts[0].row, strict=True))
+        values = dict(zip(ROW_COLUMNS, inserts[0].row, strict=True))
         query = _prepare(connection, inserts).insert_one.bind(**values)
         return [] if fetch(connection, query) else inserts
     inserted = _insert_free(connection, inserts, _find_followers(inserts))
@@ -210,7 +206,7 @@ def _diagnose(connection: Connection, inserts: _Inserts, refused: _Inserts) -> C
 
 def _bind(statement: Statement, inserts: _Inserts, follows: Sequence[bool]) -> Query:
     columns = zip(*(each.row for each in inserts), strict=True)
-    values = {name: list(column) for name, column in zip(_COLUMNS, columns, strict=True)}
+    values = {name: list(column) for name, column in zip(ROW_COLUMNS, columns, strict=True)}
     return statement.bind(**values, follows=follows)
 
 
@@ -257,11 +253,3 @@ def _is_plain(write: Write) -> TypeGuard[Sequence[Insert]]:
 
 def _is_of_one_table(write: Write) -> TypeGuard[Sequence[Insert]]:
     return _is_plain(write) and len({each.table for each in write}) == 1
-
-
-def _by_table(write: Write) -> Iterable[list[Insert]]:
-    inserts: dict[int, list[Insert]] = {}
-    for each in write:
-        if isinstance(each, Insert):
-            inserts.setdefault(id(each.table), []).append(each)
-    return inserts.values()

@@ -1,12 +1,11 @@
-"""What the errors of PostgreSQL mean."""
+"""The errors of PostgreSQL, and their meaning."""
 
 from typing import Final
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from castore_core import StorageError
+from castore_sql._server_errors import translate_error_of_client
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _BUSY: Final = {
@@ -30,17 +29,6 @@ _HINTS: Final = {
 }
 
 
-def get_errors(engine: Engine) -> tuple[type[Exception], ...]:
-    """Return the errors that a statement, or a value bound to it, can raise."""
-    return (
-        engine.dialect.loaded_dbapi.Error,
-        SQLAlchemyError,
-        UnicodeError,
-        OverflowError,
-        OSError,
-    )
-
-
 def get_sqlstate(error: BaseException | None) -> str | None:
     """Return the code of an error of the server."""
     return getattr(getattr(error, "orig", error), "sqlstate", None)
@@ -60,12 +48,8 @@ def is_lost(error: Exception) -> bool:
 
 def translate(error: Exception, _engine: Engine, /) -> StorageError:
     """Return the castore error for an error of the driver."""
-    if isinstance(error, PoolTimeoutError):
-        return StorageError(f"no connection of the pool became free: {error}")
-    if isinstance(error, OSError):
-        return StorageError(f"the database cannot be reached: {error}")
-    if isinstance(error, UnicodeError):
-        return StorageError(f"a text cannot be written as UTF-8: {error}")
+    if (translated := translate_error_of_client(error)) is not None:
+        return translated
     text = str(error.__cause__ or error)  # SQLAlchemy puts the class of asyncpg's before it
     hint = _HINTS.get(get_sqlstate(error) or "")
     return StorageError(f"{text}: {hint}" if hint else text)

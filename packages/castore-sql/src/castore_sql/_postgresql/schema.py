@@ -10,7 +10,7 @@ such as the version before it. In another cluster ids count anew; after a restor
 from collections.abc import Callable
 from typing import Final
 
-# What a Castore of another language inserts gets the defaults.
+# Rows that a Castore of another language inserts get the defaults.
 _COLUMNS: Final = """\
   id BIGSERIAL PRIMARY KEY,
   aggregate_name VARCHAR COLLATE "C" NOT NULL,

@@ -19,7 +19,7 @@ _MAY_HAVE_NUL: Final = "\\u0000"
 
 
 class TextColumns(NamedTuple):
-    """What the columns of a table of Castore's can hold: the lengths are in characters."""
+    """The limits of the columns of a table of Castore's, in characters."""
 
     has_uuids: bool
     name_length: int | None

@@ -49,7 +49,7 @@ def make_event_table(name: str, _driver: Dialect, /, *, allow_gaps: bool) -> SQL
 
 
 def get_oldest_transaction_age(_connection: Connection, /) -> timedelta:
-    """Return zero: whoever writes keeps out the others, and readers see all that is committed."""
+    """Return zero: one writes at a time, and readers see all that is committed."""
     return timedelta()
 
 

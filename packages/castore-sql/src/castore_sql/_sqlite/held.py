@@ -45,7 +45,7 @@ class HeldConnections:
             self._give_back(connection, home)
 
     def run_if_idle(self, work: Work[T]) -> T | None:
-        """Run work if a connection is idle, for who cannot wait until one is opened."""
+        """Run work if a connection is idle, for callers that cannot wait for a new connection."""
         connection, home = self._take()
         if connection is None:
             return None

@@ -44,7 +44,7 @@ class InsertStatement(Statement):
 
 
 class EventStatements:
-    """What is said to an event table on SQLite."""
+    """The statements of an event table on SQLite."""
 
     def __init__(self, table: Table) -> None:
         # Not the engine's own dialect: its user may have chosen another style of parameters.
