@@ -106,8 +106,8 @@ class _Push:
 
     def to_unknown_outcome(self) -> UnknownOutcomeError:
         """Return the error of a push that may be stored, or not."""
-        insert = next(each for each in self.write if isinstance(each, Insert))
-        error = UnknownOutcomeError(*insert.key)
+        step = next((each for each in self.write if isinstance(each, Insert)), self.write[0])
+        error = UnknownOutcomeError(*step.key)
         error.__cause__ = self.lost
         return error
 

@@ -45,6 +45,11 @@ class Assertion(NamedTuple):
     aggregate_id: str
     version: int
 
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """The store, the aggregate and the version."""
+        return self.event_store_id, self.aggregate_id, self.version
+
 
 Write: TypeAlias = Sequence[Insert | Assertion]
 """The steps of one push: all of them are taken, or none."""
@@ -52,10 +57,10 @@ Write: TypeAlias = Sequence[Insert | Assertion]
 
 def group_by_table(write: Write) -> Iterable[list[Insert]]:
     """Return the events of each table, in their order."""
-    inserts: dict[int, list[Insert]] = {}
+    inserts: dict[str, list[Insert]] = {}
     for each in write:
         if isinstance(each, Insert):
-            inserts.setdefault(id(each.table), []).append(each)
+            inserts.setdefault(each.table.name, []).append(each)
     return inserts.values()
 
 

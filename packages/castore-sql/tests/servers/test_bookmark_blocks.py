@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from castore_core import EventRecord, Lease, LeaseLostError, Snapshot, StorageError
@@ -354,3 +355,67 @@ def explain(database: ServerDatabase, query: str, params: Any) -> str:
         plan = "\n".join(row[0] for row in cursor.fetchall())
     engine.dispose()
     return plan
+
+
+@each_kind
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+async def test_a_statement_that_ends_the_transaction(
+    bookmarks: SQLBookmarkStorageAdapter[Any], end: str
+) -> None:
+    """It is noticed, though SQLAlchemy does not know of it: the bookmark does not move."""
+    lease = await acquire(bookmarks)
+    with pytest.raises(StorageError, match="was ended by a statement"):
+        await move_with(bookmarks, lease, INSERT, end, INSERT)
+    assert None is await bookmarks.get_position("pokedex")
+
+
+@pytest.mark.parametrize("kind", ["asyncmy", "aiomysql", "pymysql"], indirect=True)
+async def test_a_statement_that_commits_by_the_way(
+    bookmarks: SQLBookmarkStorageAdapter[Any],
+) -> None:
+    """MySQL commits where a table is created, altered or emptied: the bookmark does not move."""
+    lease = await acquire(bookmarks)
+    with pytest.raises(StorageError, match="was ended by a statement"):
+        await move_with(bookmarks, lease, INSERT, "TRUNCATE note", INSERT)
+    assert None is await bookmarks.get_position("pokedex")
+
+
+@pytest.mark.parametrize("kind", ["asyncmy", "pymysql"], indirect=True)
+async def test_a_deadlock_that_the_block_passes_over(
+    database: ServerDatabase, bookmarks: SQLBookmarkStorageAdapter[Any]
+) -> None:
+    """The server has rolled back all that the block had written: the bookmark does not move."""
+    database.run(
+        "CREATE TABLE level (id INT PRIMARY KEY, level INT)",
+        "INSERT INTO level VALUES (1, 0), (2, 0)",
+    )
+    lease = await acquire(bookmarks)
+    url = database.get_url("mysql+pymysql")
+    other_engine = create_engine(url, poolclass=NullPool)
+    raised = 0
+
+    async def level_up() -> None:
+        nonlocal raised
+        async with bookmarks.move_bookmark(lease, "7") as connection:
+            await execute(connection, "UPDATE level SET level = 1 WHERE id = 1")
+            with other_engine.begin() as other:
+                # The greater of the two: the server chooses the smaller transaction to end.
+                other.execute(text("UPDATE level SET level = 2 WHERE id = 2"))
+                for each in range(50):
+                    other.execute(text(f"INSERT INTO note VALUES ('{each}')"))  # noqa: S608 a number
+                waiting = asyncio.create_task(
+                    asyncio.to_thread(
+                        other.execute, text("UPDATE level SET level = 2 WHERE id = 1")
+                    )
+                )
+                await asyncio.sleep(0.3)
+                try:
+                    await execute(connection, "UPDATE level SET level = 1 WHERE id = 2")
+                except DBAPIError:
+                    raised += 1
+                await waiting
+
+    with pytest.raises(StorageError, match="was ended by a statement, or by the server"):
+        await level_up()
+    assert (1, None) == (raised, await bookmarks.get_position("pokedex"))
+    other_engine.dispose()

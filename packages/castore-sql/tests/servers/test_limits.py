@@ -1,6 +1,7 @@
 """A push and a read end, whatever keeps the server from answering, and say what became of them."""
 
 import asyncio
+import random
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -13,7 +14,13 @@ from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from castore_core import EventAlreadyExistsError, EventRecord, StorageError, UnknownOutcomeError
+from castore_core import (
+    AssertedVersion,
+    EventAlreadyExistsError,
+    EventRecord,
+    StorageError,
+    UnknownOutcomeError,
+)
 from castore_sql import SQLEventStorageAdapter
 from sql_servers import MARIADB_KINDS, POSTGRES_KINDS, Kind, ServerDatabase, dispose
 from tcp_proxy import Fault, TCPProxy, tcp_proxy
@@ -325,3 +332,28 @@ def end_session(database: ServerDatabase, number: int) -> list[int]:
 def terminate(number: int) -> str:
     """Return the statement that ends a session of PostgreSQL."""
     return f"SELECT pg_terminate_backend({number})"
+
+
+@each_kind
+async def test_an_assertion_alone_that_waits(
+    engine: Engine | AsyncEngine, adapter: SQLEventStorageAdapter
+) -> None:
+    """It has stored nothing that could be found: it fails when its time is over."""
+    asserted = [AssertedVersion("STORE", "the first", 1, adapter)]
+    async with connected(engine) as connection:
+        await adapter.within(connection).push_event("STORE", make_record("the first", 2))
+        with pytest.raises(StorageError):
+            await adapter.push_event_group([], asserted=asserted)
+    await adapter.push_event_group([], asserted=asserted)
+
+
+@each_kind
+async def test_tokens_do_not_follow_a_seed(
+    database: ServerDatabase, adapter: SQLEventStorageAdapter
+) -> None:
+    """Programs that seed the generator of the process have other tokens, each time."""
+    for each in ("seeded", "seeded again"):
+        random.seed(42)
+        await adapter.push_event("STORE", make_record(each))
+    tokens = database.run("SELECT write_token FROM event")
+    assert 3 == len({token for (token,) in tokens})

@@ -14,6 +14,7 @@ from castore_core import (
 from castore_sql._connection import Connection
 from castore_sql._group_commit import Outcome
 from castore_sql._mysql.errors import DUPLICATE_KEY, NOT_NULL, get_code, is_primary
+from castore_sql._mysql.schema import LONGEST_ID, LONGEST_STORE_ID
 from castore_sql._mysql.server import get_server
 from castore_sql._mysql.table import MySQLEventTable
 from castore_sql._queries import Query, Row, execute, fetch
@@ -108,13 +109,13 @@ def _have_place(connection: Connection, inserts: Sequence[Insert]) -> bool:
     All the events are inserted, or none.
     """
     table = _get_table(inserts[0])
-    if table.allow_gaps:
-        return True
     seen: set[tuple[str, str, int]] = set()
     before: set[tuple[str, str, int]] = set()
-    for name, aggregate_id, version in [each.key for each in inserts]:
+    for insert in inserts:
+        name, aggregate_id, version = insert.key
         key_before = (name, aggregate_id, version - 1)
-        if version > 1 and key_before not in seen:
+        may_lack = version == 1 or _get_table(insert).allow_gaps
+        if not may_lack and key_before not in seen:
             before.add(key_before)
         seen.add((name, aggregate_id, version))
     if not before:
@@ -197,14 +198,17 @@ def _check(connection: Connection, assertion: Assertion) -> CastoreError | None:
 
     The next version is inserted and deleted again: another transaction that inserts it waits.
     """
-    event_store_id, aggregate_id, version = assertion[1:]
+    event_store_id, aggregate_id, version = assertion.key
     table = cast("MySQLEventTable", assertion.table)
+    if len(event_store_id) > LONGEST_STORE_ID or len(aggregate_id) > LONGEST_ID:
+        # No such aggregate can be there, and a lenient server would claim another.
+        return VersionAssertionError(*assertion.key) if version else None
     claim = (event_store_id, aggregate_id, version + 1, "", None, None, "", None)
     if _run_insert(connection, table.statements.insert([claim])) is not None:
         place: dict[str, Any] = {"aggregate_name": event_store_id, "aggregate_id": aggregate_id}
         execute(connection, table.statements.delete.bind(**place, version=version + 1))
         later = fetch(connection, table.statements.select_later.bind(**place, version=version))
-        is_there = version == 0 or _is_there(connection, table, *assertion[1:])
+        is_there = version == 0 or _is_there(connection, table, *assertion.key)
         if is_there and not later:
             return None
     return VersionAssertionError(event_store_id, aggregate_id, version)
@@ -226,7 +230,12 @@ def _is_there(
 def find_outcome(
     connection: Connection, write: Write, error: CastoreError, /
 ) -> CastoreError | None:
-    """Tell the refusal of a push from that of its own repetition, by the tokens of its events."""
+    """Tell the refusal of a push from that of its own repetition, by the tokens of its events.
+
+    A group of assertions alone has stored nothing: it was refused.
+    """
+    if not any(isinstance(each, Insert) for each in write):
+        return error
     for group in group_by_table(write):
         query = _get_table(group[0]).statements.select_tokens([each.key for each in group])
         if {token for (token,) in fetch(connection, query)} != {each.row[-1] for each in group}:

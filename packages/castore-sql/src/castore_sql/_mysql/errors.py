@@ -15,7 +15,8 @@ READ_ONLY: Final = {1290, 1792, 1836}
 DENIED: Final = {1142, 1143, 1044}
 NOT_NULL: Final = 1048
 _DEADLOCK: Final = 1213
-_BUSY: Final = {_LOCK_TIMEOUT, _DEADLOCK}
+_CHANGED: Final = 1020  # since the snapshot of the transaction, with innodb_snapshot_isolation
+_BUSY: Final = {_LOCK_TIMEOUT, _DEADLOCK, _CHANGED}
 _LOST: Final = {1053, 1927}  # the server shuts down; the connection was killed
 _HINTS: Final = {
     1146: "await create_tables() of the adapter first",
@@ -28,6 +29,7 @@ _HINTS: Final = {
     1969: "the server ended the statement: nothing was written",
     3024: "the server ended the statement: nothing was written",
     1040: "the server has no free connection",
+    _CHANGED: "the transaction has an older snapshot: begin it again",
     _DEADLOCK: "the server has rolled the whole transaction back: begin it again",
 }
 

@@ -116,6 +116,9 @@ class Holes:
     def _put_tombstones(self, connection: Connection, holes: Sequence[int]) -> int | None:
         """Close holes, all or none; return the code of the error that was in the way."""
         try:
+            # Locks are for what is there now, and not for an older snapshot.
+            execute(connection, Query("ROLLBACK"))
+            isolate_next(connection)
             if connection.driver_connection.get_autocommit():
                 execute(connection, Query("BEGIN"))
             # Without this look, the insertion would wait for writers.

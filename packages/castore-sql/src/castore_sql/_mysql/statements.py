@@ -1,6 +1,6 @@
 """The statements of the event table on MySQL and MariaDB."""
 
-import random
+import secrets
 from collections.abc import Sequence
 from typing import Final
 
@@ -124,7 +124,7 @@ class EventStatements:
     def insert_tombstones(self, ids: Sequence[int]) -> Query:
         """Insert rows that no event can take the place of, where there is none."""
         values = ", ".join(
-            [f"({each}, '', '{each}', 0, '', '', {random.getrandbits(63)})" for each in ids]
+            [f"({each}, '', '{each}', 0, '', '', {secrets.randbits(63)})" for each in ids]
         )
         # Drivers print the warnings of INSERT IGNORE.
         return Query(f"{self._tombstones}{values} ON DUPLICATE KEY UPDATE id = id")

@@ -1,6 +1,6 @@
 """The event table of MySQL and MariaDB: what is asked of it, and its log in the order of ids."""
 
-import random
+import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -19,6 +19,7 @@ from castore_core import (
     parse_position,
     parse_timestamp,
 )
+from castore_sql._checks import MAX_INTEGER
 from castore_sql._connection import Connection
 from castore_sql._dialect import Place
 from castore_sql._mysql.holes import Holes
@@ -73,6 +74,8 @@ class MySQLEventTable:
                 raise InvalidEventError(
                     record.type, field, f"has {len(value)} characters: its column has {longest}"
                 )
+        if record.version > MAX_INTEGER:
+            raise InvalidEventError(record.type, "version", f"is above {MAX_INTEGER}")
         data, metadata = record_to_texts(record)
         return (
             event_store_id,
@@ -82,7 +85,7 @@ class MySQLEventTable:
             data,
             metadata,
             format_timestamp(record.timestamp),
-            random.getrandbits(63),
+            secrets.randbits(63),
         )
 
     def to_record(self, row: Row) -> EventRecord:

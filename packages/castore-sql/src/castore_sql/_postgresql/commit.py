@@ -90,7 +90,12 @@ def _try_alone(connection: Connection, write: Write) -> CastoreError | None:
 def find_outcome(
     connection: Connection, write: Write, error: CastoreError, /
 ) -> CastoreError | None:
-    """Tell the refusal of a push from that of its own repetition, by the tokens of its events."""
+    """Tell the refusal of a push from that of its own repetition, by the tokens of its events.
+
+    A group of assertions alone has stored nothing: it was refused.
+    """
+    if not any(isinstance(each, Insert) for each in write):
+        return error
     for inserts in group_by_table(write):
         statements = _prepare(connection, inserts)
         if statements.select_tokens is None:
@@ -211,14 +216,14 @@ def _bind(statement: Statement, inserts: _Inserts, follows: Sequence[bool]) -> Q
 
 
 def _find_followers(inserts: _Inserts) -> list[bool]:
-    """Tell of each event whether the version before comes earlier in the same statement."""
+    """Tell of each event whether the version before comes earlier in the statement, or may lack."""
     if len(inserts) == 1:
         return [False]
     seen: set[tuple[str, str, int]] = set()
     follows: list[bool] = []
     for each in inserts:
         name, aggregate_id, version = each.key
-        follows.append((name, aggregate_id, version - 1) in seen)
+        follows.append((name, aggregate_id, version - 1) in seen or _allows_gaps(each))
         seen.add(each.key)
     return follows
 
@@ -240,7 +245,13 @@ def _find_unfit(connection: Connection, write: Write) -> StorageError | None:
 
 
 def _prepare(connection: Connection, inserts: _Inserts) -> WriteStatements:
-    return _prepare_step(connection, inserts[0])
+    # Of several adapters of the table, one that allows no gaps: `follows` excepts events of others.
+    step = next((each for each in inserts if not _allows_gaps(each)), inserts[0])
+    return _prepare_step(connection, step)
+
+
+def _allows_gaps(insert: Insert) -> bool:
+    return cast("PostgreSQLEventTable", insert.table).allow_gaps
 
 
 def _prepare_step(connection: Connection, step: Insert | Assertion) -> WriteStatements:

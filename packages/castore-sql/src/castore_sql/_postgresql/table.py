@@ -1,7 +1,7 @@
 """The event table of PostgreSQL: what is asked of it, and its log in the order of transactions."""
 
-import random
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
@@ -58,7 +58,7 @@ class PostgreSQLEventTable:
         self.name = name
         self.schema = EventSchema(name, quote)
         self._text_schema = EventSchema(name, quote_in_text)
-        self._allow_gaps = allow_gaps
+        self.allow_gaps = allow_gaps
         self._dialect = make_dialect(driver)
         self.statements = EventStatements(self._text_schema, self._dialect, driver)
         self._select_end = self.statements.select_end.bind()
@@ -86,7 +86,7 @@ class PostgreSQLEventTable:
             data and to_jsonb(record, "payload", record.payload, data),
             metadata and to_jsonb(record, "metadata", record.metadata, metadata),
             format_timestamp(record.timestamp),
-            random.getrandbits(63),
+            secrets.randbits(63),
         )
 
     def to_record(self, row: Row) -> EventRecord:
@@ -200,7 +200,7 @@ class PostgreSQLEventTable:
                 id_type=shape.id_type,
                 columns=shape.columns,
                 has_token=shape.has_token,
-                allow_gaps=self._allow_gaps,
+                allow_gaps=self.allow_gaps,
             )
         return statements
 

@@ -68,12 +68,16 @@ def to_jsonb(record: EventRecord, field: str, value: JSONValue | Absent, text: s
     """Return JSON that JSONB keeps: floats stay floats, whatever their size.
 
     Raises:
-        InvalidEventError: a text, or a key, has a NUL.
+        InvalidEventError: a text, or a key, has a NUL; or it has a great float, or what may be a
+            NUL, and is nested too deeply to look at.
     """
-    if _MAY_HAVE_NUL in text and _has_nul(value):
-        raise InvalidEventError(record.type, field, "has a NUL, which JSONB cannot hold")
-    if _MAY_HAVE_EXPONENT(text):
-        return msgspec.json.encode(_spell_out(value)).decode()
+    try:
+        if _MAY_HAVE_NUL in text and _has_nul(value):
+            raise InvalidEventError(record.type, field, "has a NUL, which JSONB cannot hold")
+        if _MAY_HAVE_EXPONENT(text):
+            return msgspec.json.encode(_spell_out(value)).decode()
+    except RecursionError as error:
+        raise InvalidEventError(record.type, field, "is nested too deeply") from error
     return text
 
 
