@@ -627,7 +627,8 @@ async def test_many_readers_at_once(adapter: SQLEventStorageAdapter, connect: Co
         other.rollback()
         insert(other, f"{number}")
     readers = [Reader(adapter) for _ in range(8)]
-    found = await asyncio.gather(*(each.follow() for each in readers))
+    # Where another reader closes a hole at the moment, a read ends before it.
+    found = await asyncio.gather(*(each.follow_to(30) for each in readers))
 
     assert [[str(number) for number in range(30)]] * 8 == found
     assert 30 == count_tombstones(other)
