@@ -6,6 +6,14 @@ from castore_core._aggregate_commands import (
     AggregateCommands,
     ExistingAggregateCommand,
 )
+from castore_core._bookmarks import (
+    MAX_PARKED_AT_ONCE,
+    Bookmark,
+    BookmarkStorageAdapter,
+    Failure,
+    Lease,
+    ParkedEvent,
+)
 from castore_core._channel import (
     AggregateExistsMessageBus,
     AggregateExistsMessageQueue,
@@ -53,11 +61,9 @@ from castore_core._results import (
 from castore_core._storage import (
     AggregateIdsSlice,
     AssertedVersion,
-    BookmarkStorageAdapter,
     EventLog,
     EventStorageAdapter,
     GroupedRecord,
-    Lease,
     ListedAggregate,
     LogEntry,
     LogSlice,
@@ -115,6 +121,7 @@ __all__ = [
     "AggregateIdsSlice",
     "AggregateNotFoundError",
     "AssertedVersion",
+    "Bookmark",
     "BookmarkStorageAdapter",
     "CastoreError",
     "ChannelKind",
@@ -137,6 +144,7 @@ __all__ = [
     "EventStore",
     "ExistingAggregate",
     "ExistingAggregateCommand",
+    "Failure",
     "ForeignEventError",
     "GroupedEvent",
     "GroupedRecord",
@@ -152,6 +160,7 @@ __all__ = [
     "JSONSchema",
     "JSONValue",
     "LOG_START",
+    "MAX_PARKED_AT_ONCE",
     "Lease",
     "LeaseLostError",
     "ListedAggregate",
@@ -171,6 +180,7 @@ __all__ = [
     "NotificationMessage",
     "NotificationMessageBus",
     "NotificationMessageQueue",
+    "ParkedEvent",
     "PushedEvent",
     "PushedEventChannel",
     "REPLAYED",

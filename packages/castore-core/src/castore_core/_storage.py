@@ -5,19 +5,14 @@ raised from the backend's own error.
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple, Protocol, Self
-
-from typing_extensions import TypeVar
+from datetime import datetime
+from typing import NamedTuple, Protocol, Self
 
 from castore_core._json import JSONValue, is_unicode
 from castore_core._position import LOG_START, LogPosition
 from castore_core._record import EventRecord
 from castore_core._timestamp import format_timestamp, parse_timestamp
 from castore_core.errors import InvalidPageTokenError
-
-T_co = TypeVar("T_co", covariant=True, default=Any)
 
 
 class ListedAggregate(NamedTuple):
@@ -240,6 +235,19 @@ class EventLog(Protocol):
         """Return the position of an event, or ``None`` where there is no such event."""
         ...
 
+    async def count_events(
+        self, event_store_ids: Sequence[str] | None = None, after: LogPosition = LOG_START
+    ) -> int:
+        """Count the events that follow a position, of some or all event stores.
+
+        It may cost as much as reading them.
+
+        Raises:
+            InvalidLogPositionError: ``after`` is a position of another kind of log.
+            ValueError: ``event_store_ids`` is a text.
+        """
+        ...
+
     async def wait_for_events(self, after: LogPosition, timeout: float) -> None:  # noqa: ASYNC109 its end is no error
         """Wait until an event, of any event store, follows a position.
 
@@ -287,67 +295,4 @@ class SnapshotStorageAdapter(Protocol):
 
     async def delete_snapshots(self, event_store_id: str, aggregate_id: str | None = None) -> None:
         """Forget the snapshots of an aggregate, or those of a whole store."""
-        ...
-
-
-class Lease(NamedTuple):
-    """The right of one owner to move a bookmark, for a while.
-
-    ``token`` is greater each time that the lease begins anew, whoever takes it, and the same when
-    it is extended. Give it to other resources, so that they can refuse an owner that comes late
-    (a fencing token).
-    """
-
-    bookmark_id: str
-    owner: str
-    token: int
-
-
-class BookmarkStorageAdapter(Protocol[T_co]):
-    """Keeps how far readers of an `EventLog` have come, and which of them may go on.
-
-    Positions are texts that it does not look into. Its type parameter is that of the transaction
-    in which a bookmark moves: ``None`` where nothing else can take part.
-    """
-
-    async def get_position(self, bookmark_id: str) -> LogPosition | None:
-        """Return the position of a bookmark, or ``None`` where there is no such bookmark."""
-        ...
-
-    async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
-        """Make a bookmark at a position, unless there is one, and return where it is.
-
-        The look and the write are one step: of several callers all are given the same position.
-        It needs no lease.
-        """
-        ...
-
-    def move_bookmark(
-        self, lease: Lease, position: LogPosition
-    ) -> AbstractAsyncContextManager[T_co]:
-        """Move a bookmark, forwards or backwards, together with the writes of a block.
-
-        The context gives the transaction for the block to write in. At its end, the writes, the
-        move and the check of the lease are committed in one step. If the block raises, or is
-        cancelled, nothing is written. The bookmark is made where there is none.
-
-        Raises:
-            LeaseLostError: the lease is another owner's by now, ran out, or was given back.
-                Nothing was written. It is raised at the beginning or at the end of the block.
-        """
-        ...
-
-    async def acquire_lease(
-        self, bookmark_id: str, owner: str, duration: timedelta
-    ) -> Lease | None:
-        """Take or extend the lease of a bookmark, from now on for ``duration``.
-
-        ``owner`` is a name that no other reader has. Returns ``None`` when another owner holds a
-        lease that has not run out. One step: of several owners one gets it. A ``duration`` of 0 or
-        less has run out at once.
-        """
-        ...
-
-    async def release_lease(self, lease: Lease) -> None:
-        """Give a lease back before it runs out. One that was lost is left alone."""
         ...
