@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from typing import Generic, Protocol, TypeVar
 
-from castore_sqs._cancellation import ends_task
+from castore_core.workers import ends_task
 from castore_sqs._context import SQSMessageContext
 from castore_sqs._handler_calls import CallResult, Ending, HandlerCalls
 from castore_sqs._reporter import Reporter

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from typing import Any, Final
 
+from castore_core.workers import Loop, Tasks
 from castore_sqs._adapter import SQSMessageQueueAdapter
 from castore_sqs._attempts import Attempts
 from castore_sqs._calls import QueueCalls
@@ -12,7 +13,6 @@ from castore_sqs._deliveries import Deliveries
 from castore_sqs._handler_calls import HandlerCalls
 from castore_sqs._handler_function import HandlerFunction
 from castore_sqs._in_flight import Delivery, InFlight
-from castore_sqs._lifecycle import Loop, Tasks
 from castore_sqs._message_groups import MessageGroups
 from castore_sqs._options import WorkerOptions
 from castore_sqs._received import SQSMessage, SQSMessageParser

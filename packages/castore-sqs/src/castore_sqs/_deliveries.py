@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Iterable
 
+from castore_core.workers import ends_task
 from castore_sqs._attempts import Attempts, Outcome
-from castore_sqs._cancellation import ends_task
 from castore_sqs._deleting import Deleter
 from castore_sqs._in_flight import Delivery, InFlight
 from castore_sqs._options import RetryDelay, check_retry_delay

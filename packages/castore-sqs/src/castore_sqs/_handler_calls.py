@@ -6,7 +6,7 @@ from enum import Enum, auto
 from time import perf_counter
 from typing import Final
 
-from castore_sqs._cancellation import begin
+from castore_core.workers import begin
 from castore_sqs._handler_function import HandlerFunction
 
 

@@ -8,9 +8,9 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from castore_aws import S3ClaimCheck
 from castore_core import MessageChannel
+from castore_core.workers import begin, finish
 from castore_sqs._attempts import Attempts, Outcome
 from castore_sqs._brief_loop import run_briefly
-from castore_sqs._cancellation import begin, finish
 from castore_sqs._checks import check_callable, check_seconds, check_type, check_whole
 from castore_sqs._handler_calls import Ending, HandlerCalls
 from castore_sqs._handler_function import HandlerFunction

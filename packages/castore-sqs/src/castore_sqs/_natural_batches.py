@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Generic, TypeVar
 
-from castore_sqs._cancellation import begin
+from castore_core.workers import begin
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from castore_core import format_error, name_type
-from castore_sqs._cancellation import ends_task
+from castore_core.workers import ends_task
 from castore_sqs._reports import (
     DeleteFailed,
     HandlerGivenUp,

@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from castore_sqs._cancellation import finish
+from castore_core.workers import finish
 
 
 @pytest.fixture(autouse=True)

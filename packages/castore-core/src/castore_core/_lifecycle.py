@@ -6,8 +6,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
-from castore_core import format_error
-from castore_sqs._cancellation import begin, finish, outlast
+from castore_core._cancellation import begin, finish, outlast
+from castore_core._error_texts import format_error
 
 Loop: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 Tasks: TypeAlias = Sequence[asyncio.Task[None]]
@@ -96,7 +96,7 @@ class Lifecycle:
         try:
             await self._put_down(tasks)
         except asyncio.CancelledError:
-            text = "%r took too long to end: messages in flight stay hidden for a while"
+            text = "%r took too long to end: work in flight was cancelled"
             self._logger.warning(text, self._worker)
             raise
         finally:
