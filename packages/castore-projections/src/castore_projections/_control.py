@@ -1,0 +1,115 @@
+"""Control over a projection: its ledger, and the right to change it while nobody runs it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Any, Final
+
+from castore_core import BookmarkStorageAdapter, Lease, LogPosition
+from castore_projections._identity import Identity
+from castore_projections._leases import LeaseKeeper
+from castore_projections._ledger import Generation, Ledger
+from castore_projections._partition import Partition
+from castore_projections.errors import PartitionsChangedError, ProjectionBusyError
+
+_RETRY_PAUSE: Final = 0.05  # seconds
+
+
+class Control:
+    """Reads and changes the ledger of a projection.
+
+    Runners give their leases back while somebody holds the lease of the ledger: see `is_claimed`.
+    """
+
+    def __init__(
+        self,
+        bookmarks: BookmarkStorageAdapter[Any],
+        identity: Identity,
+        *,
+        partitions: int,
+        lease_duration: timedelta,
+    ) -> None:
+        self._bookmarks = bookmarks
+        self._identity = identity
+        self._partitions = partitions
+        self._lease_duration = lease_duration
+
+    async def open(self, get_start: Callable[[], Awaitable[LogPosition]]) -> Ledger:
+        """Make what is missing: the ledger, this version in it, and its bookmarks.
+
+        Where several processes do so at once, all begin at one position.
+
+        Raises:
+            PartitionsChangedError: this version was started with another number of partitions.
+        """
+        version, ledger_id = self._identity.version, self._identity.ledger_id
+        bookmark = await self._bookmarks.get_bookmark(ledger_id)
+        text = bookmark.position
+        if text is None:
+            first = Ledger(version).add(version, Generation(self._partitions, await get_start()))
+            text = await self._bookmarks.create_bookmark(ledger_id, first.to_text())
+        ledger = Ledger.from_text(ledger_id, text)
+        if version not in ledger.generations:
+            ledger = await self._add_version(await get_start())
+        generation = ledger.generations[version]
+        if generation.partitions != self._partitions:
+            started = generation.partitions
+            raise PartitionsChangedError(self._identity.name, started, self._partitions)
+        for each in self._identity.get_partitions(self._partitions):
+            await self._bookmarks.create_bookmark(each.bookmark_id, generation.start)
+        return ledger
+
+    async def read(self) -> tuple[Ledger, bool]:
+        """Return the ledger, and whether somebody is about to change it."""
+        ledger_id = self._identity.ledger_id
+        bookmark = await self._bookmarks.get_bookmark(ledger_id)
+        return Ledger.from_text(ledger_id, bookmark.position), bookmark.owner is not None
+
+    async def write(self, lease: Lease, ledger: Ledger) -> None:
+        """Change the ledger, under its lease."""
+        async with self._bookmarks.move_bookmark(lease, ledger.to_text()):
+            pass
+
+    @asynccontextmanager
+    async def claim(self, timeout: float) -> AsyncGenerator[Lease]:  # noqa: ASYNC109 has its own error
+        """Hold the lease of the ledger for the time of a block."""
+        async with AsyncExitStack() as stack:
+            yield await self._take(stack, self._identity.ledger_id, timeout)
+
+    @asynccontextmanager
+    async def stand_still(
+        self, partitions: list[Partition], timeout: float  # noqa: ASYNC109 has its own error
+    ) -> AsyncGenerator[dict[Partition, Lease]]:
+        """Hold the leases of partitions for the time of a block, so that nobody runs them.
+
+        Their runners give them back where the ledger is claimed.
+
+        Raises:
+            ProjectionBusyError: a lease could not be had within ``timeout`` seconds.
+        """
+        async with AsyncExitStack() as stack:
+            yield {
+                each: await self._take(stack, each.bookmark_id, timeout) for each in partitions
+            }
+
+    async def _take(self, stack: AsyncExitStack, bookmark_id: str, seconds: float) -> Lease:
+        keeper = LeaseKeeper(self._bookmarks, bookmark_id, self._lease_duration)
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + seconds
+        while (lease := await keeper.take()) is None:
+            if clock() > deadline:
+                bookmark = await self._bookmarks.get_bookmark(bookmark_id)
+                raise ProjectionBusyError(self._identity.name, bookmark_id, bookmark.owner)
+            await asyncio.sleep(_RETRY_PAUSE)
+        await stack.enter_async_context(keeper.keep(lease))
+        return lease
+
+    async def _add_version(self, start: LogPosition) -> Ledger:
+        async with self.claim(self._lease_duration.total_seconds() + 1) as lease:
+            ledger, _ = await self.read()
+            version = self._identity.version
+            if version not in ledger.generations:
+                ledger = ledger.add(version, Generation(self._partitions, start))
+                await self.write(lease, ledger)
+            return ledger

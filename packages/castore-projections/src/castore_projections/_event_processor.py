@@ -1,0 +1,89 @@
+"""Handles events with the handlers of a projection, in the transaction of its bookmark."""
+
+from collections.abc import Callable
+from typing import Any
+
+from castore_core import (
+    BookmarkStorageAdapter,
+    EventDecodeError,
+    LogEntry,
+    LogPosition,
+    UnknownEventTypeError,
+)
+from castore_core.workers import ends_task
+from castore_projections._context import ProjectionContext
+from castore_projections._handlers import Handlers
+from castore_projections._identity import Identity
+from castore_projections._processing import EntryFailedError, Step
+
+
+class EventProcessor:
+    """Calls the handlers of events, and moves the bookmark in the same transaction.
+
+    Args:
+        identity: the projection.
+        handlers: its handlers.
+        bookmarks: where its bookmarks are.
+        is_replay: tells whether an event was handled before.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        handlers: Handlers,
+        bookmarks: BookmarkStorageAdapter[Any],
+        is_replay: Callable[[LogEntry], bool],
+    ) -> None:
+        self._identity = identity
+        self._handlers = handlers
+        self._bookmarks = bookmarks
+        self._is_replay = is_replay
+
+    def wants(self, entry: LogEntry) -> bool:
+        """Tell whether an event is one to handle."""
+        return self._handlers.wants(entry)
+
+    async def process(self, step: Step) -> None:
+        """Handle the events of a step in one transaction.
+
+        Raises:
+            EntryFailedError: a handler raised, or an event could not be decoded.
+            UnknownEventTypeError: a type is unknown, and refused.
+        """
+        move = self._bookmarks.move_bookmark
+        async with move(
+            step.lease, step.position, parked=step.parked, unparked=step.unparked
+        ) as transaction:
+            handled: list[LogPosition] = []
+            for entry in step.entries:
+                try:
+                    await self.handle(entry, transaction, attempt=step.attempt)
+                except BaseException as error:
+                    if ends_task(error) or self._handlers.refuses(error):
+                        raise
+                    # Only a transaction takes back what handlers have done.
+                    kept = handled if transaction is None else ()
+                    raise EntryFailedError(entry, kept) from error
+                handled.append(entry.position)
+
+    async def handle(self, entry: LogEntry, transaction: object, *, attempt: int = 1) -> None:
+        """Call the handlers of one event."""
+        found = self._handlers.find(entry)
+        if found is None or not found.handlers:
+            return
+        context = ProjectionContext(
+            transaction=transaction,
+            projection=self._identity.name,
+            version=self._identity.version,
+            event_store_id=entry.event_store_id,
+            record=entry.record,
+            position=entry.position or None,
+            is_replay=self._is_replay(entry),
+            attempt=attempt,
+        )
+        for handler in found.handlers:
+            await handler(found.event, context)
+
+    def is_hopeless(self, error: BaseException) -> bool:
+        """Tell whether a further attempt would fail, too: the event is not readable."""
+        return isinstance(error, (EventDecodeError, UnknownEventTypeError))

@@ -1,0 +1,58 @@
+"""Failures of events, as they are kept with parked events."""
+
+import traceback
+from datetime import UTC, datetime
+from typing import Final
+
+from castore_core import EventRecord, Failure, LogEntry, ParkedEvent, name_type
+
+_LONGEST_KIND: Final = 200  # characters, as BookmarkStorageAdapter keeps them
+_LONGEST_TEXT: Final = 4_000
+
+
+class MissingParkedEventError(Exception):
+    """A parked event is to be tried again, and is stored no longer."""
+
+
+def park(entry: LogEntry, attempts: int = 0, failure: Failure | None = None) -> ParkedEvent:
+    """Return what is kept of an event that is passed over."""
+    now = datetime.now(UTC)
+    aggregate_id, version, event_type, *_ = entry.record
+    return ParkedEvent(
+        entry.position,
+        entry.event_store_id,
+        aggregate_id,
+        version,
+        event_type,
+        now.replace(microsecond=now.microsecond // 1000 * 1000),
+        attempts,
+        failure,
+    )
+
+
+def get_lost_entry(parked: ParkedEvent) -> LogEntry:
+    """Return what is known of a parked event that is stored no longer."""
+    _, event_store_id, aggregate_id, version, event_type, parked_at, *_ = parked
+    record = EventRecord(aggregate_id, version, event_type, parked_at)
+    return LogEntry(parked.position, event_store_id, record)
+
+
+def describe_failure(error: BaseException) -> Failure:
+    """Return an error as it is kept: its type and the user's function group it with others."""
+    function = _find_function(error)
+    kind = f"{name_type(error)} in {function}" if function else name_type(error)
+    return Failure(_clean(kind, _LONGEST_KIND), _clean(str(error), _LONGEST_TEXT))
+
+
+def _find_function(error: BaseException) -> str:
+    """Return the name of the outermost function that is not castore's: that of a handler."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        module: str = frame.f_globals.get("__name__", "")
+        if not module.startswith("castore_") and module != "contextlib":
+            return f"{module}.{frame.f_code.co_qualname}"
+    return ""
+
+
+def _clean(text: str, longest: int) -> str:
+    text = text[:longest].replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text.encode(errors="replace").decode()

@@ -1,0 +1,106 @@
+"""The handlers of a projection: which there are, and for which events."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from castore_core import Event, EventStore, LogEntry, UnknownEventTypeError
+
+OnUnknownType: TypeAlias = Literal["refuse", "park", "skip"]
+"""What becomes of a stored event of a type that its store does not have."""
+
+AnyHandler: TypeAlias = Callable[[Any, Any], Awaitable[None]]
+
+
+class Handled(NamedTuple):
+    """An event with its handlers, in the order in which they were added."""
+
+    event: Event
+    handlers: list[AnyHandler]
+
+
+class Handlers:
+    """The handlers of a projection, by the classes of events.
+
+    Args:
+        event_stores: the stores of the projection, by their ids.
+        on_unknown_type: what becomes of an event of a type that its store does not have.
+    """
+
+    def __init__(
+        self, event_stores: Mapping[str, EventStore], on_unknown_type: OnUnknownType
+    ) -> None:
+        self._event_stores = event_stores
+        self._on_unknown_type = on_unknown_type
+        self._handlers: dict[type[Event], list[AnyHandler]] = {}
+        self._known = {
+            store_id: {each.type: each for each in store.event_types}
+            for store_id, store in event_stores.items()
+        }
+
+    def add(self, event_types: Iterable[type[Event]], handler: AnyHandler) -> None:
+        """Add a handler of some classes of events.
+
+        Raises:
+            TypeError: the handler is no coroutine function.
+            ValueError: no store of the projection has one of the classes.
+        """
+        if not _is_coroutine_function(handler):
+            raise TypeError(f"a handler is an async function, and {handler!r} is none")
+        for event_type in event_types:
+            if not any(event_type in each.event_types for each in self._event_stores.values()):
+                stores = ", ".join(self._event_stores)
+                raise ValueError(f"no event store of the projection ({stores}) has {event_type!r}")
+            self._handlers.setdefault(event_type, []).append(handler)
+
+    def wants(self, entry: LogEntry) -> bool:
+        """Tell whether an event has a handler, or must not be passed over.
+
+        Raises:
+            UnknownEventTypeError: its store does not have the type, and that is refused.
+        """
+        store = self._event_stores[entry.event_store_id]
+        if store.upcasters:  # which may change the type
+            return True
+        event_type = self._known[entry.event_store_id].get(entry.record.type)
+        if event_type is not None:
+            return event_type in self._handlers
+        return self._wants_unknown(entry)
+
+    def find(self, entry: LogEntry) -> Handled | None:
+        """Decode an event, and find its handlers; ``None`` where it is passed over.
+
+        Raises:
+            UnknownEventTypeError: its store does not have the type.
+            EventDecodeError: it does not fit its type.
+        """
+        store = self._event_stores[entry.event_store_id]
+        try:
+            event = store.event_from_record(entry.record)
+        except UnknownEventTypeError:
+            if self._on_unknown_type == "skip":
+                return None
+            raise
+        return Handled(event, self._handlers.get(type(event), []))
+
+    def refuses(self, error: BaseException) -> bool:
+        """Tell whether an error ends the projection."""
+        return isinstance(error, UnknownEventTypeError) and self._on_unknown_type == "refuse"
+
+    def _wants_unknown(self, entry: LogEntry) -> bool:
+        if self._on_unknown_type == "refuse":
+            aggregate_id, version, event_type, *_ = entry.record
+            raise UnknownEventTypeError(entry.event_store_id, aggregate_id, version, event_type)
+        return self._on_unknown_type == "park"
+
+
+def _is_coroutine_function(handler: Any) -> bool:
+    call = getattr(handler, "__call__", None)  # noqa: B004 of an object that can be called
+    return inspect.iscoroutinefunction(_find_function(handler)) or inspect.iscoroutinefunction(call)
+
+
+def _find_function(handler: Any) -> Any:
+    while isinstance(handler, partial):
+        handler = handler.func  # pyright: ignore[reportUnknownMemberType]
+    return handler

@@ -1,0 +1,69 @@
+"""The ledger of a projection: which version is live, and how each was started.
+
+It is the position of a bookmark of its own, as JSON: every storage of bookmarks can keep it, and
+changes it under a lease.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from castore_core import LOG_START, LogEntry, LogPosition, StorageError
+from castore_projections._keys import find_partition
+
+
+@dataclass(frozen=True)
+class Generation:
+    """How a version of a projection was started.
+
+    Attributes:
+        partitions: how many bookmarks it has.
+        start: the position at which they began.
+        handled_before: the positions up to which side effects have taken place already, by the
+            partitions that had been there then.
+    """
+
+    partitions: int
+    start: LogPosition = LOG_START
+    handled_before: Sequence[LogPosition] = ()
+
+    def is_replay(self, entry: LogEntry) -> bool:
+        """Tell whether an event was handled before this generation was live, or was reset."""
+        if not self.handled_before:
+            return False
+        store_id, aggregate_id = entry.event_store_id, entry.record.aggregate_id
+        partition = find_partition(store_id, aggregate_id, len(self.handled_before))
+        return entry.position <= self.handled_before[partition]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Which version is live, and how each version was started."""
+
+    live: int
+    generations: dict[int, Generation] = field(default_factory=dict[int, Generation])
+
+    def add(self, version: int, generation: Generation) -> "Ledger":
+        """Return the ledger with one more version, or with one changed."""
+        return replace(self, generations={**self.generations, version: generation})
+
+    def to_text(self) -> str:
+        """Return the ledger as JSON."""
+        return json.dumps(asdict(self), separators=(",", ":"), sort_keys=True)
+
+    @classmethod
+    def from_text(cls, bookmark_id: str, text: str | None) -> "Ledger":
+        """Read a ledger.
+
+        Raises:
+            StorageError: the text is none.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text or "")
+            generations = {
+                int(version): Generation(**each) for version, each in values["generations"].items()
+            }
+            return cls(int(values["live"]), generations)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise StorageError(f"bookmark {bookmark_id!r} has no ledger of a projection") from error

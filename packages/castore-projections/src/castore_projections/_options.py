@@ -1,0 +1,66 @@
+"""The options that projections and relays share."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, TypeAlias
+
+from castore_projections._reports import ReportHook
+
+MAX_PARTITIONS: Final = 1024
+
+RetryDelay: TypeAlias = Callable[[int], float]
+"""Returns the seconds to wait, from the number of the attempt that failed, which is 1 or more."""
+
+
+def double_delay(attempt: int) -> float:
+    """Wait a tenth of a second after the first attempt, and twice as long after each later one."""
+    return min(0.1 * 2 ** (attempt - 1), 10.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReaderOptions:
+    """How a log is read, and how failures are met: see `Projection`, which documents them.
+
+    Raises:
+        TypeError, ValueError: names the option that is not valid.
+    """
+
+    partitions: int = 1
+    batch_size: int = 100
+    poll_interval: float = 1.0
+    lease_duration: timedelta = timedelta(seconds=30)
+    max_attempts: int = 3
+    retry_delay: RetryDelay = double_delay
+    circuit_threshold: int = 5
+    grace_period: float = 20.0
+    on_report: ReportHook | None = None
+    log_error_texts: bool = False
+
+    def __post_init__(self) -> None:
+        _check_whole("partitions", self.partitions, MAX_PARTITIONS)
+        _check_whole("batch_size", self.batch_size)
+        _check_whole("max_attempts", self.max_attempts)
+        _check_whole("circuit_threshold", self.circuit_threshold)
+        _check_seconds("poll_interval", self.poll_interval, least=0.001)
+        _check_seconds("grace_period", self.grace_period, least=0.0)
+        if not isinstance(self.lease_duration, timedelta):
+            raise TypeError(f"lease_duration is no timedelta: {self.lease_duration!r}")
+        if self.lease_duration < timedelta(milliseconds=100):
+            raise ValueError(f"lease_duration is below 100 ms: {self.lease_duration}")
+        for name in ("retry_delay", "on_report"):
+            value = getattr(self, name)
+            if value is not None and not callable(value):
+                raise TypeError(f"{name} is not callable: {value!r}")
+
+
+def _check_whole(name: str, value: Any, most: float = math.inf) -> None:
+    if type(value) is not int or not 1 <= value <= most:
+        bound = "or more" if most == math.inf else f"to {most:g}"
+        raise ValueError(f"{name} is not a whole number of 1 {bound}: {value!r}")
+
+
+def _check_seconds(name: str, value: Any, *, least: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
+        raise ValueError(f"{name} is not a number of seconds, {least:g} or more: {value!r}")

@@ -1,0 +1,176 @@
+"""Publishes stored events to channels, those of an aggregate one after the other."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from castore_core import (
+    BookmarkStorageAdapter,
+    LogEntry,
+    LogPosition,
+    MessageChannel,
+    MessagePublishError,
+    MessageRecord,
+    StorageError,
+)
+from castore_core.workers import ends_task
+from castore_projections._processing import EntryFailedError, Step
+
+_Aggregate: TypeAlias = tuple[str, str]  # store, aggregate
+_Errors: TypeAlias = dict[LogPosition, BaseException]
+
+_MOST_FAILURES: Final = 3
+
+
+class Publisher:
+    """Publishes the events of a step to channels, and moves the bookmark when all were taken.
+
+    Events go as records: their types may be unknown here, and fields that no class declares are
+    passed on.
+
+    Args:
+        channels: each is given all the events.
+        bookmarks: where the bookmarks are.
+        is_replay: tells whether consumers may have seen an event.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[MessageChannel[Any]],
+        bookmarks: BookmarkStorageAdapter[Any],
+        is_replay: Callable[[LogEntry], bool],
+    ) -> None:
+        self._channels = channels
+        self._bookmarks = bookmarks
+        self._is_replay = is_replay
+
+    def wants(self, entry: LogEntry) -> bool:  # noqa: ARG002 every event is published
+        """Tell that every event is published."""
+        return True
+
+    def is_hopeless(self, error: BaseException) -> bool:  # noqa: ARG002 of every error
+        """Tell that a channel may take later what it refused."""
+        return False
+
+    async def process(self, step: Step) -> None:
+        """Publish the events of a step, then move the bookmark.
+
+        Raises:
+            EntryFailedError: a channel did not take the message of an event. Later events of its
+                aggregate were not published; those of others may have been.
+        """
+        taken, errors = await self._publish_all(step.entries)
+        for each in step.entries:
+            if each.position in errors:
+                raise EntryFailedError(each, taken) from errors[each.position]
+        move = self._bookmarks.move_bookmark
+        async with move(step.lease, step.position, parked=step.parked, unparked=step.unparked):
+            pass
+
+    async def _publish_all(
+        self, entries: Iterable[LogEntry]
+    ) -> tuple[set[LogPosition], _Errors]:
+        """Return the positions of the events that were taken, and the errors of others."""
+        taken: set[LogPosition] = set()
+        errors: _Errors = {}
+        held: set[_Aggregate] = set()
+        for wave in _split(entries):
+            ready = [each for each in wave if _get_aggregate(each) not in held]
+            failed = await self._publish_wave(ready)
+            taken.update(each.position for each in ready if each.position not in failed)
+            held.update(_get_aggregate(each) for each in ready if each.position in failed)
+            errors.update(failed)
+        return taken, errors
+
+    async def _publish_wave(self, wave: Sequence[LogEntry]) -> _Errors:
+        """Publish events of different aggregates, and return the errors of those not taken.
+
+        A channel may refuse all because of one. So they go one by one then, until several fail in
+        a row: the channel is down.
+        """
+        failed = await self._publish(wave)
+        if len(wave) == 1 or len(failed) < len(wave):
+            return failed
+        in_a_row = 0
+        for each in wave:
+            if in_a_row == _MOST_FAILURES:
+                break
+            if await self._publish([each]):
+                in_a_row += 1
+            else:
+                in_a_row = 0
+                del failed[each.position]
+        return failed
+
+    async def _publish(self, wave: Sequence[LogEntry]) -> _Errors:
+        failed: _Errors = {}
+        for channel in self._channels:
+            for is_replay in (True, False):
+                chosen = [each for each in wave if self._is_replay(each) is is_replay]
+                messages = await _make_messages(channel, chosen, failed)
+                failed.update(await _hand_over(channel, messages, is_replay=is_replay))
+        return failed
+
+
+def _split(entries: Iterable[LogEntry]) -> list[list[LogEntry]]:
+    """Return waves of events: each aggregate has at most one event in each, in its order."""
+    waves: list[list[LogEntry]] = []
+    counts: Counter[_Aggregate] = Counter()
+    for each in entries:
+        number = counts[_get_aggregate(each)]
+        counts[_get_aggregate(each)] += 1
+        if number == len(waves):
+            waves.append([])
+        waves[number].append(each)
+    return waves
+
+
+def _get_aggregate(entry: LogEntry) -> _Aggregate:
+    return entry.event_store_id, entry.record.aggregate_id
+
+
+async def _make_messages(
+    channel: MessageChannel[Any], entries: Iterable[LogEntry], failed: _Errors
+) -> dict[LogPosition, MessageRecord]:
+    """Return the messages of events, and note the errors of those that have none.
+
+    Raises:
+        StorageError: the state after an event could not be read.
+    """
+    messages: dict[LogPosition, MessageRecord] = {}
+    for position, event_store_id, record in entries:
+        try:
+            message = await channel.record_to_message(event_store_id, record)
+        except StorageError:
+            raise
+        except BaseException as error:
+            if ends_task(error):
+                raise
+            failed[position] = error
+        else:
+            if message is not None:
+                messages[position] = message
+    return messages
+
+
+async def _hand_over(
+    channel: MessageChannel[Any], messages: Mapping[LogPosition, MessageRecord], *, is_replay: bool
+) -> _Errors:
+    """Publish messages, and return the errors of those that were not taken."""
+    if not messages:
+        return {}
+    adapter = channel.get_message_channel_adapter()
+    try:
+        await adapter.publish_messages(list(messages.values()), replay=is_replay)
+    except MessagePublishError as error:
+        refused = {(each.event_store_id, each.aggregate_id) for each, _ in error.failures}
+        return {
+            position: error
+            for position, each in messages.items()
+            if (each.event_store_id, each.aggregate_id) in refused
+        } or dict.fromkeys(messages, error)
+    except BaseException as error:
+        if ends_task(error):
+            raise
+        return dict.fromkeys(messages, error)
+    return {}

@@ -1,0 +1,319 @@
+"""The reader of a partition: takes events from the log, step by step, under a lease."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Final, TypeAlias
+
+from castore_core import (
+    LOG_START,
+    BookmarkStorageAdapter,
+    Lease,
+    LogEntry,
+    LogPosition,
+    ParkedEvent,
+)
+from castore_projections._buffer import Batch, Buffer
+from castore_projections._circuit import Circuit
+from castore_projections._failures import (
+    MissingParkedEventError,
+    describe_failure,
+    get_lost_entry,
+    park,
+)
+from castore_projections._options import ReaderOptions
+from castore_projections._parking import Parking
+from castore_projections._partition import Partition
+from castore_projections._processing import EntryFailedError, Processor, Step
+from castore_projections._reporter import Reporter
+from castore_projections._reports import (
+    CircuitClosed,
+    CircuitOpened,
+    EventFailed,
+    EventParked,
+    EventsHandled,
+    EventSkipped,
+    EventUnparked,
+)
+from castore_projections._source import Source
+
+PARKED_INTERVAL: Final = 5.0
+"""Seconds after which a reader looks again which parked events it is to try."""
+
+Bound: TypeAlias = Callable[[], Awaitable[LogPosition | None]]
+Pause: TypeAlias = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReaderParts:
+    """What a reader is made of.
+
+    Attributes:
+        source: where the events are.
+        processor: handles them.
+        bookmarks: where the bookmark is.
+        options: how to read.
+        reporter: is told what happens.
+        pause: lets seconds pass, or fewer where the reader is to stop.
+        bound: returns the position that the reader must not pass, or ``None``.
+        skips_failed: whether an event is passed over after its last attempt, and not parked.
+    """
+
+    source: Source
+    processor: Processor
+    bookmarks: BookmarkStorageAdapter[Any]
+    options: ReaderOptions
+    reporter: Reporter
+    pause: Pause
+    bound: Bound
+    skips_failed: bool = False
+
+
+@dataclass(frozen=True)
+class _Suspect:
+    """An event that failed, and is tried alone."""
+
+    entry: LogEntry
+    attempts: int
+    error: BaseException
+    is_over: bool
+
+
+class PartitionReader:
+    """Reads the events of a partition while it has the lease.
+
+    The events come in steps, each of which ends with a move of the bookmark. An event that fails
+    is tried alone: those before it are handled without it, and those after it wait. After the last
+    attempt it is parked, and so are the later events of its aggregate.
+
+    Any error but those of the events means that the reader no longer knows where its bookmark is:
+    make another one.
+    """
+
+    def __init__(self, partition: Partition, lease: Lease, parts: ReaderParts) -> None:
+        self._partition = partition
+        self._lease = lease
+        self._parts = parts
+        self._parking = Parking(parts.bookmarks, partition.bookmark_id)
+        self._buffer = Buffer()
+        self._saved: LogPosition = LOG_START
+        self._suspect: _Suspect | None = None
+        self._handled: set[LogPosition] = set()
+        self._next_look = 0.0
+        self.circuit = Circuit(parts.options.circuit_threshold)
+        self.count = 0
+
+    async def open(self) -> None:
+        """Begin at the bookmark."""
+        bookmark = await self._parts.bookmarks.get_bookmark(self._partition.bookmark_id)
+        self._saved = bookmark.position or LOG_START
+        self._buffer = Buffer(self._saved)
+        await self._load_parked()
+
+    @property
+    def position(self) -> LogPosition:
+        """The position up to which all events are handled, or parked."""
+        return self._buffer.position
+
+    @property
+    def has_ready_events(self) -> bool:
+        """Whether a parked event is to be tried again."""
+        return self._parking.get_ready() is not None
+
+    async def step(self) -> bool:
+        """Handle the next events, if there are any, and tell whether there were."""
+        if await self._retry_parked():
+            return True
+        if not self._buffer and not await self._fill():
+            return False
+        if self._buffer:
+            await self._advance()
+        return True
+
+    async def save(self) -> None:
+        """Move the bookmark over events that are no business of this reader."""
+        if self._saved != self.position:
+            await self._move(self._make_step(Batch([], [], self.position)))
+
+    def look_at_parked(self) -> None:
+        """Look next which parked events are to be tried again."""
+        self._next_look = 0.0
+
+    # Reading
+
+    async def _fill(self) -> bool:
+        parts, after = self._parts, self._buffer.end
+        bound = await parts.bound()  # first: what is read after it may be beyond it
+        found = await parts.source.read(after, parts.options.batch_size)
+        end = found.position if bound is None else min(found.position, bound)
+        if end <= after:
+            return False
+        self._buffer.fill((each for each in found.entries if self._is_wanted(each, end)), end)
+        return True
+
+    def _is_wanted(self, entry: LogEntry, end: LogPosition) -> bool:
+        return (
+            entry.position <= end
+            and self._partition.has(entry)
+            and self._parts.processor.wants(entry)
+        )
+
+    # Handling
+
+    async def _advance(self) -> None:
+        suspect = self._suspect
+        if suspect is None or self._buffer.first.position != suspect.entry.position:
+            before = None if suspect is None else suspect.entry.position
+            batch = self._buffer.take(
+                before=before, handled=self._handled, holds=self._parking.holds
+            )
+            await self._try(self._make_step(batch))
+        elif suspect.is_over:
+            await self._settle(suspect)
+        else:
+            step = self._make_step(self._buffer.take_first(), attempt=suspect.attempts + 1)
+            await self._try(step)
+
+    async def _try(self, step: Step) -> None:
+        try:
+            await self._process(step)
+        except EntryFailedError as failure:
+            await self._suspect_entry(step, failure)
+
+    async def _process(self, step: Step) -> None:
+        if not step.entries:
+            await self._move(step)
+            return
+        began = monotonic()
+        await self._parts.processor.process(step)
+        self._follow(step)
+        self.count += len(step.entries)
+        self._tell(EventsHandled, len(step.entries), step.position, monotonic() - began)
+        await self._close_circuit()
+
+    async def _move(self, step: Step) -> None:
+        move = self._parts.bookmarks.move_bookmark
+        async with move(step.lease, step.position, parked=step.parked, unparked=step.unparked):
+            pass
+        self._follow(step)
+
+    def _follow(self, step: Step) -> None:
+        """Go on after a step that was committed."""
+        self._saved = step.position
+        self._buffer.drop(step.position)
+        self._parking.update(step.parked, step.unparked)
+        if not self._buffer:
+            self._handled.clear()
+        if self._suspect is not None and self._suspect.entry.position <= step.position:
+            self._suspect = None
+
+    def _make_step(
+        self,
+        batch: Batch,
+        *,
+        attempt: int = 1,
+        parked: Sequence[ParkedEvent] = (),
+        unparked: Sequence[LogPosition] = (),
+    ) -> Step:
+        return Step(
+            lease=self._lease,
+            entries=batch.entries,
+            position=batch.position,
+            attempt=attempt,
+            parked=[*map(park, batch.held), *parked],
+            unparked=unparked,
+        )
+
+    # Failures
+
+    async def _suspect_entry(self, step: Step, failure: EntryFailedError) -> None:
+        entry, error, parts = failure.entry, failure.get_error(), self._parts
+        attempt = step.attempt
+        self.count += len(failure.handled)
+        self._handled.update(failure.handled)
+        is_over = attempt >= parts.options.max_attempts or parts.processor.is_hopeless(error)
+        self._suspect = _Suspect(entry, attempt, error, is_over)
+        self._tell_failure(EventFailed, entry, attempt, error)
+        if not is_over:
+            await parts.pause(parts.options.retry_delay(attempt))
+
+    async def _settle(self, suspect: _Suspect) -> None:
+        """Park an event after its last attempt, or pass over it."""
+        entry, attempts, error = suspect.entry, suspect.attempts, suspect.error
+        batch = self._buffer.take_first()._replace(entries=[])
+        if self._parts.skips_failed:
+            await self._process(self._make_step(batch))
+            self._tell_failure(EventSkipped, entry, attempts, error)
+            return
+        parked = park(entry, attempts, describe_failure(error))
+        await self._process(self._make_step(batch, parked=[parked]))
+        self._tell(EventParked, parked, error)
+        await self._open_circuit(entry)
+
+    async def _open_circuit(self, entry: LogEntry) -> None:
+        self.circuit.fail(entry.position)
+        if self.circuit.is_open:
+            self._tell(CircuitOpened, self.circuit.failures, self.circuit.delay)
+            await self._parts.pause(self.circuit.delay)
+
+    async def _close_circuit(self) -> None:
+        retried = self.circuit.close()
+        if retried:
+            bookmark_id = self._partition.bookmark_id
+            await self._parts.bookmarks.retry_parked_events(bookmark_id, retried)
+            self.look_at_parked()
+            self._tell(CircuitClosed, len(retried))
+
+    # Parked events
+
+    async def _load_parked(self) -> None:
+        await self._parking.load()
+        self._next_look = monotonic() + PARKED_INTERVAL
+
+    async def _retry_parked(self) -> bool:
+        if not self._parking:
+            return False
+        if monotonic() > self._next_look:
+            await self._load_parked()
+        parked = self._parking.get_ready()
+        if parked is None:
+            return False
+        await self._retry(parked)
+        return True
+
+    async def _retry(self, parked: ParkedEvent) -> None:
+        attempt = parked.attempts + 1
+        try:
+            entry = await self._parts.source.read_again(parked)
+            if entry is None:
+                raise EntryFailedError(get_lost_entry(parked)) from MissingParkedEventError()
+            batch = Batch([entry], [], self._saved)
+            await self._process(
+                self._make_step(batch, attempt=attempt, unparked=[parked.position])
+            )
+        except EntryFailedError as failure:
+            await self._park_again(parked, attempt, failure)
+        else:
+            self._tell(EventUnparked, parked)
+
+    async def _park_again(
+        self, parked: ParkedEvent, attempt: int, failure: EntryFailedError
+    ) -> None:
+        entry, error = failure.entry, failure.get_error()
+        described = describe_failure(error)
+        again = parked._replace(attempts=attempt, failure=described)
+        await self._move(self._make_step(Batch([], [], self._saved), parked=[again]))
+        self._tell(EventParked, again, error)
+
+    # Reports
+
+    def _tell(self, report: Callable[..., Any], *values: object) -> None:
+        self._parts.reporter.tell(report(self._partition.name, self._partition.number, *values))
+
+    def _tell_failure(
+        self, report: Callable[..., Any], entry: LogEntry, attempt: int, error: BaseException
+    ) -> None:
+        aggregate_id, version, event_type, *_ = entry.record
+        self._tell(
+            report, entry.event_store_id, aggregate_id, version, event_type, attempt, error
+        )

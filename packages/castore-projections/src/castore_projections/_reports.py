@@ -1,0 +1,148 @@
+"""Reports of projections and relays, for the user's hook and for the log.
+
+``name`` is that of the projection or relay, ``partition`` the number of its partition, from 0.
+Errors are no part of a ``repr``: their texts may hold values of the payload.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from castore_core import LogPosition, ParkedEvent
+
+
+@dataclass(frozen=True)
+class LeaseTaken:
+    """This process runs the partition from now on. ``token`` is the fencing token."""
+
+    name: str
+    partition: int
+    owner: str
+    token: int
+
+
+@dataclass(frozen=True)
+class LeaseLost:
+    """The lease ran out, or another process took it: nothing was committed since."""
+
+    name: str
+    partition: int
+    owner: str
+
+
+@dataclass(frozen=True)
+class EventsHandled:
+    """Events were handled in ``duration`` seconds, and the bookmark moved to ``position``."""
+
+    name: str
+    partition: int
+    count: int
+    position: LogPosition
+    duration: float
+
+
+@dataclass(frozen=True)
+class EventFailed:
+    """The handling of an event raised ``error``. It is tried again unless another report tells."""
+
+    name: str
+    partition: int
+    event_store_id: str
+    aggregate_id: str
+    version: int
+    type: str
+    attempt: int
+    error: BaseException = field(repr=False)
+
+
+@dataclass(frozen=True)
+class EventSkipped:
+    """The event failed for the last time, and is passed over, as ``continue_on_error`` says."""
+
+    name: str
+    partition: int
+    event_store_id: str
+    aggregate_id: str
+    version: int
+    type: str
+    attempt: int
+    error: BaseException = field(repr=False)
+
+
+@dataclass(frozen=True)
+class EventParked:
+    """The event failed for the last time, and is parked. Its aggregate waits behind it."""
+
+    name: str
+    partition: int
+    parked: ParkedEvent
+    error: BaseException = field(repr=False)
+
+
+@dataclass(frozen=True)
+class EventUnparked:
+    """A parked event was retried, and handled."""
+
+    name: str
+    partition: int
+    parked: ParkedEvent
+
+
+@dataclass(frozen=True)
+class CircuitOpened:
+    """So many events failed in a row that the next one is tried after ``delay`` seconds only."""
+
+    name: str
+    partition: int
+    failures: int
+    delay: float
+
+
+@dataclass(frozen=True)
+class CircuitClosed:
+    """An event was handled again. Those that were parked meanwhile, ``retried``, are tried again."""
+
+    name: str
+    partition: int
+    retried: int
+
+
+@dataclass(frozen=True)
+class ReadingFailed:
+    """The storage of events or bookmarks did not answer; it is asked again after ``delay`` seconds.
+
+    ``failures`` counts from 1 how often that happened in a row.
+    """
+
+    name: str
+    partition: int
+    failures: int
+    delay: float
+    error: BaseException = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Retired:
+    """Version ``live_version`` has taken over: this one ends."""
+
+    name: str
+    partition: int
+    version: int
+    live_version: int
+
+
+ProjectionReport: TypeAlias = (
+    LeaseTaken
+    | LeaseLost
+    | EventsHandled
+    | EventFailed
+    | EventSkipped
+    | EventParked
+    | EventUnparked
+    | CircuitOpened
+    | CircuitClosed
+    | ReadingFailed
+    | Retired
+)
+
+ReportHook: TypeAlias = Callable[[ProjectionReport], object]

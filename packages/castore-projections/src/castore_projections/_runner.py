@@ -1,0 +1,153 @@
+"""The runner of a partition: takes its lease, reads under it, and starts anew after a fault."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Final, TypeAlias
+
+from castore_core import Lease, LeaseLostError, LogPosition, StorageError
+from castore_projections._leases import LeaseKeeper
+from castore_projections._partition import Partition
+from castore_projections._reader import PartitionReader, ReaderParts
+from castore_projections._reports import LeaseLost, LeaseTaken, ReadingFailed
+from castore_projections.errors import CircuitOpenError, ProjectionBusyError
+
+CHECK_INTERVAL: Final = 1.0
+"""Seconds after which a runner looks again whether it may go on."""
+
+_LONGEST_DELAY: Final = 30.0  # seconds between attempts after faults
+_LONGEST_TAKE_INTERVAL: Final = 2.0  # seconds between attempts to take a lease
+
+MayRun: TypeAlias = Callable[[Partition, bool], Awaitable[bool]]
+"""Tells whether a partition may be run here; it is told whether that is so now."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunnerParts:
+    """What a runner is made of.
+
+    Attributes:
+        reader: what its readers are made of.
+        stop: is set when it is to end.
+        idle: lets a reader wait at a position until there is something to do.
+        may_run: tells whether it may take the lease, or keep it.
+        on_moved: is called after each step.
+    """
+
+    reader: ReaderParts
+    stop: asyncio.Event
+    idle: Callable[[LogPosition], Awaitable[None]]
+    may_run: MayRun
+    on_moved: Callable[[], object]
+
+
+class PartitionRunner:
+    """Runs a partition, until it is to end."""
+
+    def __init__(self, partition: Partition, parts: RunnerParts) -> None:
+        self._partition = partition
+        self._parts = parts
+        reader = parts.reader
+        self._keeper = LeaseKeeper(
+            reader.bookmarks, partition.bookmark_id, reader.options.lease_duration
+        )
+        self._failures = 0
+        self._next_check = 0.0
+        self._reader: PartitionReader | None = None
+
+    def look_at_parked(self) -> None:
+        """Look soon which parked events are to be tried again."""
+        if self._reader is not None:
+            self._reader.look_at_parked()
+
+    async def run(self) -> None:
+        """Run the partition whenever its lease can be had."""
+        while not self._parts.stop.is_set():
+            try:
+                if not await self._hold():
+                    await self._parts.reader.pause(self._take_interval)
+            except LeaseLostError:
+                self._tell(LeaseLost, self._keeper.owner)
+            except StorageError as error:
+                await self._back_off(error)
+
+    async def run_once(self, end: LogPosition) -> int:
+        """Handle the events up to a position, and return how many.
+
+        Raises:
+            CircuitOpenError: too many fail in a row.
+            ProjectionBusyError: another owner has the lease.
+            LeaseLostError, StorageError: as storages raise them.
+        """
+        lease = await self._keeper.take()
+        if lease is None:
+            bookmark_id = self._partition.bookmark_id
+            bookmark = await self._parts.reader.bookmarks.get_bookmark(bookmark_id)
+            raise ProjectionBusyError(self._partition.name, bookmark_id, bookmark.owner)
+        async with self._keeper.keep(lease):
+            reader = await self._open(lease)
+            while await self._step(reader):
+                if reader.circuit.is_open:
+                    raise CircuitOpenError(self._partition.name, reader.circuit.failures)
+                if reader.position >= end and not reader.has_ready_events:
+                    break
+            await reader.save()
+            return reader.count
+
+    @property
+    def _take_interval(self) -> float:
+        duration = self._parts.reader.options.lease_duration.total_seconds()
+        return min(duration / 5, _LONGEST_TAKE_INTERVAL)
+
+    async def _hold(self) -> bool:
+        """Take the lease, and read for as long as that may go on; tell whether it was had."""
+        if not await self._parts.may_run(self._partition, False):  # noqa: FBT003
+            return False
+        lease = await self._keeper.take()
+        if lease is None:
+            return False
+        async with self._keeper.keep(lease):
+            self._tell(LeaseTaken, lease.owner, lease.token)
+            self._next_check = 0.0  # what was true before the lease was had may be so no longer
+            await self._read(await self._open(lease))
+        return True
+
+    async def _open(self, lease: Lease) -> PartitionReader:
+        reader = PartitionReader(self._partition, lease, self._parts.reader)
+        await reader.open()
+        return reader
+
+    async def _read(self, reader: PartitionReader) -> None:
+        self._reader = reader
+        try:
+            while not self._parts.stop.is_set() and await self._may_go_on():
+                if not await self._step(reader):
+                    await reader.save()
+                    await self._parts.idle(reader.position)
+            await reader.save()
+        finally:
+            self._reader = None
+
+    async def _step(self, reader: PartitionReader) -> bool:
+        has_more = await reader.step()
+        self._failures = 0
+        self._parts.on_moved()
+        return has_more
+
+    async def _may_go_on(self) -> bool:
+        if monotonic() < self._next_check:
+            return True
+        may_run = await self._parts.may_run(self._partition, True)  # noqa: FBT003
+        self._next_check = monotonic() + CHECK_INTERVAL
+        return may_run
+
+    async def _back_off(self, error: StorageError) -> None:
+        self._failures += 1
+        delay = min(0.1 * 2.0 ** min(self._failures - 1, 10), _LONGEST_DELAY)
+        self._tell(ReadingFailed, self._failures, delay, error)
+        await self._parts.reader.pause(delay)
+
+    def _tell(self, report: Callable[..., Any], *values: object) -> None:
+        name, number, *_ = self._partition
+        self._parts.reader.reporter.tell(report(name, number, *values))

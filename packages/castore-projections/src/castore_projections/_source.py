@@ -1,0 +1,84 @@
+"""The source of a projection: its event stores, and the log that has their events."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+from castore_core import (
+    EventLog,
+    EventRecord,
+    EventStore,
+    LogEntry,
+    LogPosition,
+    LogSlice,
+    ParkedEvent,
+)
+
+
+class Source:
+    """The events of some event stores, in the order of the one log that has them.
+
+    Args:
+        event_stores: the stores.
+        log: has their events. ``None`` stands for the storage adapter that they share.
+
+    Raises:
+        TypeError: something else is given.
+        ValueError: there is no store, or two have one id.
+    """
+
+    def __init__(self, event_stores: Iterable[EventStore], log: EventLog | None = None) -> None:
+        stores = tuple(event_stores)
+        for each in stores:
+            if not isinstance(cast("Any", each), EventStore):
+                raise TypeError(f"event_stores has {each!r}, which is no EventStore")
+        self.event_stores: dict[str, EventStore] = {each.event_store_id: each for each in stores}
+        if not stores or len(self.event_stores) < len(stores):
+            raise ValueError("event_stores is empty, or has two of one event_store_id")
+        self._log = log
+
+    @property
+    def event_store_ids(self) -> Sequence[str]:
+        """The ids of the stores."""
+        return tuple(self.event_stores)
+
+    def get_log(self) -> EventLog:
+        """Return the log.
+
+        Raises:
+            TypeError: the storage adapter of the stores is no log.
+            UndefinedStorageAdapterError: a store has none.
+            ValueError: the stores have different ones.
+        """
+        if self._log is not None:
+            return self._log
+        adapters = {id(each): each for each in map(_get_adapter, self.event_stores.values())}
+        if len(adapters) > 1:
+            raise ValueError(
+                f"the event stores {', '.join(self.event_stores)} have different storage "
+                "adapters: give them one, or say which has the log of all: log=..."
+            )
+        (adapter,) = adapters.values()
+        if not hasattr(adapter, "read_events"):
+            raise TypeError(
+                f"{adapter!r} has no log to read: hand the messages of its events to handle()"
+            )
+        return cast("EventLog", adapter)
+
+    async def read(self, after: LogPosition, limit: int) -> LogSlice:
+        """Read what follows a position."""
+        return await self.get_log().read_events(self.event_store_ids, after, limit)
+
+    async def read_again(self, parked: ParkedEvent) -> LogEntry | None:
+        """Read a parked event as it is stored now, or ``None`` where it is no more."""
+        store = self.event_stores[parked.event_store_id]
+        records: Sequence[EventRecord] = await store.get_storage_adapter().get_events(
+            parked.event_store_id,
+            parked.aggregate_id,
+            min_version=parked.version,
+            max_version=parked.version,
+        )
+        return LogEntry(parked.position, parked.event_store_id, records[0]) if records else None
+
+
+def _get_adapter(event_store: EventStore) -> object:
+    return event_store.get_storage_adapter()
