@@ -64,7 +64,7 @@ class Reader:
 
     async def count_apart(self, lease: Lease, position: LogPosition, number: int) -> None:
         """Do what `count` does, but wrong: in a transaction before that of the bookmark."""
-        before = await self.bookmarks.get_position(BOOKMARK) or LOG_START
+        before = (await self.bookmarks.get_bookmark(BOOKMARK)).position or LOG_START
         await self.count(lease, before, number)
         async with self.bookmarks.move_bookmark(lease, position):
             pass
@@ -81,7 +81,7 @@ class Reader:
     ) -> None:
         """Count from the bookmark on, for as long as the lease holds."""
         lease = await self.acquire()
-        position = await self.bookmarks.get_position(BOOKMARK) or LOG_START
+        position = (await self.bookmarks.get_bookmark(BOOKMARK)).position or LOG_START
         tell(READY=self.owner)
         while True:
             found = await self.events.read_events(after=position, limit=OF_A_BLOCK)

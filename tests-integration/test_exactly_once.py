@@ -111,7 +111,7 @@ class Counted:
 
     async def get_number_to_the_bookmark(self) -> int:
         """Return how many events the bookmark is past."""
-        position = await self.bookmarks.get_position("counter") or LOG_START
+        position = (await self.bookmarks.get_bookmark("counter")).position or LOG_START
         found = await self.events.read_events(limit=EVENTS)
         return sum(each.position <= position for each in found.entries)
 
@@ -230,5 +230,8 @@ async def test_a_reader_that_was_stopped_is_replaced(place: Place, readers: Read
     await asyncio.to_thread(readers.listen, "lost")
     await asyncio.to_thread(readers.wait)
 
-    assert (0, "7") == (counted.get_total(), await counted.bookmarks.get_position("counter"))
+    assert (0, "7") == (
+        counted.get_total(),
+        (await counted.bookmarks.get_bookmark("counter")).position,
+    )
     counted.dispose()

@@ -1,10 +1,12 @@
 """What type checkers know of storages: logs, and the transactions of bookmarks."""
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any, Protocol, assert_type
 
 from castore_core import (
+    Bookmark,
     BookmarkStorageAdapter,
     EventLog,
     EventRecord,
@@ -12,6 +14,7 @@ from castore_core import (
     LogEntry,
     LogPosition,
     LogSlice,
+    ParkedEvent,
 )
 
 
@@ -40,6 +43,7 @@ async def read_log(log: EventLog) -> None:
     assert_type(found.position, str)
     assert_type(await log.get_last_position(), str)
     assert_type(await log.find_position("POKEMONS", "pikachu1", 1), str | None)
+    assert_type(await log.count_events(["POKEMONS"], after=found.position), int)
     await log.wait_for_events(found.position, timeout=1)
 
     await log.read_events(after=0)  # type: ignore[arg-type]
@@ -50,13 +54,17 @@ async def move(bookmarks: BookmarkStorageAdapter[Connection], position: LogPosit
     """Know the transaction."""
     lease = await bookmarks.acquire_lease("pokedex", "ash", timedelta(seconds=30))
     assert_type(lease, Lease | None)
-    assert_type(await bookmarks.get_position("pokedex"), str | None)
+    assert_type(await bookmarks.get_bookmark("pokedex"), Bookmark)
+    assert_type((await bookmarks.get_bookmark("pokedex")).position, str | None)
+    assert_type((await bookmarks.get_parked_events("pokedex"))[0], ParkedEvent)
     assert_type(await bookmarks.create_bookmark("pokedex", position), str)
     if lease is not None:
         assert_type(lease.token, int)
         async with bookmarks.move_bookmark(lease, position) as transaction:
             assert_type(transaction, Connection)
             await transaction.execute("UPDATE pokedex SET seen = seen + 1")
+        async with bookmarks.move_bookmark(lease, position, unparked=[position]) as transaction:
+            assert_type(transaction, Connection)
         await bookmarks.release_lease(lease)
 
     bookmarks.move_bookmark(lease, position)  # type: ignore[arg-type]
@@ -89,16 +97,24 @@ def give(bookmarks: BookmarkStorageAdapter[Connection]) -> None:
 class CountingBookmarks:
     """Bookmarks that somebody wrote, and that inherit from nothing."""
 
-    async def get_position(self, bookmark_id: str) -> str | None:
-        """Return a position."""
+    async def get_bookmark(self, bookmark_id: str) -> Bookmark:
+        """Return a bookmark."""
+        return Bookmark(bookmark_id)
 
     async def create_bookmark(self, bookmark_id: str, position: str) -> str:
         """Return the position."""
         return f"{bookmark_id} {position}"
 
-    def move_bookmark(self, lease: Lease, position: str) -> AbstractAsyncContextManager[int]:
+    def move_bookmark(
+        self,
+        lease: Lease,
+        position: str,
+        *,
+        parked: Sequence[ParkedEvent] = (),
+        unparked: Sequence[str] = (),
+    ) -> AbstractAsyncContextManager[int]:
         """Return a transaction."""
-        raise NotImplementedError(lease, position)
+        raise NotImplementedError(lease, position, parked, unparked)
 
     async def acquire_lease(
         self, bookmark_id: str, owner: str, duration: timedelta
@@ -107,6 +123,18 @@ class CountingBookmarks:
         return Lease(bookmark_id, owner, duration.days)
 
     async def release_lease(self, lease: Lease) -> None:
+        """Do nothing."""
+
+    async def get_parked_events(
+        self, bookmark_id: str, after: str = "", limit: int = 100
+    ) -> list[ParkedEvent]:
+        """Return none."""
+        raise NotImplementedError(bookmark_id, after, limit)
+
+    async def retry_parked_events(self, bookmark_id: str, positions: Sequence[str]) -> None:
+        """Do nothing."""
+
+    async def drop_parked_events(self, bookmark_id: str, positions: Sequence[str]) -> None:
         """Do nothing."""
 
 

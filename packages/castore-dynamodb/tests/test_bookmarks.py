@@ -323,7 +323,7 @@ async def test_a_position_of_another_kind_is_an_error() -> None:
     client = FakeClient({"Item": {"position": {"N": "7"}}})
 
     with pytest.raises(StorageError, match="position of bookmark 'pokedex' is no text"):
-        await make_adapter(client).get_position("pokedex")
+        await make_adapter(client).get_bookmark("pokedex")
 
 
 # On servers
@@ -381,7 +381,7 @@ async def test_writes_are_made_exactly_once(setting: Setting) -> None:
 
     assert 9 == setting.proxy.writes
     assert {"N": "5"} == (await setting.find("counter"))["count"]
-    assert "5" == await setting.direct.get_position("pokedex")
+    assert "5" == (await setting.direct.get_bookmark("pokedex")).position
 
 
 async def test_a_condition_that_the_first_attempt_changed(setting: Setting) -> None:
@@ -393,7 +393,7 @@ async def test_a_condition_that_the_first_attempt_changed(setting: Setting) -> N
 
     assert 2 == setting.proxy.writes
     assert {} != await setting.find("new")
-    assert "1" == await setting.direct.get_position("pokedex")
+    assert "1" == (await setting.direct.get_bookmark("pokedex")).position
 
 
 async def test_a_move_without_writes_loses_an_answer(setting: Setting) -> None:
@@ -404,7 +404,7 @@ async def test_a_move_without_writes_loses_an_answer(setting: Setting) -> None:
     await move(setting.adapter, lease, "1")
 
     assert 3 == setting.proxy.writes
-    assert "1" == await setting.direct.get_position("pokedex")
+    assert "1" == (await setting.direct.get_bookmark("pokedex")).position
 
 
 async def test_a_lease_whose_answer_was_lost(setting: Setting) -> None:
@@ -440,7 +440,7 @@ async def test_an_owner_that_comes_late_is_fenced_off(setting: Setting) -> None:
         await linger_in_block()
 
     assert {} == await setting.find("counter")
-    assert await setting.direct.get_position("pokedex") is None
+    assert (await setting.direct.get_bookmark("pokedex")).position is None
 
 
 async def test_an_owner_does_not_move_by_an_earlier_lease(setting: Setting) -> None:
@@ -456,7 +456,7 @@ async def test_an_owner_does_not_move_by_an_earlier_lease(setting: Setting) -> N
 
     assert (1, 2) == (first.token, second.token)
     assert {"N": "1"} == (await setting.find("counter"))["count"]
-    assert "2" == await setting.direct.get_position("pokedex")
+    assert "2" == (await setting.direct.get_bookmark("pokedex")).position
 
 
 async def test_a_late_move_finds_its_lease_given_back(setting: Setting) -> None:
@@ -473,7 +473,7 @@ async def test_a_late_move_finds_its_lease_given_back(setting: Setting) -> None:
 
     assert lease.token < renewed.token
     assert {"N": "1"} == (await setting.find("counter"))["count"]
-    assert "1" == await setting.direct.get_position("pokedex")
+    assert "1" == (await setting.direct.get_bookmark("pokedex")).position
 
 
 async def test_a_token_grows_when_a_lease_begins_anew(setting: Setting) -> None:
@@ -496,7 +496,7 @@ async def test_a_refused_write_stops_the_move(setting: Setting) -> None:
         await move(setting.direct, lease, "2", *writes)
 
     assert {"N": "1"} == (await setting.find("counter"))["count"]
-    assert "1" == await setting.direct.get_position("pokedex")
+    assert "1" == (await setting.direct.get_bookmark("pokedex")).position
 
 
 async def test_a_write_that_dynamodb_does_not_take(setting: Setting) -> None:
@@ -510,4 +510,4 @@ async def test_a_write_that_dynamodb_does_not_take(setting: Setting) -> None:
                 writes.append(each)
         assert caught.value.__cause__ is not None
 
-    assert await setting.direct.get_position("pokedex") is None
+    assert (await setting.direct.get_bookmark("pokedex")).position is None

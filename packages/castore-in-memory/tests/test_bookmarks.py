@@ -54,7 +54,7 @@ async def test_an_owner_who_was_late_gets_the_lease_back() -> None:
     lease = await acquire(adapter)
     assert lease.token == late.token + 1
     await move(adapter, lease, "8")
-    assert "8" == await adapter.get_position("pokedex")
+    assert "8" == (await adapter.get_bookmark("pokedex")).position
 
 
 async def test_a_lease_that_ran_out_is_given_back_in_peace() -> None:

@@ -145,7 +145,7 @@ async def test_what_waits_for_its_own_block_is_refused(
     assert time.monotonic() - start < 10
     assert (["mine", "too"], "7") == (
         await database.read_notes(),
-        await database.bookmarks.get_position("pokedex"),
+        (await database.bookmarks.get_bookmark("pokedex")).position,
     )
     await write(database)
 
@@ -243,7 +243,7 @@ async def test_a_block_that_ends_its_transaction(database: Database, end: str) -
     with pytest.raises(StorageError, match="ended its transaction"):
         async with database.bookmarks.move_bookmark(lease, "7") as connection:
             await end_within(connection)
-    assert None is await database.bookmarks.get_position("pokedex")
+    assert None is (await database.bookmarks.get_bookmark("pokedex")).position
     assert ["mine"] * (end == "COMMIT") == await database.read_notes()
 
 
@@ -253,7 +253,7 @@ async def test_a_statement_that_ends_the_transaction(database: Database, end: st
     lease = await database.acquire()
     with pytest.raises(StorageError, match="was ended by a statement"):
         await move_with(database, lease, INSERT, end, INSERT)
-    assert None is await database.bookmarks.get_position("pokedex")
+    assert None is (await database.bookmarks.get_bookmark("pokedex")).position
     assert ["mine"] * (end == "COMMIT") == await database.read_notes()
 
 
@@ -272,7 +272,7 @@ async def test_a_commit_that_is_refused(on_file: Database) -> None:
         event.listen(on_file.engine, "checkout", switch_on_keys)
     with pytest.raises(StorageError, match="FOREIGN KEY"):
         await move_with(on_file, lease, "INSERT INTO win VALUES (7)", INSERT)
-    assert "1" == await on_file.bookmarks.get_position("pokedex")
+    assert "1" == (await on_file.bookmarks.get_bookmark("pokedex")).position
     assert [] == await on_file.read_notes()
 
 
@@ -328,7 +328,7 @@ async def test_a_block_that_waits_too_long(path: Path, url: str) -> None:
                     pass
     async with short.move_bookmark(lease, "8"):
         pass
-    assert "8" == await short.get_position("pokedex")
+    assert "8" == (await short.get_bookmark("pokedex")).position
     await database.dispose()
 
 
@@ -372,7 +372,7 @@ async def test_an_engine_whose_listener_begins(path: Path, url: str, statement: 
         await note(connection, "mine")
     assert (["mine"], "7") == (
         await database.read_notes(),
-        await database.bookmarks.get_position("pokedex"),
+        (await database.bookmarks.get_bookmark("pokedex")).position,
     )
     await database.dispose()
 
@@ -392,7 +392,7 @@ async def test_a_failing_statement_of_the_block(on_file: Database) -> None:
         await move_with(on_file, lease, INSERT, "SELECT body FROM missing")
     assert ([], None) == (
         await on_file.read_notes(),
-        await on_file.bookmarks.get_position("pokedex"),
+        (await on_file.bookmarks.get_bookmark("pokedex")).position,
     )
 
 
@@ -437,5 +437,5 @@ async def test_a_position_is_a_text(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="position is no text: None"):
         async with bookmarks.move_bookmark(lease, position):
             pass
-    assert None is await bookmarks.get_position("pokedex")
+    assert None is (await bookmarks.get_bookmark("pokedex")).position
     engine.dispose()

@@ -20,7 +20,7 @@ from castore_test_tools import BookmarkStorageAdapterTests, overrides_contract
 CREATE = text("CREATE TABLE joined (body TEXT)")
 INSERT = text("INSERT INTO joined VALUES (:body)")
 SELECT = text("SELECT body FROM joined")
-DROP = text("DROP TABLE bookmark")
+DROP = [text(f"DROP TABLE {each}") for each in ("bookmark", "parked_event")]
 
 Join: TypeAlias = tuple[Callable[..., Any], Callable[..., Any]]
 
@@ -59,7 +59,8 @@ class OfSyncEngine:
 
         def drop() -> None:
             with engine.begin() as connection:
-                connection.execute(DROP)
+                for each in DROP:
+                    connection.execute(each)
 
         return drop
 
@@ -92,7 +93,7 @@ class OfAsyncEngine:
         """
         adapter = SQLBookmarkStorageAdapter(engine)
         await adapter.create_tables()
-        await asyncio.gather(*(adapter.get_position("any") for _ in range(5)))
+        await asyncio.gather(*(adapter.get_bookmark("any") for _ in range(5)))
         return adapter
 
     @pytest.fixture
@@ -108,7 +109,8 @@ class OfAsyncEngine:
 
         async def drop() -> None:
             async with engine.begin() as connection:
-                await connection.execute(DROP)
+                for each in DROP:
+                    await connection.execute(each)
 
         return drop
 
@@ -171,7 +173,7 @@ class InMemory:
 
         with pytest.raises(StorageError, match="was ended"):
             await move()
-        assert ([], None) == (await call(read), await adapter.get_position("pokedex"))
+        assert ([], None) == (await call(read), (await adapter.get_bookmark("pokedex")).position)
 
 
 class TestBookmarksOfSyncEngineInMemory(InMemory, OfSyncEngine, BookmarkStorageAdapterTests):
@@ -225,7 +227,7 @@ class TestBookmarksOfAsyncEngineInMemory(InMemory, OfAsyncEngine, BookmarkStorag
         task.cancel()
         await asyncio.wait([task])
         with suppress(OperationalError):  # no such table
-            outcome = (await read(), await adapter.get_position("pokedex"))
+            outcome = (await read(), (await adapter.get_bookmark("pokedex")).position)
             assert outcome in (([], None), (["written"], "7"))
 
     @overrides_contract("SQLAlchemy closes the connection, which is the database")
@@ -247,4 +249,4 @@ class TestBookmarksOfAsyncEngineInMemory(InMemory, OfAsyncEngine, BookmarkStorag
         task.cancel()
         await asyncio.wait([task])
         with suppress(StorageError):  # no such table
-            assert await adapter.get_position("pokedex") in {"3", "7"}
+            assert (await adapter.get_bookmark("pokedex")).position in {"3", "7"}

@@ -28,7 +28,7 @@ async def move(bookmarks: SQLBookmarkStorageAdapter[Any]) -> None:
 
 
 USES: dict[str, Use] = {
-    "a position": lambda bookmarks, _: bookmarks.get_position("bookmark-5"),
+    "a bookmark": lambda bookmarks, _: bookmarks.get_bookmark("bookmark-5"),
     "a new bookmark": lambda bookmarks, _: bookmarks.create_bookmark("bookmark-5", "7"),
     "a lease": lambda bookmarks, _: bookmarks.acquire_lease("bookmark-5", "owner", MINUTE),
     "a move": lambda bookmarks, _: move(bookmarks),

@@ -57,7 +57,7 @@ PLAIN: dict[type[object], type[object]] = {
 }
 
 
-ADAPTER_METHODS = ("push_event", "read_events", "put_snapshot", "get_position", "publish_message")
+ADAPTER_METHODS = ("push_event", "read_events", "put_snapshot", "get_bookmark", "publish_message")
 BROKEN_PATIENCE = 0.5  # seconds, for what never comes
 
 

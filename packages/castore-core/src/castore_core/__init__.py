@@ -13,6 +13,7 @@ from castore_core._bookmarks import (
     Failure,
     Lease,
     ParkedEvent,
+    check_parked,
 )
 from castore_core._channel import (
     AggregateExistsMessageBus,
@@ -205,6 +206,7 @@ __all__ = [
     "Violation",
     "check_json",
     "check_log_query",
+    "check_parked",
     "command",
     "copy_json",
     "draft",

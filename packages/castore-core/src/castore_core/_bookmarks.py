@@ -66,6 +66,20 @@ class ParkedEvent(NamedTuple):
     failure: Failure | None = None
 
 
+def check_parked(parked: Sequence[ParkedEvent], unparked: Sequence[LogPosition]) -> None:
+    """Refuse what no move can park: every adapter calls this first in its ``move_bookmark``.
+
+    Raises:
+        ValueError: there are more than 25 of either, or one position is there twice.
+    """
+    for name, given in (("parked", parked), ("unparked", unparked)):
+        if len(given) > MAX_PARKED_AT_ONCE:
+            raise ValueError(f"{name} has {len(given)} events: give at most {MAX_PARKED_AT_ONCE}")
+    positions = [*(each.position for each in parked), *unparked]
+    if len(set(positions)) < len(positions):
+        raise ValueError("parked and unparked name an event twice")
+
+
 class Lease(NamedTuple):
     """The right of one owner to move a bookmark, for a while.
 
@@ -115,9 +129,10 @@ class BookmarkStorageAdapter(Protocol[T_co]):
 
         In the same step, the events of the positions in ``unparked`` are parked no longer, and
         those of ``parked`` are; one that is parked already is replaced. Either has at most 25, and
-        no position is in both.
+        no position is in both, or twice: see `check_parked`.
 
         Raises:
+            ValueError: there are too many, or one twice. It is raised before the block begins.
             LeaseLostError: the lease is another owner's by now, ran out, or was given back.
                 Nothing was written. It is raised at the beginning or at the end of the block.
         """

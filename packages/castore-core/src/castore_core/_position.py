@@ -17,8 +17,8 @@ MAX_POSITION_NUMBER: Final = 2**63 - 1
 _FORMATTED = re.compile(r"[0-7][0-9a-f]{15}")
 
 
-def check_log_query(event_store_ids: object, limit: object) -> None:
-    """Refuse what no log can read: every log calls this first in its ``read_events``.
+def check_log_query(event_store_ids: object, limit: object = 1) -> None:
+    """Refuse what no log can read or count: every log calls this first.
 
     Raises:
         ValueError: ``event_store_ids`` is a text, which is a sequence of its letters, or

@@ -244,7 +244,7 @@ class EventLog(Protocol):
 
         Raises:
             InvalidLogPositionError: ``after`` is a position of another kind of log.
-            ValueError: ``event_store_ids`` is a text.
+            ValueError: ``event_store_ids`` is a text: see `check_log_query`.
         """
         ...
 

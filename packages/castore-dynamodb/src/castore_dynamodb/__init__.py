@@ -1,8 +1,9 @@
 """castore on DynamoDB, in the single table of Castore."""
 
-from castore_dynamodb._bookmarks import DynamoDBBookmarkStorageAdapter, TransactItems
+from castore_dynamodb._bookmarks import DynamoDBBookmarkStorageAdapter
 from castore_dynamodb._events import DynamoDBEventStorageAdapter
 from castore_dynamodb._legacy import LegacyTableError
+from castore_dynamodb._parked import TransactItems
 from castore_dynamodb._snapshots import DynamoDBSnapshotStorageAdapter
 from castore_dynamodb._stream_handler import DynamoDBStreamHandler
 from castore_dynamodb._stream_records import StoredEvent

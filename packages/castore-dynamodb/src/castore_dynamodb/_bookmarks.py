@@ -1,33 +1,40 @@
-"""Bookmarks and their leases in a table of DynamoDB."""
+"""Bookmarks, their leases and parked events in a table of DynamoDB."""
 
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from castore_aws import AWSClient, Client, RetryPolicy
-from castore_core import Lease, LeaseLostError, LogPosition, StorageError
+from castore_core import (
+    LOG_START,
+    Bookmark,
+    Lease,
+    LeaseLostError,
+    LogPosition,
+    ParkedEvent,
+    StorageError,
+    check_log_query,
+    check_parked,
+)
 from castore_dynamodb._items import AGGREGATE_ID, VERSION, WRITE_TOKEN, Item
 from castore_dynamodb._own_keys import make_own_key
+from castore_dynamodb._parked import POSITION, ParkedItems, TransactItems, to_moment
 from castore_dynamodb._table import RefusedError, Table
 from castore_dynamodb._transactions import MAX_OPERATIONS
 
-TransactItems: TypeAlias = list[Mapping[str, Any]]
-"""The writes that go with the move of a bookmark, as ``TransactItems`` of TransactWriteItems.
-
-Append ``{"Put": {...}}``, ``{"Update": {...}}``, ``{"Delete": {...}}`` or
-``{"ConditionCheck": {...}}``, with values in the client's low-level format: ``{"S": "Pikachu"}``.
-"""
-
-_POSITION = "position"
+_MOVED_AT = "movedAt"
 _OWNER = "leaseOwner"
+_RENEWED_AT = "leaseRenewedAt"
 _UNTIL = "leaseUntil"
 _TOKEN = "leaseToken"  # noqa: S105 no password
 _NAMES = {
-    "#position": _POSITION,
+    "#position": POSITION,
+    "#moved": _MOVED_AT,
     "#owner": _OWNER,
+    "#renewed": _RENEWED_AT,
     "#until": _UNTIL,
     "#token": _TOKEN,
     "#write": WRITE_TOKEN,
@@ -39,16 +46,19 @@ class _Change(NamedTuple):
     condition: str = ""
 
 
-_CREATE = _Change("SET #position = if_not_exists(#position, :position)")
-_EXTEND = _Change("SET #until = :until", "#owner = :owner AND #until > :now")
+_CREATE = _Change(
+    "SET #position = if_not_exists(#position, :position), #moved = if_not_exists(#moved, :now)"
+)
+_EXTEND = _Change("SET #until = :until, #renewed = :now", "#owner = :owner AND #until > :now")
 _BEGIN = _Change(
-    "SET #owner = :owner, #until = :until, #token = if_not_exists(#token, :zero) + :one",
+    "SET #owner = :owner, #until = :until, #renewed = :now, "
+    "#token = if_not_exists(#token, :zero) + :one",
     "attribute_not_exists(#until) OR #until <= :now",
 )
 _RELEASE = _Change("REMOVE #owner, #until", "#owner = :owner AND #token = :token")
 # The last part is for an answer that was lost: the second attempt writes nothing again.
 _MOVE = _Change(
-    "SET #position = :position, #write = :write",
+    "SET #position = :position, #moved = :now, #write = :write",
     "#owner = :owner AND #token = :token AND #until > :now "
     "AND (attribute_not_exists(#write) OR #write <> :write)",
 )
@@ -58,10 +68,13 @@ class DynamoDBBookmarkStorageAdapter:
     """Keeps bookmarks and their leases in a table of DynamoDB: that of the events, or one like it.
 
     A bookmark moves in a transaction with up to 99 writes of yours, to any tables of the same
-    account and region.
+    account and region. Each event that is parked, or parked no longer, takes the place of one.
 
     Leases run on the clocks of those who take them: let them last much longer than these clocks
-    may differ.
+    may differ. The moments of `get_bookmark` are by these clocks, too.
+
+    Parked events are items of the same table, in one partition for each bookmark, of which
+    `get_parked_events` reads all.
 
     **Give bookmarks a table of their own** where Castore for TypeScript reads the stream of the
     events' table. Its parser raises at every item that is no event, and a bookmark changes often.
@@ -76,36 +89,42 @@ class DynamoDBBookmarkStorageAdapter:
         self, client: Client, table_name: str, *, retries: RetryPolicy | None = None
     ) -> None:
         self._table = Table(AWSClient(client, "dynamodb", retries=retries), table_name)
+        self._parked = ParkedItems(self._table)
 
     def __repr__(self) -> str:
         return f"DynamoDBBookmarkStorageAdapter({self._table.name!r})"
 
-    async def get_position(self, bookmark_id: str) -> LogPosition | None:
-        """Return the position of a bookmark, or ``None`` where there is no such bookmark."""
+    async def get_bookmark(self, bookmark_id: str) -> Bookmark:
+        """Return what is known of a bookmark. The position of none is ``None``."""
         response = await self._table.call(
             "get_item",
             TableName=self._table.name,
             Key=_make_key(bookmark_id),
             ConsistentRead=True,
         )
-        item = response.get("Item", {})
-        return _read_position(bookmark_id, item) if _POSITION in item else None
+        return _to_bookmark(bookmark_id, response.get("Item", {}))
 
     async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
         """Make a bookmark at a position, unless there is one, and return where it is."""
-        item = await self._update(bookmark_id, _CREATE, {":position": {"S": position}})
+        values = {":position": {"S": position}, ":now": _to_milliseconds(time.time())}
+        item = await self._update(bookmark_id, _CREATE, values)
         return _read_position(bookmark_id, item)
 
     @asynccontextmanager
     async def move_bookmark(
-        self, lease: Lease, position: LogPosition
+        self,
+        lease: Lease,
+        position: LogPosition,
+        *,
+        parked: Sequence[ParkedEvent] = (),
+        unparked: Sequence[LogPosition] = (),
     ) -> AsyncGenerator[TransactItems]:
         """Move a bookmark, forwards or backwards, together with the writes of a block.
 
         The context gives a list. The block appends the writes, and DynamoDB carries them out when
         it ends: all of them and the move, or nothing. The move alone is one UpdateItem; with
-        writes, it is one TransactWriteItems, which takes effect once, also where its answer was
-        lost and it was sent again.
+        writes, or with events that are parked or unparked, it is one TransactWriteItems, which
+        takes effect once, also where its answer was lost and it was sent again.
 
         A call that was cancelled, or that got no answer, may still be under way when this returns.
         Give the lease back and take it again, and the late move finds its lease lost.
@@ -113,20 +132,19 @@ class DynamoDBBookmarkStorageAdapter:
         Raises:
             LeaseLostError: the lease is another owner's by now, ran out, or was given back.
                 Nothing was written. It is raised at the end of the block.
-            StorageError: there are more than 99 writes, DynamoDB refused them, or the condition of
-                one does not hold: the error has its index. Nothing was written. Or DynamoDB
-                failed.
+            StorageError: there are more than 99 writes, with those that park and unpark events;
+                DynamoDB refused them, or the condition of one does not hold: the error has its
+                index. Nothing was written. Or DynamoDB failed.
+            ValueError: more than 25 events are parked or unparked, or one twice.
         """
+        check_parked(parked, unparked)
+        parking = self._parked.make_writes(lease.bookmark_id, parked, unparked)
         writes: TransactItems = []
         yield writes
-        if len(writes) >= MAX_OPERATIONS:
-            raise StorageError(
-                f"{len(writes)} writes were to go with bookmark {lease.bookmark_id!r}, and a "
-                f"transaction of DynamoDB takes {MAX_OPERATIONS - 1} beside its move"
-            )
+        _check_size(lease, writes, parking)
         token = str(uuid4())
         try:
-            await self._move(lease, position, writes, token)
+            await self._move(lease, position, [*writes, *parking], token)
         except RefusedError as refusal:
             _raise_refusal(lease, refusal, token)
 
@@ -162,6 +180,25 @@ class DynamoDBBookmarkStorageAdapter:
             await self._update(lease.bookmark_id, _RELEASE, _to_values(lease))
         except RefusedError:
             return
+
+    async def get_parked_events(
+        self, bookmark_id: str, after: LogPosition = LOG_START, limit: int = 100
+    ) -> list[ParkedEvent]:
+        """Read the parked events of a bookmark that follow a position, in the order of the log.
+
+        It reads all that the bookmark has, also for a page of them.
+        """
+        check_log_query(None, limit)
+        events = await self._parked.read(bookmark_id)
+        return [each for each in events if each.position > after][:limit]
+
+    async def retry_parked_events(self, bookmark_id: str, positions: Sequence[LogPosition]) -> None:
+        """Forget the failures of parked events, which lets their reader try them again."""
+        await self._parked.retry(bookmark_id, positions)
+
+    async def drop_parked_events(self, bookmark_id: str, positions: Sequence[LogPosition]) -> None:
+        """Forget parked events for good: their reader never handles them."""
+        await self._parked.drop(bookmark_id, positions)
 
     async def _move(
         self, lease: Lease, position: LogPosition, writes: Sequence[Mapping[str, Any]], token: str
@@ -204,6 +241,17 @@ class DynamoDBBookmarkStorageAdapter:
         return parameters
 
 
+def _check_size(lease: Lease, writes: TransactItems, parking: TransactItems) -> None:
+    """Refuse more writes than a transaction takes, rather than have DynamoDB do so."""
+    room = MAX_OPERATIONS - 1 - len(parking)
+    if len(writes) > room:
+        beside = f" and {len(parking)} events that are parked or unparked" if parking else ""
+        raise StorageError(
+            f"{len(writes)} writes were to go with bookmark {lease.bookmark_id!r}, and a "
+            f"transaction of DynamoDB takes {room} beside its move{beside}"
+        )
+
+
 def _raise_refusal(lease: Lease, refusal: RefusedError, token: str) -> None:
     """Raise for the move, or else for its writes, unless an earlier attempt made them.
 
@@ -227,8 +275,18 @@ def _is_held_by_another(item: Item | None, owner: str, now: float) -> bool:
     return bool(item[_OWNER]["S"] != owner and int(item[_UNTIL]["N"]) > now * 1000)
 
 
+def _to_bookmark(bookmark_id: str, item: Item) -> Bookmark:
+    is_held = _OWNER in item and int(item[_UNTIL]["N"]) > time.time() * 1000
+    return Bookmark(
+        _read_position(bookmark_id, item) if POSITION in item else None,
+        to_moment(item[_MOVED_AT]) if _MOVED_AT in item else None,
+        item[_OWNER]["S"] if is_held else None,
+        to_moment(item[_RENEWED_AT]) if _RENEWED_AT in item else None,
+    )
+
+
 def _read_position(bookmark_id: str, item: Item) -> LogPosition:
-    match item[_POSITION]:
+    match item[POSITION]:
         case {"S": str(position)}:
             return position
         case other:

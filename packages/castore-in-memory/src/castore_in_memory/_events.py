@@ -176,6 +176,15 @@ class InMemoryEventStorageAdapter:
         entry = self._aggregates.get((event_store_id, aggregate_id), {}).get(version)
         return None if entry is None else entry.position
 
+    async def count_events(
+        self, event_store_ids: Sequence[str] | None = None, after: LogPosition = LOG_START
+    ) -> int:
+        """Count the events that follow a position, of some or all stores."""
+        check_log_query(event_store_ids)
+        start = parse_position(after)
+        await asyncio.sleep(0)
+        return sum(1 for _ in self._follow(event_store_ids, start))
+
     async def wait_for_events(self, after: LogPosition, timeout: float) -> None:  # noqa: ASYNC109 its end is no error
         """Wait until an event follows a position, at most ``timeout`` seconds."""
         number = parse_position(after)

@@ -6,35 +6,37 @@ are whole milliseconds since 1970, by the clock of the server.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
-from castore_core import Lease, LogPosition
+from castore_core import Bookmark, Lease, LogPosition
 from castore_sql._connection import Connection, Work
-from castore_sql._queries import Query, Statement, execute, fetch, fetch_value
+from castore_sql._milliseconds import MILLISECOND, from_milliseconds
+from castore_sql._queries import Query, Row, Statement, execute, fetch, fetch_value
 
 Transaction: TypeAlias = Callable[[Connection], AbstractContextManager[Any]]
 """Makes the statements of a block one transaction."""
-
-_MILLISECOND: Final = timedelta(milliseconds=1)
 
 _OF_BOOKMARK: Final = "bookmark_id = :bookmark_id"
 _OF_LEASE: Final = "lease_owner = :owner AND lease_token = :token"
 
 INSERT: Final = """\
-INSERT INTO {table} (bookmark_id, position, lease_token) VALUES (:bookmark_id, :position, 0)
-ON CONFLICT (bookmark_id) DO UPDATE SET position = excluded.position
+INSERT INTO {table} (bookmark_id, position, moved_at, lease_token)
+VALUES (:bookmark_id, :position, {now}, 0)
+ON CONFLICT (bookmark_id) DO UPDATE SET
+  position = excluded.position, moved_at = excluded.moved_at
 WHERE {table}.position IS NULL"""
 """Make a bookmark unless there is one, as SQLite and PostgreSQL have it."""
 
 TAKE: Final = """\
-INSERT INTO {table} (bookmark_id, lease_owner, lease_token, lease_until)
-VALUES (:bookmark_id, :owner, 1, {now} + CAST(:duration AS BIGINT))
+INSERT INTO {table} (bookmark_id, lease_owner, lease_token, lease_renewed_at, lease_until)
+VALUES (:bookmark_id, :owner, 1, {now}, {now} + CAST(:duration AS BIGINT))
 ON CONFLICT (bookmark_id) DO UPDATE SET
   lease_owner = excluded.lease_owner,
   lease_token = {table}.lease_token + CASE
     WHEN {table}.lease_owner = excluded.lease_owner AND {table}.lease_until > {now} THEN 0 ELSE 1
   END,
+  lease_renewed_at = {now},
   lease_until = {now} + CAST(:duration AS BIGINT)
 WHERE {table}.lease_owner = excluded.lease_owner OR {table}.lease_until IS NULL
   OR {table}.lease_until <= {now}"""
@@ -74,6 +76,10 @@ class BookmarkTable:
         self._transaction = transaction
         self._insert = prepare(insert)
         self._take = prepare(take)
+        self._select = prepare(
+            "SELECT position, moved_at, CASE WHEN lease_until > {now} THEN lease_owner END, "
+            f"lease_renewed_at FROM {{table}} WHERE {of_bookmark}"
+        )
         self._select_position = prepare(f"SELECT position FROM {{table}} WHERE {of_bookmark}")
         self._select_lease = prepare(
             f"SELECT lease_owner, lease_token FROM {{table}} WHERE {of_bookmark}"
@@ -83,18 +89,23 @@ class BookmarkTable:
             f"WHERE {of_bookmark} AND {_OF_LEASE}"
         )
         self._move = prepare(
-            "UPDATE {table} SET position = :position "
+            "UPDATE {table} SET position = :position, moved_at = {now} "
             f"WHERE {of_bookmark} AND {_OF_LEASE} AND lease_until > {{now}}"
         )
 
-    def select_position(self, bookmark_id: str) -> Query:
-        """Select the position of a bookmark; NULL is that of none."""
-        return self._select_position.bind(bookmark_id=bookmark_id)
+    def select(self, bookmark_id: str) -> Query:
+        """Select a bookmark and its lease."""
+        return self._select.bind(bookmark_id=bookmark_id)
+
+    def to_bookmark(self, row: Row) -> Bookmark:
+        """Read a row that `select` found."""
+        position, moved_at, owner, renewed_at = row
+        return Bookmark(position, _to_moment(moved_at), owner, _to_moment(renewed_at))
 
     def create_bookmark(self, bookmark_id: str, position: LogPosition) -> Work[LogPosition]:
         """Make a bookmark unless there is one, and return where it is."""
         insert = self._insert.bind(bookmark_id=bookmark_id, position=position)
-        select = self.select_position(bookmark_id)
+        select = self._select_position.bind(bookmark_id=bookmark_id)
 
         def work(connection: Connection) -> LogPosition:
             with self._transaction(connection):
@@ -109,7 +120,7 @@ class BookmarkTable:
     ) -> Work[Lease | None]:
         """Take or extend the lease of a bookmark, unless another owner has it."""
         take = self._take.bind(
-            bookmark_id=bookmark_id, owner=owner, duration=duration // _MILLISECOND
+            bookmark_id=bookmark_id, owner=owner, duration=duration // MILLISECOND
         )
         select = self._select_lease.bind(bookmark_id=bookmark_id)
 
@@ -145,3 +156,7 @@ class BookmarkTable:
             position=position,
         )
         return lambda connection: execute(connection, move) == 1
+
+
+def _to_moment(number: int | None) -> datetime | None:
+    return None if number is None else from_milliseconds(number)

@@ -3,10 +3,10 @@
 MAX_INTEGER = 2**63 - 1
 
 
-def check_table_name(name: object) -> None:
+def check_table_name(name: object, option: str = "table_name") -> None:
     """Refuse a name that no table can have."""
     if not isinstance(name, str) or not name or "\0" in name or not _is_unicode(name):
-        raise ValueError(f"table_name is not the name of a table: {name!r}")
+        raise ValueError(f"{option} is not the name of a table: {name!r}")
 
 
 def check_busy_timeout(seconds: object) -> None:

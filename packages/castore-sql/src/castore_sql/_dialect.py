@@ -25,6 +25,7 @@ from castore_core import (
 from castore_sql._bookmark_table import BookmarkTable
 from castore_sql._connection import Connection, Work
 from castore_sql._group_commit import Outcome
+from castore_sql._parked_table import ParkedTable
 from castore_sql._queries import Query, Row
 from castore_sql._runner import Runner
 from castore_sql._snapshot_table import SnapshotTable
@@ -102,6 +103,15 @@ class EventTable(Protocol):
         """Read the log, as `EventLog.read_events` does."""
         ...
 
+    def count_log(
+        self,
+        connection: Connection,
+        event_store_ids: Sequence[str] | None,
+        after: LogPosition,
+    ) -> int:
+        """Count what `read_log` finds after a position."""
+        ...
+
     def get_last_position(self, connection: Connection) -> LogPosition:
         """Return the end of the log."""
         ...
@@ -133,6 +143,10 @@ class Dialect(Protocol):
 
     def make_bookmark_table(self, name: str, driver: Driver, /) -> BookmarkTable:
         """Describe a table of bookmarks."""
+        ...
+
+    def make_parked_table(self, name: str, driver: Driver, /) -> ParkedTable:
+        """Describe a table of parked events."""
         ...
 
     def make_snapshot_table(self, name: str, driver: Driver, /) -> SnapshotTable:

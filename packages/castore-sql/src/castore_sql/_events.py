@@ -301,6 +301,19 @@ class SQLEventStorageAdapter:
             lambda each: self._table.find_position(each, event_store_id, aggregate_id, version),
         )
 
+    async def count_events(
+        self, event_store_ids: Sequence[str] | None = None, after: LogPosition = LOG_START
+    ) -> int:
+        """Count the events that follow a position, of some or all stores.
+
+        The database looks at all the events that follow.
+        """
+        check_log_query(event_store_ids)
+        self._table.check_position(after)
+        return await self._database.read(
+            lambda each: self._table.count_log(each, event_store_ids, after)
+        )
+
     async def get_oldest_transaction_age(self) -> timedelta:
         """Return how old the oldest transaction is that holds readers of the log back, or zero.
 

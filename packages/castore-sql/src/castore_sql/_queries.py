@@ -42,6 +42,14 @@ def execute(connection: Connection, query: Query) -> int:
         return cursor.rowcount
 
 
+def execute_many(connection: Connection, queries: Sequence[Query]) -> None:
+    """Run a statement with the parameters of each of any number of queries."""
+    if not queries:
+        return
+    with closing(connection.cursor()) as cursor:
+        cursor.executemany(queries[0].sql, [each.parameters for each in queries])
+
+
 def fetch(connection: Connection, query: Query) -> Sequence[Row]:
     """Return all the rows of a query."""
     with closing(connection.cursor()) as cursor:

@@ -110,7 +110,10 @@ async def test_events_are_pushed_in_the_block(
         await push_within(2, lease)
 
     assert [RECORD] == await events.get_events("STORE", "pikachu1")
-    assert (["mine"], "1") == (read_notes(database), await bookmarks.get_position("pokedex"))
+    assert (["mine"], "1") == (
+        read_notes(database),
+        (await bookmarks.get_bookmark("pokedex")).position,
+    )
 
 
 @each_kind
@@ -132,7 +135,7 @@ async def test_an_owner_that_stood_still_does_not_commit(
     with pytest.raises(LeaseLostError) as caught:
         await stand_still()
     assert ("pokedex", "ash") == (caught.value.bookmark_id, caught.value.owner)
-    assert ([], "8") == (read_notes(database), await bookmarks.get_position("pokedex"))
+    assert ([], "8") == (read_notes(database), (await bookmarks.get_bookmark("pokedex")).position)
 
 
 @each_kind
@@ -147,7 +150,10 @@ async def test_a_lease_is_extended_in_the_block(
             await asyncio.sleep(0.3)
             assert lease == await acquire(bookmarks, duration=SECOND)
         await execute(connection, INSERT)
-    assert (["mine"], "7") == (read_notes(database), await bookmarks.get_position("pokedex"))
+    assert (["mine"], "7") == (
+        read_notes(database),
+        (await bookmarks.get_bookmark("pokedex")).position,
+    )
 
 
 @pytest.fixture
@@ -181,7 +187,10 @@ async def test_any_isolation_level_of_the_engine(
         await execute(connection, "SELECT position FROM bookmark")
         await acquire(bookmarks)
         await execute(connection, INSERT)
-    assert (["mine"], "8") == (read_notes(database), await bookmarks.get_position("pokedex"))
+    assert (["mine"], "8") == (
+        read_notes(database),
+        (await bookmarks.get_bookmark("pokedex")).position,
+    )
 
 
 @each_kind
@@ -203,7 +212,7 @@ async def test_a_block_that_ends_its_transaction(
 
     with pytest.raises(StorageError, match="ended its transaction"):
         await end_within()
-    assert None is await bookmarks.get_position("pokedex")
+    assert None is (await bookmarks.get_bookmark("pokedex")).position
 
 
 @each_kind
@@ -221,7 +230,7 @@ async def test_a_move_that_fails(
     with pytest.raises(StorageError, match="create_tables"):
         await rename_within()
     database.run("ALTER TABLE gone RENAME TO bookmark")
-    assert ([], None) == (read_notes(database), await bookmarks.get_position("pokedex"))
+    assert ([], None) == (read_notes(database), (await bookmarks.get_bookmark("pokedex")).position)
     await move_with(bookmarks, lease, INSERT)
 
 
@@ -256,7 +265,7 @@ async def test_tables_of_odd_names(engine: Engine | AsyncEngine) -> None:
     bookmarks: SQLBookmarkStorageAdapter[Any] = SQLBookmarkStorageAdapter(engine, table_name=name)
     await bookmarks.create_tables()
     await move_with(bookmarks, await acquire(bookmarks))
-    assert "7" == await bookmarks.get_position("pokedex")
+    assert "7" == (await bookmarks.get_bookmark("pokedex")).position
 
 
 @each_of_postgresql
@@ -268,7 +277,7 @@ async def test_postgresql_holds_no_nul(
     await snapshots.create_tables()
     lease = await acquire(bookmarks)
     for name, call in {
-        "bookmark_id": bookmarks.get_position("\0"),
+        "bookmark_id": bookmarks.get_bookmark("\0"),
         "position": bookmarks.create_bookmark("other", "\0"),
         "owner": bookmarks.acquire_lease("pokedex", "a\0b", LONG),
         "reducer_version": snapshots.put_snapshot(Snapshot("STORE", "a", 1, "\0", None)),
@@ -318,7 +327,7 @@ async def test_queries_of_postgresql_use_the_primary_key(
     await snapshots.create_tables()
     fill(database)
     statements.clear()
-    await bookmarks.get_position("b500")
+    await bookmarks.get_bookmark("b500")
     await move_with(bookmarks, await acquire(bookmarks))
     await snapshots.get_snapshot("S5", "a5", reducer_version="1", max_version=500)
     await snapshots.delete_snapshots("S5", "a5")
@@ -366,7 +375,7 @@ async def test_a_statement_that_ends_the_transaction(
     lease = await acquire(bookmarks)
     with pytest.raises(StorageError, match="was ended by a statement"):
         await move_with(bookmarks, lease, INSERT, end, INSERT)
-    assert None is await bookmarks.get_position("pokedex")
+    assert None is (await bookmarks.get_bookmark("pokedex")).position
 
 
 @pytest.mark.parametrize("kind", ["asyncmy", "aiomysql", "pymysql"], indirect=True)
@@ -377,7 +386,7 @@ async def test_a_statement_that_commits_by_the_way(
     lease = await acquire(bookmarks)
     with pytest.raises(StorageError, match="was ended by a statement"):
         await move_with(bookmarks, lease, INSERT, "TRUNCATE note", INSERT)
-    assert None is await bookmarks.get_position("pokedex")
+    assert None is (await bookmarks.get_bookmark("pokedex")).position
 
 
 @pytest.mark.parametrize("kind", ["asyncmy", "pymysql"], indirect=True)
@@ -417,5 +426,5 @@ async def test_a_deadlock_that_the_block_passes_over(
 
     with pytest.raises(StorageError, match="was ended by a statement, or by the server"):
         await level_up()
-    assert (1, None) == (raised, await bookmarks.get_position("pokedex"))
+    assert (1, None) == (raised, (await bookmarks.get_bookmark("pokedex")).position)
     other_engine.dispose()

@@ -68,6 +68,11 @@ async def acquire(
     return lease
 
 
+async def get_position(adapter: BookmarkStorageAdapter, bookmark_id: str) -> LogPosition | None:
+    """Return where a bookmark is."""
+    return (await adapter.get_bookmark(bookmark_id)).position
+
+
 async def move(adapter: BookmarkStorageAdapter, lease: Lease, position: LogPosition) -> None:
     """Move a bookmark, and write nothing else."""
     async with adapter.move_bookmark(lease, position):

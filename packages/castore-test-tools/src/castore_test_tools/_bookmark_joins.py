@@ -7,7 +7,13 @@ from typing import Any, TypeAlias
 import pytest
 
 from castore_core import BookmarkStorageAdapter, Lease, LeaseLostError, LogPosition
-from castore_test_tools._bookmark_base import ID, BookmarkContract, acquire, cancel_within
+from castore_test_tools._bookmark_base import (
+    ID,
+    BookmarkContract,
+    acquire,
+    cancel_within,
+    get_position,
+)
 from castore_test_tools._contract import requires
 from castore_test_tools._running import CANCELLED_AFTER, call
 
@@ -35,7 +41,7 @@ class BookmarkJoinsContract(BookmarkContract):
         async with adapter.move_bookmark(lease, "8") as transaction:
             await call(write, transaction, "third")
         assert ["first", "second", "third"] == sorted(await call(read))
-        assert "8" == await adapter.get_position(ID)
+        assert "8" == await get_position(adapter, ID)
 
     @requires("join_transaction")
     async def test_joined_writes_of_a_block_that_raises(
@@ -73,7 +79,7 @@ class BookmarkJoinsContract(BookmarkContract):
                 await asyncio.Event().wait()
 
         await cancel_within(block(), written)
-        assert ([], None) == (list(await call(read)), await adapter.get_position(ID))
+        assert ([], None) == (list(await call(read)), await get_position(adapter, ID))
 
     @requires("join_transaction")
     async def test_joined_writes_of_a_lost_lease(
@@ -91,10 +97,10 @@ class BookmarkJoinsContract(BookmarkContract):
         await adapter.release_lease(lost)
         with pytest.raises(LeaseLostError):
             await write_slowly(lost)
-        assert ([], None) == (list(await call(read)), await adapter.get_position(ID))
+        assert ([], None) == (list(await call(read)), await get_position(adapter, ID))
         with pytest.raises(LeaseLostError):
             await write_slowly(await acquire(adapter, duration=self.short_lease))
-        assert ([], None) == (list(await call(read)), await adapter.get_position(ID))
+        assert ([], None) == (list(await call(read)), await get_position(adapter, ID))
 
     @requires("join_transaction")
     @pytest.mark.parametrize("steps", CANCELLED_AFTER)
@@ -118,7 +124,7 @@ class BookmarkJoinsContract(BookmarkContract):
         task.cancel()
         await asyncio.wait([task])
         written = (["written"], "7")
-        outcome = (list(await call(read)), await adapter.get_position(ID))
+        outcome = (list(await call(read)), await get_position(adapter, ID))
         assert task.cancelled() or written == outcome
         deadline = asyncio.get_running_loop().time() + self._patience
         while outcome not in (([], None), written):  # it may have come between the two reads
@@ -126,7 +132,7 @@ class BookmarkJoinsContract(BookmarkContract):
                 f"half of the move is there: {outcome}"
             )
             await asyncio.sleep(_PAUSE)
-            outcome = (list(await call(read)), await adapter.get_position(ID))
+            outcome = (list(await call(read)), await get_position(adapter, ID))
 
     @requires("join_transaction")
     async def test_joined_writes_are_seen_with_the_bookmark(
@@ -148,9 +154,9 @@ class BookmarkJoinsContract(BookmarkContract):
 
         mover = asyncio.ensure_future(move_on())
         while not mover.done():
-            before = await adapter.get_position(ID)
+            before = await get_position(adapter, ID)
             texts = await call(read)
-            seen.append((before, texts, await adapter.get_position(ID)))
+            seen.append((before, texts, await get_position(adapter, ID)))
             await asyncio.sleep(0)
         await mover
         for before, texts, after in seen:

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from castore_core import BookmarkStorageAdapter, Lease
-from castore_test_tools._bookmark_base import ID, LONG, BookmarkContract, acquire, move, try_move
+from castore_test_tools._bookmark_base import (
+    ID,
+    LONG,
+    BookmarkContract,
+    acquire,
+    get_position,
+    move,
+    try_move,
+)
 from castore_test_tools._contract import properties
 
 _AT_ONCE = 32
@@ -42,18 +50,18 @@ class BookmarkLeasesContract(BookmarkContract):
         await move(adapter, await acquire(adapter), "7")
         assert await adapter.acquire_lease(ID, "ash", LONG)
         assert None is await adapter.acquire_lease(ID, "gary", LONG)
-        assert "7" == await adapter.get_position(ID)
+        assert "7" == await get_position(adapter, ID)
 
     async def test_a_lease_runs_out(self, adapter: BookmarkStorageAdapter) -> None:
         """When the time is over another owner gets the lease and goes on from the position."""
         await move(adapter, await acquire(adapter), "7")
         lease = await acquire(adapter, duration=self.short_lease)
         other = await self.acquire_sometime(adapter, "gary")
-        assert "7" == await adapter.get_position(ID)
+        assert "7" == await get_position(adapter, ID)
         await move(adapter, other, "8")
         assert not await try_move(adapter, lease, "9")
         assert None is await adapter.acquire_lease(ID, "ash", LONG)
-        assert "8" == await adapter.get_position(ID)
+        assert "8" == await get_position(adapter, ID)
 
     async def test_an_owner_whose_lease_ran_out_does_not_move(
         self, adapter: BookmarkStorageAdapter
@@ -62,7 +70,7 @@ class BookmarkLeasesContract(BookmarkContract):
         lease = await acquire(adapter, duration=self.short_lease)
         await self.run_out()
         assert not await try_move(adapter, lease, "7")
-        assert None is await adapter.get_position(ID)
+        assert None is await get_position(adapter, ID)
 
     async def test_a_lease_is_extended(self, adapter: BookmarkStorageAdapter) -> None:
         """An owner who asks again has the lease from then on for the new duration."""
@@ -85,7 +93,7 @@ class BookmarkLeasesContract(BookmarkContract):
         await adapter.release_lease(lease)
         assert not await try_move(adapter, lease, "8")
         assert await adapter.acquire_lease(ID, "gary", LONG)
-        assert "7" == await adapter.get_position(ID)
+        assert "7" == await get_position(adapter, ID)
 
     async def test_nobody_gives_back_the_lease_of_another(
         self, adapter: BookmarkStorageAdapter
@@ -117,7 +125,7 @@ class BookmarkLeasesContract(BookmarkContract):
         await adapter.release_lease(other)
         assert not await try_move(adapter, other, "9")
         assert await try_move(adapter, lease, "7")
-        positions = [await adapter.get_position(each) for each in (ID, "pokedex2", "poke")]
+        positions = [await get_position(adapter, each) for each in (ID, "pokedex2", "poke")]
         assert ["7", "8", None] == positions
 
     async def test_one_of_many_gets_the_lease(self, adapter: BookmarkStorageAdapter) -> None:
@@ -127,7 +135,7 @@ class BookmarkLeasesContract(BookmarkContract):
         leases = [each for each in answers if each is not None]
         assert [owners[answers.index(leases[0])]] == [each.owner for each in leases]
         await move(adapter, leases[0], "7")
-        assert "7" == await adapter.get_position(ID)
+        assert "7" == await get_position(adapter, ID)
 
     # Tokens
 
@@ -161,7 +169,7 @@ class BookmarkLeasesContract(BookmarkContract):
         await adapter.release_lease(stale)
         lease = await acquire(adapter)
         assert not await try_move(adapter, stale, "7")
-        assert None is await adapter.get_position(ID)
+        assert None is await get_position(adapter, ID)
         assert await try_move(adapter, lease, "8")
 
     async def test_a_stale_lease_is_not_given_back(self, adapter: BookmarkStorageAdapter) -> None:
@@ -208,4 +216,4 @@ class BookmarkLeasesContract(BookmarkContract):
                 has_moved = await try_move(adapter, leases[owner], str(number))
                 assert (holder == owner) == has_moved
                 expected = str(number) if has_moved else expected
-            assert expected == await adapter.get_position(bookmark_id)
+            assert expected == await get_position(adapter, bookmark_id)

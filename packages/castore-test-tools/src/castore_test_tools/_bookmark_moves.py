@@ -11,6 +11,7 @@ from castore_test_tools._bookmark_base import (
     BookmarkContract,
     acquire,
     cancel_within,
+    get_position,
     move,
 )
 from castore_test_tools._running import CANCELLED_AFTER, thaw
@@ -31,7 +32,7 @@ class BookmarkMovesContract(BookmarkContract):
 
         async def read() -> None:
             while not is_ending:
-                position = await adapter.get_position(ID)
+                position = await get_position(adapter, ID)
                 if not is_ending:
                     seen.append(position)
                 await asyncio.sleep(0)
@@ -42,7 +43,7 @@ class BookmarkMovesContract(BookmarkContract):
             for _ in range(_TURNS):
                 await asyncio.sleep(0.001)
             is_ending = True
-        assert "7" == await adapter.get_position(ID)
+        assert "7" == await get_position(adapter, ID)
         await reader
         assert {"3"} >= set(seen)
 
@@ -55,9 +56,9 @@ class BookmarkMovesContract(BookmarkContract):
             async with adapter.move_bookmark(lease, "7"):
                 raise error
         assert error is caught.value
-        assert "3" == await adapter.get_position(ID)
+        assert "3" == await get_position(adapter, ID)
         await move(adapter, lease, "8")
-        assert "8" == await adapter.get_position(ID)
+        assert "8" == await get_position(adapter, ID)
 
     async def test_a_block_that_is_cancelled_moves_nothing(
         self, adapter: BookmarkStorageAdapter
@@ -73,9 +74,9 @@ class BookmarkMovesContract(BookmarkContract):
                 await asyncio.Event().wait()
 
         await cancel_within(block(), entered)
-        assert "3" == await adapter.get_position(ID)
+        assert "3" == await get_position(adapter, ID)
         await move(adapter, lease, "8")
-        assert "8" == await adapter.get_position(ID)
+        assert "8" == await get_position(adapter, ID)
 
     @pytest.mark.parametrize("steps", CANCELLED_AFTER)
     async def test_a_cancelled_move_is_whole_or_absent(
@@ -95,9 +96,9 @@ class BookmarkMovesContract(BookmarkContract):
         error = None if task.cancelled() else task.exception()
         assert error is None, "the cancelled move met no obstacle"
         allowed = {"3", "7"} if task.cancelled() else {"7"}
-        assert await adapter.get_position(ID) in allowed
+        assert await get_position(adapter, ID) in allowed
         await move(adapter, lease, "8")
-        assert "8" == await adapter.get_position(ID)
+        assert "8" == await get_position(adapter, ID)
 
     async def test_without_a_lease_nobody_moves(self, adapter: BookmarkStorageAdapter) -> None:
         """The error says whose lease of which bookmark is missing, and no bookmark is made."""
@@ -106,7 +107,7 @@ class BookmarkMovesContract(BookmarkContract):
         with pytest.raises(LeaseLostError) as caught:
             await move(adapter, lease, "7")
         assert (ID, "ash") == (caught.value.bookmark_id, caught.value.owner)
-        assert None is await adapter.get_position(ID)
+        assert None is await get_position(adapter, ID)
 
     async def test_an_owner_without_the_lease_does_not_move(
         self, adapter: BookmarkStorageAdapter
@@ -118,7 +119,7 @@ class BookmarkMovesContract(BookmarkContract):
         with pytest.raises(LeaseLostError) as caught:
             await move(adapter, late, "7")
         assert (ID, "gary") == (caught.value.bookmark_id, caught.value.owner)
-        assert "3" == await adapter.get_position(ID)
+        assert "3" == await get_position(adapter, ID)
 
     async def test_a_lost_lease_pickles(self, adapter: BookmarkStorageAdapter) -> None:
         """An error that an adapter raised keeps its type and values from process to process."""
@@ -142,7 +143,7 @@ class BookmarkMovesContract(BookmarkContract):
         with pytest.raises(LeaseLostError):
             async with adapter.move_bookmark(lease, "7"):
                 await self.run_out()
-        assert "3" == await adapter.get_position(ID)
+        assert "3" == await get_position(adapter, ID)
 
     async def test_a_lease_is_lost_in_the_block(self, adapter: BookmarkStorageAdapter) -> None:
         """Another owner that takes over while a block goes on is not overwritten by its end."""
@@ -162,5 +163,5 @@ class BookmarkMovesContract(BookmarkContract):
             await go_on(other)
         assert (ID, "ash") == (caught.value.bookmark_id, caught.value.owner)
         await other
-        assert "8" == await adapter.get_position(ID)
+        assert "8" == await get_position(adapter, ID)
         assert None is await adapter.acquire_lease(ID, "ash", LONG)

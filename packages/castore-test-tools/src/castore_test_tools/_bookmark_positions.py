@@ -9,7 +9,14 @@ import pytest
 
 from castore_core import LOG_START, BookmarkStorageAdapter, Lease, StorageError
 from castore_test_tools._any_ids import with_any_ids
-from castore_test_tools._bookmark_base import ID, LONG, BookmarkContract, acquire, move
+from castore_test_tools._bookmark_base import (
+    ID,
+    LONG,
+    BookmarkContract,
+    acquire,
+    get_position,
+    move,
+)
 from castore_test_tools._contract import requires
 from castore_test_tools._running import (
     CANCELLED_AFTER,
@@ -27,7 +34,7 @@ _OF_A_LOOP = 10
 Use: TypeAlias = Callable[[BookmarkStorageAdapter, Lease], Awaitable[Any]]
 
 _USES: Final[dict[str, Use]] = {
-    "get_position": lambda adapter, _: adapter.get_position(ID),
+    "get_bookmark": lambda adapter, _: adapter.get_bookmark(ID),
     "create_bookmark": lambda adapter, _: adapter.create_bookmark(ID, "7"),
     "move_bookmark": lambda adapter, lease: move(adapter, lease, "7"),
     "acquire_lease": lambda adapter, _: adapter.acquire_lease(ID, "ash", LONG),
@@ -49,20 +56,20 @@ class BookmarkPositionsContract(BookmarkContract):
 
     async def test_no_bookmark(self, adapter: BookmarkStorageAdapter) -> None:
         """A bookmark that nobody made has no position: it is not at the start of the log."""
-        assert None is await adapter.get_position(ID)
+        assert None is await get_position(adapter, ID)
 
     async def test_a_lease_makes_no_bookmark(self, adapter: BookmarkStorageAdapter) -> None:
         """A bookmark whose lease was taken, and given back, is still to be made."""
         lease = await acquire(adapter)
-        assert None is await adapter.get_position(ID)
+        assert None is await get_position(adapter, ID)
         await adapter.release_lease(lease)
-        assert None is await adapter.get_position(ID)
+        assert None is await get_position(adapter, ID)
         assert "7" == await adapter.create_bookmark(ID, "7")
 
     async def test_a_bookmark_is_made(self, adapter: BookmarkStorageAdapter) -> None:
         """A new bookmark is where it was made, and no other is made with it."""
         assert "7" == await adapter.create_bookmark(ID, "7")
-        assert ["7", None] == [await adapter.get_position(each) for each in (ID, "pokedex2")]
+        assert ["7", None] == [await get_position(adapter, each) for each in (ID, "pokedex2")]
 
     async def test_a_bookmark_that_is_there_stays(self, adapter: BookmarkStorageAdapter) -> None:
         """A bookmark is not made anew: the answer is where it is, also after it was moved."""
@@ -70,14 +77,14 @@ class BookmarkPositionsContract(BookmarkContract):
         assert "7" == await adapter.create_bookmark(ID, "3")
         await move(adapter, await acquire(adapter), "8")
         assert "8" == await adapter.create_bookmark(ID, "9")
-        assert "8" == await adapter.get_position(ID)
+        assert "8" == await get_position(adapter, ID)
 
     async def test_a_bookmark_at_the_start(self, adapter: BookmarkStorageAdapter) -> None:
         """The start of the log is a position like any other."""
         assert LOG_START == await adapter.create_bookmark(ID, LOG_START)
-        assert LOG_START == await adapter.get_position(ID)
+        assert LOG_START == await get_position(adapter, ID)
         assert LOG_START == await adapter.create_bookmark(ID, "7")
-        assert LOG_START == await adapter.get_position(ID)
+        assert LOG_START == await get_position(adapter, ID)
 
     async def test_a_bookmark_is_made_without_a_lease(
         self, adapter: BookmarkStorageAdapter
@@ -87,14 +94,14 @@ class BookmarkPositionsContract(BookmarkContract):
         assert "3" == await adapter.create_bookmark(ID, "3")
         assert None is await adapter.acquire_lease(ID, "gary", LONG)
         await move(adapter, lease, "7")
-        assert "7" == await adapter.get_position(ID)
+        assert "7" == await get_position(adapter, ID)
 
     async def test_one_of_many_makes_a_bookmark(self, adapter: BookmarkStorageAdapter) -> None:
         """Of 32 who make a bookmark at once, one does, and all are told where it is."""
         answers = await asyncio.gather(
             *(adapter.create_bookmark(ID, f"{each}") for each in range(_AT_ONCE))
         )
-        assert {await adapter.get_position(ID)} == set(answers)
+        assert {await get_position(adapter, ID)} == set(answers)
 
     async def test_a_bookmark_is_moved(self, adapter: BookmarkStorageAdapter) -> None:
         """The owner of the lease moves it forwards, backwards, and to where it is."""
@@ -102,12 +109,12 @@ class BookmarkPositionsContract(BookmarkContract):
         lease = await acquire(adapter)
         for position in ("7", "9", "9", "10", "1", LOG_START):
             await move(adapter, lease, position)
-            assert position == await adapter.get_position(ID)
+            assert position == await get_position(adapter, ID)
 
     async def test_a_move_makes_a_bookmark(self, adapter: BookmarkStorageAdapter) -> None:
         """A bookmark that nobody made is made by its first move."""
         await move(adapter, await acquire(adapter), "7")
-        assert "7" == await adapter.get_position(ID)
+        assert "7" == await get_position(adapter, ID)
         assert "7" == await adapter.create_bookmark(ID, "3")
 
     async def test_positions_are_texts(self, adapter: BookmarkStorageAdapter) -> None:
@@ -116,7 +123,7 @@ class BookmarkPositionsContract(BookmarkContract):
         for number, each in enumerate(_POSITIONS):
             await move(adapter, lease, each)
             made = await adapter.create_bookmark(f"{ID}{number}", each)
-            moved = [await adapter.get_position(name) for name in (ID, f"{ID}{number}")]
+            moved = [await get_position(adapter, name) for name in (ID, f"{ID}{number}")]
             assert [(each, str)] * 3 == [(found, type(found)) for found in (made, *moved)]
 
     @with_any_ids
@@ -128,7 +135,7 @@ class BookmarkPositionsContract(BookmarkContract):
             lease = await acquire(adapter, each, bookmark_id=each)
             assert (each, each) == (lease.bookmark_id, lease.owner)
             await move(adapter, lease, str(position))
-        positions = [await adapter.get_position(each) for each in ids]
+        positions = [await get_position(adapter, each) for each in ids]
         assert [str(position) for position in range(1, len(ids) + 1)] == positions
         for each in ids[1:]:
             assert None is await adapter.acquire_lease(ids[0], each, LONG)
@@ -139,15 +146,15 @@ class BookmarkPositionsContract(BookmarkContract):
     ) -> None:
         """A read that is cancelled raises `CancelledError`, unless it has returned before."""
         await adapter.create_bookmark(ID, "7")
-        await cancel_read(adapter.get_position(ID), steps)
-        assert "7" == await adapter.get_position(ID)
+        await cancel_read(adapter.get_bookmark(ID), steps)
+        assert "7" == await get_position(adapter, ID)
 
     @requires("works_in_several_event_loops")
     async def test_bookmarks_in_another_event_loop(self, adapter: BookmarkStorageAdapter) -> None:
         """A lease of one event loop holds in another, and in the first one again."""
         lease = await acquire(adapter)
         await run_elsewhere(lambda: move(adapter, lease, "7"))
-        assert "7" == await adapter.get_position(ID)
+        assert "7" == await get_position(adapter, ID)
         await move(adapter, lease, "8")
 
     @requires("works_in_several_event_loops", "works_in_several_event_loops_at_once")
@@ -161,7 +168,7 @@ class BookmarkPositionsContract(BookmarkContract):
             return made, await asyncio.gather(*leases)
 
         results = await run_in_several_loops(compete)
-        assert {await adapter.get_position(ID)} == {each for made, _ in results for each in made}
+        assert {await get_position(adapter, ID)} == {each for made, _ in results for each in made}
         (lease,) = [each for _, leases in results for each in leases if each]
         await move(adapter, lease, "7")
 
@@ -174,11 +181,11 @@ class BookmarkPositionsContract(BookmarkContract):
         lease = await acquire(adapter)
         assert None is await other.acquire_lease(ID, "gary", LONG)
         await move(other, lease, "7")
-        assert "7" == await adapter.get_position(ID)
+        assert "7" == await get_position(adapter, ID)
         assert "7" == await other.create_bookmark(ID, "3")
         await other.release_lease(lease)
         await move(adapter, await acquire(adapter, "gary"), "8")
-        assert "8" == await other.get_position(ID)
+        assert "8" == await get_position(other, ID)
 
     @requires("connect_again")
     async def test_bookmarks_are_read_anew(
@@ -186,13 +193,13 @@ class BookmarkPositionsContract(BookmarkContract):
     ) -> None:
         """A storage that has read a position sees where another one moves the bookmark later."""
         other = await call(connect_again)
-        assert None is await adapter.get_position(ID)
+        assert None is await get_position(adapter, ID)
         await other.create_bookmark(ID, "3")
-        assert "3" == await adapter.get_position(ID)
+        assert "3" == await get_position(adapter, ID)
         lease = await acquire(other)
         for position in ("7", "5"):
             await move(other, lease, position)
-            assert position == await adapter.get_position(ID)
+            assert position == await get_position(adapter, ID)
         assert "5" == await adapter.create_bookmark(ID, "9")
 
     @requires("connect_again")
@@ -206,7 +213,7 @@ class BookmarkPositionsContract(BookmarkContract):
         del other
         gc.collect()
         await move(adapter, lease, "7")
-        assert "7" == await adapter.get_position(ID)
+        assert "7" == await get_position(adapter, ID)
 
     @requires("break_backend")
     @pytest.mark.parametrize("use", _USES.values(), ids=_USES)

@@ -4,19 +4,20 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 from unicodedata import normalize
 
-from castore_core import LOG_START, Lease, LeaseLostError, LogPosition
+from castore_core import LOG_START, Bookmark, Lease, LeaseLostError, LogPosition
 from castore_in_memory import InMemoryBookmarkStorageAdapter
 
 
 class NoBookmarkIsAtTheStart(InMemoryBookmarkStorageAdapter):
     """Has a position for bookmarks that nobody made."""
 
-    async def get_position(self, bookmark_id: str) -> LogPosition | None:
+    async def get_bookmark(self, bookmark_id: str) -> Bookmark:
         """Return the start."""
-        return await super().get_position(bookmark_id) or LOG_START
+        found = await super().get_bookmark(bookmark_id)
+        return found._replace(position=found.position or LOG_START)
 
 
 class LeaseMakesABookmark(InMemoryBookmarkStorageAdapter):
@@ -35,7 +36,7 @@ class CreateIsForgotten(InMemoryBookmarkStorageAdapter):
 
     async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
         """Look."""
-        found = await super().get_position(bookmark_id)
+        found = self._positions.get(bookmark_id)
         return position if found is None else found
 
 
@@ -83,7 +84,7 @@ class CreateRace(InMemoryBookmarkStorageAdapter):
 
     async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
         """Pause."""
-        found = await super().get_position(bookmark_id)
+        found = self._positions.get(bookmark_id)
         await asyncio.sleep(0)
         if found is None:
             self._positions[bookmark_id] = position
@@ -94,10 +95,12 @@ class ForwardsOnly(InMemoryBookmarkStorageAdapter):
     """Moves no bookmark back."""
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[None]:
         """Compare."""
-        at = max(position, await self.get_position(lease.bookmark_id) or LOG_START)
-        async with super().move_bookmark(lease, at):
+        at = max(position, self._positions.get(lease.bookmark_id) or LOG_START)
+        async with super().move_bookmark(lease, at, **parking):
             yield
 
 
@@ -105,10 +108,12 @@ class MovesWhatIsThereOnly(InMemoryBookmarkStorageAdapter):
     """Updates a row that may not be there."""
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[None]:
         """Undo the move where it is the first."""
         is_there = lease.bookmark_id in self._positions
-        async with super().move_bookmark(lease, position):
+        async with super().move_bookmark(lease, position, **parking):
             yield
         if not is_there:
             del self._positions[lease.bookmark_id]
@@ -126,9 +131,11 @@ class OtherPositions(InMemoryBookmarkStorageAdapter):
         return await super().create_bookmark(bookmark_id, self.change(position))
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[None]:
         """Change it."""
-        async with super().move_bookmark(lease, self.change(position)):
+        async with super().move_bookmark(lease, self.change(position), **parking):
             yield
 
 
@@ -167,10 +174,12 @@ class PositionsAreIntegers(OtherPositions):
 class PositionsAreGivenAsNumbers(InMemoryBookmarkStorageAdapter):
     """Gives positions out as its backend does."""
 
-    async def get_position(self, bookmark_id: str) -> LogPosition | None:
+    async def get_bookmark(self, bookmark_id: str) -> Bookmark:
         """Forget to convert."""
-        found = await super().get_position(bookmark_id)
-        return cast("str", int(found)) if found and found.isdecimal() else found
+        found = await super().get_bookmark(bookmark_id)
+        if found.position and found.position.isdecimal():
+            return found._replace(position=cast("str", int(found.position)))
+        return found
 
 
 class BookmarksRenamed(InMemoryBookmarkStorageAdapter):
@@ -180,18 +189,20 @@ class BookmarksRenamed(InMemoryBookmarkStorageAdapter):
         """Return the name of a bookmark."""
         return bookmark_id
 
-    async def get_position(self, bookmark_id: str) -> LogPosition | None:
+    async def get_bookmark(self, bookmark_id: str) -> Bookmark:
         """Use that name."""
-        return await super().get_position(self.rename(bookmark_id))
+        return await super().get_bookmark(self.rename(bookmark_id))
 
     async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
         """Use that name."""
         return await super().create_bookmark(self.rename(bookmark_id), position)
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[None]:
         """Use that name."""
-        async with super().move_bookmark(self._rename_lease(lease), position):
+        async with super().move_bookmark(self._rename_lease(lease), position, **parking):
             yield
 
     async def acquire_lease(
@@ -231,10 +242,12 @@ class BookmarksOfOneEventLoop(InMemoryBookmarkStorageAdapter):
     _loop: asyncio.AbstractEventLoop | None = None
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[None]:
         """Refuse another loop."""
         self._loop = self._loop or asyncio.get_running_loop()
         if self._loop is not asyncio.get_running_loop():
             raise RuntimeError("attached to a different loop")
-        async with super().move_bookmark(lease, position):
+        async with super().move_bookmark(lease, position, **parking):
             yield

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from castore_core import LOG_START, EventRecord, LogPosition, LogSlice
+from castore_core import LOG_START, Bookmark, EventRecord, LogPosition, LogSlice
 
 from .remote import Client, RemoteEvents
 from .remote_logs import RemoteLog
@@ -129,10 +129,11 @@ class BookmarksAreCached(RemoteBookmarks):
 
     def __init__(self, client: Client) -> None:
         super().__init__(client)
-        self._positions: dict[str, LogPosition | None] = {}
+        self._bookmarks: dict[str, Bookmark] = {}
 
-    async def get_position(self, bookmark_id: str) -> LogPosition | None:
+    async def get_bookmark(self, bookmark_id: str) -> Bookmark:
         """Keep it, if there is one."""
-        if self._positions.get(bookmark_id) is None:
-            self._positions[bookmark_id] = await super().get_position(bookmark_id)
-        return self._positions[bookmark_id]
+        found = self._bookmarks.get(bookmark_id)
+        if found is None or found.position is None:
+            found = self._bookmarks[bookmark_id] = await super().get_bookmark(bookmark_id)
+        return found

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from castore_core import LOG_START, LogPosition, LogSlice
+from castore_core import LOG_START, Bookmark, LogPosition, LogSlice
 from castore_in_memory import (
     InMemoryBookmarkStorageAdapter,
     InMemoryEventStorageAdapter,
@@ -61,10 +61,10 @@ class CancelledReadIsNoSnapshot(InMemorySnapshotStorageAdapter):
 class CancelledReadIsNoBookmark(InMemoryBookmarkStorageAdapter):
     """Takes a cancellation for a bookmark that is not there."""
 
-    async def get_position(self, bookmark_id: str) -> LogPosition | None:
+    async def get_bookmark(self, bookmark_id: str) -> Bookmark:
         """Return none."""
         try:
             await asyncio.sleep(0)
         except asyncio.CancelledError:
-            return None
-        return await super().get_position(bookmark_id)
+            return Bookmark(None)
+        return await super().get_bookmark(bookmark_id)

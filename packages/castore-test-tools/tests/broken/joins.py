@@ -4,14 +4,14 @@ The transaction is a list of writes, which are done at its end.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
-from castore_core import Lease, LogPosition
+from castore_core import LOG_START, Bookmark, Lease, LogPosition, ParkedEvent, check_parked
 from castore_in_memory import InMemoryBookmarkStorageAdapter
 from castore_test_tools import BookmarkStorageAdapterTests
 
@@ -26,19 +26,21 @@ class JoiningBookmarks:
         self.bookmarks = InMemoryBookmarkStorageAdapter()
         self.texts: list[str] = []
 
-    async def get_position(self, bookmark_id: str) -> LogPosition | None:
-        """Return the position of a bookmark."""
-        return await self.bookmarks.get_position(bookmark_id)
+    async def get_bookmark(self, bookmark_id: str) -> Bookmark:
+        """Return what is known of a bookmark."""
+        return await self.bookmarks.get_bookmark(bookmark_id)
 
     async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
         """Make a bookmark."""
         return await self.bookmarks.create_bookmark(bookmark_id, position)
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[Writes]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[Writes]:
         """Do the writes when the bookmark moves."""
         writes: Writes = []
-        async with self.bookmarks.move_bookmark(lease, position):
+        async with self.bookmarks.move_bookmark(lease, position, **parking):
             yield writes
         self.texts += writes
 
@@ -51,6 +53,20 @@ class JoiningBookmarks:
     async def release_lease(self, lease: Lease) -> None:
         """Give a lease back."""
         await self.bookmarks.release_lease(lease)
+
+    async def get_parked_events(
+        self, bookmark_id: str, after: LogPosition = LOG_START, limit: int = 100
+    ) -> Sequence[ParkedEvent]:
+        """Read parked events."""
+        return await self.bookmarks.get_parked_events(bookmark_id, after, limit)
+
+    async def retry_parked_events(self, bookmark_id: str, positions: Sequence[LogPosition]) -> None:
+        """Forget failures."""
+        await self.bookmarks.retry_parked_events(bookmark_id, positions)
+
+    async def drop_parked_events(self, bookmark_id: str, positions: Sequence[LogPosition]) -> None:
+        """Forget parked events."""
+        await self.bookmarks.drop_parked_events(bookmark_id, positions)
 
 
 class JoiningBookmarksTests(BookmarkStorageAdapterTests):
@@ -78,9 +94,11 @@ class FirstWriteOnly(JoiningBookmarks):
     """Has room for one write."""
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[Writes]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[Writes]:
         """Cut."""
-        async with super().move_bookmark(lease, position) as writes:
+        async with super().move_bookmark(lease, position, **parking) as writes:
             yield writes
             del writes[1:]
 
@@ -93,9 +111,11 @@ class OneTransaction(JoiningBookmarks):
         self._writes: Writes = []
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[Writes]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[Writes]:
         """Forget to roll back."""
-        async with self.bookmarks.move_bookmark(lease, position):
+        async with self.bookmarks.move_bookmark(lease, position, **parking):
             yield self._writes
         self.texts += self._writes
         self._writes.clear()
@@ -105,11 +125,13 @@ class WritesInSpiteOfAnError(JoiningBookmarks):
     """Does the writes whatever comes of the block."""
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[Writes]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[Writes]:
         """Write last."""
         writes: Writes = []
         try:
-            async with self.bookmarks.move_bookmark(lease, position):
+            async with self.bookmarks.move_bookmark(lease, position, **parking):
                 yield writes
         finally:
             self.texts += writes
@@ -119,11 +141,13 @@ class WritesWhenCancelled(JoiningBookmarks):
     """Undoes the writes of blocks that raise an error only."""
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[Writes]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[Writes]:
         """Write after a cancellation, too."""
         writes: Writes = []
         try:
-            async with self.bookmarks.move_bookmark(lease, position):
+            async with self.bookmarks.move_bookmark(lease, position, **parking):
                 yield writes
         except asyncio.CancelledError:
             self.texts += writes
@@ -135,9 +159,11 @@ class WritesBeforeTheCheck(JoiningBookmarks):
     """Does the writes, and then sees whether the lease holds."""
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[Writes]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[Writes]:
         """Write within the block."""
-        async with self.bookmarks.move_bookmark(lease, position):
+        async with self.bookmarks.move_bookmark(lease, position, **parking):
             writes: Writes = []
             yield writes
             self.texts += writes
@@ -147,12 +173,15 @@ class WritesOfALostLease(JoiningBookmarks):
     """Undoes no writes when it moves no bookmark."""
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[Writes]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[Writes]:
         """Write in any case."""
+        check_parked(parking.get("parked", ()), parking.get("unparked", ()))
         writes: Writes = []
         yield writes
         self.texts += writes
-        async with self.bookmarks.move_bookmark(lease, position):
+        async with self.bookmarks.move_bookmark(lease, position, **parking):
             pass
 
 
@@ -160,10 +189,12 @@ class TwoCommits(JoiningBookmarks):
     """Commits the move, and then the writes."""
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[Writes]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[Writes]:
         """Pause between them."""
         writes: Writes = []
-        async with self.bookmarks.move_bookmark(lease, position):
+        async with self.bookmarks.move_bookmark(lease, position, **parking):
             yield writes
         await asyncio.sleep(0)
         self.texts += writes
@@ -173,10 +204,12 @@ class WritesFirst(JoiningBookmarks):
     """Commits the writes, and then the move."""
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[Writes]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[Writes]:
         """Pause between them."""
         writes: Writes = []
-        async with self.bookmarks.move_bookmark(lease, position):
+        async with self.bookmarks.move_bookmark(lease, position, **parking):
             yield writes
             if await self.bookmarks.acquire_lease(lease.bookmark_id, lease.owner, timedelta(1)):
                 self.texts += writes

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from threading import RLock
 from typing import Any
 
-from castore_core import Lease, LogPosition
+from castore_core import Lease, LogPosition, check_parked
 from castore_in_memory import (
     InMemoryBookmarkStorageAdapter,
     InMemoryEventStorageAdapter,
@@ -56,19 +56,25 @@ class ThreadSafeSnapshots(InMemorySnapshotStorageAdapter):
 class ThreadSafeBookmarks(InMemoryBookmarkStorageAdapter):
     """A bookmark storage."""
 
-    get_position = guard(InMemoryBookmarkStorageAdapter.get_position)
+    get_bookmark = guard(InMemoryBookmarkStorageAdapter.get_bookmark)
     create_bookmark = guard(InMemoryBookmarkStorageAdapter.create_bookmark)
     acquire_lease = guard(InMemoryBookmarkStorageAdapter.acquire_lease)
     release_lease = guard(InMemoryBookmarkStorageAdapter.release_lease)
+    get_parked_events = guard(InMemoryBookmarkStorageAdapter.get_parked_events)
+    retry_parked_events = guard(InMemoryBookmarkStorageAdapter.retry_parked_events)
+    drop_parked_events = guard(InMemoryBookmarkStorageAdapter.drop_parked_events)
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[None]:
         """Move at the end."""
+        check_parked(parking.get("parked", ()), parking.get("unparked", ()))
         yield
-        await self._move(lease, position)
+        await self._move(lease, position, **parking)
 
-    async def _enter_and_leave(self, lease: Lease, position: LogPosition) -> None:
-        async with super().move_bookmark(lease, position):
+    async def _enter_and_leave(self, lease: Lease, position: LogPosition, **parking: Any) -> None:
+        async with super().move_bookmark(lease, position, **parking):
             pass
 
     _move = guard(_enter_and_leave)

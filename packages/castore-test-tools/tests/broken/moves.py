@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from castore_core import LOG_START, Lease, LeaseLostError, LogPosition
 from castore_in_memory import InMemoryBookmarkStorageAdapter
@@ -12,10 +13,12 @@ class MovesAtTheBeginning(InMemoryBookmarkStorageAdapter):
     """Moves a bookmark, and moves it back when the block fails."""
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[None]:
         """Move first."""
         before = self._positions.get(lease.bookmark_id)
-        async with super().move_bookmark(lease, position):
+        async with super().move_bookmark(lease, position, **parking):
             self._positions[lease.bookmark_id] = position
             try:
                 yield
@@ -29,15 +32,17 @@ class MovesInSpiteOfAnError(InMemoryBookmarkStorageAdapter):
     """Moves a bookmark whatever comes of the block."""
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[None]:
         """Move last."""
         try:
             yield
         except Exception:
-            async with super().move_bookmark(lease, position):
+            async with super().move_bookmark(lease, position, **parking):
                 pass
             raise
-        async with super().move_bookmark(lease, position):
+        async with super().move_bookmark(lease, position, **parking):
             pass
 
 
@@ -45,10 +50,12 @@ class ErrorSwallowed(InMemoryBookmarkStorageAdapter):
     """Undoes a block that fails, and says nothing."""
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[None]:
         """Catch the error."""
         with suppress(LookupError):
-            async with super().move_bookmark(lease, position):
+            async with super().move_bookmark(lease, position, **parking):
                 yield
 
 
@@ -56,10 +63,12 @@ class MovesWhenCancelled(InMemoryBookmarkStorageAdapter):
     """Takes a cancellation for the end of the block."""
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[None]:
         """Finish, and raise then."""
         cancellation: asyncio.CancelledError | None = None
-        async with super().move_bookmark(lease, position):
+        async with super().move_bookmark(lease, position, **parking):
             try:
                 yield
             except asyncio.CancelledError as error:
@@ -72,9 +81,11 @@ class MoveDeletesFirst(InMemoryBookmarkStorageAdapter):
     """Takes a bookmark out, and puts it in again, in two steps."""
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[None]:
         """Pause."""
-        async with super().move_bookmark(lease, position):
+        async with super().move_bookmark(lease, position, **parking):
             yield
             before = self._positions.pop(lease.bookmark_id, None)
             await asyncio.sleep(0)
@@ -85,7 +96,9 @@ class LeaseUnchecked(InMemoryBookmarkStorageAdapter):
     """Lets anybody move a bookmark."""
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[None]:
         """Write before the check."""
         yield
         self._positions[lease.bookmark_id] = position
@@ -103,10 +116,12 @@ class LeaseErrorDoesNotPickle(InMemoryBookmarkStorageAdapter):
     """Raises an error of its own."""
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[None]:
         """Raise another error."""
         try:
-            async with super().move_bookmark(lease, position):
+            async with super().move_bookmark(lease, position, **parking):
                 yield
         except LeaseLostError as error:
             raise KeywordOnlyLeaseError(bookmark=lease.bookmark_id, owner=lease.owner) from error
@@ -116,10 +131,12 @@ class LeaseErrorNamesTheHolder(InMemoryBookmarkStorageAdapter):
     """Says who has the lease, rather than who does not."""
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[None]:
         """Name another owner."""
         try:
-            async with super().move_bookmark(lease, position):
+            async with super().move_bookmark(lease, position, **parking):
                 yield
         except LeaseLostError as error:
             holder = self._get_lease(lease.bookmark_id)
@@ -130,7 +147,9 @@ class LeaseCheckedAtTheBeginning(InMemoryBookmarkStorageAdapter):
     """Trusts a lease that held when the block began."""
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[None]:
         """Check once."""
         self._check_lease(lease)
         yield

@@ -1,11 +1,19 @@
 """Storages of snapshots and bookmarks that are given a client: sound ones, and broken ones."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
-from castore_core import Lease, LogPosition, Snapshot
+from castore_core import (
+    LOG_START,
+    Bookmark,
+    Lease,
+    LogPosition,
+    ParkedEvent,
+    Snapshot,
+    check_parked,
+)
 from castore_in_memory import InMemoryBookmarkStorageAdapter, InMemorySnapshotStorageAdapter
 from castore_test_tools import BookmarkStorageAdapterTests, SnapshotStorageAdapterTests
 
@@ -33,28 +41,31 @@ class RemoteSnapshots(Remote):
 class BookmarkServer(InMemoryBookmarkStorageAdapter):
     """Keeps bookmarks, and moves them in one call."""
 
-    async def move(self, lease: Lease, position: LogPosition) -> None:
+    async def move(self, lease: Lease, position: LogPosition, **parking: Any) -> None:
         """Move a bookmark."""
-        async with self.move_bookmark(lease, position):
+        async with self.move_bookmark(lease, position, **parking):
             pass
 
 
 class RemoteBookmarks(Remote):
     """Keeps bookmarks on a server."""
 
-    async def get_position(self, bookmark_id: str) -> LogPosition | None:
-        """Return a position."""
-        return await self.call(lambda server: server.get_position(bookmark_id))
+    async def get_bookmark(self, bookmark_id: str) -> Bookmark:
+        """Return a bookmark."""
+        return await self.call(lambda server: server.get_bookmark(bookmark_id))
 
     async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
         """Make a bookmark."""
         return await self.call(lambda server: server.create_bookmark(bookmark_id, position))
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[None]:
         """Move a bookmark at the end of the block."""
+        check_parked(parking.get("parked", ()), parking.get("unparked", ()))
         yield
-        await self.call(lambda server: server.move(lease, position))
+        await self.call(lambda server: server.move(lease, position, **parking))
 
     async def acquire_lease(
         self, bookmark_id: str, owner: str, duration: timedelta
@@ -65,6 +76,20 @@ class RemoteBookmarks(Remote):
     async def release_lease(self, lease: Lease) -> None:
         """Give a lease back."""
         await self.call(lambda server: server.release_lease(lease))
+
+    async def get_parked_events(
+        self, bookmark_id: str, after: LogPosition = LOG_START, limit: int = 100
+    ) -> Sequence[ParkedEvent]:
+        """Read parked events."""
+        return await self.call(lambda server: server.get_parked_events(bookmark_id, after, limit))
+
+    async def retry_parked_events(self, bookmark_id: str, positions: Sequence[LogPosition]) -> None:
+        """Forget failures."""
+        await self.call(lambda server: server.retry_parked_events(bookmark_id, positions))
+
+    async def drop_parked_events(self, bookmark_id: str, positions: Sequence[LogPosition]) -> None:
+        """Forget parked events."""
+        await self.call(lambda server: server.drop_parked_events(bookmark_id, positions))
 
 
 class RemoteSnapshotsTests(RemoteHooks, SnapshotStorageAdapterTests):
@@ -96,14 +121,17 @@ class KeepsBookmarks(RemoteBookmarks):
         super().__init__(client)
         self._moved: dict[str, LogPosition] = {}
 
-    async def get_position(self, bookmark_id: str) -> LogPosition | None:
+    async def get_bookmark(self, bookmark_id: str) -> Bookmark:
         """Return what was kept."""
-        return self._moved.get(bookmark_id) or await super().get_position(bookmark_id)
+        found = await super().get_bookmark(bookmark_id)
+        return found._replace(position=self._moved.get(bookmark_id) or found.position)
 
     @asynccontextmanager
-    async def move_bookmark(self, lease: Lease, position: LogPosition) -> AsyncGenerator[None]:
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **parking: Any
+    ) -> AsyncGenerator[None]:
         """Keep the position."""
-        async with super().move_bookmark(lease, position):
+        async with super().move_bookmark(lease, position, **parking):
             yield
         self._moved[lease.bookmark_id] = position
 

@@ -8,7 +8,7 @@ from sqlalchemy.pool.base import ResetStyle
 
 from castore_sql._inner_runner import InnerRunner
 from castore_sql._mysql.age import get_oldest_transaction_age
-from castore_sql._mysql.bookmarks import make_bookmark_table
+from castore_sql._mysql.bookmarks import make_bookmark_table, make_parked_table
 from castore_sql._mysql.commit import commit, find_outcome, write_inside
 from castore_sql._mysql.errors import is_busy, is_lost, translate
 from castore_sql._mysql.inside import run_inside
@@ -34,6 +34,7 @@ __all__ = [
     "make_event_table",
     "make_inner_runner",
     "make_listener",
+    "make_parked_table",
     "make_runner",
     "make_snapshot_table",
     "roll_back_block",

@@ -48,11 +48,15 @@ def get_no_pad(connection: Connection) -> str:
 
 
 def create(connection: Connection, name: str, definition: str) -> None:
-    """Create a table where it is missing, with columns of the type ``{text}``."""
+    """Create a table where it is missing, with columns of the type ``{text}``.
+
+    ``{no_pad}`` is the collation of that type.
+    """
     if exists(connection, name):
         return
-    texts = f"LONGTEXT CHARACTER SET utf8mb4 COLLATE {get_no_pad(connection)}"
-    sql = definition.format(table=quote(name), text=texts)
+    no_pad = get_no_pad(connection)
+    texts = f"LONGTEXT CHARACTER SET utf8mb4 COLLATE {no_pad}"
+    sql = definition.format(table=quote(name), text=texts, no_pad=no_pad)
     execute(connection, make_statement(sql).bind())
 
 

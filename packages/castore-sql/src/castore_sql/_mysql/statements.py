@@ -95,6 +95,7 @@ class EventStatements:
         self.select_position = make(
             f"SELECT id FROM @ WHERE {_OF_AGGREGATE} AND version = :version"
         )
+        self._count_log = f"SELECT COUNT(*) FROM {table} WHERE "
         self._select_log = f"SELECT id, aggregate_name, {_EVENT} FROM {table} WHERE "
 
     def insert(self, rows: Sequence[Row]) -> Query:
@@ -133,14 +134,24 @@ class EventStatements:
         self, event_store_ids: Sequence[str] | None, after: int, until: int, limit: int
     ) -> Query:
         """Select events between two ids, of some stores or of all."""
-        if event_store_ids is None:
-            names, parameters = "aggregate_name <> ''", []
-        else:
-            # An expression, which no index has, keeps the server from sorting all of the stores.
-            marks = ", ".join(["%s"] * len(event_store_ids))
-            names, parameters = f"CONCAT(aggregate_name, '') IN ({marks})", list(event_store_ids)
+        names, parameters = _of_stores(event_store_ids)
         where = f"id > %s AND id <= %s AND {names} ORDER BY id LIMIT %s"
         return Query(self._select_log + where, (after, until, *parameters, limit))
+
+    def count_log(self, event_store_ids: Sequence[str] | None, after: int, until: int) -> Query:
+        """Count the events between two ids, of some stores or of all."""
+        names, parameters = _of_stores(event_store_ids)
+        where = f"id > %s AND id <= %s AND {names}"
+        return Query(self._count_log + where, (after, until, *parameters))
+
+
+def _of_stores(event_store_ids: Sequence[str] | None) -> tuple[str, list[str]]:
+    """Find the events of some stores, or all that are no tombstones."""
+    if event_store_ids is None:
+        return "aggregate_name <> ''", []
+    # An expression, which no index has, keeps the server from sorting all of the stores.
+    marks = ", ".join(["%s"] * len(event_store_ids))
+    return f"CONCAT(aggregate_name, '') IN ({marks})", list(event_store_ids)
 
 
 def _any_key(keys: Sequence[tuple[str, str, int]]) -> str:

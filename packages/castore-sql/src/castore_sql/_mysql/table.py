@@ -155,6 +155,22 @@ class MySQLEventTable:
             return LogSlice(entries, entries[-1].position)
         return LogSlice(entries, format_position(until))
 
+    def count_log(
+        self,
+        connection: Connection,
+        event_store_ids: Sequence[str] | None,
+        after: LogPosition,
+    ) -> int:
+        """Count the events up to the first hole that a writer may still fill."""
+        start = parse_position(after)
+        if event_store_ids is not None and not event_store_ids:
+            return 0
+        until = self._holes.close_all(connection)
+        count: int = fetch_value(
+            connection, self.statements.count_log(event_store_ids, start, until)
+        )
+        return count
+
     def get_last_position(self, connection: Connection) -> LogPosition:
         """Return the last position before the first hole that a writer may still fill."""
         closed = self._holes.close_all(connection)

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from castore_sql._inner_runner import InnerRunner, run_on_driver
 from castore_sql._pool_runner import Server, make_pool_runner
 from castore_sql._postgresql.age import get_oldest_transaction_age
-from castore_sql._postgresql.bookmarks import make_bookmark_table
+from castore_sql._postgresql.bookmarks import make_bookmark_table, make_parked_table
 from castore_sql._postgresql.commit import commit, find_outcome, write_inside
 from castore_sql._postgresql.drivers import check_driver
 from castore_sql._postgresql.errors import is_busy, is_lost, translate
@@ -35,6 +35,7 @@ __all__ = [
     "make_event_table",
     "make_inner_runner",
     "make_listener",
+    "make_parked_table",
     "make_runner",
     "make_snapshot_table",
     "roll_back_block",

@@ -36,14 +36,14 @@ def make_statements(driver: Dialect) -> Callable[[str], Statement]:
     return lambda sql: TextStatement(text(sql), dialect)
 
 
-def check_name(name: str) -> None:
+def check_name(name: str, option: str = "table_name") -> None:
     """Refuse a name that PostgreSQL would cut.
 
     Raises:
         ValueError: it is too long.
     """
     if (length := len(name.encode())) > _LONGEST_NAME:
-        raise ValueError(f"table_name has {length} bytes: PostgreSQL has room for {_LONGEST_NAME}")
+        raise ValueError(f"{option} has {length} bytes: PostgreSQL has room for {_LONGEST_NAME}")
 
 
 def create(connection: Connection, definition: Query) -> None:

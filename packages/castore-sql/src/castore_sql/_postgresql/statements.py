@@ -207,6 +207,12 @@ class EventStatements:
         # rather sort all the events of a rare store than walk the log.
         of_stores = "COALESCE(aggregate_name = ANY(CAST(:aggregate_names AS TEXT[])), FALSE) AND "
         self.select_log = make(select_log + of_stores + page)
+        count_log = f"SELECT count(*) FROM {table} WHERE "
+        rest = f"(tx, id) > (:tx, CAST(:id AS BIGINT)) AND {is_below}"
+        self.count_whole_log = make(count_log + rest)
+        self.count_log = make(
+            f"{count_log} aggregate_name = ANY(CAST(:aggregate_names AS TEXT[])) AND {rest}"
+        )
         self.select_end = make(
             f"SELECT tx, id FROM {table} WHERE {is_below} ORDER BY tx DESC, id DESC LIMIT 1"
         )

@@ -159,6 +159,23 @@ class PostgreSQLEventTable:
         names = list(event_store_ids)
         return self.statements.select_log.bind(aggregate_names=names, tx=tx, id=number, limit=limit)
 
+    def count_log(
+        self,
+        connection: Connection,
+        event_store_ids: Sequence[str] | None,
+        after: LogPosition,
+    ) -> int:
+        """Count the entries after a position, below the oldest transaction that is under way."""
+        self._check_log(connection)
+        tx, number = _parse_position(after)
+        if event_store_ids is None:
+            query = self.statements.count_whole_log.bind(tx=tx, id=number)
+        else:
+            names = list(event_store_ids)
+            query = self.statements.count_log.bind(aggregate_names=names, tx=tx, id=number)
+        count: int = fetch_value(connection, query)
+        return count
+
     def to_entry(self, row: Row) -> LogEntry:
         """Read ``tx, id, aggregate_name`` and what `to_record` reads."""
         tx, number, event_store_id, *rest = row

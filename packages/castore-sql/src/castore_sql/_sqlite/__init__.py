@@ -11,7 +11,7 @@ from castore_sql._connection import Connection
 from castore_sql._inner_runner import InnerRunner
 from castore_sql._runner import Runner
 from castore_sql._sqlite.blocks import begin_block, commit_block, roll_back_block
-from castore_sql._sqlite.bookmarks import make_bookmark_table
+from castore_sql._sqlite.bookmarks import make_bookmark_table, make_parked_table
 from castore_sql._sqlite.commit import commit, find_outcome, write_inside
 from castore_sql._sqlite.errors import get_errors, is_busy, translate
 from castore_sql._sqlite.inline_runner import InlineRunner
@@ -35,6 +35,7 @@ __all__ = [
     "make_event_table",
     "make_inner_runner",
     "make_listener",
+    "make_parked_table",
     "make_runner",
     "make_snapshot_table",
     "roll_back_block",

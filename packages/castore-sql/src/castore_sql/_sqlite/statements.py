@@ -64,6 +64,9 @@ class EventStatements:
         self.select_log, self.select_hex_log, self.select_whole_log = (
             Statement(each, dialect) for each in _make_log_selects(table)
         )
+        self.count_log, self.count_hex_log, self.count_whole_log = (
+            Statement(each, dialect) for each in _make_log_counts(table)
+        )
         self.select_last_version, self.select_position, self.select_last_position = (
             Statement(each, dialect) for each in _make_place_selects(table)
         )
@@ -150,12 +153,25 @@ def _make_log_selects(table: Table) -> tuple[ClauseElement, ClauseElement, Claus
         .limit(bindparam("limit"))
         .offset(_NO_OFFSET)
     )
+    of_stores, of_hex_stores = _make_store_filters(table)
+    return whole.where(of_stores), whole.where(of_hex_stores), whole
+
+
+def _make_log_counts(table: Table) -> tuple[ClauseElement, ClauseElement, ClauseElement]:
+    """Count the log of some stores, and of all, in the same forms."""
+    whole = select(func.count()).select_from(table).where(table.c.id > bindparam("after"))
+    of_stores, of_hex_stores = _make_store_filters(table)
+    return whole.where(of_stores), whole.where(of_hex_stores), whole
+
+
+def _make_store_filters(table: Table) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Find the stores of a JSON list, of names or of their hexadecimal UTF-8."""
     names = func.json_each(bindparam("aggregate_names")).table_valued("value")
     # The unary plus keeps SQLite from reading all of the stores and sorting them.
     plus = cast("custom_op[str]", custom_op("+"))
-    name = UnaryExpression[str](c.aggregate_name, operator=plus)
+    name = UnaryExpression[str](table.c.aggregate_name, operator=plus)
     values = select(names.c.value)
-    return whole.where(name.in_(values)), whole.where(func.hex(name).in_(values)), whole
+    return name.in_(values), func.hex(name).in_(values)
 
 
 def _make_place_selects(table: Table) -> tuple[ClauseElement, ClauseElement, ClauseElement]:

@@ -151,11 +151,26 @@ class SQLiteEventTable:
         number = parse_position(after)
         if event_store_ids is None:
             return self.statements.select_whole_log.bind(after=number, limit=limit)
-        statement, names = self.statements.select_log, list(event_store_ids)
-        if any("\0" in each for each in names):  # where SQLite ends the texts of a JSON list
-            statement = self.statements.select_hex_log
-            names = [each.encode(errors="surrogatepass").hex().upper() for each in names]
-        return statement.bind(after=number, limit=limit, aggregate_names=json.dumps(names))
+        names, is_hex = _to_json(event_store_ids)
+        statement = self.statements.select_hex_log if is_hex else self.statements.select_log
+        return statement.bind(after=number, limit=limit, aggregate_names=names)
+
+    def count_log(
+        self,
+        connection: Connection,
+        event_store_ids: Sequence[str] | None,
+        after: LogPosition,
+    ) -> int:
+        """Count the entries after a position."""
+        number = parse_position(after)
+        if event_store_ids is None:
+            query = self.statements.count_whole_log.bind(after=number)
+        else:
+            names, is_hex = _to_json(event_store_ids)
+            statement = self.statements.count_hex_log if is_hex else self.statements.count_log
+            query = statement.bind(after=number, aggregate_names=names)
+        count: int = fetch_value(connection, query)
+        return count
 
     def to_entry(self, row: Row) -> LogEntry:
         """Read ``id, aggregate_name`` and what `to_record` reads."""
@@ -182,6 +197,14 @@ class SQLiteEventTable:
 def _fold(name: str) -> str:
     """Return the same name for all names of one table: SQLite ignores the case of ASCII letters."""
     return "".join(each.lower() if each.isascii() else each for each in name)
+
+
+def _to_json(names: Sequence[str]) -> tuple[str, bool]:
+    """Return names as a JSON list, and whether it has their hexadecimal UTF-8."""
+    is_hex = any("\0" in each for each in names)  # where SQLite ends the texts of a JSON list
+    if is_hex:
+        names = [each.encode(errors="surrogatepass").hex().upper() for each in names]
+    return json.dumps(list(names)), is_hex
 
 
 def _to_texts(moment: datetime, aggregate_id: str) -> tuple[str, str]:
