@@ -114,6 +114,11 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         return self._aggregate_codec
 
     @property
+    def upcasters(self) -> tuple[Upcaster, ...]:
+        """What stored events go through before they are decoded."""
+        return self._upcasters
+
+    @property
     def storage_adapter(self) -> EventStorageAdapter | None:
         """Where the events are."""
         return self._storage_adapter

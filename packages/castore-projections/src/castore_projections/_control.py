@@ -6,12 +6,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final
 
-from castore_core import BookmarkStorageAdapter, Lease, LogPosition
+from castore_core import LOG_START, BookmarkStorageAdapter, Lease, LogPosition
 from castore_projections._identity import Identity
-from castore_projections._leases import LeaseKeeper
+from castore_projections._leases import LeaseKeeper, make_owner
 from castore_projections._ledger import Generation, Ledger
 from castore_projections._partition import Partition
-from castore_projections.errors import PartitionsChangedError, ProjectionBusyError
+from castore_projections.errors import PartitionsChangedError
 
 _RETRY_PAUSE: Final = 0.05  # seconds
 
@@ -47,7 +47,8 @@ class Control:
         bookmark = await self._bookmarks.get_bookmark(ledger_id)
         text = bookmark.position
         if text is None:
-            first = Ledger(version).add(version, Generation(self._partitions, await get_start()))
+            generation = Generation(self._partitions, await get_start())
+            first = Ledger(version).add(version, generation)
             text = await self._bookmarks.create_bookmark(ledger_id, first.to_text())
         ledger = Ledger.from_text(ledger_id, text)
         if version not in ledger.generations:
@@ -66,6 +67,17 @@ class Control:
         bookmark = await self._bookmarks.get_bookmark(ledger_id)
         return Ledger.from_text(ledger_id, bookmark.position), bookmark.owner is not None
 
+    async def get_positions(self, version: int, ledger: Ledger) -> list[LogPosition]:
+        """Return how far the partitions of a version have come."""
+        partitions = self.get_partitions(version, ledger)
+        bookmarks = [await self._bookmarks.get_bookmark(each.bookmark_id) for each in partitions]
+        return [each.position or LOG_START for each in bookmarks]
+
+    def get_partitions(self, version: int, ledger: Ledger) -> list[Partition]:
+        """Return the partitions of a version."""
+        identity = self._identity._replace(version=version)
+        return identity.get_partitions(ledger.generations[version].partitions)
+
     async def write(self, lease: Lease, ledger: Ledger) -> None:
         """Change the ledger, under its lease."""
         async with self._bookmarks.move_bookmark(lease, ledger.to_text()):
@@ -79,7 +91,9 @@ class Control:
 
     @asynccontextmanager
     async def stand_still(
-        self, partitions: list[Partition], timeout: float  # noqa: ASYNC109 has its own error
+        self,
+        partitions: list[Partition],
+        timeout: float,  # noqa: ASYNC109 has its own error
     ) -> AsyncGenerator[dict[Partition, Lease]]:
         """Hold the leases of partitions for the time of a block, so that nobody runs them.
 
@@ -89,18 +103,18 @@ class Control:
             ProjectionBusyError: a lease could not be had within ``timeout`` seconds.
         """
         async with AsyncExitStack() as stack:
-            yield {
-                each: await self._take(stack, each.bookmark_id, timeout) for each in partitions
-            }
+            yield {each: await self._take(stack, each.bookmark_id, timeout) for each in partitions}
 
     async def _take(self, stack: AsyncExitStack, bookmark_id: str, seconds: float) -> Lease:
-        keeper = LeaseKeeper(self._bookmarks, bookmark_id, self._lease_duration)
+        keeper = LeaseKeeper(
+            self._bookmarks, bookmark_id, owner=make_owner(), duration=self._lease_duration
+        )
         clock = asyncio.get_running_loop().time
         deadline = clock() + seconds
         while (lease := await keeper.take()) is None:
             if clock() > deadline:
-                bookmark = await self._bookmarks.get_bookmark(bookmark_id)
-                raise ProjectionBusyError(self._identity.name, bookmark_id, bookmark.owner)
+                lease = await keeper.take_or_raise(self._identity.name)
+                break
             await asyncio.sleep(_RETRY_PAUSE)
         await stack.enter_async_context(keeper.keep(lease))
         return lease

@@ -57,7 +57,8 @@ class EventProcessor:
             handled: list[LogPosition] = []
             for entry in step.entries:
                 try:
-                    await self.handle(entry, transaction, attempt=step.attempt)
+                    is_replay = self._is_replay(entry)
+                    await self.handle(entry, transaction, is_replay=is_replay, attempt=step.attempt)
                 except BaseException as error:
                     if ends_task(error) or self._handlers.refuses(error):
                         raise
@@ -66,7 +67,9 @@ class EventProcessor:
                     raise EntryFailedError(entry, kept) from error
                 handled.append(entry.position)
 
-    async def handle(self, entry: LogEntry, transaction: object, *, attempt: int = 1) -> None:
+    async def handle(
+        self, entry: LogEntry, transaction: object, *, is_replay: bool, attempt: int = 1
+    ) -> None:
         """Call the handlers of one event."""
         found = self._handlers.find(entry)
         if found is None or not found.handlers:
@@ -78,7 +81,7 @@ class EventProcessor:
             event_store_id=entry.event_store_id,
             record=entry.record,
             position=entry.position or None,
-            is_replay=self._is_replay(entry),
+            is_replay=is_replay,
             attempt=attempt,
         )
         for handler in found.handlers:

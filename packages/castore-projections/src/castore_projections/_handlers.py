@@ -82,7 +82,7 @@ class Handlers:
             if self._on_unknown_type == "skip":
                 return None
             raise
-        return Handled(event, self._handlers.get(type(event), []))
+        return Handled(event, self._handlers.get(event.__class__, []))
 
     def refuses(self, error: BaseException) -> bool:
         """Tell whether an error ends the projection."""
@@ -102,5 +102,5 @@ def _is_coroutine_function(handler: Any) -> bool:
 
 def _find_function(handler: Any) -> Any:
     while isinstance(handler, partial):
-        handler = handler.func  # pyright: ignore[reportUnknownMemberType]
+        handler = handler.func
     return handler

@@ -1,6 +1,6 @@
 """What names a projection in its storage of bookmarks."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self, cast
 
 from castore_projections._keys import make_key
 from castore_projections._partition import Partition
@@ -18,6 +18,20 @@ class Identity(NamedTuple):
     kind: str
     name: str
     version: int = 1
+
+    @classmethod
+    def make(cls, kind: str, name: str, version: int = 1) -> Self:
+        """Return the names of a projection.
+
+        Raises:
+            ValueError: the name is empty, or no text that can be stored, or the version is no
+                number of 1 or more.
+        """
+        if not isinstance(cast("Any", name), str) or not name or "\0" in name:
+            raise ValueError(f"the name of a {kind} is empty, or no text: {name!r}")
+        if type(version) is not int or version < 1:
+            raise ValueError(f"version is not 1 or more: {version!r}")
+        return cls(kind, name, version)
 
     @property
     def ledger_id(self) -> str:

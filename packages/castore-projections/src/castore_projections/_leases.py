@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from castore_core import BookmarkStorageAdapter, CastoreError, Lease
 from castore_core.workers import begin, finish
+from castore_projections.errors import ProjectionBusyError
 
 _LONGEST_RELEASE: Final = 5.0  # seconds
 _RENEWALS: Final = 3  # in the time of a lease
@@ -25,19 +26,48 @@ class LeaseKeeper:
     """Takes the lease of a bookmark, and extends it for as long as its reader runs.
 
     A reader that was stopped for longer than the lease finds it lost at its next commit.
+
+    Args:
+        bookmarks: where the bookmark is.
+        bookmark_id: the bookmark.
+        owner: a name that no other reader has.
+        duration: how long the lease lasts when it is not extended.
     """
 
     def __init__(
-        self, bookmarks: BookmarkStorageAdapter[Any], bookmark_id: str, duration: timedelta
+        self,
+        bookmarks: BookmarkStorageAdapter[Any],
+        bookmark_id: str,
+        *,
+        owner: str,
+        duration: timedelta,
     ) -> None:
         self._bookmarks = bookmarks
-        self._bookmark_id = bookmark_id
+        self.bookmark_id = bookmark_id
+        self.owner = owner
         self._duration = duration
-        self.owner = make_owner()
 
     async def take(self) -> Lease | None:
-        """Take the lease, or return ``None`` where another owner has it."""
-        return await self._bookmarks.acquire_lease(self._bookmark_id, self.owner, self._duration)
+        """Take or extend the lease, or return ``None`` where another owner has it."""
+        return await self._bookmarks.acquire_lease(self.bookmark_id, self.owner, self._duration)
+
+    async def take_or_raise(self, name: str) -> Lease:
+        """Take the lease.
+
+        Raises:
+            ProjectionBusyError: another owner has it.
+        """
+        lease = await self.take()
+        if lease is None:
+            bookmark = await self._bookmarks.get_bookmark(self.bookmark_id)
+            raise ProjectionBusyError(name, self.bookmark_id, bookmark.owner)
+        return lease
+
+    async def release(self) -> None:
+        """Give the lease back, if it is had."""
+        lease = await self.take()
+        if lease is not None:
+            await self._bookmarks.release_lease(lease)
 
     @asynccontextmanager
     async def keep(self, lease: Lease) -> AsyncGenerator[None]:

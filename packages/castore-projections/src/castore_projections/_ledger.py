@@ -36,17 +36,31 @@ class Generation:
         partition = find_partition(store_id, aggregate_id, len(self.handled_before))
         return entry.position <= self.handled_before[partition]
 
+    def begin_anew(self, start: LogPosition, positions: Sequence[LogPosition]) -> "Generation":
+        """Return the generation after a reset, by the positions of its partitions before."""
+        before = self.handled_before
+        if len(before) != len(positions):  # those of an earlier version, split in another way
+            before = [min(before, default=LOG_START)] * len(positions)
+        return Generation(self.partitions, start, tuple(map(max, positions, before)))
+
 
 @dataclass(frozen=True)
 class Ledger:
-    """Which version is live, and how each version was started."""
+    """Which version is live, which ones were, and how each version was started."""
 
     live: int
+    retired: Sequence[int] = ()
     generations: dict[int, Generation] = field(default_factory=dict[int, Generation])
 
     def add(self, version: int, generation: Generation) -> "Ledger":
         """Return the ledger with one more version, or with one changed."""
         return replace(self, generations={**self.generations, version: generation})
+
+    def replace_live(self, version: int, positions: Sequence[LogPosition]) -> "Ledger":
+        """Return the ledger in which a version follows the live one, which came to positions."""
+        generation = replace(self.generations[version], handled_before=tuple(positions))
+        ledger = self.add(version, generation)
+        return replace(ledger, live=version, retired=(*self.retired, self.live))
 
     def to_text(self) -> str:
         """Return the ledger as JSON."""
@@ -64,6 +78,6 @@ class Ledger:
             generations = {
                 int(version): Generation(**each) for version, each in values["generations"].items()
             }
-            return cls(int(values["live"]), generations)
+            return cls(int(values["live"]), tuple(values["retired"]), generations)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise StorageError(f"bookmark {bookmark_id!r} has no ledger of a projection") from error

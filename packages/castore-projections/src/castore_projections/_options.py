@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from castore_projections._reports import ReportHook
 
@@ -16,7 +16,7 @@ RetryDelay: TypeAlias = Callable[[int], float]
 
 def double_delay(attempt: int) -> float:
     """Wait a tenth of a second after the first attempt, and twice as long after each later one."""
-    return min(0.1 * 2 ** (attempt - 1), 10.0)
+    return min(0.1 * 2.0 ** (attempt - 1), 10.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class ReaderOptions:
         _check_whole("circuit_threshold", self.circuit_threshold)
         _check_seconds("poll_interval", self.poll_interval, least=0.001)
         _check_seconds("grace_period", self.grace_period, least=0.0)
-        if not isinstance(self.lease_duration, timedelta):
+        if not isinstance(cast("Any", self.lease_duration), timedelta):
             raise TypeError(f"lease_duration is no timedelta: {self.lease_duration!r}")
         if self.lease_duration < timedelta(milliseconds=100):
             raise ValueError(f"lease_duration is below 100 ms: {self.lease_duration}")

@@ -12,17 +12,17 @@ class Partition(NamedTuple):
     Attributes:
         name: that of the projection.
         number: counts from 0.
-        count: how many parts there are.
+        total: how many parts there are.
         bookmark_id: the bookmark of this part.
     """
 
     name: str
     number: int
-    count: int
+    total: int
     bookmark_id: str
 
     def has(self, entry: LogEntry) -> bool:
         """Tell whether an event is of this part."""
         return self.number == find_partition(
-            entry.event_store_id, entry.record.aggregate_id, self.count
+            entry.event_store_id, entry.record.aggregate_id, self.total
         )

@@ -67,9 +67,7 @@ class Publisher:
         async with move(step.lease, step.position, parked=step.parked, unparked=step.unparked):
             pass
 
-    async def _publish_all(
-        self, entries: Iterable[LogEntry]
-    ) -> tuple[set[LogPosition], _Errors]:
+    async def _publish_all(self, entries: Iterable[LogEntry]) -> tuple[set[LogPosition], _Errors]:
         """Return the positions of the events that were taken, and the errors of others."""
         taken: set[LogPosition] = set()
         errors: _Errors = {}

@@ -130,6 +130,12 @@ class PartitionReader:
             await self._advance()
         return True
 
+    async def skip_to(self, position: LogPosition) -> None:
+        """Pass over the events up to a position, before the first step."""
+        if position > self._saved:
+            await self._move(self._make_step(Batch([], [], position)))
+            self._buffer = Buffer(position)
+
     async def save(self) -> None:
         """Move the bookmark over events that are no business of this reader."""
         if self._saved != self.position:
@@ -284,22 +290,24 @@ class PartitionReader:
     async def _retry(self, parked: ParkedEvent) -> None:
         attempt = parked.attempts + 1
         try:
-            entry = await self._parts.source.read_again(parked)
-            if entry is None:
-                raise EntryFailedError(get_lost_entry(parked)) from MissingParkedEventError()
+            entry = await self._read_again(parked)
             batch = Batch([entry], [], self._saved)
-            await self._process(
-                self._make_step(batch, attempt=attempt, unparked=[parked.position])
-            )
+            await self._process(self._make_step(batch, attempt=attempt, unparked=[parked.position]))
         except EntryFailedError as failure:
             await self._park_again(parked, attempt, failure)
         else:
             self._tell(EventUnparked, parked)
 
+    async def _read_again(self, parked: ParkedEvent) -> LogEntry:
+        entry = await self._parts.source.read_again(parked)
+        if entry is None:
+            raise EntryFailedError(get_lost_entry(parked)) from MissingParkedEventError()
+        return entry
+
     async def _park_again(
         self, parked: ParkedEvent, attempt: int, failure: EntryFailedError
     ) -> None:
-        entry, error = failure.entry, failure.get_error()
+        error = failure.get_error()
         described = describe_failure(error)
         again = parked._replace(attempts=attempt, failure=described)
         await self._move(self._make_step(Batch([], [], self._saved), parked=[again]))
@@ -314,6 +322,4 @@ class PartitionReader:
         self, report: Callable[..., Any], entry: LogEntry, attempt: int, error: BaseException
     ) -> None:
         aggregate_id, version, event_type, *_ = entry.record
-        self._tell(
-            report, entry.event_store_id, aggregate_id, version, event_type, attempt, error
-        )
+        self._tell(report, entry.event_store_id, aggregate_id, version, event_type, attempt, error)

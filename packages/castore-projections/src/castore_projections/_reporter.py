@@ -19,7 +19,7 @@ from castore_projections._reports import (
     Retired,
 )
 
-_logger = logging.getLogger("castore_projections")
+logger = logging.getLogger("castore_projections")
 
 _LEVELS: Final[dict[type, int]] = {
     CircuitOpened: logging.ERROR,
@@ -57,15 +57,15 @@ class Reporter:
         except BaseException as error:
             if ends_task(error):
                 raise
-            _logger.exception("the hook for reports raised on %s", type(report).__name__)
+            logger.exception("the hook for reports raised on %s", type(report).__name__)
 
     def _log(self, report: ProjectionReport, level: int, error: BaseException | None) -> None:
-        if not _logger.isEnabledFor(level):
+        if not logger.isEnabledFor(level):
             return
         extra = {f"castore_{each.name}": getattr(report, each.name) for each in fields(report)}
         if error is None or self._log_error_texts:
-            _logger.log(level, "%r", report, exc_info=error, extra=extra)
+            logger.log(level, "%r", report, exc_info=error, extra=extra)
         else:
             extra["castore_error"] = name_type(error)
             text = "%r: %s\n%s"
-            _logger.log(level, text, report, name_type(error), format_error(error), extra=extra)
+            logger.log(level, text, report, name_type(error), format_error(error), extra=extra)

@@ -100,7 +100,7 @@ class CircuitOpened:
 
 @dataclass(frozen=True)
 class CircuitClosed:
-    """An event was handled again. Those that were parked meanwhile, ``retried``, are tried again."""
+    """An event was handled again. The ``retried`` events parked meanwhile are tried again."""
 
     name: str
     partition: int

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final, TypeAlias
 
-from castore_core import Lease, LeaseLostError, LogPosition, StorageError
+from castore_core import LOG_START, Lease, LeaseLostError, LogPosition, StorageError
 from castore_projections._leases import LeaseKeeper
 from castore_projections._partition import Partition
 from castore_projections._reader import PartitionReader, ReaderParts
 from castore_projections._reports import LeaseLost, LeaseTaken, ReadingFailed
-from castore_projections.errors import CircuitOpenError, ProjectionBusyError
+from castore_projections.errors import CircuitOpenError
 
 CHECK_INTERVAL: Final = 1.0
 """Seconds after which a runner looks again whether it may go on."""
@@ -29,17 +29,21 @@ class RunnerParts:
 
     Attributes:
         reader: what its readers are made of.
+        owner: names this process, and this run.
         stop: is set when it is to end.
         idle: lets a reader wait at a position until there is something to do.
         may_run: tells whether it may take the lease, or keep it.
         on_moved: is called after each step.
+        skip_to: the position at which the first reader begins, at the earliest.
     """
 
     reader: ReaderParts
+    owner: str
     stop: asyncio.Event
     idle: Callable[[LogPosition], Awaitable[None]]
     may_run: MayRun
     on_moved: Callable[[], object]
+    skip_to: LogPosition = LOG_START
 
 
 class PartitionRunner:
@@ -50,9 +54,13 @@ class PartitionRunner:
         self._parts = parts
         reader = parts.reader
         self._keeper = LeaseKeeper(
-            reader.bookmarks, partition.bookmark_id, reader.options.lease_duration
+            reader.bookmarks,
+            partition.bookmark_id,
+            owner=parts.owner,
+            duration=reader.options.lease_duration,
         )
         self._failures = 0
+        self._has_begun = False
         self._next_check = 0.0
         self._reader: PartitionReader | None = None
 
@@ -80,11 +88,7 @@ class PartitionRunner:
             ProjectionBusyError: another owner has the lease.
             LeaseLostError, StorageError: as storages raise them.
         """
-        lease = await self._keeper.take()
-        if lease is None:
-            bookmark_id = self._partition.bookmark_id
-            bookmark = await self._parts.reader.bookmarks.get_bookmark(bookmark_id)
-            raise ProjectionBusyError(self._partition.name, bookmark_id, bookmark.owner)
+        lease = await self._keeper.take_or_raise(self._partition.name)
         async with self._keeper.keep(lease):
             reader = await self._open(lease)
             while await self._step(reader):
@@ -102,7 +106,7 @@ class PartitionRunner:
 
     async def _hold(self) -> bool:
         """Take the lease, and read for as long as that may go on; tell whether it was had."""
-        if not await self._parts.may_run(self._partition, False):  # noqa: FBT003
+        if not await self._parts.may_run(self._partition, False):
             return False
         lease = await self._keeper.take()
         if lease is None:
@@ -116,6 +120,9 @@ class PartitionRunner:
     async def _open(self, lease: Lease) -> PartitionReader:
         reader = PartitionReader(self._partition, lease, self._parts.reader)
         await reader.open()
+        if not self._has_begun:
+            await reader.skip_to(self._parts.skip_to)
+        self._has_begun = True
         return reader
 
     async def _read(self, reader: PartitionReader) -> None:
@@ -138,7 +145,7 @@ class PartitionRunner:
     async def _may_go_on(self) -> bool:
         if monotonic() < self._next_check:
             return True
-        may_run = await self._parts.may_run(self._partition, True)  # noqa: FBT003
+        may_run = await self._parts.may_run(self._partition, True)
         self._next_check = monotonic() + CHECK_INTERVAL
         return may_run
 

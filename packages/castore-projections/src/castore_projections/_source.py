@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from castore_core import (
+    Event,
     EventLog,
     EventRecord,
     EventStore,
@@ -63,6 +64,24 @@ class Source:
                 f"{adapter!r} has no log to read: hand the messages of its events to handle()"
             )
         return cast("EventLog", adapter)
+
+    def find_store(self, event: Event, event_store: EventStore | None = None) -> EventStore:
+        """Return the store of an event: the given one, or the only one that has its class.
+
+        Raises:
+            ValueError: the store is none of these, or there is not exactly one.
+        """
+        if event_store is not None:
+            if event_store.event_store_id not in self.event_stores:
+                raise ValueError(f"{event_store!r} is no event store of the projection")
+            return event_store
+        found = [each for each in self.event_stores.values() if type(event) in each.event_types]
+        if len(found) != 1:
+            raise ValueError(
+                f"{len(found)} event stores of the projection have {type(event).__name__}: "
+                "say which one it was pushed to, with event_store=..."
+            )
+        return found[0]
 
     async def read(self, after: LogPosition, limit: int) -> LogSlice:
         """Read what follows a position."""

@@ -1,19 +1,21 @@
 """Errors of projections and relays.
 
-    CastoreError
-    └── ProjectionError
-        ├── ProjectionBusyError        another process runs it
-        ├── ProjectionRetiredError     a later version of it has taken over
-        ├── PartitionsChangedError     it was started with another number of partitions
-        ├── ProjectionWaitTimeoutError a read model did not get an event in time
-        ├── EventParkedError           a read model waits for a deliberate decision
-        ├── CircuitOpenError           every event fails
-        └── MissingEventsError         a message came before those that it follows
+CastoreError
+└── ProjectionError
+├── ProjectionBusyError        another process runs it
+├── ProjectionRetiredError     a later version of it has taken over
+├── PartitionsChangedError     it was started with another number of partitions
+├── CatchUpTimeoutError        a version did not come to the place of the live one
+├── ProjectionWaitTimeoutError a read model did not get an event in time
+├── EventParkedError           a read model waits for a deliberate decision
+├── CircuitOpenError           every event fails
+└── MissingEventsError         a message came before those that it follows
 """
 
 from castore_core import CastoreError
 
 __all__ = [
+    "CatchUpTimeoutError",
     "CircuitOpenError",
     "EventParkedError",
     "MissingEventsError",
@@ -45,8 +47,8 @@ class ProjectionBusyError(ProjectionError):
         self.owner = owner
 
     def __str__(self) -> str:
-        return f"{self.owner or 'another process'} runs {self.name!r}: it holds the lease of "\
-            f"bookmark {self.bookmark_id!r}"
+        owner = self.owner or "another process"
+        return f"{owner} runs {self.name!r}: it holds the lease of bookmark {self.bookmark_id!r}"
 
 
 class ProjectionRetiredError(ProjectionError):
@@ -79,6 +81,24 @@ class PartitionsChangedError(ProjectionError):
         return (
             f"{self.name!r} was started with {self.started} partition(s), and has {self.given} "
             "now: each has its own bookmark. Start it as before, or rebuild it with a new version"
+        )
+
+
+class CatchUpTimeoutError(ProjectionError, TimeoutError):
+    """A version of the projection did not catch up with the live one within ``timeout`` seconds.
+
+    The live one goes on.
+    """
+
+    def __init__(self, name: str, version: int, timeout: float) -> None:
+        super().__init__(name, version, timeout)
+        self.version = version
+        self.timeout = timeout
+
+    def __str__(self) -> str:
+        return (
+            f"version {self.version} of {self.name!r} did not catch up with the live one within "
+            f"{self.timeout:g} s"
         )
 
 

@@ -1,0 +1,93 @@
+"""Events that come with messages: handled in the order of their aggregate, each once."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from castore_core import (
+    LOG_START,
+    BookmarkStorageAdapter,
+    Event,
+    EventRecord,
+    EventStore,
+    Lease,
+    LogEntry,
+    NotificationMessage,
+    StateCarryingMessage,
+)
+from castore_projections._event_processor import EventProcessor
+from castore_projections._identity import Identity
+from castore_projections._leases import LeaseKeeper, make_owner
+from castore_projections.errors import MissingEventsError
+
+
+class MessageHandling:
+    """Handles events that come with messages, by a bookmark for each aggregate.
+
+    Its position is the version of the last event that was handled. A message of an earlier one is
+    passed over; where events are missing in between, they are read from the event store.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        event_stores: Mapping[str, EventStore],
+        processor: EventProcessor,
+        bookmarks: BookmarkStorageAdapter[Any],
+        lease_duration: timedelta,
+    ) -> None:
+        self._identity = identity
+        self._event_stores = event_stores
+        self._processor = processor
+        self._bookmarks = bookmarks
+        self._lease_duration = lease_duration
+
+    async def handle(
+        self,
+        message: NotificationMessage[Any] | StateCarryingMessage[Any, Any],
+        *,
+        is_replay: bool,
+    ) -> int:
+        """Handle the event of a message, and those that are missing before it."""
+        store = self._event_stores[message.event_store_id]
+        aggregate_id = message.event.aggregate_id
+        bookmark_id = self._identity.get_aggregate_id(store.event_store_id, aggregate_id)
+        keeper = LeaseKeeper(
+            self._bookmarks, bookmark_id, owner=make_owner(), duration=self._lease_duration
+        )
+        lease = await keeper.take_or_raise(self._identity.name)
+        async with keeper.keep(lease):
+            bookmark = await self._bookmarks.get_bookmark(bookmark_id)
+            last = int(bookmark.position or 0)
+            records = await self._find(store, message.event, last)
+            for each in records:
+                entry = LogEntry(LOG_START, store.event_store_id, each)
+                await self._handle_one(entry, lease, is_replay=is_replay)
+        return len(records)
+
+    async def _find(self, store: EventStore, event: Event, last: int) -> Sequence[EventRecord]:
+        """Return the events from the one after the last that was handled to the one given."""
+        if event.version <= last:
+            return ()
+        records: Sequence[EventRecord] = [store.event_to_record(event)]
+        if store.storage_adapter is not None:
+            records = await store.storage_adapter.get_events(
+                store.event_store_id,
+                event.aggregate_id,
+                min_version=last + 1,
+                max_version=event.version,
+            )
+        for expected, each in enumerate(records, last + 1):
+            if each.version != expected:
+                raise self._to_missing(store, event, expected)
+        if len(records) != event.version - last:
+            raise self._to_missing(store, event, last + len(records) + 1)
+        return records
+
+    def _to_missing(self, store: EventStore, event: Event, missing: int) -> MissingEventsError:
+        name, store_id = self._identity.name, store.event_store_id
+        return MissingEventsError(name, store_id, event.aggregate_id, event.version, missing)
+
+    async def _handle_one(self, entry: LogEntry, lease: Lease, *, is_replay: bool) -> None:
+        async with self._bookmarks.move_bookmark(lease, str(entry.record.version)) as transaction:
+            await self._processor.handle(entry, transaction, is_replay=is_replay)
