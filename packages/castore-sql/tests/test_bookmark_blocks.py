@@ -415,12 +415,15 @@ async def test_a_part_of_a_block_that_is_taken_back(on_file: Database) -> None:
 async def test_a_table_of_an_odd_name(path: Path) -> None:
     """Any name that SQLite takes will do."""
     engine = create_engine(f"sqlite:///{path}")
-    bookmarks = SQLBookmarkStorageAdapter(engine, table_name='a :b "%s" ?')
+    bookmarks = SQLBookmarkStorageAdapter(
+        engine, table_name='a :b "%s" ?', parked_table_name="c :d '%s' ?"
+    )
     await bookmarks.create_tables()
     assert "7" == await bookmarks.create_bookmark("pokedex", "7")
     with closing(sqlite3.connect(path)) as connection:
         names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
-        assert [('a :b "%s" ?',)] == names.fetchall()
+        assert [('a :b "%s" ?',), ("c :d '%s' ?",)] == names.fetchall()
+    assert [] == await bookmarks.get_parked_events("pokedex")
     engine.dispose()
 
 
