@@ -449,3 +449,20 @@ async def test_a_deadlock_that_the_block_passes_over(
         await level_up()
     assert (1, None) == (raised, (await bookmarks.get_bookmark("pokedex")).position)
     other_engine.dispose()
+
+
+@pytest.mark.parametrize("kind", ["asyncmy", "pymysql"], indirect=True)
+async def test_a_position_that_mysql_does_not_hold(
+    bookmarks: SQLBookmarkStorageAdapter[Any],
+) -> None:
+    """An index has room for 700 characters: the block is not entered."""
+    lease = await acquire(bookmarks)
+    event = ParkedEvent("\U0001f600" * 700, "STORE", "a1", 1, "PUSHED", RECORD.timestamp)
+    async with bookmarks.move_bookmark(lease, "7", parked=[event]):
+        pass
+    assert [event] == await bookmarks.get_parked_events("pokedex")
+    longer = event._replace(position="p" * 701)
+    with pytest.raises(StorageError, match="701 characters cannot be parked: its column has 700"):
+        async with bookmarks.move_bookmark(lease, "8", parked=[longer]):
+            raise AssertionError("the block is entered")
+    assert "7" == (await bookmarks.get_bookmark("pokedex")).position

@@ -30,7 +30,7 @@ from castore_test_tools._bookmark_base import (
 )
 from castore_test_tools._contract import properties, requires
 from castore_test_tools._running import CANCELLED_AFTER, call, cancel_read
-from castore_test_tools._values import IDS, MOMENTS, NOON, STORE
+from castore_test_tools._values import MOMENTS, NOON, STORE
 
 FAILURE: Final = Failure("builtins.ValueError", "no such Pokémon: 'Missingno.'")
 
@@ -82,14 +82,14 @@ class BookmarkParkedContract(BookmarkContract):
         assert {timedelta(0)} == {each.parked_at.utcoffset() for each in found}
         assert {Failure, type(None)} == {type(each.failure) for each in found}
 
-    @pytest.mark.parametrize("texts", IDS.values(), ids=IDS)
+    @with_any_ids
     async def test_texts_of_parked_events_are_data(
-        self, adapter: BookmarkStorageAdapter, texts: Sequence[str]
+        self, adapter: BookmarkStorageAdapter, ids: list[str]
     ) -> None:
         """Names and ids may hold any characters, up to 1,000 of them."""
         events = [
             make_parked(str(number), event_store_id=each, aggregate_id=each, type=each)
-            for number, each in enumerate(texts, 100)
+            for number, each in enumerate(ids, 100)
         ]
         await park(adapter, await acquire(adapter), *events)
         assert events == await read(adapter)
