@@ -264,7 +264,7 @@ async def push_unknown(world: World, event_type: str = "RENAMED") -> None:
 
 async def test_unknown_types_are_refused(world: World) -> None:
     """By default, an unknown type ends the projection; what came before is handled."""
-    projection = world.project(batch_size=1)
+    projection = world.project()
     await push_unknown(world)
     with pytest.raises(UnknownEventTypeError):
         await projection.run_once()
