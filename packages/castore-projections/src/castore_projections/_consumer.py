@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Generic, Self
 
@@ -75,6 +76,8 @@ class LogConsumer(ABC, Generic[T]):
         self._partitions = identity.get_partitions(options.partitions)
         self._run: Run | None = None
         self._life: Lifecycle | None = None
+        self._is_begun = False
+        self._is_stopped = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -133,6 +136,7 @@ class LogConsumer(ABC, Generic[T]):
 
         Any thread may call it, and a signal handler too.
         """
+        self._is_stopped = True
         if self._life is not None:
             self._life.stop()
 
@@ -174,7 +178,7 @@ class LogConsumer(ABC, Generic[T]):
             version = self._identity.version
             positions = await self._control.get_positions(version, ledger)
             start = await self._get_start()
-            generation = ledger.generations[version].begin_anew(start, positions)
+            generation = replace(ledger.generations[version].add_handled(positions), start=start)
             await self._control.write(claim, ledger.add(version, generation))
             for partition, lease in leases.items():
                 await self._drop_all(partition)
@@ -261,11 +265,16 @@ class LogConsumer(ABC, Generic[T]):
         """Undo what the events have brought about, in the transaction of a reset."""
 
     async def _begin(self) -> Lifecycle:
-        ledger, skip_to = await self._open(), await self._get_skip_to()
-        if self._life is not None:
+        if self._is_begun:
             raise RuntimeError(f"{self!r} runs already")
+        self._is_begun, self._is_stopped = True, False
+        try:
+            ledger, skip_to = await self._open(), await self._get_skip_to()
+        except BaseException:
+            self._end()
+            raise
         self._run = run = self._make_run(ledger, skip_to)
-        self._life = Lifecycle(
+        self._life = life = Lifecycle(
             self,
             run.loops,
             is_stopping=run.stop,
@@ -273,10 +282,13 @@ class LogConsumer(ABC, Generic[T]):
             longest_end=self._parts.options.grace_period + _MARGIN,
             logger=logger,
         )
-        return self._life
+        if self._is_stopped:  # while it began
+            life.stop()
+        return life
 
     def _end(self) -> None:
         self._run = self._life = None
+        self._is_begun = False
 
     def _make_run(self, ledger: Ledger, skip_to: LogPosition) -> Run:
         return Run(self._parts, self._make_processor, ledger, skip_to)
