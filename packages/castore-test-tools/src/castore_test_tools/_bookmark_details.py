@@ -40,7 +40,9 @@ class BookmarkDetailsContract(BookmarkContract):
             moments.append(check_moment((await adapter.get_bookmark(ID)).moved_at))
         assert sorted(set(moments)) == moments
 
-    async def test_other_calls_leave_the_moment_of_a_move(self, adapter: BookmarkStorageAdapter) -> None:
+    async def test_other_calls_leave_the_moment_of_a_move(
+        self, adapter: BookmarkStorageAdapter
+    ) -> None:
         """Leases that are taken, extended and given back do not count, nor does making it again."""
         await adapter.create_bookmark(ID, "3")
         await move(adapter, await acquire(adapter), "7")
