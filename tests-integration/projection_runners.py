@@ -75,9 +75,7 @@ async def switch(counting: Counting, *, hangs: bool = False, **options: Any) -> 
             tell(standing=event.version)
             await asyncio.sleep(60)
 
-    projection = counting.project(
-        pid=os.getpid(), on_report=tell_report, before=stand, **options
-    )
+    projection = counting.project(pid=os.getpid(), on_report=tell_report, before=stand, **options)
     tell(READY="switcher")
     await projection.switch(timeout=20)
     tell(switched=True)

@@ -47,9 +47,7 @@ class Place(NamedTuple):
         """Return an engine on it."""
         is_async = any(each in self.url for each in ASYNC_DRIVERS)
         create: Any = create_async_engine if is_async else create_engine
-        engine: Engine | AsyncEngine = create(
-            self.url, connect_args=self.connect_args, **options
-        )
+        engine: Engine | AsyncEngine = create(self.url, connect_args=self.connect_args, **options)
         return engine
 
 

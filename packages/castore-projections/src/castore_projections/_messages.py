@@ -22,7 +22,6 @@ from castore_projections._identity import Identity
 from castore_projections._leases import LeaseKeeper, make_owner
 from castore_projections.errors import MissingEventsError
 
-
 _LONGEST_WAIT: Final = 5.0  # seconds, for another process that handles the same aggregate
 
 
