@@ -76,8 +76,6 @@ class LogConsumer(ABC, Generic[T]):
         self._partitions = identity.get_partitions(options.partitions)
         self._run: Run | None = None
         self._life: Lifecycle | None = None
-        self._is_begun = False
-        self._is_stopped = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -129,14 +127,15 @@ class LogConsumer(ABC, Generic[T]):
         version = self._identity.version
         if version in ledger.retired:
             raise ProjectionRetiredError(self.name, version, ledger.live)
-        return await self._make_run(ledger, await self._get_skip_to()).run_once()
+        run = Run(self._parts, self._make_processor)
+        run.begin(ledger, await self._get_skip_to())
+        return await run.run_once()
 
     def stop(self) -> None:
         """Let `run` come to an end; where it does not run, nothing happens.
 
         Any thread may call it, and a signal handler too.
         """
-        self._is_stopped = True
         if self._life is not None:
             self._life.stop()
 
@@ -190,10 +189,12 @@ class LogConsumer(ABC, Generic[T]):
     async def status(self) -> ProjectionStatus:
         """Tell how far it has come, who runs it, and what is parked.
 
+        Before its first start, all events are behind it.
+
         Raises:
             StorageError: a storage did not answer.
         """
-        ledger = await self._open()
+        ledger = await self._control.find() or Ledger(self._identity.version)
         return await read_status(
             self.name,
             self._identity.version,
@@ -265,15 +266,10 @@ class LogConsumer(ABC, Generic[T]):
         """Undo what the events have brought about, in the transaction of a reset."""
 
     async def _begin(self) -> Lifecycle:
-        if self._is_begun:
+        """Make what `stop` ends from now on, and look where to begin."""
+        if self._life is not None:
             raise RuntimeError(f"{self!r} runs already")
-        self._is_begun, self._is_stopped = True, False
-        try:
-            ledger, skip_to = await self._open(), await self._get_skip_to()
-        except BaseException:
-            self._end()
-            raise
-        self._run = run = self._make_run(ledger, skip_to)
+        self._run = run = Run(self._parts, self._make_processor)
         self._life = life = Lifecycle(
             self,
             run.loops,
@@ -282,16 +278,15 @@ class LogConsumer(ABC, Generic[T]):
             longest_end=self._parts.options.grace_period + _MARGIN,
             logger=logger,
         )
-        if self._is_stopped:  # while it began
-            life.stop()
+        try:
+            run.begin(await self._open(), await self._get_skip_to())
+        except BaseException:
+            self._end()
+            raise
         return life
 
     def _end(self) -> None:
         self._run = self._life = None
-        self._is_begun = False
-
-    def _make_run(self, ledger: Ledger, skip_to: LogPosition) -> Run:
-        return Run(self._parts, self._make_processor, ledger, skip_to)
 
     async def _open(self) -> Ledger:
         return await self._control.open(self._get_start)
