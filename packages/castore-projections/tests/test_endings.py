@@ -4,10 +4,10 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 import pytest
@@ -15,7 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from accounts import Deposited, InMemoryWorld, Opened, SQLWorld, World, eventually
 from castore_core import Lease, LogPosition
-from castore_projections import Projection, ProjectionContext
+from castore_projections import Projection, ProjectionContext, ProjectionReport
+
+Work: TypeAlias = Callable[[], Coroutine[Any, Any, object]]
 
 BOOKMARK = "projection/sums/v1/0-of-1"
 
@@ -86,7 +88,7 @@ async def check_nothing_is_left(world: World) -> None:
         assert {"a": 3} == await world.read()
 
 
-async def cancel_by_anyio(work: Callable[[], Awaitable[object]], moment: asyncio.Event) -> None:
+async def cancel_by_anyio(work: Work, moment: asyncio.Event) -> None:
     """Cancel work at a moment by a scope, which cancels at each await."""
     async with anyio.create_task_group() as group:
         group.start_soon(work)
@@ -94,7 +96,7 @@ async def cancel_by_anyio(work: Callable[[], Awaitable[object]], moment: asyncio
         group.cancel_scope.cancel()
 
 
-async def cancel_by_task(work: Callable[[], Awaitable[object]], moment: asyncio.Event) -> None:
+async def cancel_by_task(work: Work, moment: asyncio.Event) -> None:
     """Cancel work at a moment, several times."""
     task = asyncio.ensure_future(work())
     await moment.wait()
@@ -110,7 +112,7 @@ async def cancel_by_task(work: Callable[[], Awaitable[object]], moment: asyncio.
 @pytest.mark.parametrize("moment", ["handler", "acquire_lease", "move_bookmark"])
 async def test_cancelled(
     world: World,
-    cancel: Callable[[Callable[[], Awaitable[object]], asyncio.Event], Awaitable[None]],
+    cancel: Callable[[Work, asyncio.Event], Awaitable[None]],
     method: str,
     moment: str,
 ) -> None:
@@ -129,12 +131,16 @@ async def test_cancelled(
 @pytest.mark.parametrize("cancel", [cancel_by_anyio, cancel_by_task])
 async def test_cancelled_while_idle(
     world: World,
-    cancel: Callable[[Callable[[], Awaitable[object]], asyncio.Event], Awaitable[None]],
+    cancel: Callable[[Work, asyncio.Event], Awaitable[None]],
 ) -> None:
     """A cancellation while there is nothing to do."""
     await world.push("a", 1, 2)
     is_idle = asyncio.Event()
-    projection = world.project(partitions=1, on_report=lambda _: is_idle.set())
+
+    def note(_report: ProjectionReport) -> None:
+        is_idle.set()
+
+    projection = world.project(on_report=note)
     await cancel(projection.run, is_idle)
 
     await check_nothing_is_left(world)
@@ -229,8 +235,12 @@ async def test_stop_from_a_thread(world: World) -> None:
 
 async def test_stop_from_a_signal_handler(world: World) -> None:
     """A handler of the signal module stops it."""
-    projection = world.project(poll_interval=60, on_report=lambda _: None)
-    before = signal.signal(signal.SIGUSR1, lambda *_: projection.stop())
+    projection = world.project(poll_interval=60)
+
+    def stop(_number: int, _frame: object) -> None:
+        projection.stop()
+
+    before = signal.signal(signal.SIGUSR1, stop)
     try:
         running = asyncio.ensure_future(projection.run())
         await asyncio.sleep(0.1)
