@@ -12,6 +12,7 @@ from castore_core import (
     LogEntry,
     LogPosition,
     ParkedEvent,
+    StorageError,
 )
 from castore_projections._buffer import Batch, Buffer
 from castore_projections._circuit import Circuit
@@ -39,6 +40,9 @@ from castore_projections._source import Source
 
 PARKED_INTERVAL: Final = 5.0
 """Seconds after which a reader looks again which parked events it is to try."""
+
+_MOST_LOST: Final = 10
+"""How often an event is tried at least before it is parked for connections that broke."""
 
 SAVE_INTERVAL: Final = 5.0
 """Seconds after which a bookmark moves over events of others."""
@@ -192,7 +196,10 @@ class PartitionReader:
         try:
             await self._process(step)
         except EntryFailedError as failure:
-            await self._suspect_entry(step, failure)
+            await self._suspect_entry(step, failure, self._parts.options.max_attempts)
+        except StorageError as error:
+            attempts = max(self._parts.options.max_attempts, _MOST_LOST)
+            await self._suspect_entry(step, _find_failure(error), attempts)
 
     async def _process(self, step: Step) -> None:
         if not step.entries:
@@ -242,12 +249,14 @@ class PartitionReader:
 
     # Failures
 
-    async def _suspect_entry(self, step: Step, failure: EntryFailedError) -> None:
+    async def _suspect_entry(
+        self, step: Step, failure: EntryFailedError, max_attempts: int
+    ) -> None:
         entry, error, parts = failure.entry, failure.get_error(), self._parts
         attempt = step.attempt
         self.count += len(failure.handled)
         self._handled.update(failure.handled)
-        is_over = attempt >= parts.options.max_attempts or parts.processor.is_hopeless(error)
+        is_over = attempt >= max_attempts or parts.processor.is_hopeless(error)
         self._suspect = _Suspect(entry, attempt, error, is_over)
         self._tell_failure(EventFailed, entry, attempt, error)
         if not is_over:
@@ -312,6 +321,8 @@ class PartitionReader:
             await self._process(self._make_step(batch, attempt=attempt, unparked=[parked.position]))
         except EntryFailedError as failure:
             await self._park_again(parked, attempt, failure)
+        except StorageError as error:
+            await self._park_again(parked, attempt, _find_failure(error))
         else:
             self._tell(EventUnparked, parked)
 
@@ -340,3 +351,10 @@ class PartitionReader:
     ) -> None:
         aggregate_id, version, event_type, *_ = entry.record
         self._tell(report, entry.event_store_id, aggregate_id, version, event_type, attempt, error)
+
+
+def _find_failure(error: StorageError) -> EntryFailedError:
+    """Return the failure of an event whose transaction was lost, or raise the error again."""
+    if isinstance(error.__cause__, EntryFailedError):
+        return error.__cause__
+    raise error
