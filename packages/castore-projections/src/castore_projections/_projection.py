@@ -18,9 +18,8 @@ from castore_core import (
     StateCarryingMessage,
 )
 from castore_projections._consumer import STANDSTILL_TIMEOUT, LogConsumer
-from castore_projections._context import ProjectionContext
 from castore_projections._event_processor import EventProcessor
-from castore_projections._handlers import AnyHandler, Handlers, OnUnknownType
+from castore_projections._handlers import AddHandler, AnyHandler, Handlers, OnUnknownType
 from castore_projections._identity import Identity
 from castore_projections._messages import MessageHandling
 from castore_projections._options import ReaderOptions, RetryDelay, double_delay
@@ -36,6 +35,8 @@ E1 = TypeVar("E1", bound=Event)
 E2 = TypeVar("E2", bound=Event)
 E3 = TypeVar("E3", bound=Event)
 E4 = TypeVar("E4", bound=Event)
+E5 = TypeVar("E5", bound=Event)
+E6 = TypeVar("E6", bound=Event)
 
 
 class Projection(LogConsumer[T], Generic[T]):
@@ -150,53 +151,61 @@ class Projection(LogConsumer[T], Generic[T]):
         return self._identity.version
 
     @overload
-    def on(
-        self, event_type: Callable[..., E1], /
-    ) -> Callable[
-        [Callable[[E1, ProjectionContext[T]], Awaitable[None]]],
-        Callable[[E1, ProjectionContext[T]], Awaitable[None]],
-    ]: ...
+    def on(self, event_type: type[E1], /) -> AddHandler[E1, T]: ...
+
+    @overload
+    def on(self, first: type[E1], second: type[E2], /) -> AddHandler[E1 | E2, T]: ...
 
     @overload
     def on(
-        self, first: Callable[..., E1], second: Callable[..., E2], /
-    ) -> Callable[
-        [Callable[[E1 | E2, ProjectionContext[T]], Awaitable[None]]],
-        Callable[[E1 | E2, ProjectionContext[T]], Awaitable[None]],
-    ]: ...
+        self, first: type[E1], second: type[E2], third: type[E3], /
+    ) -> AddHandler[E1 | E2 | E3, T]: ...
 
     @overload
     def on(
-        self, first: Callable[..., E1], second: Callable[..., E2], third: Callable[..., E3], /
-    ) -> Callable[
-        [Callable[[E1 | E2 | E3, ProjectionContext[T]], Awaitable[None]]],
-        Callable[[E1 | E2 | E3, ProjectionContext[T]], Awaitable[None]],
-    ]: ...
+        self, first: type[E1], second: type[E2], third: type[E3], fourth: type[E4], /
+    ) -> AddHandler[E1 | E2 | E3 | E4, T]: ...
 
     @overload
     def on(
         self,
-        first: Callable[..., E1],
-        second: Callable[..., E2],
-        third: Callable[..., E3],
-        fourth: Callable[..., E4],
+        first: type[E1],
+        second: type[E2],
+        third: type[E3],
+        fourth: type[E4],
+        fifth: type[E5],
         /,
-        *others: Callable[..., Event],
-    ) -> Callable[
-        [Callable[[Any, ProjectionContext[T]], Awaitable[None]]],
-        Callable[[Any, ProjectionContext[T]], Awaitable[None]],
-    ]: ...
+    ) -> AddHandler[E1 | E2 | E3 | E4 | E5, T]: ...
+
+    @overload
+    def on(
+        self,
+        first: type[E1],
+        second: type[E2],
+        third: type[E3],
+        fourth: type[E4],
+        fifth: type[E5],
+        sixth: type[E6],
+        /,
+    ) -> AddHandler[E1 | E2 | E3 | E4 | E5 | E6, T]: ...
+
+    @overload
+    def on(self, event_type: type[E1], /, *event_types: type[E1]) -> AddHandler[E1, T]: ...
 
     def on(self, *event_types: Any) -> Any:
         """Let an async function handle the events of one or several classes.
 
         Several handlers of one class run one after the other, in the order in which they were
-        added.
+        added. ``on(*pokemons.event_types)`` is for all the events of a store.
+
+        mypy knows the union of six classes at most. A handler of more, if they are written one by
+        one, is to take any `Event`.
 
         Raises:
-            TypeError: the handler is no async function.
+            TypeError: no class of events is given, or the handler is no async function.
             ValueError: no store of the projection has one of the classes.
         """
+        self._handlers.check(event_types)
 
         def add(handler: AnyHandler) -> AnyHandler:
             self._handlers.add(event_types, handler)
