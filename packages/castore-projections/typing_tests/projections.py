@@ -261,6 +261,18 @@ async def call_handler(projection: Projection[None], context: ProjectionContext[
     await order(Ordered("p1", 1, payload={"content": "books"}), context)
 
 
+async def apply(
+    projection: Projection[AsyncConnection], connection: AsyncConnection, other: Connection
+) -> None:
+    """Hand in the transaction that the bookmarks have."""
+    ordered = Ordered("p1", 1, payload={"content": "books"})
+    assert_type(await projection.apply(ordered, transaction=connection), bool)
+
+    await projection.apply(ordered)  # type: ignore[call-arg]
+    await projection.apply(ordered, transaction=other)  # type: ignore[arg-type]
+    await projection.apply("ORDERED", transaction=connection)  # type: ignore[arg-type]
+
+
 # Running, and what is known
 
 

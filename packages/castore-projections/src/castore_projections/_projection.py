@@ -7,6 +7,7 @@ from typing import Any, Generic, overload
 from typing_extensions import TypeVar
 
 from castore_core import (
+    LOG_START,
     BookmarkStorageAdapter,
     Event,
     EventLog,
@@ -24,7 +25,6 @@ from castore_projections._identity import Identity
 from castore_projections._messages import MessageHandling
 from castore_projections._options import ReaderOptions, RetryDelay, double_delay
 from castore_projections._partition import Partition
-from castore_projections._processing import Processor
 from castore_projections._reports import ReportHook
 from castore_projections._source import Source
 from castore_projections._switching import switch
@@ -236,11 +236,41 @@ class Projection(LogConsumer[T], Generic[T]):
         handling = MessageHandling(
             self._identity,
             self._source.event_stores,
-            EventProcessor(self._identity, self._handlers, self._bookmarks, lambda _: is_replay),
+            self._make_processor(lambda _: is_replay),
             self._bookmarks,
             self._parts.options.lease_duration,
         )
         return await handling.handle(message, is_replay=is_replay)
+
+    async def apply(
+        self,
+        event: Event,
+        *,
+        transaction: T,
+        event_store: EventStore[Any, Any] | None = None,
+        is_replay: bool = False,
+    ) -> bool:
+        """Call the handlers of an event with a transaction of yours, and tell whether it has any.
+
+        The handlers are given the event as if it were read from its store. No bookmark moves, so
+        the event comes again where the projection runs: `apply` is for tests. See `run_projection`
+        of castore-test-tools.
+
+        Args:
+            event: the event; it need not be stored.
+            transaction: goes to the handlers. Commit it yourself.
+            event_store: the store of the event; it may be left out where only one store of the
+                projection has its class.
+            is_replay: goes to the handlers.
+
+        Raises:
+            ValueError: no store, or several, can be that of the event.
+            Exception: what a handler raised. The handlers that follow were not called.
+        """
+        store = self._source.find_store(event, event_store)
+        entry = LogEntry(LOG_START, store.event_store_id, store.event_to_record(event))
+        processor = self._make_processor(lambda _: is_replay)
+        return await processor.handle(entry, transaction, is_replay=is_replay)
 
     async def wait_for(
         self,
@@ -306,7 +336,7 @@ class Projection(LogConsumer[T], Generic[T]):
         ledger = await self._open()
         return ledger.live
 
-    def _make_processor(self, is_replay: Callable[[LogEntry], bool]) -> Processor:
+    def _make_processor(self, is_replay: Callable[[LogEntry], bool]) -> EventProcessor:
         return EventProcessor(self._identity, self._handlers, self._bookmarks, is_replay)
 
     async def _clear(self, partition: Partition, transaction: T) -> None:  # noqa: ARG002
