@@ -55,6 +55,7 @@ class LogConsumer(ABC, Generic[T]):
         self._bookmarks = bookmarks
         self._tail_stream = tail_stream or always_tail_stream
         self._always_tail_stream = always_tail_stream
+        self._has_run = False
         self._moved = Waiters()
         self._control = Control(
             bookmarks,
@@ -126,7 +127,9 @@ class LogConsumer(ABC, Generic[T]):
         version = self._identity.version
         if version in ledger.retired:
             raise ProjectionRetiredError(self.name, version, ledger.live)
-        return await self._make_run(ledger, await self._get_skip_to()).run_once()
+        skip_to = LOG_START if self._has_run else await self._get_skip_to()
+        self._has_run = True
+        return await self._make_run(ledger, skip_to).run_once()
 
     def stop(self) -> None:
         """Let `run` come to an end; where it does not run, nothing happens.
@@ -264,6 +267,7 @@ class LogConsumer(ABC, Generic[T]):
         ledger, skip_to = await self._open(), await self._get_skip_to()
         if self._life is not None:
             raise RuntimeError(f"{self!r} runs already")
+        self._has_run = True
         self._run = run = self._make_run(ledger, skip_to)
         self._life = Lifecycle(
             self,

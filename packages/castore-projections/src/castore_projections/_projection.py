@@ -68,8 +68,8 @@ class Projection(LogConsumer[T], Generic[T]):
             one: see `switch`.
         log: has the events of all the stores; by default that is their storage adapter.
         tail_stream: whether it begins, at its first start, with the events that follow.
-        always_tail_stream: whether it does so at each start. It passes over the events that were
-            pushed while it did not run.
+        always_tail_stream: whether it does so at each start: it passes over the events that were
+            pushed while it did not run. Of several calls of `run_once`, the first is the start.
         continue_on_error: whether it passes over an event that fails for the last time, and only
             reports it, instead of parking it.
         on_unknown_type: what becomes of a stored event of a type that its store does not have:
