@@ -42,7 +42,7 @@ class Account:
     version: int
 
 
-def reduce_account(_: Account | None, event: Opened | Deposited | Closed) -> Account:
+def reduce_account(_account: Account | None, event: Opened | Deposited | Closed) -> Account:
     """Count the events of an account."""
     return Account(event.aggregate_id, event.version)
 
@@ -98,12 +98,12 @@ class World:
 
     def project(self, name: str = "sums", **options: Any) -> Projection[Any]:
         """Return a projection that sums deposits."""
-        defaults: dict[str, Any] = {
+        given: dict[str, Any] = {
             "event_stores": [self.accounts],
             "bookmarks": self.bookmarks,
             "retry_delay": no_delay,
         }
-        projection: Projection[Any] = Projection(name, **(defaults | options))
+        projection: Projection[Any] = Projection(name, **{**given, **options})
 
         @projection.on(Deposited)
         async def add(event: Deposited, context: ProjectionContext[Any]) -> None:
@@ -209,5 +209,5 @@ async def eventually(check: Callable[[], Awaitable[bool]], *, within: float = 10
         TimeoutError: it never did.
     """
     async with asyncio.timeout(within):
-        while not await check():  # noqa: ASYNC110 the database sets no asyncio.Event
+        while not await check():  # noqa: ASYNC110 another process may be what changes
             await asyncio.sleep(0.01)

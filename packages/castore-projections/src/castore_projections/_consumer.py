@@ -127,9 +127,10 @@ class LogConsumer(ABC, Generic[T]):
         version = self._identity.version
         if version in ledger.retired:
             raise ProjectionRetiredError(self.name, version, ledger.live)
-        skip_to = LOG_START if self._has_run else await self._get_skip_to()
+        run = Run(self._parts, self._make_processor)
+        run.begin(ledger, LOG_START if self._has_run else await self._get_skip_to())
         self._has_run = True
-        return await self._make_run(ledger, skip_to).run_once()
+        return await run.run_once()
 
     def stop(self) -> None:
         """Let `run` come to an end; where it does not run, nothing happens.
@@ -189,10 +190,12 @@ class LogConsumer(ABC, Generic[T]):
     async def status(self) -> ProjectionStatus:
         """Tell how far it has come, who runs it, and what is parked.
 
+        Before its first start, all events are behind it.
+
         Raises:
             StorageError: a storage did not answer.
         """
-        ledger = await self._open()
+        ledger = await self._control.find() or Ledger(self._identity.version)
         return await read_status(
             self.name,
             self._identity.version,
@@ -264,12 +267,12 @@ class LogConsumer(ABC, Generic[T]):
         """Undo what the events have brought about, in the transaction of a reset."""
 
     async def _begin(self) -> Lifecycle:
-        ledger, skip_to = await self._open(), await self._get_skip_to()
+        """Make what `stop` ends from now on, and look where to begin."""
         if self._life is not None:
             raise RuntimeError(f"{self!r} runs already")
         self._has_run = True
-        self._run = run = self._make_run(ledger, skip_to)
-        self._life = Lifecycle(
+        self._run = run = Run(self._parts, self._make_processor)
+        self._life = life = Lifecycle(
             self,
             run.loops,
             is_stopping=run.stop,
@@ -277,13 +280,15 @@ class LogConsumer(ABC, Generic[T]):
             longest_end=self._parts.options.grace_period + _MARGIN,
             logger=logger,
         )
-        return self._life
+        try:
+            run.begin(await self._open(), await self._get_skip_to())
+        except BaseException:
+            self._end()
+            raise
+        return life
 
     def _end(self) -> None:
         self._run = self._life = None
-
-    def _make_run(self, ledger: Ledger, skip_to: LogPosition) -> Run:
-        return Run(self._parts, self._make_processor, ledger, skip_to)
 
     async def _open(self) -> Ledger:
         return await self._control.open(self._get_start)

@@ -61,6 +61,12 @@ class Control:
             await self._bookmarks.create_bookmark(each.bookmark_id, generation.start)
         return ledger
 
+    async def find(self) -> Ledger | None:
+        """Return the ledger, or ``None`` before the first start of any version."""
+        ledger_id = self._identity.ledger_id
+        text = (await self._bookmarks.get_bookmark(ledger_id)).position
+        return None if text is None else Ledger.from_text(ledger_id, text)
+
     async def read(self) -> tuple[Ledger, bool]:
         """Return the ledger, and whether somebody is about to change it."""
         ledger_id = self._identity.ledger_id

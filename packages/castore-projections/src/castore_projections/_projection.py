@@ -332,9 +332,12 @@ class Projection(LogConsumer[T], Generic[T]):
         )
 
     async def get_live_version(self) -> int:
-        """Return the version that is live: that whose read model to read."""
-        ledger = await self._open()
-        return ledger.live
+        """Return the version that is live: that whose read model to read.
+
+        Before the first start of any, that is this one.
+        """
+        ledger = await self._control.find()
+        return self.version if ledger is None else ledger.live
 
     def _make_processor(self, is_replay: Callable[[LogEntry], bool]) -> EventProcessor:
         return EventProcessor(self._identity, self._handlers, self._bookmarks, is_replay)

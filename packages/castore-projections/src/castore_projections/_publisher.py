@@ -52,6 +52,10 @@ class Publisher:
         """Tell that a channel may take later what it refused."""
         return False
 
+    def is_fatal(self, error: BaseException) -> bool:  # noqa: ARG002 of every error
+        """Tell that no event ends a relay."""
+        return False
+
     async def process(self, step: Step) -> None:
         """Publish the events of a step, then move the bookmark.
 

@@ -51,19 +51,16 @@ class Run:
     Args:
         parts: what it is made of.
         make_processor: returns what handles the events, from what tells replays.
-        ledger: the ledger, as it is at the beginning.
-        skip_to: the position at which the partitions begin, at the earliest.
     """
 
     def __init__(
         self,
         parts: RunParts,
         make_processor: Callable[[Callable[[LogEntry], bool]], Processor],
-        ledger: Ledger,
-        skip_to: LogPosition = LOG_START,
     ) -> None:
         self._parts = parts
-        self._ledger = ledger
+        self._ledger = Ledger(parts.identity.version)
+        self._skip_to = LOG_START
         self._owner = make_owner()
         self._has_work = asyncio.Event()
         self.stop = asyncio.Event()
@@ -77,13 +74,17 @@ class Run:
             idle=self._idle,
             may_run=self._may_run,
             on_moved=parts.on_moved,
-            skip_to=skip_to,
+            get_skip_to=lambda: self._skip_to,
         )
         self._runners = [PartitionRunner(each, runner_parts) for each in partitions]
 
     def _is_live(self) -> bool:
         """Tell whether this version is the live one, as far as is known here."""
         return self._ledger.live == self._parts.identity.version
+
+    def begin(self, ledger: Ledger, skip_to: LogPosition) -> None:
+        """Note the ledger, and the position at which the partitions begin at the earliest."""
+        self._ledger, self._skip_to = ledger, skip_to
 
     @property
     def loops(self) -> list[Loop]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final, TypeAlias
 
-from castore_core import LOG_START, Lease, LeaseLostError, LogPosition, StorageError
+from castore_core import Lease, LeaseLostError, LogPosition, StorageError
 from castore_projections._leases import LeaseKeeper
 from castore_projections._partition import Partition
 from castore_projections._reader import PartitionReader, ReaderParts
@@ -34,7 +34,7 @@ class RunnerParts:
         idle: lets a reader wait at a position until there is something to do.
         may_run: tells whether it may take the lease, or keep it.
         on_moved: is called after each step.
-        skip_to: the position at which the first reader begins, at the earliest.
+        get_skip_to: returns the position at which the first reader begins, at the earliest.
     """
 
     reader: ReaderParts
@@ -43,7 +43,7 @@ class RunnerParts:
     idle: Callable[[LogPosition], Awaitable[None]]
     may_run: MayRun
     on_moved: Callable[[], object]
-    skip_to: LogPosition = LOG_START
+    get_skip_to: Callable[[], LogPosition]
 
 
 class PartitionRunner:
@@ -121,7 +121,7 @@ class PartitionRunner:
         reader = PartitionReader(self._partition, lease, self._parts.reader)
         await reader.open()
         if not self._has_begun:
-            await reader.skip_to(self._parts.skip_to)
+            await reader.skip_to(self._parts.get_skip_to())
         self._has_begun = True
         return reader
 
@@ -130,7 +130,7 @@ class PartitionRunner:
         try:
             while not self._parts.stop.is_set() and await self._may_go_on():
                 if not await self._step(reader):
-                    await reader.save()
+                    await reader.save_if_due()
                     await self._parts.idle(reader.position)
             await reader.save()
         finally:
