@@ -50,6 +50,11 @@ from castore_core._results import (
     LoadedAggregate,
     PushedEvent,
 )
+from castore_core._snapshot_access import SnapshotCount
+from castore_core._snapshot_policy import SnapshotOccasion, SnapshotPolicy
+from castore_core._snapshot_storage import Snapshot, SnapshotStorageAdapter
+from castore_core._snapshots import Snapshots
+from castore_core._sources import ReducerSources
 from castore_core._storage import (
     AggregateIdsSlice,
     AssertedVersion,
@@ -61,8 +66,6 @@ from castore_core._storage import (
     ListedAggregate,
     LogEntry,
     LogSlice,
-    Snapshot,
-    SnapshotStorageAdapter,
 )
 from castore_core._store import EventStore
 from castore_core._timestamp import Clock, format_timestamp, parse_timestamp, use_clock
@@ -93,6 +96,7 @@ from castore_core.errors import (
     TransactionNotPublishableError,
     UndefinedAggregateCodecError,
     UndefinedMessageChannelAdapterError,
+    UndefinedReducerVersionError,
     UndefinedStorageAdapterError,
     UnknownEventTypeError,
     UnknownOutcomeError,
@@ -176,8 +180,13 @@ __all__ = [
     "REPLAYED",
     "Reducer",
     "ReducerError",
+    "ReducerSources",
     "Snapshot",
+    "SnapshotCount",
+    "SnapshotOccasion",
+    "SnapshotPolicy",
     "SnapshotStorageAdapter",
+    "Snapshots",
     "StateCarryingMessage",
     "StateCarryingMessageBus",
     "StateCarryingMessageQueue",
@@ -185,6 +194,7 @@ __all__ = [
     "TransactionNotPublishableError",
     "UndefinedAggregateCodecError",
     "UndefinedMessageChannelAdapterError",
+    "UndefinedReducerVersionError",
     "UndefinedStorageAdapterError",
     "UnknownEventTypeError",
     "UnknownOutcomeError",

@@ -253,43 +253,6 @@ class EventLog(Protocol):
         ...
 
 
-class Snapshot(NamedTuple):
-    """An aggregate as it was after its event number ``version``.
-
-    ``reducer_version`` names the reducer that computed it: snapshots of other reducers are not
-    used.
-    """
-
-    event_store_id: str
-    aggregate_id: str
-    version: int
-    reducer_version: str
-    aggregate: JSONValue
-
-
-class SnapshotStorageAdapter(Protocol):
-    """Keeps snapshots. It is a cache: what it holds may vanish at any time."""
-
-    async def put_snapshot(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot; one of the same store, aggregate, version and reducer is replaced."""
-        ...
-
-    async def get_snapshot(
-        self,
-        event_store_id: str,
-        aggregate_id: str,
-        *,
-        reducer_version: str,
-        max_version: int | None = None,
-    ) -> Snapshot | None:
-        """Return the snapshot of the greatest version at or below ``max_version``, if any."""
-        ...
-
-    async def delete_snapshots(self, event_store_id: str, aggregate_id: str | None = None) -> None:
-        """Forget the snapshots of an aggregate, or those of a whole store."""
-        ...
-
-
 class Lease(NamedTuple):
     """The right of one owner to move a bookmark, for a while.
 
