@@ -202,8 +202,8 @@ EXAMPLES: list[tuple[CastoreError, dict[str, Any], str]] = [
         errors.UndefinedReducerVersionError("COUNTERS", "reduce has no source"),
         {"event_store_id": "COUNTERS", "reason": "reduce has no source"},
         (
-            "the reducer of event store 'COUNTERS' has no version, and none can be computed: reduce "
-            "has no source. Give one: Snapshots(..., reducer_version='1')"
+            "the reducer of event store 'COUNTERS' has no version, and none can be computed: "
+            "reduce has no source. Give one: Snapshots(..., reducer_version='1')"
         ),
     ),
     (

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple
 
@@ -198,7 +199,7 @@ class StoreSnapshots:
         if joins_transaction(store.get_storage_adapter()) or not self._is_due(store, event, None):
             return None
         place = Place(store.event_store_id, event.aggregate_id)
-        job = partial(self._take, store, place)
+        job = partial(self._take, copy(store), place)  # whose storage adapter nobody sets
         if self.snapshots.in_background:
             self._start(place, job)
             return None
