@@ -122,13 +122,13 @@ class _Walk:
             return f"{type(value).__qualname__} {value!r}"
         if isinstance(value, (FunctionType, type)):
             return self._visit_definition(value)
-        if isinstance(value, (ModuleType, BuiltinFunctionType)) and not _is_bound(value):
-            return f"{getattr(value, '__module__', '')}.{value.__name__}"
+        if isinstance(value, BuiltinFunctionType) and not _is_bound(value):
+            return self._visit_compiled(value, strict=strict)
         if isinstance(value, Enum):
             held = self.visit(value.value, owner, strict=False)
             return f"{self._visit_definition(type(value))}.{value.name}={held}"
-        if isinstance(value, re.Pattern):
-            return repr(cast("re.Pattern[Any]", value))
+        if isinstance(value, (ModuleType, re.Pattern)):
+            return getattr(cast("object", value), "__name__", repr(cast("object", value)))
         return self._visit_object(value, owner, strict=strict)
 
     def visit_codec(self, codec: object) -> str:
@@ -136,6 +136,14 @@ class _Walk:
         state = _get_state(codec)
         texts = [f"{name}={self.visit(each, 'the codec', strict=False)}" for name, each in state]
         return f"{self._visit_definition(type(codec))}({', '.join(texts)})"
+
+    def _visit_compiled(self, value: BuiltinFunctionType, *, strict: bool) -> str:
+        module = value.__module__ or ""
+        name = f"{module}.{value.__qualname__}"
+        is_of_python = module.partition(".")[0] in sys.stdlib_module_names
+        if self._is_own(module) or (strict and not is_of_python):
+            raise _NoSourceError(f"{name} is compiled")
+        return name
 
     def _visit_object(self, value: object, owner: str, *, strict: bool) -> str:
         """Visit an object that is made of others, is called, or holds what is called."""
@@ -243,7 +251,7 @@ class _Walk:
         if _is_function(value):
             source = value.__code__  # and not that of a function that it wraps
             if value.__name__ == "<lambda>":  # of which a line may have several
-                position = f"{next(iter(value.__code__.co_positions()), None)}"
+                position = str(max(each[3] or 0 for each in value.__code__.co_positions()))
         try:
             text = inspect.getsource(cast("Any", source))
             self._files.add(inspect.getsourcefile(cast("Any", source)) or "")
