@@ -14,8 +14,13 @@ from castore_core import (
     EventRecord,
     EventStore,
     LogPosition,
+    Snapshots,
 )
-from castore_in_memory import InMemoryBookmarkStorageAdapter, InMemoryEventStorageAdapter
+from castore_in_memory import (
+    InMemoryBookmarkStorageAdapter,
+    InMemoryEventStorageAdapter,
+    InMemorySnapshotStorageAdapter,
+)
 from castore_projections import (
     EventFailed,
     EventsHandled,
@@ -24,6 +29,7 @@ from castore_projections import (
     ProjectionContext,
     ProjectionReport,
 )
+from castore_sql import SQLSnapshotStorageAdapter
 from sql_servers import KINDS, ServerDatabase, dispose, read_log, using_servers
 from users_and_posts import (
     Blog,
@@ -35,6 +41,7 @@ from users_and_posts import (
     UserCreated,
     UserDisabled,
     UserEnabled,
+    UserEvent,
     execute,
     users,
 )
@@ -147,6 +154,40 @@ class TestAggregates:
         (entry,) = await read_log(blog.provider, 1)
         assert "users" == entry.event_store_id
         assert entry.position == await blog.provider.get_last_position()
+
+
+class TestSnapshots:
+    """`useCache`, `createPersistedAggregate`, `version` and `persistAggregate`: snapshots."""
+
+    async def test_use_cache(self, blog: Blog) -> None:
+        """With `useCache`, a load reads the events after the last; it never misses one."""
+        cache = Snapshots(InMemorySnapshotStorageAdapter(max_size=1000), every=1)
+        cached = users.using(blog.provider, snapshots=cache)
+        assert None is (await cached.get_aggregate("ada")).snapshot_version
+        await cache.drain()
+        await blog.user_commands.run("disable", "ada")
+        loaded = await cached.get_aggregate("ada")
+        assert User("ada", 2, "Ada", enabled=False) == loaded.aggregate
+        assert 1 == loaded.snapshot_version
+
+    async def test_persist_aggregate(self, blog: Blog) -> None:
+        """With `persistAggregate`, each push keeps the state, for other processes, too."""
+        storage = SQLSnapshotStorageAdapter(blog.engine)
+        await storage.create_tables()
+
+        def open_store(version: str) -> tuple[Snapshots, EventStore[UserEvent, User]]:
+            snapshots = Snapshots(storage, every=1, reducer_version=version)
+            return snapshots, users.using(blog.provider, snapshots=snapshots)
+
+        snapshots, persisted = open_store("1")
+        async with snapshots:
+            await persisted.push_event(UserDisabled("ada", 2))
+        _, again = open_store("1")
+        assert 2 == (await again.get_aggregate("ada")).snapshot_version
+        _, renewed = open_store("2")
+        loaded = await renewed.get_aggregate("ada")
+        assert (None, 2) == (loaded.snapshot_version, loaded.events_read)
+        assert User("ada", 2, "Ada", enabled=False) == loaded.aggregate
 
 
 class TestCommands:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypedDict
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from castore_core import AggregateCommands, Event, EventDraft, EventStore
+from castore_core import AggregateCommands, DataclassCodec, Event, EventDraft, EventStore
 from castore_sql import SQLBookmarkStorageAdapter, SQLEventStorageAdapter
 
 
@@ -95,7 +95,10 @@ def reduce_post(post: Post | None, event: PostEvent) -> Post:
 
 
 users = EventStore(
-    "users", event_types=[UserCreated, UserDisabled, UserEnabled], reduce=reduce_user
+    "users",
+    event_types=[UserCreated, UserDisabled, UserEnabled],
+    reduce=reduce_user,
+    aggregate_codec=DataclassCodec(User),
 )
 posts = EventStore("posts", event_types=[PostCreated, PostArchived], reduce=reduce_post)
 
