@@ -1,6 +1,7 @@
 """The whole public API of EvtStore 12, name by name, in castore: on SQLite and PostgreSQL."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -47,6 +48,25 @@ from users_and_posts import (
 )
 
 ADA = User("ada", 1, "Ada")
+PAGE = Path(__file__).parents[1] / "docs" / "coming-from-evtstore.md"
+
+# What evtstore 12.0.1 exports, with its providers, and the members of what they return.
+NAMES = """
+createDomain createDomainV1 createDomainV2 createHandler createBookmark createAggregate
+createProvidedAggregate createPersistedAggregate createCommands
+Domain Provider Event Fold Command CommandHandler Handler CmdBody EventMeta StoreEvent
+StreamsHandler Aggregate BaseAggregate DomainHandlerOpts DomainOptions AggregateStore ErrorCallback
+HandlerBody HandlerBookmark HandlerHooks ProvidedAggregate StorableAggregate ProviderBookmark
+ExecutableAggregate Ext VersionError CommandError MemoryBookmark HandlerOptsV1 HandlerOptions
+createProvider migrate migratePool migrateClient cypher Options MigrateOptions MigrateClientOptions
+Bookmark provider/memory provider/knex provider/pg provider/postgres provider/mongo provider/neo4j
+provider/neo4j-v3
+stream create fold version persistAggregate useCache getAggregate toNextAggregate __pv
+handle handleStream handlers start stop run runOnce reset getPosition setPosition name hooks preRun
+postRun tailStream alwaysTailStream continueOnError
+driver onError getEventsFrom getEventsFor getLastEventFor createEvents append limit
+aggregateId timestamp position
+""".split()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -124,6 +144,13 @@ def make_handler(blog: Blog, bookmark: str = "posts-model", **options: Any) -> P
         )
 
     return handler
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_page_has_every_name(name: str) -> None:
+    """The page about EvtStore says in code what each of its names is here."""
+    code = re.findall(r"`([^`]+)`", PAGE.read_text())
+    assert any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", each) for each in code)
 
 
 class TestAggregates:
