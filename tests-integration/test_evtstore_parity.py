@@ -66,7 +66,7 @@ handle handleStream handlers start stop run runOnce reset getPosition setPositio
 postRun tailStream alwaysTailStream continueOnError
 driver onError getEventsFrom getEventsFor getLastEventFor createEvents append limit
 aggregateId timestamp position
-""".split()
+"""
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -146,11 +146,13 @@ def make_handler(blog: Blog, bookmark: str = "posts-model", **options: Any) -> P
     return handler
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_page_has_every_name(name: str) -> None:
-    """The page about EvtStore says in code what each of its names is here."""
-    code = re.findall(r"`([^`]+)`", PAGE.read_text())
-    assert any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", each) for each in code)
+def test_page_has_every_name() -> None:
+    """The page about EvtStore says what each of its names is here."""
+    prose = re.sub(r"```.*?```", "", PAGE.read_text(), flags=re.DOTALL)
+    code = " ".join(re.findall(r"`([^`]+)`", prose))
+    assert [] == [
+        name for name in NAMES.split() if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", code)
+    ]
 
 
 class TestAggregates:
