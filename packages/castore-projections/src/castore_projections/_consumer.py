@@ -56,6 +56,7 @@ class LogConsumer(ABC, Generic[T]):
         self._bookmarks = bookmarks
         self._tail_stream = tail_stream or always_tail_stream
         self._always_tail_stream = always_tail_stream
+        self._has_run = False
         self._moved = Waiters()
         self._control = Control(
             bookmarks,
@@ -128,7 +129,8 @@ class LogConsumer(ABC, Generic[T]):
         if version < ledger.live:
             raise ProjectionRetiredError(self.name, version, ledger.live)
         run = Run(self._parts, self._make_processor)
-        run.begin(ledger, await self._get_skip_to())
+        run.begin(ledger, LOG_START if self._has_run else await self._get_skip_to())
+        self._has_run = True
         return await run.run_once()
 
     def stop(self) -> None:
@@ -269,6 +271,7 @@ class LogConsumer(ABC, Generic[T]):
         """Make what `stop` ends from now on, and look where to begin."""
         if self._life is not None:
             raise RuntimeError(f"{self!r} runs already")
+        self._has_run = True
         self._run = run = Run(self._parts, self._make_processor)
         self._life = life = Lifecycle(
             self,

@@ -68,11 +68,11 @@ class EventProcessor:
 
     async def handle(
         self, entry: LogEntry, transaction: object, *, is_replay: bool, attempt: int = 1
-    ) -> None:
-        """Call the handlers of one event."""
+    ) -> bool:
+        """Call the handlers of one event, and tell whether it has any."""
         found = self._handlers.find(entry)
         if found is None or not found.handlers:
-            return
+            return False
         context = ProjectionContext(
             transaction=transaction,
             projection=self._identity.name,
@@ -85,6 +85,7 @@ class EventProcessor:
         )
         for handler in found.handlers:
             await handler(found.event, context)
+        return True
 
     def is_hopeless(self, error: BaseException) -> bool:
         """Tell whether a further attempt would fail, too: the event is not readable."""

@@ -7,6 +7,7 @@ from typing import Any, Generic, overload
 from typing_extensions import TypeVar
 
 from castore_core import (
+    LOG_START,
     BookmarkStorageAdapter,
     Event,
     EventLog,
@@ -18,14 +19,12 @@ from castore_core import (
     StateCarryingMessage,
 )
 from castore_projections._consumer import STANDSTILL_TIMEOUT, LogConsumer
-from castore_projections._context import ProjectionContext
 from castore_projections._event_processor import EventProcessor
-from castore_projections._handlers import AnyHandler, Handlers, OnUnknownType
+from castore_projections._handlers import AddHandler, AnyHandler, Handlers, OnUnknownType
 from castore_projections._identity import Identity
 from castore_projections._messages import MessageHandling
 from castore_projections._options import ReaderOptions, RetryDelay, double_delay
 from castore_projections._partition import Partition
-from castore_projections._processing import Processor
 from castore_projections._reports import ReportHook
 from castore_projections._source import Source
 from castore_projections._switching import switch
@@ -36,6 +35,8 @@ E1 = TypeVar("E1", bound=Event)
 E2 = TypeVar("E2", bound=Event)
 E3 = TypeVar("E3", bound=Event)
 E4 = TypeVar("E4", bound=Event)
+E5 = TypeVar("E5", bound=Event)
+E6 = TypeVar("E6", bound=Event)
 
 
 class Projection(LogConsumer[T], Generic[T]):
@@ -67,8 +68,8 @@ class Projection(LogConsumer[T], Generic[T]):
             one: see `switch`.
         log: has the events of all the stores; by default that is their storage adapter.
         tail_stream: whether it begins, at its first start, with the events that follow.
-        always_tail_stream: whether it does so at each start. It passes over the events that were
-            pushed while it did not run.
+        always_tail_stream: whether it does so at each start: it passes over the events that were
+            pushed while it did not run. Of several calls of `run_once`, the first is the start.
         continue_on_error: whether it passes over an event that fails for the last time, and only
             reports it, instead of parking it.
         on_unknown_type: what becomes of a stored event of a type that its store does not have:
@@ -157,53 +158,61 @@ class Projection(LogConsumer[T], Generic[T]):
         return self._identity.version
 
     @overload
-    def on(
-        self, event_type: Callable[..., E1], /
-    ) -> Callable[
-        [Callable[[E1, ProjectionContext[T]], Awaitable[None]]],
-        Callable[[E1, ProjectionContext[T]], Awaitable[None]],
-    ]: ...
+    def on(self, event_type: type[E1], /) -> AddHandler[E1, T]: ...
+
+    @overload
+    def on(self, first: type[E1], second: type[E2], /) -> AddHandler[E1 | E2, T]: ...
 
     @overload
     def on(
-        self, first: Callable[..., E1], second: Callable[..., E2], /
-    ) -> Callable[
-        [Callable[[E1 | E2, ProjectionContext[T]], Awaitable[None]]],
-        Callable[[E1 | E2, ProjectionContext[T]], Awaitable[None]],
-    ]: ...
+        self, first: type[E1], second: type[E2], third: type[E3], /
+    ) -> AddHandler[E1 | E2 | E3, T]: ...
 
     @overload
     def on(
-        self, first: Callable[..., E1], second: Callable[..., E2], third: Callable[..., E3], /
-    ) -> Callable[
-        [Callable[[E1 | E2 | E3, ProjectionContext[T]], Awaitable[None]]],
-        Callable[[E1 | E2 | E3, ProjectionContext[T]], Awaitable[None]],
-    ]: ...
+        self, first: type[E1], second: type[E2], third: type[E3], fourth: type[E4], /
+    ) -> AddHandler[E1 | E2 | E3 | E4, T]: ...
 
     @overload
     def on(
         self,
-        first: Callable[..., E1],
-        second: Callable[..., E2],
-        third: Callable[..., E3],
-        fourth: Callable[..., E4],
+        first: type[E1],
+        second: type[E2],
+        third: type[E3],
+        fourth: type[E4],
+        fifth: type[E5],
         /,
-        *others: Callable[..., Event],
-    ) -> Callable[
-        [Callable[[Any, ProjectionContext[T]], Awaitable[None]]],
-        Callable[[Any, ProjectionContext[T]], Awaitable[None]],
-    ]: ...
+    ) -> AddHandler[E1 | E2 | E3 | E4 | E5, T]: ...
+
+    @overload
+    def on(
+        self,
+        first: type[E1],
+        second: type[E2],
+        third: type[E3],
+        fourth: type[E4],
+        fifth: type[E5],
+        sixth: type[E6],
+        /,
+    ) -> AddHandler[E1 | E2 | E3 | E4 | E5 | E6, T]: ...
+
+    @overload
+    def on(self, event_type: type[E1], /, *event_types: type[E1]) -> AddHandler[E1, T]: ...
 
     def on(self, *event_types: Any) -> Any:
         """Let an async function handle the events of one or several classes.
 
         Several handlers of one class run one after the other, in the order in which they were
-        added.
+        added. ``on(*pokemons.event_types)`` is for all the events of a store.
+
+        mypy knows the union of six classes at most. A handler of more, if they are written one by
+        one, is to take any `Event`.
 
         Raises:
-            TypeError: the handler is no async function.
+            TypeError: no class of events is given, or the handler is no async function.
             ValueError: no store of the projection has one of the classes.
         """
+        self._handlers.check(event_types)
 
         def add(handler: AnyHandler) -> AnyHandler:
             self._handlers.add(event_types, handler)
@@ -232,6 +241,36 @@ class Projection(LogConsumer[T], Generic[T]):
             ProjectionBusyError: another process handles an event of the aggregate.
         """
         return await self._messages.handle(message, is_replay=is_replay)
+
+    async def apply(
+        self,
+        event: Event,
+        *,
+        transaction: T,
+        event_store: EventStore[Any, Any] | None = None,
+        is_replay: bool = False,
+    ) -> bool:
+        """Call the handlers of an event with a transaction of yours, and tell whether it has any.
+
+        The handlers are given the event as if it were read from its store. No bookmark moves, so
+        the event comes again where the projection runs: `apply` is for tests. See `run_projection`
+        of castore-test-tools.
+
+        Args:
+            event: the event; it need not be stored.
+            transaction: goes to the handlers. Commit it yourself.
+            event_store: the store of the event; it may be left out where only one store of the
+                projection has its class.
+            is_replay: goes to the handlers.
+
+        Raises:
+            ValueError: no store, or several, can be that of the event.
+            Exception: what a handler raised. The handlers that follow were not called.
+        """
+        store = self._source.find_store(event, event_store)
+        entry = LogEntry(LOG_START, store.event_store_id, store.event_to_record(event))
+        processor = self._make_processor(lambda _: is_replay)
+        return await processor.handle(entry, transaction, is_replay=is_replay)
 
     async def wait_for(
         self,
@@ -300,7 +339,7 @@ class Projection(LogConsumer[T], Generic[T]):
         ledger = await self._control.find()
         return self.version if ledger is None else ledger.live
 
-    def _make_processor(self, is_replay: Callable[[LogEntry], bool]) -> Processor:
+    def _make_processor(self, is_replay: Callable[[LogEntry], bool]) -> EventProcessor:
         return EventProcessor(self._identity, self._handlers, self._bookmarks, is_replay)
 
     async def _clear(self, partition: Partition, transaction: T) -> None:  # noqa: ARG002

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     )
     from castore_test_tools._race import Race, RaceError, race
     from castore_test_tools._recorded import RecordedMessage, RecordedMessageChannelAdapter
+    from castore_test_tools._reducer_versions import check_reducer_version
+    from castore_test_tools._run_projection import run_projection
     from castore_test_tools._snapshot_contract import SnapshotStorageAdapterTests
 
 __all__ = [
@@ -49,11 +51,13 @@ __all__ = [
     "RecordedMessageChannelAdapter",
     "Scenario",
     "SnapshotStorageAdapterTests",
+    "check_reducer_version",
     "given",
     "mock_event_store",
     "mute_event_store",
     "overrides_contract",
     "race",
+    "run_projection",
 ]
 
 _HOMES: Final = {
@@ -76,11 +80,13 @@ _HOMES: Final = {
     "RecordedMessageChannelAdapter": "_recorded",
     "Scenario": "_given",
     "SnapshotStorageAdapterTests": "_snapshot_contract",
+    "check_reducer_version": "_reducer_versions",
     "given": "_given",
     "mock_event_store": "_mock",
     "mute_event_store": "_mute",
     "overrides_contract": "_contract",
     "race": "_race",
+    "run_projection": "_run_projection",
 }
 
 if not TYPE_CHECKING:  # checkers would take it for a promise of every name
