@@ -88,6 +88,11 @@ class ChannelAdapter:
             raise MessagePublishError([(each, "too large") for each in refused])
 
 
+def no_delay(_attempt: int) -> float:
+    """Lose no time between attempts."""
+    return 0.0
+
+
 def refuse(*ids: str) -> Callable[[MessageRecord], bool]:
     """Return a function that refuses the messages of some aggregates."""
     return lambda message: message.aggregate_id in ids
@@ -138,7 +143,7 @@ def make_handler(adapter: ChannelAdapter, park: Any, **options: Any) -> DynamoDB
     queue = NotificationMessageQueue(
         "QUEUE", source_event_stores=(DOORS,), message_channel_adapter=adapter
     )
-    options = {"retry_delay": lambda _: 0.0, **options}
+    options = {"retry_delay": no_delay, **options}
     return DynamoDBStreamHandler(DynamoDBStreamParser((DOORS,)), queue, park=park, **options)
 
 
