@@ -188,6 +188,21 @@ class JSONLinesEventStorageAdapter:
 
         return await asyncio.to_thread(self._read, read)
 
+    async def count_events(
+        self, event_store_ids: Sequence[str] | None = None, after: LogPosition = LOG_START
+    ) -> int:
+        """Count the events that follow a position, of some or all stores."""
+        check_log_query(event_store_ids)
+        start = parse_position(after)
+
+        def count() -> int:
+            return sum(
+                event_store_ids is None or each.event_store_id in event_store_ids
+                for each in self._log[start:]
+            )
+
+        return await asyncio.to_thread(self._read, count)
+
     async def wait_for_events(self, after: LogPosition, timeout: float) -> None:  # noqa: ASYNC109 its end is no error
         """Look now and then whether an event follows, for at most ``timeout`` seconds."""
         parse_position(after)  # or refuse it

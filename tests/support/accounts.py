@@ -42,7 +42,7 @@ class Account:
     version: int
 
 
-def reduce_account(account: Account | None, event: Opened | Deposited | Closed) -> Account:
+def reduce_account(_account: Account | None, event: Opened | Deposited | Closed) -> Account:
     """Count the events of an account."""
     return Account(event.aggregate_id, event.version)
 
@@ -99,8 +99,12 @@ class World:
 
     def project(self, name: str = "sums", **options: Any) -> Projection[Any]:
         """Return a projection that sums deposits."""
-        options = {"event_stores": [self.accounts], "bookmarks": self.bookmarks, **options}
-        projection: Projection[Any] = Projection(name, **{"retry_delay": no_delay, **options})
+        given: dict[str, Any] = {
+            "event_stores": [self.accounts],
+            "bookmarks": self.bookmarks,
+            "retry_delay": no_delay,
+        }
+        projection: Projection[Any] = Projection(name, **{**given, **options})
 
         @projection.on(Deposited)
         async def add(event: Deposited, context: ProjectionContext[Any]) -> None:
@@ -166,10 +170,12 @@ class SQLWorld(World):
 
     async def add(self, context: ProjectionContext[Any], aggregate_id: str, amount: int) -> None:
         """Add to a row."""
+        is_mysql = self.engine.dialect.name in ("mysql", "mariadb")
+        replace = "DUPLICATE KEY UPDATE" if is_mysql else "CONFLICT (id) DO UPDATE SET"
         await run(
             context.transaction,
-            "INSERT INTO sums VALUES (:id, :amount) "
-            "ON CONFLICT (id) DO UPDATE SET amount = sums.amount + excluded.amount",
+            "INSERT INTO sums VALUES (:id, :amount) "  # noqa: S608 no value of others
+            f"ON {replace} amount = sums.amount + :amount",
             id=aggregate_id,
             amount=amount,
         )
@@ -206,5 +212,5 @@ async def eventually(check: Callable[[], Awaitable[bool]], *, within: float = 10
         TimeoutError: it never did.
     """
     async with asyncio.timeout(within):
-        while not await check():
+        while not await check():  # noqa: ASYNC110 another process may be what changes
             await asyncio.sleep(0.01)

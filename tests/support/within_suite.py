@@ -472,3 +472,4 @@ class WithinTests:
             await adapter.wait_for_events("", 0.1)
             position = await adapter.get_last_position()
         assert ["a"] == [each.record.aggregate_id for each in (await adapter.read_events()).entries]
+        assert 1 == await adapter.count_events()

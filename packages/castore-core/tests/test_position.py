@@ -82,6 +82,13 @@ def test_query_that_no_log_can_answer_is_refused(
         check_log_query(event_store_ids, limit)
 
 
+def test_a_count_has_no_limit() -> None:
+    """Only the stores are looked at."""
+    assert check_log_query(["POKEMONS"]) is None
+    with pytest.raises(ValueError, match="is a text"):
+        check_log_query("POKEMONS")
+
+
 @pytest.mark.parametrize("event_store_ids", [None, [], ["POKEMONS"], ("A", "B")], ids=repr)
 def test_query_of_some_stores_is_fine(event_store_ids: Any) -> None:
     """All stores, none, and any list of them can be read."""

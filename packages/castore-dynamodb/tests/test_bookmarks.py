@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from castore_aws import AWSClient, RetryPolicy
-from castore_core import Lease, LeaseLostError, StorageError
+from castore_core import Failure, Lease, LeaseLostError, ParkedEvent, StorageError
 from castore_dynamodb import DynamoDBBookmarkStorageAdapter, TransactItems
 
 LONG = timedelta(minutes=10)
@@ -19,6 +20,9 @@ AT_ONCE = RetryPolicy(max_attempts=3, base_delay=0)
 REFUSED = "ConditionalCheckFailed"
 LEASE = Lease("pokedex", "ash", 3)
 FAR_FUTURE = {"N": "9" * 14}
+EVENT = ParkedEvent(
+    "5", "POKEMONS", "pikachu1", 1, "CAUGHT", datetime(2024, 1, 1, 0, 0, 0, 123_000, UTC)
+)
 
 
 class FakeClient:
@@ -44,6 +48,10 @@ class FakeClient:
     async def update_item(self, **parameters: Any) -> Any:
         """Play an UpdateItem."""
         return await self._make_api_call("UpdateItem", parameters)
+
+    async def query(self, **parameters: Any) -> Any:
+        """Play a Query."""
+        return await self._make_api_call("Query", parameters)
 
     async def transact_write_items(self, **parameters: Any) -> Any:
         """Play a TransactWriteItems."""
@@ -116,16 +124,16 @@ async def test_a_move_alone_is_an_update() -> None:
     values = request["ExpressionAttributeValues"]
     assert "UpdateItem" == operation
     assert {"aggregateId": {"S": "#bookmark#pokedex"}, "version": {"N": "0"}} == request["Key"]
-    assert "SET #position = :position, #write = :write" == request["UpdateExpression"]
+    update = "SET #position = :position, #moved = :now, #write = :write"
+    assert update == request["UpdateExpression"]
     assert request["ConditionExpression"].startswith(
         "#owner = :owner AND #token = :token AND #until > :now AND "
     )
     assert [{"S": "7"}, {"S": "ash"}, {"N": "3"}] == [
         values[each] for each in (":position", ":owner", ":token")
     ]
-    assert {"position", "leaseOwner", "leaseUntil", "leaseToken", "writeToken"} == set(
-        request["ExpressionAttributeNames"].values()
-    )
+    names = {"position", "movedAt", "leaseOwner", "leaseUntil", "leaseToken", "writeToken"}
+    assert names == set(request["ExpressionAttributeNames"].values())
 
 
 async def test_a_move_with_writes_is_a_transaction() -> None:
@@ -168,6 +176,57 @@ async def test_too_many_writes_are_not_sent() -> None:
         await move(adapter, LEASE, "8", *[count_up("counters", str(each)) for each in range(100)])
 
     assert [100] == [len(each["TransactItems"]) for _, each in client.calls]
+
+
+async def test_parked_events_take_the_place_of_writes() -> None:
+    """They are writes of the same transaction, behind those of the block."""
+    client = FakeClient()
+    adapter = make_adapter(client)
+    parking: dict[str, Any] = {"parked": [EVENT], "unparked": ["1", "2"]}
+
+    async with adapter.move_bookmark(LEASE, "7", **parking) as writes:
+        writes.extend(count_up("counters", str(each)) for each in range(96))
+    with pytest.raises(StorageError, match=r"97 writes .* takes 96 beside its move and 3 events"):
+        async with adapter.move_bookmark(LEASE, "8", **parking) as writes:
+            writes.extend(count_up("counters", str(each)) for each in range(97))
+
+    [(_, request)] = client.calls
+    kinds = [kind for each in request["TransactItems"] for kind in each]
+    assert ["Update"] * 97 + ["Delete"] * 2 + ["Put"] == kinds
+
+
+async def test_the_item_of_a_parked_event() -> None:
+    """Its sort key is made of the hash of its position; it has no key of the index of events."""
+    client = FakeClient()
+
+    async with make_adapter(client).move_bookmark(LEASE, "7", parked=[EVENT]):
+        pass
+
+    [(operation, request)] = client.calls
+    assert "TransactWriteItems" == operation
+    item = request["TransactItems"][1]["Put"]["Item"]
+    number = int(sha256(b"5").hexdigest(), 16) % 10**37
+    assert ("#parked#pokedex", str(number)) == (item["aggregateId"]["S"], item["version"]["N"])
+    assert {"S": "5"} == item["position"]
+    assert {"N": "1704067200123"} == item["parkedAt"]
+    assert {"eventStoreId", "timestamp"}.isdisjoint(item)
+
+
+async def test_a_parked_event_that_cannot_be_read() -> None:
+    """Where somebody changed its item, the error is the adapter's."""
+    client = FakeClient({"Items": [{"position": {"S": "5"}}]})
+
+    with pytest.raises(StorageError, match="parked event of bookmark 'pokedex' cannot be read"):
+        await make_adapter(client).get_parked_events("pokedex")
+
+
+async def test_a_refused_write_is_named_beside_parked_events() -> None:
+    """Its index is that among the writes of the block."""
+    client = FakeClient(make_cancellation("None", "None", REFUSED, "None"))
+
+    with pytest.raises(StorageError, match=r"conditions of \[1\] do not hold"):
+        async with make_adapter(client).move_bookmark(LEASE, "7", parked=[EVENT]) as writes:
+            writes += [count_up("a"), put_new("b", "o1")]
 
 
 async def test_a_block_that_raises_sends_nothing() -> None:
@@ -274,7 +333,7 @@ async def test_an_extension_is_one_request() -> None:
 
     [(operation, request)] = client.calls
     assert ("UpdateItem", "ALL_NEW") == (operation, request["ReturnValues"])
-    assert "SET #until = :until" == request["UpdateExpression"]
+    assert "SET #until = :until, #renewed = :now" == request["UpdateExpression"]
     assert "#owner = :owner AND #until > :now" == request["ConditionExpression"]
 
 
@@ -306,7 +365,7 @@ async def test_a_lease_that_has_begun_meanwhile_is_extended() -> None:
 
     assert LEASE == await make_adapter(client).acquire_lease("pokedex", "ash", LONG)
 
-    assert "SET #until = :until" == client.calls[2][1]["UpdateExpression"]
+    assert "SET #until = :until, #renewed = :now" == client.calls[2][1]["UpdateExpression"]
 
 
 async def test_who_was_slower_has_no_lease() -> None:
@@ -369,6 +428,39 @@ async def setting(
     once = {"total_max_attempts": 1, "mode": "standard"}
     proxied = await make_client("boto3", proxy.url, retries=once)
     return Setting(proxy, make_adapter(proxied, name), make_adapter(client, name), client, name)
+
+
+async def test_events_are_parked_exactly_once(setting: Setting) -> None:
+    """Answers may be lost: an event is parked with its move, and parked no longer with the next."""
+    lease = await setting.acquire()
+
+    for number, lost in enumerate((1, 2, 1)):
+        setting.proxy.answers_to_drop = lost
+        event = EVENT._replace(position=str(number), attempts=number)
+        unparked = [str(number - 1)]
+        async with setting.adapter.move_bookmark(lease, "7", parked=[event], unparked=unparked):
+            pass
+        assert [event] == await setting.direct.get_parked_events("pokedex")
+
+
+async def test_many_parked_events(setting: Setting) -> None:
+    """More than a page of a Query holds are read, and tried again, and dropped."""
+    lease = await setting.acquire()
+    failure = Failure("k" * 200, "x" * 4_000)
+    positions = [f"{number:04}" for number in range(300)]
+    for start in range(0, len(positions), 25):
+        some = positions[start : start + 25]
+        parked = [EVENT._replace(position=each, failure=failure) for each in some]
+        async with setting.direct.move_bookmark(lease, "7", parked=parked):
+            pass
+
+    found = await setting.direct.get_parked_events("pokedex", limit=1000)
+    assert positions == [each.position for each in found]
+    await setting.direct.retry_parked_events("pokedex", positions)
+    found = await setting.direct.get_parked_events("pokedex", "0009", 1000)
+    assert [EVENT._replace(position=each) for each in positions[10:]] == found
+    await setting.direct.drop_parked_events("pokedex", positions)
+    assert [] == await setting.direct.get_parked_events("pokedex")
 
 
 async def test_writes_are_made_exactly_once(setting: Setting) -> None:

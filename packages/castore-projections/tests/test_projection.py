@@ -48,7 +48,7 @@ async def test_poison_holds_back_its_aggregate_only(world: World) -> None:
     handled: list[tuple[str, int]] = []
 
     @projection.on(Closed)
-    async def close(event: Closed, context: ProjectionContext[Any]) -> None:
+    async def close(event: Closed, _context: ProjectionContext[Any]) -> None:
         if is_broken and event.aggregate_id == "a":
             raise ValueError("no")
         handled.append((event.aggregate_id, event.version))
@@ -83,7 +83,7 @@ async def test_reset(world: World) -> None:
     replays: list[bool] = []
 
     @projection.on(Opened)
-    async def note(event: Opened, context: ProjectionContext[Any]) -> None:
+    async def note(_event: Opened, context: ProjectionContext[Any]) -> None:
         replays.append(context.is_replay)
 
     await world.push("a", 1)

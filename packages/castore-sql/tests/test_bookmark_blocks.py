@@ -415,12 +415,15 @@ async def test_a_part_of_a_block_that_is_taken_back(on_file: Database) -> None:
 async def test_a_table_of_an_odd_name(path: Path) -> None:
     """Any name that SQLite takes will do."""
     engine = create_engine(f"sqlite:///{path}")
-    bookmarks = SQLBookmarkStorageAdapter(engine, table_name='a :b "%s" ?')
+    bookmarks = SQLBookmarkStorageAdapter(
+        engine, table_name='a :b "%s" ?', parked_table_name="c :d '%s' ?"
+    )
     await bookmarks.create_tables()
     assert "7" == await bookmarks.create_bookmark("pokedex", "7")
     with closing(sqlite3.connect(path)) as connection:
         names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
-        assert [('a :b "%s" ?',)] == names.fetchall()
+        assert [('a :b "%s" ?',), ("c :d '%s' ?",)] == names.fetchall()
+    assert [] == await bookmarks.get_parked_events("pokedex")
     engine.dispose()
 
 
@@ -436,6 +439,35 @@ async def test_a_position_is_a_text(tmp_path: Path) -> None:
         await bookmarks.create_bookmark("pokedex", position)
     with pytest.raises(ValueError, match="position is no text: None"):
         async with bookmarks.move_bookmark(lease, position):
+            pass
+    assert None is (await bookmarks.get_bookmark("pokedex")).position
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("", "parked_table_name is not the name of a table: ''"),
+        ("bookmark", "parked_table_name are the same: 'bookmark'"),
+    ],
+)
+def test_a_table_of_parked_events_of_its_own(name: str, reason: str) -> None:
+    """Its name is that of a table, and another one than that of the bookmarks."""
+    with pytest.raises(ValueError, match=reason):
+        SQLBookmarkStorageAdapter(create_engine("sqlite://"), parked_table_name=name)
+
+
+async def test_a_failed_write_of_parked_events_moves_nothing(path: Path) -> None:
+    """The bookmark and the parked events are written in one transaction."""
+    engine = create_engine(f"sqlite:///{path}")
+    bookmarks = SQLBookmarkStorageAdapter(engine)
+    await bookmarks.create_tables()
+    lease = await bookmarks.acquire_lease("pokedex", "reader", LONG)
+    assert lease is not None
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE parked_event")
+    with pytest.raises(StorageError, match="parked_event"):
+        async with bookmarks.move_bookmark(lease, "7", unparked=["1"]):
             pass
     assert None is (await bookmarks.get_bookmark("pokedex")).position
     engine.dispose()

@@ -55,7 +55,7 @@ class OfSyncEngine:
 
     @pytest.fixture
     def break_backend(self, engine: Engine) -> Callable[[], None]:
-        """Drop the table behind the adapter's back."""
+        """Drop the tables behind the adapter's back."""
 
         def drop() -> None:
             with engine.begin() as connection:
@@ -105,7 +105,7 @@ class OfAsyncEngine:
 
     @pytest.fixture
     def break_backend(self, engine: AsyncEngine) -> Callable[[], Awaitable[None]]:
-        """Drop the table behind the adapter's back."""
+        """Drop the tables behind the adapter's back."""
 
         async def drop() -> None:
             async with engine.begin() as connection:

@@ -23,7 +23,8 @@ Use: TypeAlias = Callable[
 
 async def move(bookmarks: SQLBookmarkStorageAdapter[Any]) -> None:
     """Move a bookmark."""
-    async with bookmarks.move_bookmark(Lease("bookmark-5", "owner", 1), "7"):
+    lease = Lease("bookmark-5", "owner", 1)
+    async with bookmarks.move_bookmark(lease, "7", unparked=["5", "6"]):
         pass
 
 
@@ -32,6 +33,13 @@ USES: dict[str, Use] = {
     "a new bookmark": lambda bookmarks, _: bookmarks.create_bookmark("bookmark-5", "7"),
     "a lease": lambda bookmarks, _: bookmarks.acquire_lease("bookmark-5", "owner", MINUTE),
     "a move": lambda bookmarks, _: move(bookmarks),
+    "parked events": lambda bookmarks, _: bookmarks.get_parked_events("bookmark-5", "7"),
+    "a parked event that is tried again": lambda bookmarks, _: bookmarks.retry_parked_events(
+        "bookmark-5", ["7", "8"]
+    ),
+    "a parked event that is dropped": lambda bookmarks, _: bookmarks.drop_parked_events(
+        "bookmark-5", ["7"]
+    ),
     "a release": lambda bookmarks, _: bookmarks.release_lease(Lease("bookmark-5", "owner", 1)),
     "the newest snapshot": lambda _, snapshots: snapshots.get_snapshot(
         "STORE", "a5", reducer_version="1"

@@ -34,11 +34,15 @@ class Bookmark(NamedTuple):
 class Failure(NamedTuple):
     """Why an event was parked: ``kind`` groups failures of one cause, ``text`` tells of this one.
 
-    Both are texts without NULs, of at most 200 and 4,000 characters.
+    Both are texts without NULs, of at most 200 and 4,000 characters. The repr, which may be
+    logged, leaves ``text`` out: it may hold values of the payload.
     """
 
     kind: str
     text: str
+
+    def __repr__(self) -> str:
+        return f"Failure({self.kind!r})"
 
 
 class ParkedEvent(NamedTuple):

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Generic, Self
 
@@ -126,9 +127,11 @@ class LogConsumer(ABC, Generic[T]):
         """
         ledger = await self._open()
         version = self._identity.version
-        if version in ledger.retired:
+        if version < ledger.live:
             raise ProjectionRetiredError(self.name, version, ledger.live)
-        return await self._make_run(ledger, await self._get_skip_to()).run_once()
+        run = Run(self._parts, self._make_processor)
+        run.begin(ledger, await self._get_skip_to())
+        return await run.run_once()
 
     def stop(self) -> None:
         """Let `run` come to an end; where it does not run, nothing happens.
@@ -176,7 +179,7 @@ class LogConsumer(ABC, Generic[T]):
             version = self._identity.version
             positions = await self._control.get_positions(version, ledger)
             start = await self._get_start()
-            generation = ledger.generations[version].begin_anew(start, positions)
+            generation = replace(ledger.generations[version].add_handled(positions), start=start)
             await self._control.write(claim, ledger.add(version, generation))
             for partition, lease in leases.items():
                 await self._drop_all(partition)
@@ -188,10 +191,12 @@ class LogConsumer(ABC, Generic[T]):
     async def status(self) -> ProjectionStatus:
         """Tell how far it has come, who runs it, and what is parked.
 
+        Before its first start, all events are behind it.
+
         Raises:
             StorageError: a storage did not answer.
         """
-        ledger = await self._open()
+        ledger = await self._control.find() or Ledger(self._identity.version)
         return await read_status(
             self.name,
             self._identity.version,
@@ -263,11 +268,11 @@ class LogConsumer(ABC, Generic[T]):
         """Undo what the events have brought about, in the transaction of a reset."""
 
     async def _begin(self) -> Lifecycle:
-        ledger, skip_to = await self._open(), await self._get_skip_to()
+        """Make what `stop` ends from now on, and look where to begin."""
         if self._life is not None:
             raise RuntimeError(f"{self!r} runs already")
-        self._run = run = self._make_run(ledger, skip_to)
-        self._life = Lifecycle(
+        self._run = run = Run(self._parts, self._make_processor)
+        self._life = life = Lifecycle(
             self,
             run.loops,
             is_stopping=run.stop,
@@ -275,13 +280,15 @@ class LogConsumer(ABC, Generic[T]):
             longest_end=self._parts.options.grace_period + _MARGIN,
             logger=logger,
         )
-        return self._life
+        try:
+            run.begin(await self._open(), await self._get_skip_to())
+        except BaseException:
+            self._end()
+            raise
+        return life
 
     def _end(self) -> None:
         self._run = self._life = None
-
-    def _make_run(self, ledger: Ledger, skip_to: LogPosition) -> Run:
-        return Run(self._parts, self._make_processor, ledger, skip_to)
 
     async def _open(self) -> Ledger:
         return await self._control.open(self._get_start)

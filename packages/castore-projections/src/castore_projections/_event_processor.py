@@ -48,7 +48,6 @@ class EventProcessor:
 
         Raises:
             EntryFailedError: a handler raised, or an event could not be decoded.
-            UnknownEventTypeError: a type is unknown, and refused.
         """
         move = self._bookmarks.move_bookmark
         async with move(
@@ -60,7 +59,7 @@ class EventProcessor:
                     is_replay = self._is_replay(entry)
                     await self.handle(entry, transaction, is_replay=is_replay, attempt=step.attempt)
                 except BaseException as error:
-                    if ends_task(error) or self._handlers.refuses(error):
+                    if ends_task(error):
                         raise
                     # Only a transaction takes back what handlers have done.
                     kept = handled if transaction is None else ()
@@ -90,3 +89,7 @@ class EventProcessor:
     def is_hopeless(self, error: BaseException) -> bool:
         """Tell whether a further attempt would fail, too: the event is not readable."""
         return isinstance(error, (EventDecodeError, UnknownEventTypeError))
+
+    def is_fatal(self, error: BaseException) -> bool:
+        """Tell whether the projection ends: a type is unknown, and refused."""
+        return self._handlers.refuses(error)

@@ -55,18 +55,14 @@ class Handlers:
             self._handlers.setdefault(event_type, []).append(handler)
 
     def wants(self, entry: LogEntry) -> bool:
-        """Tell whether an event has a handler, or must not be passed over.
-
-        Raises:
-            UnknownEventTypeError: its store does not have the type, and that is refused.
-        """
+        """Tell whether an event has a handler, or must not be passed over."""
         store = self._event_stores[entry.event_store_id]
         if store.upcasters:  # which may change the type
             return True
         event_type = self._known[entry.event_store_id].get(entry.record.type)
         if event_type is not None:
             return event_type in self._handlers
-        return self._wants_unknown(entry)
+        return self._on_unknown_type != "skip"
 
     def find(self, entry: LogEntry) -> Handled | None:
         """Decode an event, and find its handlers; ``None`` where it is passed over.
@@ -87,12 +83,6 @@ class Handlers:
     def refuses(self, error: BaseException) -> bool:
         """Tell whether an error ends the projection."""
         return isinstance(error, UnknownEventTypeError) and self._on_unknown_type == "refuse"
-
-    def _wants_unknown(self, entry: LogEntry) -> bool:
-        if self._on_unknown_type == "refuse":
-            aggregate_id, version, event_type, *_ = entry.record
-            raise UnknownEventTypeError(entry.event_store_id, aggregate_id, version, event_type)
-        return self._on_unknown_type == "park"
 
 
 def _is_coroutine_function(handler: Any) -> bool:

@@ -50,11 +50,7 @@ class Processor(Protocol):
     """Handles the events that a reader gives it."""
 
     def wants(self, entry: LogEntry) -> bool:
-        """Tell whether an event is one to handle.
-
-        Raises:
-            UnknownEventTypeError: its type is unknown, and refused.
-        """
+        """Tell whether an event is one to handle."""
         ...
 
     async def process(self, step: Step) -> None:
@@ -69,4 +65,8 @@ class Processor(Protocol):
 
     def is_hopeless(self, error: BaseException) -> bool:
         """Tell whether a further attempt would fail, too."""
+        ...
+
+    def is_fatal(self, error: BaseException) -> bool:
+        """Tell whether the reader ends with an error, once the events before it are handled."""
         ...

@@ -59,6 +59,10 @@ class Publisher:
         """Tell whether a further attempt would fail, too: the state cannot be computed here."""
         return isinstance(error, (EventDecodeError, UnknownEventTypeError))
 
+    def is_fatal(self, error: BaseException) -> bool:  # noqa: ARG002 of every error
+        """Tell that no event ends a relay."""
+        return False
+
     async def process(self, step: Step) -> None:
         """Publish the events of a step, then move the bookmark.
 

@@ -40,6 +40,9 @@ from castore_projections._source import Source
 PARKED_INTERVAL: Final = 5.0
 """Seconds after which a reader looks again which parked events it is to try."""
 
+SAVE_INTERVAL: Final = 5.0
+"""Seconds after which a bookmark moves over events of others."""
+
 Bound: TypeAlias = Callable[[], Awaitable[LogPosition | None]]
 Pause: TypeAlias = Callable[[float], Awaitable[None]]
 
@@ -103,6 +106,8 @@ class PartitionReader:
         self._suspect: _Suspect | None = None
         self._handled: set[LogPosition] = set()
         self._next_look = 0.0
+        self._next_save = 0.0
+        self._has_passed_own = False
         self.circuit = Circuit(parts.options.circuit_threshold)
         self.count = 0
 
@@ -142,9 +147,17 @@ class PartitionReader:
             self._buffer = Buffer(position)
 
     async def save(self) -> None:
-        """Move the bookmark over events that are no business of this reader."""
+        """Move the bookmark over events that have no handler."""
         if self._saved != self.position:
             await self._move(self._make_step(Batch([], [], self.position)))
+
+    async def save_if_due(self) -> None:
+        """Save at once after events of this partition, and now and then after those of others.
+
+        Callers wait for an event that has no handler, too; nobody waits for those of others.
+        """
+        if self._has_passed_own or monotonic() > self._next_save:
+            await self.save()
 
     def look_at_parked(self) -> None:
         """Look next which parked events are to be tried again."""
@@ -159,15 +172,10 @@ class PartitionReader:
         end = found.position if bound is None else min(found.position, bound)
         if end <= after:
             return False
-        self._buffer.fill((each for each in found.entries if self._is_wanted(each, end)), end)
+        own = [each for each in found.entries if each.position <= end and self._partition.has(each)]
+        self._has_passed_own = self._has_passed_own or bool(own)
+        self._buffer.fill(filter(parts.processor.wants, own), end)
         return True
-
-    def _is_wanted(self, entry: LogEntry, end: LogPosition) -> bool:
-        return (
-            entry.position <= end
-            and self._partition.has(entry)
-            and self._parts.processor.wants(entry)
-        )
 
     # Handling
 
@@ -211,6 +219,8 @@ class PartitionReader:
     def _follow(self, step: Step) -> None:
         """Go on after a step that was committed."""
         self._saved = step.position
+        self._has_passed_own = False
+        self._next_save = monotonic() + SAVE_INTERVAL
         self._buffer.drop(step.position)
         self._parking.update(step.parked, step.unparked)
         if not self._buffer:
@@ -249,12 +259,15 @@ class PartitionReader:
             await parts.pause(parts.options.retry_delay(attempt))
 
     async def _settle(self, suspect: _Suspect) -> None:
-        """Park an event after its last attempt, or pass over it."""
+        """Park an event after its last attempt, pass over it, or end with its error."""
         entry, attempts, error = suspect.entry, suspect.attempts, suspect.error
+        if self._parts.processor.is_fatal(error):
+            raise error
         batch = self._buffer.take_first()._replace(entries=[])
         if self._parts.skips_failed:
             await self._process(self._make_step(batch))
             self._tell_failure(EventSkipped, entry, attempts, error)
+            await self._open_circuit(entry)
             return
         parked = park(entry, attempts, describe_failure(error))
         await self._process(self._make_step(batch, parked=[parked]))
@@ -268,12 +281,16 @@ class PartitionReader:
             await self._parts.pause(self.circuit.delay)
 
     async def _close_circuit(self) -> None:
-        retried = self.circuit.close()
-        if retried:
-            bookmark_id = self._partition.bookmark_id
-            await self._parts.bookmarks.retry_parked_events(bookmark_id, retried)
-            self.look_at_parked()
-            self._tell(CircuitClosed, len(retried))
+        failed = self.circuit.close()
+        if not failed:
+            return
+        if self._parts.skips_failed:
+            self._tell(CircuitClosed, 0)
+            return
+        bookmark_id = self._partition.bookmark_id
+        await self._parts.bookmarks.retry_parked_events(bookmark_id, failed)
+        self.look_at_parked()
+        self._tell(CircuitClosed, len(failed))
 
     # Parked events
 

@@ -4,7 +4,7 @@ import logging
 from dataclasses import fields
 from typing import Final
 
-from castore_core import format_error, name_type
+from castore_core import ParkedEvent, format_error, name_type
 from castore_core.workers import ends_task
 from castore_projections._reports import (
     CircuitOpened,
@@ -62,10 +62,21 @@ class Reporter:
     def _log(self, report: ProjectionReport, level: int, error: BaseException | None) -> None:
         if not logger.isEnabledFor(level):
             return
-        extra = {f"castore_{each.name}": getattr(report, each.name) for each in fields(report)}
+        extra = {f"castore_{name}": value for name, value in _get_fields(report).items()}
         if error is None or self._log_error_texts:
             logger.log(level, "%r", report, exc_info=error, extra=extra)
         else:
             extra["castore_error"] = name_type(error)
             text = "%r: %s\n%s"
             logger.log(level, text, report, name_type(error), format_error(error), extra=extra)
+
+
+def _get_fields(report: ProjectionReport) -> dict[str, object]:
+    """Return the fields of a report, and those of its parked event, less the text of the error."""
+    values = {each.name: getattr(report, each.name) for each in fields(report)}
+    parked: ParkedEvent | None = values.pop("parked", None)
+    if parked is not None:
+        values.update(parked._asdict())
+        failure = values.pop("failure")
+        values["failure_kind"] = failure and failure.kind
+    return values

@@ -1,6 +1,7 @@
 """Blocks on the servers: what goes on around the transaction in which a bookmark moves."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +11,14 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from castore_core import EventRecord, Lease, LeaseLostError, Snapshot, StorageError
+from castore_core import (
+    EventRecord,
+    Lease,
+    LeaseLostError,
+    ParkedEvent,
+    Snapshot,
+    StorageError,
+)
 from castore_sql import (
     SQLBookmarkStorageAdapter,
     SQLEventStorageAdapter,
@@ -262,10 +270,14 @@ async def test_tables_are_created_at_once(engine: Engine | AsyncEngine) -> None:
 async def test_tables_of_odd_names(engine: Engine | AsyncEngine) -> None:
     """Any name that the server takes will do."""
     name = 'a :b "%s" `?'
-    bookmarks: SQLBookmarkStorageAdapter[Any] = SQLBookmarkStorageAdapter(engine, table_name=name)
+    bookmarks: SQLBookmarkStorageAdapter[Any]
+    bookmarks = SQLBookmarkStorageAdapter(engine, table_name=name, parked_table_name=f"{name}p")
     await bookmarks.create_tables()
-    await move_with(bookmarks, await acquire(bookmarks))
+    event = ParkedEvent("5", "STORE", "pikachu1", 1, "PUSHED", RECORD.timestamp)
+    async with bookmarks.move_bookmark(await acquire(bookmarks), "7", parked=[event]):
+        pass
     assert "7" == (await bookmarks.get_bookmark("pokedex")).position
+    assert [event] == await bookmarks.get_parked_events("pokedex")
 
 
 @each_of_postgresql
@@ -280,6 +292,7 @@ async def test_postgresql_holds_no_nul(
         "bookmark_id": bookmarks.get_bookmark("\0"),
         "position": bookmarks.create_bookmark("other", "\0"),
         "owner": bookmarks.acquire_lease("pokedex", "a\0b", LONG),
+        "after": bookmarks.get_parked_events("pokedex", "\0"),
         "reducer_version": snapshots.put_snapshot(Snapshot("STORE", "a", 1, "\0", None)),
     }.items():
         with pytest.raises(StorageError, match=f"{name} .* has a NUL"):
@@ -294,6 +307,8 @@ async def test_a_long_name_of_a_table(engine: Engine | AsyncEngine) -> None:
     """PostgreSQL would cut it: it is refused at construction."""
     with pytest.raises(ValueError, match="has 64 bytes"):
         SQLBookmarkStorageAdapter(engine, table_name="a" * 64)
+    with pytest.raises(ValueError, match="parked_table_name has 64 bytes"):
+        SQLBookmarkStorageAdapter(engine, parked_table_name="a" * 64)
     with pytest.raises(ValueError, match="has 64 bytes"):
         SQLSnapshotStorageAdapter(engine, table_name="a" * 64)
 
@@ -329,15 +344,18 @@ async def test_queries_of_postgresql_use_the_primary_key(
     statements.clear()
     await bookmarks.get_bookmark("b500")
     await move_with(bookmarks, await acquire(bookmarks))
+    await bookmarks.get_parked_events("b1", "p2")
+    await bookmarks.retry_parked_events("b1", ["p101", "p105"])
+    await bookmarks.drop_parked_events("b1", ["p101", "p105"])
     await snapshots.get_snapshot("S5", "a5", reducer_version="1", max_version=500)
     await snapshots.delete_snapshots("S5", "a5")
     engine.dispose()
 
     found = [each for each in statements if str(each[0]).startswith(("SELECT", "UPDATE", "DELETE"))]
     plans = [plan for query, params in found if (plan := explain(database, query, params))]
-    assert 5 == len(plans)
+    assert 8 == len(plans)
     for plan in plans:
-        assert "bookmark_pkey" in plan or "snapshot_pkey" in plan
+        assert re.search("(bookmark|parked_event|snapshot)_pkey", plan)
         assert "Seq Scan" not in plan
         assert "Sort" not in plan
 
@@ -345,16 +363,19 @@ async def test_queries_of_postgresql_use_the_primary_key(
 def fill(database: ServerDatabase) -> None:
     """Insert many rows, so that an index pays."""
     database.run(
-        "INSERT INTO bookmark SELECT 'b' || n, '7', NULL, 0, NULL FROM generate_series(1, 2000) n",
+        "INSERT INTO bookmark (bookmark_id, position, lease_token) "
+        "SELECT 'b' || n, '7', 0 FROM generate_series(1, 2000) n",
+        "INSERT INTO parked_event SELECT 'b' || mod(n, 4), 'p' || n, 'S', 'a', 1, 'T', 0, 1, 'k' "
+        "FROM generate_series(1, 5000) n",
         "INSERT INTO snapshot SELECT 'S' || mod(n, 10), 'a' || mod(n, 100), '1', n, 'null' "
         "FROM generate_series(1, 5000) n",
-        "ANALYZE bookmark, snapshot",
+        "ANALYZE bookmark, parked_event, snapshot",
     )
 
 
 def explain(database: ServerDatabase, query: str, params: Any) -> str:
     """Return the plan of a statement about bookmarks or snapshots, or an empty text."""
-    if "bookmark" not in query and "snapshot" not in query:
+    if not re.search("bookmark|snapshot", query):
         return ""
     driver = "postgresql+psycopg"
     engine = create_engine(database.get_url(driver), connect_args=database.get_connect_args(driver))
@@ -428,3 +449,20 @@ async def test_a_deadlock_that_the_block_passes_over(
         await level_up()
     assert (1, None) == (raised, (await bookmarks.get_bookmark("pokedex")).position)
     other_engine.dispose()
+
+
+@pytest.mark.parametrize("kind", ["asyncmy", "pymysql"], indirect=True)
+async def test_a_position_that_mysql_does_not_hold(
+    bookmarks: SQLBookmarkStorageAdapter[Any],
+) -> None:
+    """An index has room for 700 characters: the block is not entered."""
+    lease = await acquire(bookmarks)
+    event = ParkedEvent("\U0001f600" * 700, "STORE", "a1", 1, "PUSHED", RECORD.timestamp)
+    async with bookmarks.move_bookmark(lease, "7", parked=[event]):
+        pass
+    assert [event] == await bookmarks.get_parked_events("pokedex")
+    longer = event._replace(position="p" * 701)
+    with pytest.raises(StorageError, match="701 characters cannot be parked: its column has 700"):
+        async with bookmarks.move_bookmark(lease, "8", parked=[longer]):
+            raise AssertionError("the block is entered")
+    assert "7" == (await bookmarks.get_bookmark("pokedex")).position

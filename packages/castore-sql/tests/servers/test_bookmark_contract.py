@@ -37,10 +37,10 @@ class OnServer(BookmarkStorageAdapterTests):
 
     @pytest.fixture
     def break_backend(self, database: ServerDatabase) -> Callable[[], None]:
-        """Drop the table behind the adapter's back."""
+        """Drop the tables behind the adapter's back."""
 
         def drop() -> None:
-            database.run("DROP TABLE bookmark")
+            database.run("DROP TABLE bookmark", "DROP TABLE parked_event")
 
         return drop
 

@@ -189,10 +189,12 @@ async def test_an_open_transaction_holds_back_what_comes_after(
 
     assert ["before"] == await reader.follow()
     assert reader.position == await level_adapter.get_last_position()
+    assert [1, 1] == [await level_adapter.count_events(each) for each in (None, ["STORE"])]
 
     early.commit()
     assert ["before", "early", "late"] == await reader.follow()
     assert reader.position == await level_adapter.get_last_position()
+    assert [3, 3] == [await level_adapter.count_events(each) for each in (None, ["STORE"])]
 
 
 async def test_a_rollback_lets_later_events_through(
@@ -211,6 +213,7 @@ async def test_a_rollback_lets_later_events_through(
     assert ["late"] == await reader.follow()
     assert reader.position == await level_adapter.get_last_position()
     assert 1 == count_tombstones(early)
+    assert [1, 1] == [await level_adapter.count_events(each) for each in (None, ["STORE"])]
 
 
 async def test_a_connection_that_breaks_lets_later_events_through(

@@ -127,10 +127,12 @@ async def test_an_open_transaction_holds_back_what_comes_after(
     assert ["before"] == await reader.follow_to(1)
     assert ["before"] == await reader.follow()
     assert reader.position == await adapter.get_last_position()
+    assert [1, 1] == [await adapter.count_events(each) for each in (None, ["STORE"])]
 
     early.execute("COMMIT")
     assert ["before", "early", "late"] == await reader.follow_to(3)
     assert reader.position == await adapter.get_last_position()
+    assert [3, 3] == [await adapter.count_events(each) for each in (None, ["STORE"])]
 
 
 async def test_a_rollback_lets_later_events_through(

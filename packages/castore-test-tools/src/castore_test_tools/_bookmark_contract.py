@@ -1,8 +1,10 @@
 """The contract of bookmark storages."""
 
+from castore_test_tools._bookmark_details import BookmarkDetailsContract
 from castore_test_tools._bookmark_joins import BookmarkJoinsContract
 from castore_test_tools._bookmark_leases import BookmarkLeasesContract
 from castore_test_tools._bookmark_moves import BookmarkMovesContract
+from castore_test_tools._bookmark_parked import BookmarkParkedContract
 from castore_test_tools._bookmark_positions import BookmarkPositionsContract
 
 
@@ -10,6 +12,8 @@ class BookmarkStorageAdapterTests(
     BookmarkPositionsContract,
     BookmarkMovesContract,
     BookmarkLeasesContract,
+    BookmarkDetailsContract,
+    BookmarkParkedContract,
     BookmarkJoinsContract,
 ):
     """The contract that every `castore_core.BookmarkStorageAdapter` keeps.

@@ -39,6 +39,9 @@ _USES: Final[dict[str, Use]] = {
     "move_bookmark": lambda adapter, lease: move(adapter, lease, "7"),
     "acquire_lease": lambda adapter, _: adapter.acquire_lease(ID, "ash", LONG),
     "release_lease": lambda adapter, lease: adapter.release_lease(lease),
+    "get_parked_events": lambda adapter, _: adapter.get_parked_events(ID),
+    "retry_parked_events": lambda adapter, _: adapter.retry_parked_events(ID, ["7"]),
+    "drop_parked_events": lambda adapter, _: adapter.drop_parked_events(ID, ["7"]),
 }
 
 # Texts that a storage confuses, or cuts, if it takes them for anything but texts.

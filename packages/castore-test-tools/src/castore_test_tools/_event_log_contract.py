@@ -1,12 +1,15 @@
 """The contract of event logs."""
 
+from castore_test_tools._event_log_counts import CountsContract
 from castore_test_tools._event_log_entries import EntriesContract
 from castore_test_tools._event_log_positions import PositionsContract
 from castore_test_tools._event_log_readers import LogReadersContract
 from castore_test_tools._event_log_waiting import WaitingContract
 
 
-class EventLogTests(EntriesContract, PositionsContract, LogReadersContract, WaitingContract):
+class EventLogTests(
+    EntriesContract, PositionsContract, CountsContract, LogReadersContract, WaitingContract
+):
     """The contract that every `castore_core.EventLog` keeps.
 
     Subclass it, and override the fixture ``adapter``, sync or async; it returns an event storage

@@ -31,12 +31,14 @@ Use: TypeAlias = Callable[[LoggingStorageAdapter, LogPosition], Awaitable[Any]]
 
 _USES_OF_A_POSITION: Final[dict[str, Use]] = {
     "read_events": lambda log, position: log.read_events(after=position),
+    "count_events": lambda log, position: log.count_events(after=position),
     "wait_for_events": lambda log, position: log.wait_for_events(position, 0.05),
 }
 _USES: Final[dict[str, Use]] = {
     "read_events": lambda log, position: log.read_events(after=position),
     "get_last_position": lambda log, _: log.get_last_position(),
     "find_position": lambda log, _: log.find_position(STORE, "a1", 1),
+    "count_events": lambda log, _: log.count_events(),
 }
 
 
@@ -222,9 +224,10 @@ class PositionsContract(EventLogContract):
         other = await call(connect_again)
         for version in (1, 2):
             end = await adapter.get_last_position()
-            assert version - 1 == len(await read_log(adapter))
+            assert version - 1 == len(await read_log(adapter)) == await adapter.count_events()
             assert None is await adapter.find_position(STORE, "a1", version)
             await other.push_event(STORE, make_record("a1", version))
+            assert version == await adapter.count_events()
             entries = await read_log(adapter)
             assert [*range(1, version + 1)] == [each.record.version for each in entries]
             assert entries[-1:] == await read_log(adapter, after=end)

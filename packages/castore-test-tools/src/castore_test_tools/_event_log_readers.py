@@ -146,6 +146,7 @@ class LogReadersContract(EventLogContract):
         await cancel_read(adapter.read_events(), steps)
         await cancel_read(adapter.get_last_position(), steps)
         await cancel_read(adapter.find_position(STORE, "a1", 1), steps)
+        await cancel_read(adapter.count_events(), steps)
         assert [make_record()] == [each.record for each in await read_log(adapter)]
 
     def _start_writers(self, adapter: LoggingStorageAdapter) -> "asyncio.Future[list[None]]":

@@ -21,6 +21,8 @@ from . import (
     caches,
     cancelled_reads,
     channels,
+    counts,
+    details,
     encoding,
     failing_channels,
     gaps,
@@ -35,6 +37,7 @@ from . import (
     loops,
     moves,
     pages,
+    parked,
     positions,
     pushes,
     readers,
@@ -334,6 +337,7 @@ _EVENT_LOG: Final[Rules] = {
     "test_a_reader_of_a_quiet_store_finds_its_next_event": [positions.LooksBeyondTheEnd],
     "test_a_foreign_position_is_refused": [
         positions.ForeignPositionIsTheStart,
+        counts.CountsAfterAnyPosition,
         positions.WaitsAfterAnyPosition,
     ],
     "test_a_refused_position_pickles": [positions.PositionErrorDoesNotPickle],
@@ -352,12 +356,26 @@ _EVENT_LOG: Final[Rules] = {
     "test_force_keeps_the_position_of_an_event": [logs.ReplacedGoesToTheEnd],
     "test_another_adapter_reads_the_log": [remote_logs.KeepsTheLog],
     "test_the_log_is_read_anew": [
+        caches.CountsAreCached,
         caches.EndOfTheLogIsCached,
         caches.LogIsCached,
         caches.PositionsAreCached,
         remote_logs.KeepsTheLog,
     ],
     "test_failures_of_the_log_are_translated": [remote_logs.LogErrorsAreNotTranslated],
+    # Counts
+    "test_the_count_of_an_empty_log": [counts.CountOfNothingRaises],
+    "test_a_count_is_the_number_of_entries": [
+        counts.CountsAllStores,
+        counts.CountsAreDecimals,
+        counts.CountsNoStoreAsAll,
+        counts.CountsThePositionItself,
+    ],
+    "test_many_events_are_counted": [counts.CountsAPage],
+    "test_a_replaced_event_is_counted_once": [counts.CountsPushes],
+    "test_stores_to_count_are_a_list": [counts.CountsTheLettersOfAStore],
+    "test_store_ids_of_a_count_are_data": [counts.CountFoldsStores],
+    "test_counted_events_can_be_read": [counts.CountsWhatIsUnderWay],
     # Readers while others write
     "test_concurrent_pushes_are_logged_once": [pushes.CheckThenWrite],
     "test_a_reader_skips_nothing_while_others_write": [positions.PositionsCommitLate],
@@ -481,6 +499,85 @@ _BOOKMARKS: Final[Rules] = {
     "test_a_stale_lease_does_not_move": [leases.OwnerIsEnough],
     "test_a_stale_lease_is_not_given_back": [leases.OwnerReleases],
     "test_any_course_of_a_lease": [leases.AnybodyReleases],
+    # Details
+    "test_nothing_is_known_of_no_bookmark": [details.NoBookmarkHasAMoment],
+    "test_a_bookmark_tells_when_it_was_made": [
+        details.MomentsAreMicroseconds,
+        details.MomentsAreNaive,
+    ],
+    "test_a_bookmark_tells_when_it_was_moved": [
+        details.MomentIsThatOfMaking,
+        details.SamePositionIsNoMove,
+    ],
+    "test_other_calls_leave_the_moment_of_a_move": [
+        details.LeaseIsAMove,
+        details.MakingAgainIsAMove,
+    ],
+    "test_a_bookmark_tells_who_has_its_lease": [
+        details.LastOwnerStays,
+        details.OwnerIsTheLastToAsk,
+    ],
+    "test_a_lease_is_known_without_a_bookmark": [details.LeaseOfNoBookmarkIsNone],
+    "test_a_bookmark_tells_when_its_lease_was_renewed": [details.ExtensionsAreNoRenewal],
+    "test_a_lease_that_is_over_was_renewed": [details.RenewalIsForgotten],
+    "test_other_calls_leave_the_moment_of_a_lease": [details.MovesRenew, details.RefusalsRenew],
+    # Parked events
+    "test_no_event_is_parked": [parked.SomethingIsParked],
+    "test_a_parked_event_is_read_as_it_was_parked": [
+        parked.AttemptsAreDecimals,
+        parked.NoFailureIsABlankOne,
+        parked.ParkedAtIsInSeconds,
+    ],
+    "test_texts_of_parked_events_are_data": [
+        parked.ParkedIdsAreCut,
+        parked.ParkedTypesAreTrimmed,
+    ],
+    "test_texts_of_failures_are_data": [
+        parked.BlankFailureIsNone,
+        parked.FailuresAreCut,
+        parked.NoFailureIsABlankOne,
+    ],
+    "test_parked_events_have_the_order_of_the_log": [
+        parked.OrderOfALanguage,
+        parked.OrderOfParking,
+        parked.OrderOfUTF16,
+    ],
+    "test_pages_of_parked_events": [
+        parked.PageBeginsWithAParkedEvent,
+        parked.PageBeginsWithTheLast,
+        parked.ParkedLimitIgnored,
+    ],
+    "test_many_parked_events": [
+        parked.FirstPageOfParkedEventsOnly,
+        parked.ParkedLimitIgnored,
+    ],
+    "test_an_event_is_parked_again": [parked.FirstParkingStays, parked.OldFailureStays],
+    "test_an_event_is_parked_no_longer": [
+        parked.NothingIsUnparked,
+        parked.UnparkingNothingFails,
+    ],
+    "test_a_block_that_fails_parks_nothing": [parked.ParksInSpiteOfAnError],
+    "test_a_lost_lease_parks_nothing": [parked.ParksWithoutALease],
+    "test_a_cancelled_move_takes_its_parked_events_along": [parked.ParksApart],
+    "test_parked_events_are_seen_with_the_bookmark": [parked.ParksApart],
+    "test_more_than_a_move_parks": [parked.ParksAnyNumber],
+    "test_all_that_a_move_parks": [parked.ParksOneLess],
+    "test_a_parked_event_is_tried_again": [parked.RetryBeginsAnew, parked.RetryOfAll],
+    "test_a_retry_passes_over_other_positions": [
+        parked.NoPositionsAreAllToRetry,
+        parked.RetryParks,
+    ],
+    "test_a_parked_event_is_dropped": [parked.DropLeavesATombstone],
+    "test_a_drop_passes_over_other_positions": [
+        parked.DroppingNothingFails,
+        parked.NoPositionsAreAllToDrop,
+    ],
+    "test_any_number_is_tried_again_or_dropped": [parked.FirstOfManyOnly],
+    "test_parked_events_of_bookmarks_are_apart": [parked.ParkedByPrefix, parked.ParkedTogether],
+    "test_ids_of_bookmarks_with_parked_events_are_data": [parked.ParkedIdsAreFolded],
+    "test_any_course_of_parked_events": [parked.FirstParkingStays],
+    "test_a_cancelled_read_of_parked_events": [parked.CancelledReadIsNothingParked],
+    "test_parked_events_are_read_anew": [parked.ParkedEventsAreCached],
     # Joined writes
     "test_joined_writes_are_there_after_the_block": [joins.FirstWriteOnly],
     "test_joined_writes_of_a_block_that_raises": [

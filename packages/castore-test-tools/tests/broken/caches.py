@@ -1,5 +1,6 @@
 """Adapters that keep what they have read: they miss what others write afterwards."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from castore_core import LOG_START, Bookmark, EventRecord, LogPosition, LogSlice
@@ -106,6 +107,20 @@ class PositionsAreCached(RemoteLog):
         if key not in self._positions:
             self._positions[key] = await super().find_position(*key)
         return self._positions[key]
+
+
+class CountsAreCached(RemoteLog):
+    """Counts the events of a log once."""
+
+    _count: int | None = None
+
+    async def count_events(
+        self, event_store_ids: Sequence[str] | None = None, after: LogPosition = LOG_START
+    ) -> int:
+        """Keep it."""
+        if self._count is None:
+            self._count = await super().count_events(event_store_ids, after)
+        return self._count
 
 
 class SnapshotsAreCached(RemoteSnapshots):

@@ -78,6 +78,12 @@ class RepositionedLog(InMemoryEventStorageAdapter):
         found = await super().find_position(event_store_id, aggregate_id, version)
         return found and self.show(found)
 
+    async def count_events(
+        self, event_store_ids: Sequence[str] | None = None, after: LogPosition = LOG_START
+    ) -> int:
+        """Count the events after such a position."""
+        return await super().count_events(event_store_ids, after and self.read(after))
+
     async def wait_for_events(self, after: LogPosition, timeout: float) -> None:  # noqa: ASYNC109 as in the protocol
         """Wait after such a position."""
         await super().wait_for_events(after and self.read(after), timeout)

@@ -33,6 +33,12 @@ class RemoteLog(RemoteEvents):
             lambda server: server.find_position(event_store_id, aggregate_id, version)
         )
 
+    async def count_events(
+        self, event_store_ids: Sequence[str] | None = None, after: LogPosition = LOG_START
+    ) -> int:
+        """Count events."""
+        return await self.call(lambda server: server.count_events(event_store_ids, after))
+
     async def wait_for_events(self, after: LogPosition, timeout: float) -> None:  # noqa: ASYNC109 as in the protocol
         """Look, and let the time pass where nothing follows."""
         if not (await self.read_events(None, after, 1)).entries:
