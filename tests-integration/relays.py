@@ -1,12 +1,12 @@
-"""A process that forks others, which relay events to a file, or count them, until they are killed.
+"""A process that forks others, which relay events to a file until they are killed.
 
 It is a program of its own, so that it imports everything once and starts a relay in no time. Its
-argument is a JSON object: ``url`` and ``connect_args`` of an engine, the ``channel``, a file to
-which messages are appended, and ``other_url``, a database for what is written apart. It reads
-commands: ``start KIND`` forks a relay or a projection, and ``wait`` waits until all have ended.
+argument is a JSON object: ``url`` and ``connect_args`` of an engine, and the ``channel``, a file to
+which messages are appended. It reads commands: ``start KIND`` forks a relay, and ``wait`` waits
+until all of them have ended.
 
-It writes lines of JSON: ``{"started": PID}``, ``{"waited": true}``, and ``READY`` of the others,
-which each says when it handles its first events. Each line is one system call.
+It writes lines of JSON: ``{"started": PID}``, ``{"waited": true}``, and ``READY`` of the relays,
+which each says when it publishes for the first time. Each line is one system call.
 """
 
 import asyncio
@@ -18,20 +18,19 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from accounts import Deposited, Opened, make_accounts
+from accounts import make_accounts
 from castore_core import LogEntry, MessageRecord, NotificationMessageQueue
-from castore_projections import Projection, ProjectionContext, Relay
+from castore_projections import Relay
 from castore_projections._processing import Processor, Step
 from castore_projections._publisher import Publisher
 from castore_sql import SQLBookmarkStorageAdapter, SQLEventStorageAdapter
 
 BATCH = 5
-WINDOW = 0.004  # seconds between a publish, or a write, and the move of the bookmark
+WINDOW = 0.004  # seconds between a publish and the move of the bookmark
 LEASE = timedelta(milliseconds=100)  # the next relay waits for it after a kill
-COUNT = text("UPDATE counted SET total = total + 1")
 
 
 def tell(**values: object) -> None:
@@ -110,44 +109,9 @@ def make_relay(kind: str, place: dict[str, Any]) -> Relay:
     )
 
 
-def make_projection(kind: str, place: dict[str, Any]) -> Projection[Any]:
-    """Return a projection that counts events: in the transaction of the bookmark, or apart."""
-    engine = make_engine(place["url"], place["connect_args"])
-    other = create_engine(place["other_url"], connect_args=place["other_connect_args"])
-    projection: Projection[Any] = Projection(
-        "counter",
-        event_stores=[make_accounts(SQLEventStorageAdapter(engine))],
-        bookmarks=SQLBookmarkStorageAdapter(engine),
-        batch_size=BATCH,
-        lease_duration=LEASE,
-        poll_interval=0.05,
-    )
-    is_ready = False
-
-    @projection.on(Opened, Deposited)
-    async def count(
-        _: Opened | Deposited, context: ProjectionContext[Connection | AsyncConnection]
-    ) -> None:
-        nonlocal is_ready
-        if not is_ready:
-            is_ready = True
-            tell(READY=os.getpid())
-        if kind == "apart":  # wrong: this commits whether or not the bookmark moves
-            with other.begin() as connection:
-                connection.execute(COUNT)
-        elif isinstance(context.transaction, AsyncConnection):
-            await context.transaction.execute(COUNT)
-        else:
-            context.transaction.execute(COUNT)
-        await asyncio.sleep(WINDOW / BATCH)
-
-    return projection
-
-
 async def run(kind: str, place: dict[str, Any]) -> None:
-    """Relay, or count, until this process is killed."""
-    make: Any = make_projection if kind in {"counting", "apart"} else make_relay
-    await make(kind, place).run()
+    """Relay, until this process is killed."""
+    await make_relay(kind, place).run()
 
 
 def start(kind: str, place: dict[str, Any]) -> None:

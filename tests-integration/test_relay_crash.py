@@ -1,6 +1,7 @@
 """A relay is killed between a publish and its bookmark: every event arrives, in order.
 
-Two wrong designs take part as controls: the same checks catch them. ``CASTORE_KILLS`` says how
+A wrong design takes part as a control: the same checks catch it. The other one, a bookmark outside
+the transaction of a read model, is caught in `test_projection_crash`. ``CASTORE_KILLS`` says how
 often a relay is killed.
 """
 
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine
 
 from accounts import Deposited, Opened, make_accounts
 from castore_sql import SQLBookmarkStorageAdapter, SQLEventStorageAdapter
@@ -44,7 +45,6 @@ class Place(NamedTuple):
     channel: Path
     sync_url: str
     sync_connect_args: dict[str, Any]
-    other_url: str
 
 
 class Database:
@@ -53,18 +53,12 @@ class Database:
     def __init__(self, place: Place) -> None:
         self.place = place
         self._engine = create_engine(place.sync_url, connect_args=place.sync_connect_args)
-        self._other = create_engine(place.other_url, connect_args=place.sync_connect_args)
 
     async def fill(self) -> None:
         """Create the tables, and push the events, those of all aggregates in turn."""
         events = SQLEventStorageAdapter(self._engine)
         await events.create_tables()
         await SQLBookmarkStorageAdapter(self._engine).create_tables()
-        for engine in dict.fromkeys([self._engine, self._other]):
-            with engine.begin() as connection:
-                connection.execute(text("CREATE TABLE IF NOT EXISTS counted (total INTEGER)"))
-                connection.execute(text("DELETE FROM counted"))
-                connection.execute(text("INSERT INTO counted VALUES (0)"))
         store = make_accounts(events)
         ids = [f"a{each}" for each in range(AGGREGATES)]
         await asyncio.gather(*(store.push_event(Opened(each, 1)) for each in ids))
@@ -72,16 +66,6 @@ class Database:
             payload: Any = {"amount": 1}
             pushes = (store.push_event(Deposited(each, version, payload=payload)) for each in ids)
             await asyncio.gather(*pushes)
-
-    def get_total(self) -> int:
-        """Return how many events were counted."""
-        total = 0
-        for engine in (self._engine, self._other):
-            with engine.connect() as connection:
-                total = max(
-                    total, connection.execute(text("SELECT total FROM counted")).scalar_one()
-                )
-        return total
 
     def read_channel(self) -> list[tuple[str, int]]:
         """Return the places of the messages that arrived."""
@@ -93,11 +77,10 @@ class Database:
     def dispose(self) -> None:
         """Close the connections."""
         self._engine.dispose()
-        self._other.dispose()
 
 
 class Relays:
-    """Starts and kills processes that relay events, or count them."""
+    """Starts and kills processes that relay events."""
 
     def __init__(self, place: Place) -> None:
         self._process = subprocess.Popen(
@@ -154,8 +137,8 @@ def database(
     """Give a file of SQLite, or a schema of PostgreSQL that no other test holds up, with events."""
     channel = tmp_path / "channel"
     if request.param == "sqlite":
-        url, other_url = f"sqlite:///{tmp_path}/events.db", f"sqlite:///{tmp_path}/other.db"
-        yield from _open(channel, (url, {}), (url, {}), other_url)
+        url = f"sqlite:///{tmp_path}/events.db"
+        yield from _open(channel, (url, {}), (url, {}))
         return
     driver, sync_driver = KINDS[request.param].driver, SYNC_DRIVERS["postgres"]
     server = ServerDatabase("postgres", find_server("postgres"))
@@ -166,7 +149,7 @@ def database(
             for each in (driver, sync_driver)
         )
         args, sync_args = (server.get_connect_args(each) for each in (driver, sync_driver))
-        yield from _open(channel, (url, args), (sync_url, sync_args), sync_url)
+        yield from _open(channel, (url, args), (sync_url, sync_args))
         server.drop()
 
 
@@ -174,16 +157,9 @@ def _open(
     channel: Path,
     engine: tuple[str, dict[str, Any]],
     sync_engine: tuple[str, dict[str, Any]],
-    other_url: str,
 ) -> Iterator[Database]:
-    arguments = {
-        "url": engine[0],
-        "connect_args": engine[1],
-        "channel": str(channel),
-        "other_url": other_url,
-        "other_connect_args": sync_engine[1],
-    }
-    database = Database(Place(arguments, channel, *sync_engine, other_url))
+    arguments = {"url": engine[0], "connect_args": engine[1], "channel": str(channel)}
+    database = Database(Place(arguments, channel, *sync_engine))
     asyncio.run(database.fill())
     yield database
     database.dispose()
@@ -245,27 +221,3 @@ def test_a_bookmark_that_moves_before_the_publish_is_caught(
         except AssertionError:
             return
     pytest.fail(f"nothing was lost, in spite of {MOST_KILLS_TO_NOTICE} kills")
-
-
-@each_database
-def test_a_killed_projection_counts_each_event_once(database: Database, relays: Relays) -> None:
-    """The count is that of the events, whenever the projection was killed."""
-    moments, totals = random.Random(7), [0]
-    for _ in range(KILLS):
-        relays.run_and_kill("counting", moments)
-        totals.append(database.get_total())
-    finish(relays, "counting", lambda: database.get_total() >= EVENTS)
-
-    assert EVENTS == database.get_total()
-    assert KILLS // 4 < len(set(totals)), "the projections were killed before they had counted"
-
-
-@each_database
-def test_a_bookmark_outside_the_transaction_is_caught(database: Database, relays: Relays) -> None:
-    """Control: the test above would tell, as events are counted twice then."""
-    moments = random.Random(7)
-    for _ in range(5):
-        relays.run_and_kill("apart", moments)
-    finish(relays, "apart", lambda: database.get_total() >= EVENTS)
-
-    assert EVENTS < database.get_total()

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from castore_core import (
     EventRecord,
     MessageChannel,
     MessageChannelEventStoreNotFoundError,
+    MessageRecord,
     NotificationMessageQueue,
     StateCarryingMessageQueue,
     StorageError,
@@ -61,9 +62,14 @@ async def get_parked(relay: Relay) -> list[tuple[str, int, bool]]:
     ]
 
 
-def refuse(*places: tuple[str, int]) -> Any:
+def refuse(*places: tuple[str, int]) -> Callable[[MessageRecord], bool]:
     """Return a function that refuses the messages of some events."""
     return lambda message: (message.aggregate_id, message.version) in places
+
+
+def after(seconds: float) -> Callable[[int], float]:
+    """Return a function that lets a parked message wait for some seconds."""
+    return lambda _attempts: seconds
 
 
 # What is published
@@ -292,7 +298,7 @@ async def test_dropped_messages_are_never_published(world: World) -> None:
 async def test_parked_messages_are_retried_by_themselves(world: World) -> None:
     """While it runs, until the channel takes them: the events behind them follow."""
     adapter = RecordingChannelAdapter(refuses=refuse(("a1", 1)))
-    relay = relay_to(world, adapter, parked_delay=lambda _: 0.05)
+    relay = relay_to(world, adapter, parked_delay=after(0.05))
     expected = await fill(world, aggregates=3)
 
     async with relay:
@@ -313,7 +319,7 @@ async def test_parked_messages_are_retried_by_themselves(world: World) -> None:
 async def test_each_run_retries_messages_that_were_parked_long_ago(world: World) -> None:
     """A program that calls it every minute, say, needs no retry by hand."""
     adapter = RecordingChannelAdapter(refuses=refuse(("a", 1)))
-    relay = relay_to(world, adapter, parked_delay=lambda _: 0.1)
+    relay = relay_to(world, adapter, parked_delay=after(0.1))
     await world.push("a", 1)
     await relay.run_once()
     adapter.refuses = refuse()
@@ -367,7 +373,7 @@ async def test_a_channel_that_is_down_for_a_moment(world: World) -> None:
     adapter = RecordingChannelAdapter()
     adapter.is_down = True
     await world.push("hot", *range(60))
-    relay = relay_to(world, adapter, parked_delay=lambda _: 0.1)
+    relay = relay_to(world, adapter, parked_delay=after(0.1))
     async with relay:
 
         async def are_all_parked() -> bool:
@@ -432,7 +438,7 @@ async def test_a_channel_gets_nothing_twice_because_of_another(
         RecordingChannelAdapter(refuses=refuse(("a1", 2)), names_failures=False),
     )
     expected = await fill(world, aggregates=3)
-    relay = relay_to(world, *(adapters[each] for each in order), parked_delay=lambda _: 0.05)
+    relay = relay_to(world, *(adapters[each] for each in order), parked_delay=after(0.05))
     async with relay:
 
         async def is_tried_again() -> bool:
@@ -452,7 +458,7 @@ async def test_a_replaced_event_goes_to_all_channels(world: World) -> None:
     first = RecordingChannelAdapter()
     second = RecordingChannelAdapter(refuses=refuse(("a", 1)))
     await world.push("a")
-    relay = relay_to(world, first, second, parked_delay=lambda _: 0.2)
+    relay = relay_to(world, first, second, parked_delay=after(0.2))
     async with relay:
 
         async def is_parked() -> bool:

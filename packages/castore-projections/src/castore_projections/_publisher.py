@@ -112,11 +112,10 @@ class Publisher:
         for each in wave:
             if in_a_row == _MOST_FAILURES:
                 break
-            if await self._publish([each], deliveries):
-                in_a_row += 1
-            else:
-                in_a_row = 0
-                del failed[each.position]
+            error = await self._publish([each], deliveries)
+            del failed[each.position]
+            failed.update(error)
+            in_a_row = in_a_row + 1 if error else 0
         return failed
 
     async def _publish(self, wave: Sequence[LogEntry], deliveries: Deliveries) -> _Errors:
