@@ -13,7 +13,7 @@ from castore_core.workers import Lifecycle
 from castore_projections._control import Control
 from castore_projections._identity import Identity
 from castore_projections._ledger import Ledger
-from castore_projections._options import ReaderOptions
+from castore_projections._options import ReaderOptions, RetryDelay
 from castore_projections._parked_groups import (
     ParkedGroup,
     choose_parked,
@@ -48,6 +48,7 @@ class LogConsumer(ABC, Generic[T]):
         options: ReaderOptions,
         *,
         skips_failed: bool = False,
+        parked_delay: RetryDelay | None = None,
         tail_stream: bool = False,
         always_tail_stream: bool = False,
     ) -> None:
@@ -73,6 +74,7 @@ class LogConsumer(ABC, Generic[T]):
             control=self._control,
             on_moved=self._moved.wake,
             skips_failed=skips_failed,
+            parked_delay=parked_delay,
         )
         self._partitions = identity.get_partitions(options.partitions)
         self._run: Run | None = None

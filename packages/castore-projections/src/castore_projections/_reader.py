@@ -64,6 +64,8 @@ class ReaderParts:
         pause: lets seconds pass, or fewer where the reader is to stop.
         bound: returns the position that the reader must not pass, or ``None``.
         skips_failed: whether an event is passed over after its last attempt, and not parked.
+        parked_delay: returns the seconds after which a parked event is tried again by itself, from
+            the number of its attempts. ``None`` stands for never.
     """
 
     source: Source
@@ -74,6 +76,7 @@ class ReaderParts:
     pause: Pause
     bound: Bound
     skips_failed: bool = False
+    parked_delay: Callable[[int], float] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class PartitionReader:
         self._partition = partition
         self._lease = lease
         self._parts = parts
-        self._parking = Parking(parts.bookmarks, partition.bookmark_id)
+        self._parking = Parking(parts.bookmarks, partition.bookmark_id, parts.parked_delay)
         self._buffer = Buffer()
         self._saved: LogPosition = LOG_START
         self._suspect: _Suspect | None = None
@@ -127,14 +130,16 @@ class PartitionReader:
     @property
     def has_ready_events(self) -> bool:
         """Whether a parked event is to be tried again."""
-        return self._parking.get_ready() is not None
+        parking = self._parking
+        return parking.get_ready() is not None or parking.get_due() is not None
 
     async def step(self) -> bool:
         """Handle the next events, if there are any, and tell whether there were."""
         if await self._retry_parked():
             return True
+        was_due = await self._retry_due()
         if not self._buffer and not await self._fill():
-            return False
+            return was_due
         if self._buffer:
             await self._advance()
         return True
@@ -312,6 +317,13 @@ class PartitionReader:
             return False
         await self._retry(parked)
         return True
+
+    async def _retry_due(self) -> bool:
+        """Retry an event that failed some time ago: the next events need not wait for it."""
+        parked = self._parking.get_due()
+        if parked is not None:
+            await self._retry(parked)
+        return parked is not None
 
     async def _retry(self, parked: ParkedEvent) -> None:
         attempt = parked.attempts + 1

@@ -45,6 +45,7 @@ class RunParts:
     control: Control
     on_moved: Callable[[], object]
     skips_failed: bool
+    parked_delay: Callable[[int], float] | None
 
 
 class Run:
@@ -123,6 +124,7 @@ class Run:
             pause=self._pause,
             bound=self._get_bound,
             skips_failed=parts.skips_failed,
+            parked_delay=parts.parked_delay,
         )
 
     def _make_claim(self, bookmark_id: str) -> LeaseKeeper:
