@@ -114,7 +114,7 @@ class CastoreProjection(CastoreAsyncpg):
         began = perf_counter()
         projection = Projection(
             NAME,
-            event_stores=[self._store],
+            event_stores=[self.store],
             bookmarks=self.bookmarks,
             batch_size=self._batch_size,
         )
