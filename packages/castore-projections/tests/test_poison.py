@@ -2,12 +2,15 @@
 
 import asyncio
 import random
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from accounts import Deposited, Opened, World, eventually
+from castore_core import Lease, LogPosition, StorageError
 from castore_projections import (
     CircuitClosed,
     CircuitOpened,
@@ -18,6 +21,7 @@ from castore_projections import (
     ProjectionReport,
     _circuit,
     _reader,
+    _runner,
 )
 
 
@@ -27,6 +31,8 @@ class Poison:
     def __init__(self, *places: tuple[str, int]) -> None:
         self.places = set(places)
         self.fails_all = False
+        self.attempted: list[tuple[str, int]] = []
+        self.refused: set[tuple[str, int]] = set()
         self._handled: list[tuple[str, int]] = []
 
     @property
@@ -39,6 +45,7 @@ class Poison:
 
         @projection.on(Opened, Deposited)
         async def fail(event: Opened | Deposited, _context: ProjectionContext[Any]) -> None:
+            self.attempted.append((event.aggregate_id, event.version))
             if self.fails_all or (event.aggregate_id, event.version) in self.places:
                 raise ValueError(f"poison: {event.aggregate_id}")
             if isinstance(event, Deposited) and event.payload["amount"] < 0:
@@ -257,3 +264,65 @@ async def test_leases_of_many_partitions_move_while_events_fail(world: World) ->
     for number in range(20):
         versions = [version for name, version in handled if name == f"a{number}"]
         assert [1, 2, 3] == sorted(set(versions))
+
+
+class RefusingBookmarks:
+    """Bookmarks that refuse to commit with the writes of some events, or with many."""
+
+    def __init__(self, bookmarks: Any, poison: Poison, most: int) -> None:
+        self._bookmarks = bookmarks
+        self._poison = poison
+        self._most = most
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bookmarks, name)
+
+    @asynccontextmanager
+    async def move_bookmark(
+        self, lease: Lease, position: LogPosition, **options: Any
+    ) -> AsyncGenerator[Any]:
+        """Move a bookmark, or refuse."""
+        before = len(self._poison.attempted)
+        async with self._bookmarks.move_bookmark(lease, position, **options) as transaction:
+            yield transaction
+            attempted = self._poison.attempted[before:]
+            if len(attempted) > self._most or self._poison.refused & set(attempted):
+                raise StorageError("it does not fit")
+
+
+@pytest.fixture
+def _no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_runner, "_LONGEST_DELAY", 0.001)
+
+
+@pytest.mark.usefixtures("_no_delay")
+async def test_events_that_the_storage_refuses(world: World) -> None:
+    """They are found out one by one, and parked; too large a batch is split. All others go on."""
+    poison = Poison()
+    poison.refused = {("a", 3), ("b", 2)}
+    bookmarks = RefusingBookmarks(world.bookmarks, poison, most=9)
+    for name in "abc":
+        await world.push(name, *[1] * 9)
+    projection = poison.add_to(world.project(bookmarks=bookmarks, batch_size=20))
+
+    async def is_parked() -> bool:
+        return len(await list_parked(projection)) == 8 + 9
+
+    async def is_at_the_end() -> bool:
+        return (await projection.status()).events_behind == 0
+
+    async def is_empty() -> bool:
+        return not await list_parked(projection)
+
+    async with projection:
+        await eventually(is_parked)
+        await eventually(is_at_the_end)
+        await projection.retry_parked_events()
+        await asyncio.sleep(0.2)
+        await eventually(is_parked)
+        poison.refused.clear()
+        await projection.retry_parked_events()
+        await eventually(is_empty)
+
+    if world.is_transactional:
+        assert dict.fromkeys("abc", 9) == await world.read()

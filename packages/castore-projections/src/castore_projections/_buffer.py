@@ -57,8 +57,12 @@ class Buffer:
         before: LogPosition | None,
         handled: Collection[LogPosition],
         holds: Callable[[LogEntry], bool],
+        limit: int | None = None,
     ) -> Batch:
-        """Return the first events, up to one at a position; they stay in the buffer."""
+        """Return the first events, up to one at a position; they stay in the buffer.
+
+        At most ``limit`` are to be handled.
+        """
         batch = Batch([], [], self._start)
         for entry in self._entries:
             if entry.position == before:
@@ -68,6 +72,8 @@ class Buffer:
                     return batch
                 batch.held.append(entry)
             elif entry.position not in handled:
+                if len(batch.entries) == limit:
+                    return batch
                 batch.entries.append(entry)
             batch = batch._replace(position=entry.position)
         return batch._replace(position=self.end)
