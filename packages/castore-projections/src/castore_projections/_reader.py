@@ -250,7 +250,8 @@ class PartitionReader:
         """Go on after a step that was committed."""
         self._saved = step.position
         self._alone = max(0, self._alone - len(step.entries))
-        settled = {each.position for each in (*step.entries, *step.parked)}
+        settled = {each.position for each in step.entries}
+        settled.update(each.position for each in step.parked)
         if self.doubt is not None and self.doubt.entry.position in settled:
             self.doubt = None
         self._has_passed_own = False
