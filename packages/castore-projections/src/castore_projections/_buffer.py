@@ -57,8 +57,12 @@ class Buffer:
         before: LogPosition | None,
         handled: Collection[LogPosition],
         holds: Callable[[LogEntry], bool],
+        limit: int | None = None,
     ) -> Batch:
-        """Return the first events, up to one at a position; they stay in the buffer."""
+        """Return the first events, up to one at a position; they stay in the buffer.
+
+        At most ``limit`` are to be handled.
+        """
         entries: list[LogEntry] = []
         held: list[LogEntry] = []
         position = self._start
@@ -70,6 +74,8 @@ class Buffer:
                     break
                 held.append(entry)
             elif entry.position not in handled:
+                if len(entries) == limit:
+                    break
                 entries.append(entry)
             position = entry.position
         else:

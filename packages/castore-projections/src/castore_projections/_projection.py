@@ -240,7 +240,9 @@ class Projection(LogConsumer[T], Generic[T]):
             MissingEventsError: earlier events were not handled, and cannot be read.
             ProjectionBusyError: another process handles an event of the aggregate.
         """
-        return await self._messages.handle(message, is_replay=is_replay)
+        number = await self._messages.handle(message, is_replay=is_replay)
+        self._moved.wake()
+        return number
 
     async def apply(
         self,
@@ -281,7 +283,8 @@ class Projection(LogConsumer[T], Generic[T]):
     ) -> LogPosition:
         """Wait until the read model has an event, and return its position in the log.
 
-        So a caller can read what it has written, wherever the projection runs.
+        So a caller can read what it has written, wherever the projection runs. Without a log, it
+        waits for the message of the event, and returns ``""``.
 
         Args:
             pushed: what `EventStore.push_event` returned, or the event.
@@ -297,7 +300,7 @@ class Projection(LogConsumer[T], Generic[T]):
         event = pushed.event if isinstance(pushed, PushedEvent) else pushed
         store = self._source.find_store(event, event_store)
         return await wait_for_event(
-            self._identity.name,
+            self._identity,
             event,
             store.event_store_id,
             source=self._source,

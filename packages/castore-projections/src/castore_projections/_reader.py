@@ -41,8 +41,8 @@ from castore_projections._source import Source
 PARKED_INTERVAL: Final = 5.0
 """Seconds after which a reader looks again which parked events it is to try."""
 
-_MOST_LOST: Final = 10
-"""How often an event is tried at least before it is parked for connections that broke."""
+MOST_LOST: Final = 10
+"""How often an event is tried at least before it is parked for transactions that were lost."""
 
 SAVE_INTERVAL: Final = 5.0
 """Seconds after which a bookmark moves over events of others."""
@@ -89,6 +89,23 @@ class _Suspect:
     is_over: bool
 
 
+@dataclass(frozen=True)
+class Doubt:
+    """A step that the storage refused as a whole, though it had given the lease before.
+
+    Attributes:
+        entry: the first event of the step.
+        count: how many events are to be handled alone, until the one at fault is found.
+        attempts: how often the first one was refused when it was alone.
+        error: the error of the storage.
+    """
+
+    entry: LogEntry
+    count: int
+    attempts: int
+    error: StorageError
+
+
 class PartitionReader:
     """Reads the events of a partition while it has the lease.
 
@@ -97,10 +114,12 @@ class PartitionReader:
     attempt it is parked, and so are the later events of its aggregate.
 
     Any error but those of the events means that the reader no longer knows where its bookmark is:
-    make another one.
+    make another one, and give it the doubt of this one.
     """
 
-    def __init__(self, partition: Partition, lease: Lease, parts: ReaderParts) -> None:
+    def __init__(
+        self, partition: Partition, lease: Lease, parts: ReaderParts, doubt: Doubt | None = None
+    ) -> None:
         self._partition = partition
         self._lease = lease
         self._parts = parts
@@ -112,6 +131,8 @@ class PartitionReader:
         self._next_look = 0.0
         self._next_save = 0.0
         self._has_passed_own = False
+        self._alone = 0 if doubt is None else doubt.count
+        self.doubt = doubt
         self.circuit = Circuit(parts.options.circuit_threshold)
         self.count = 0
 
@@ -184,11 +205,17 @@ class PartitionReader:
     # Handling
 
     async def _advance(self) -> None:
+        doubt = self._find_doubt(self._buffer.first.position)
+        if doubt is not None:
+            self._suspect = _Suspect(self._buffer.first, doubt.attempts, doubt.error, is_over=True)
         suspect = self._suspect
         if suspect is None or self._buffer.first.position != suspect.entry.position:
             before = None if suspect is None else suspect.entry.position
             batch = self._buffer.take(
-                before=before, handled=self._handled, holds=self._parking.holds
+                before=before,
+                handled=self._handled,
+                holds=self._parking.holds,
+                limit=1 if self._alone else None,
             )
             await self._try(self._make_step(batch))
         elif suspect.is_over:
@@ -203,7 +230,8 @@ class PartitionReader:
         except EntryFailedError as failure:
             await self._suspect_entry(step, failure, self._parts.options.max_attempts)
         except StorageError as error:
-            attempts = max(self._parts.options.max_attempts, _MOST_LOST)
+            self._doubt_step(step, error)
+            attempts = max(self._parts.options.max_attempts, MOST_LOST)
             await self._suspect_entry(step, _find_failure(error), attempts)
 
     async def _process(self, step: Step) -> None:
@@ -226,6 +254,11 @@ class PartitionReader:
     def _follow(self, step: Step) -> None:
         """Go on after a step that was committed."""
         self._saved = step.position
+        self._alone = max(0, self._alone - len(step.entries))
+        settled = {each.position for each in step.entries}
+        settled.update(each.position for each in step.parked)
+        if self.doubt is not None and self.doubt.entry.position in settled:
+            self.doubt = None
         self._has_passed_own = False
         self._next_save = monotonic() + SAVE_INTERVAL
         self._buffer.drop(step.position)
@@ -266,6 +299,24 @@ class PartitionReader:
         self._tell_failure(EventFailed, entry, attempt, error)
         if not is_over:
             await parts.pause(parts.options.retry_delay(attempt))
+
+    def _doubt_step(self, step: Step, error: StorageError) -> None:
+        """Note which events the storage refused: a reader that follows tries them one by one."""
+        if not step.entries:
+            return
+        entry, count, attempts = step.entries[0], len(step.entries), 0
+        if count == 1:
+            before = self.doubt
+            is_same = before is not None and before.entry.position == entry.position
+            attempts = before.attempts + 1 if before is not None and is_same else 1
+        self.doubt = Doubt(entry, max(count, self._alone), attempts, error)
+
+    def _find_doubt(self, position: LogPosition) -> Doubt | None:
+        """Return the doubt about an event that the storage refused too often."""
+        doubt = self.doubt
+        if doubt is None or doubt.entry.position != position or doubt.attempts < MOST_LOST:
+            return None
+        return doubt
 
     async def _settle(self, suspect: _Suspect) -> None:
         """Park an event after its last attempt, pass over it, or end with its error."""
@@ -330,13 +381,22 @@ class PartitionReader:
         try:
             entry = await self._read_again(parked)
             batch = Batch([entry], [], self._saved)
-            await self._process(self._make_step(batch, attempt=attempt, unparked=[parked.position]))
+            step = self._make_step(batch, attempt=attempt, unparked=[parked.position])
+            await self._retry_step(step)
         except EntryFailedError as failure:
             await self._park_again(parked, attempt, failure)
-        except StorageError as error:
-            await self._park_again(parked, attempt, _find_failure(error))
         else:
             self._tell(EventUnparked, parked)
+
+    async def _retry_step(self, step: Step) -> None:
+        doubt = self._find_doubt(step.entries[0].position)
+        if doubt is not None:
+            raise EntryFailedError(step.entries[0]) from doubt.error
+        try:
+            await self._process(step)
+        except StorageError as error:
+            self._doubt_step(step, error)
+            raise _find_failure(error) from _find_failure(error).__cause__
 
     async def _read_again(self, parked: ParkedEvent) -> LogEntry:
         entry = await self._parts.source.read_again(parked)

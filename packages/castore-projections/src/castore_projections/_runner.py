@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from castore_core import Lease, LeaseLostError, LogPosition, StorageError
 from castore_projections._leases import LeaseKeeper
 from castore_projections._partition import Partition
-from castore_projections._reader import PartitionReader, ReaderParts
+from castore_projections._reader import Doubt, PartitionReader, ReaderParts
 from castore_projections._reports import LeaseLost, LeaseTaken, ReadingFailed
 from castore_projections.errors import CircuitOpenError
 
@@ -65,6 +65,7 @@ class PartitionRunner:
         self._has_begun = False
         self._next_check = 0.0
         self._reader: PartitionReader | None = None
+        self._doubt: Doubt | None = None
 
     def look_at_parked(self) -> None:
         """Look soon which parked events are to be tried again."""
@@ -126,7 +127,7 @@ class PartitionRunner:
         return True
 
     async def _open(self, lease: Lease) -> PartitionReader:
-        reader = PartitionReader(self._partition, lease, self._parts.reader)
+        reader = PartitionReader(self._partition, lease, self._parts.reader, self._doubt)
         await reader.open()
         if not self._has_begun:
             await reader.skip_to(self._parts.get_skip_to())
@@ -143,6 +144,7 @@ class PartitionRunner:
             await reader.save()
         finally:
             self._reader = None
+            self._doubt = reader.doubt
 
     async def _step(self, reader: PartitionReader) -> bool:
         has_more = await reader.step()

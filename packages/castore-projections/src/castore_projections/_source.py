@@ -65,6 +65,14 @@ class Source:
             )
         return cast("EventLog", adapter)
 
+    def find_log(self) -> EventLog | None:
+        """Return the log, or ``None`` where there is none: messages bring the events."""
+        adapters = {id(each.storage_adapter): each for each in self.event_stores.values()}
+        (store, *others) = adapters.values()
+        if self._log is None and (others or not hasattr(store.storage_adapter, "read_events")):
+            return None
+        return self.get_log()
+
     def find_store(self, event: Event, event_store: EventStore | None = None) -> EventStore:
         """Return the store of an event: the given one, or the only one that has its class.
 

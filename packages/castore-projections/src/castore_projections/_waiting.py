@@ -1,10 +1,12 @@
 """Callers that wait for a bookmark to move, woken by the runners of the same event loop."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from castore_core import BookmarkStorageAdapter, Event, LogPosition, ParkedEvent
+from castore_core import LOG_START, BookmarkStorageAdapter, Event, LogPosition, ParkedEvent
+from castore_projections._identity import Identity
 from castore_projections._keys import find_partition
 from castore_projections._parking import iter_parked
 from castore_projections._partition import Partition
@@ -13,6 +15,7 @@ from castore_projections.errors import EventParkedError, ProjectionWaitTimeoutEr
 
 _FIRST_PAUSE: Final = 0.01  # seconds
 _LONGEST_PAUSE: Final = 0.25
+_MARGIN: Final = 1.0  # seconds, for a storage that does not answer
 
 
 class Waiters:
@@ -40,7 +43,7 @@ class Waiters:
 
 
 async def wait_for_event(
-    name: str,
+    identity: Identity,
     event: Event,
     event_store_id: str,
     *,
@@ -57,27 +60,64 @@ async def wait_for_event(
         EventParkedError: the event is parked.
         ValueError: it is not stored.
     """
+    number = find_partition(event_store_id, event.aggregate_id, len(partitions))
+    bookmark_id = partitions[number].bookmark_id
     place = event_store_id, event.aggregate_id, event.version
-    position = await source.get_log().find_position(*place)
+
+    async def has_come(position: LogPosition | None) -> bool:
+        if position is not None:
+            last = (await bookmarks.get_bookmark(bookmark_id)).position
+            if last is not None:
+                return last >= position
+        aggregate_id = identity.get_aggregate_id(event_store_id, event.aggregate_id)
+        return int((await bookmarks.get_bookmark(aggregate_id)).position or 0) >= event.version
+
+    limit = asyncio.timeout(timeout + _MARGIN)
+    try:
+        async with limit:
+            position = await _find_position(source, event, event_store_id)
+            await _wait_until(lambda: has_come(position), waiters, timeout)
+            parked = await _find_parked(bookmarks, bookmark_id, position or LOG_START)
+    except _TimeIsOverError:
+        raise ProjectionWaitTimeoutError(identity.name, *place, timeout) from None
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise ProjectionWaitTimeoutError(identity.name, *place, timeout) from error
+    if parked is not None:
+        kind = None if parked.failure is None else parked.failure.kind
+        raise EventParkedError(identity.name, *place, kind)
+    return position or LOG_START
+
+
+class _TimeIsOverError(Exception):
+    """What was waited for has not come."""
+
+
+async def _wait_until(
+    check: Callable[[], Awaitable[bool]], waiters: Waiters, seconds: float
+) -> None:
+    clock = asyncio.get_running_loop().time
+    deadline, pause = clock() + seconds, _FIRST_PAUSE
+    while not await check():
+        left = deadline - clock()
+        if left <= 0:
+            raise _TimeIsOverError
+        await waiters.wait(min(pause, left))
+        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+async def _find_position(source: Source, event: Event, event_store_id: str) -> LogPosition | None:
+    """Return the position of an event, or ``None`` where there is no log."""
+    log = source.find_log()
+    if log is None:
+        return None
+    position = await log.find_position(event_store_id, event.aggregate_id, event.version)
     if position is None:
         raise ValueError(
             f"event store {event_store_id!r} has no event {event.version} of aggregate "
             f"{event.aggregate_id!r}"
         )
-    number = find_partition(event_store_id, event.aggregate_id, len(partitions))
-    bookmark_id = partitions[number].bookmark_id
-    clock = asyncio.get_running_loop().time
-    deadline, pause = clock() + timeout, _FIRST_PAUSE
-    while ((await bookmarks.get_bookmark(bookmark_id)).position or "") < position:
-        left = deadline - clock()
-        if left <= 0:
-            raise ProjectionWaitTimeoutError(name, *place, timeout)
-        await waiters.wait(min(pause, left))
-        pause = min(pause * 2, _LONGEST_PAUSE)
-    parked = await _find_parked(bookmarks, bookmark_id, position)
-    if parked is not None:
-        kind = None if parked.failure is None else parked.failure.kind
-        raise EventParkedError(name, *place, kind)
     return position
 
 
