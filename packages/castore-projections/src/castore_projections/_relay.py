@@ -42,9 +42,8 @@ class Relay(LogConsumer[Any]):
         event_stores: the stores whose events it publishes, with one storage adapter.
         channels: queues and buses, of which all the stores are sources.
         bookmarks: keeps its bookmarks, in any storage.
-        log, tail_stream, partitions, batch_size, poll_interval, lease_duration, max_attempts,
-        retry_delay, circuit_threshold, grace_period, on_report, log_error_texts: as in
-            `Projection`.
+
+    The other arguments are those of `Projection`.
 
     Raises:
         MessageChannelEventStoreNotFoundError: a store is no source of a channel.
