@@ -8,7 +8,7 @@ from typing import Any, Self, TypedDict
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from castore_core import Event, EventStorageAdapter, EventStore
+from castore_core import DataclassCodec, Event, EventStorageAdapter, EventStore
 from castore_in_memory import InMemoryBookmarkStorageAdapter, InMemoryEventStorageAdapter
 from castore_projections import Projection, ProjectionContext
 from castore_sql import SQLBookmarkStorageAdapter, SQLEventStorageAdapter
@@ -57,6 +57,7 @@ def make_accounts(adapter: EventStorageAdapter | None, store_id: str = "ACCOUNTS
         event_types=[Opened, Deposited, Closed],
         reduce=reduce_account,
         storage_adapter=adapter,
+        aggregate_codec=DataclassCodec(Account),
     )
 
 
@@ -169,10 +170,12 @@ class SQLWorld(World):
 
     async def add(self, context: ProjectionContext[Any], aggregate_id: str, amount: int) -> None:
         """Add to a row."""
+        is_mysql = self.engine.dialect.name in ("mysql", "mariadb")
+        replace = "DUPLICATE KEY UPDATE" if is_mysql else "CONFLICT (id) DO UPDATE SET"
         await run(
             context.transaction,
-            "INSERT INTO sums VALUES (:id, :amount) "
-            "ON CONFLICT (id) DO UPDATE SET amount = sums.amount + excluded.amount",
+            "INSERT INTO sums VALUES (:id, :amount) "  # noqa: S608 no value of others
+            f"ON {replace} amount = sums.amount + :amount",
             id=aggregate_id,
             amount=amount,
         )

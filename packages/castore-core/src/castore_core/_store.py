@@ -20,6 +20,7 @@ from castore_core._event import E, Event, EventDraft, index_event_types
 from castore_core._group import EventGroups, GroupedEvent, VersionAssertion
 from castore_core._json import is_unicode
 from castore_core._paging import AggregateIdsQuery, PageTokens
+from castore_core._publish_order import Turn
 from castore_core._record import EventRecord
 from castore_core._reducer import Reducer, check_state, hold, reduce_events, reduce_next, renumber
 from castore_core._results import (
@@ -224,14 +225,13 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         adapter = self._get_ready_adapter()
         record = self.event_to_record(event)
         pushed = PushedEvent(event, reduce_next(self, event, record, prev_aggregate))
-        if force:
-            joins = joins_transaction(adapter)
-            snapshots, aggregate_id = self._get_snapshots(), record.aggregate_id
-            async with replacing([(snapshots, self.event_store_id, aggregate_id, joins)]):
-                await adapter.push_event(self.event_store_id, record, force=True)
-        else:
-            await adapter.push_event(self.event_store_id, record)
-        return await self._finish_push(pushed)
+        turns = self._take_turns(event)
+        try:
+            await self._write(adapter, record, force=force)
+            return await self._finish_push(pushed, turns)
+        finally:
+            for each in turns:
+                each.end()
 
     def group_event(self, event: E, *, prev_aggregate: A | None = None) -> GroupedEvent[E, A]:
         """Prepare an event for `push_event_group`. Nothing is written yet."""
@@ -464,7 +464,25 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
     def _refuse_transaction(self) -> None:
         pass
 
-    async def _finish_push(self, pushed_event: PushedEvent[E, A]) -> PushedEvent[E, A]:
+    async def _write(
+        self, adapter: EventStorageAdapter, record: EventRecord, *, force: bool
+    ) -> None:
+        if not force:
+            await adapter.push_event(self.event_store_id, record)
+            return
+        joins = joins_transaction(adapter)
+        snapshots, aggregate_id = self._get_snapshots(), record.aggregate_id
+        async with replacing([(snapshots, self.event_store_id, aggregate_id, joins)]):
+            await adapter.push_event(self.event_store_id, record, force=True)
+
+    def _take_turns(self, event: E) -> tuple[Turn, ...]:  # noqa: ARG002 nothing is published
+        return ()
+
+    async def _finish_push(
+        self,
+        pushed_event: PushedEvent[E, A],
+        turns: Sequence[Turn],  # noqa: ARG002 nothing is published
+    ) -> PushedEvent[E, A]:
         is_written = None
         if self._snapshots is not None:
             is_written = self._snapshots.follow_push(self, pushed_event.event)

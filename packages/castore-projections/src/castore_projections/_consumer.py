@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Generic, Self
 
@@ -12,7 +13,7 @@ from castore_core.workers import Lifecycle
 from castore_projections._control import Control
 from castore_projections._identity import Identity
 from castore_projections._ledger import Ledger
-from castore_projections._options import ReaderOptions
+from castore_projections._options import ReaderOptions, RetryDelay
 from castore_projections._parked_groups import (
     ParkedGroup,
     choose_parked,
@@ -47,6 +48,7 @@ class LogConsumer(ABC, Generic[T]):
         options: ReaderOptions,
         *,
         skips_failed: bool = False,
+        parked_delay: RetryDelay | None = None,
         tail_stream: bool = False,
         always_tail_stream: bool = False,
     ) -> None:
@@ -72,6 +74,7 @@ class LogConsumer(ABC, Generic[T]):
             control=self._control,
             on_moved=self._moved.wake,
             skips_failed=skips_failed,
+            parked_delay=parked_delay,
         )
         self._partitions = identity.get_partitions(options.partitions)
         self._run: Run | None = None
@@ -125,7 +128,7 @@ class LogConsumer(ABC, Generic[T]):
         """
         ledger = await self._open()
         version = self._identity.version
-        if version in ledger.retired:
+        if version < ledger.live:
             raise ProjectionRetiredError(self.name, version, ledger.live)
         run = Run(self._parts, self._make_processor)
         run.begin(ledger, LOG_START if self._has_run else await self._get_skip_to())
@@ -178,7 +181,7 @@ class LogConsumer(ABC, Generic[T]):
             version = self._identity.version
             positions = await self._control.get_positions(version, ledger)
             start = await self._get_start()
-            generation = ledger.generations[version].begin_anew(start, positions)
+            generation = replace(ledger.generations[version].add_handled(positions), start=start)
             await self._control.write(claim, ledger.add(version, generation))
             for partition, lease in leases.items():
                 await self._drop_all(partition)

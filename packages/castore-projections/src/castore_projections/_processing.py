@@ -59,7 +59,8 @@ class Processor(Protocol):
         Raises:
             EntryFailedError: an event failed.
             LeaseLostError: the bookmark could not move.
-            StorageError: the storage of bookmarks did not answer.
+            StorageError: the storage of bookmarks did not answer. Where an event failed because
+                the transaction was lost, an `EntryFailedError` is the cause.
         """
         ...
 

@@ -12,6 +12,7 @@ from castore_core import (
     LogEntry,
     LogPosition,
     ParkedEvent,
+    StorageError,
 )
 from castore_projections._buffer import Batch, Buffer
 from castore_projections._circuit import Circuit
@@ -40,6 +41,9 @@ from castore_projections._source import Source
 PARKED_INTERVAL: Final = 5.0
 """Seconds after which a reader looks again which parked events it is to try."""
 
+_MOST_LOST: Final = 10
+"""How often an event is tried at least before it is parked for connections that broke."""
+
 SAVE_INTERVAL: Final = 5.0
 """Seconds after which a bookmark moves over events of others."""
 
@@ -60,6 +64,8 @@ class ReaderParts:
         pause: lets seconds pass, or fewer where the reader is to stop.
         bound: returns the position that the reader must not pass, or ``None``.
         skips_failed: whether an event is passed over after its last attempt, and not parked.
+        parked_delay: returns the seconds after which a parked event is tried again by itself, from
+            the number of its attempts. ``None`` stands for never.
     """
 
     source: Source
@@ -70,6 +76,7 @@ class ReaderParts:
     pause: Pause
     bound: Bound
     skips_failed: bool = False
+    parked_delay: Callable[[int], float] | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ class PartitionReader:
         self._partition = partition
         self._lease = lease
         self._parts = parts
-        self._parking = Parking(parts.bookmarks, partition.bookmark_id)
+        self._parking = Parking(parts.bookmarks, partition.bookmark_id, parts.parked_delay)
         self._buffer = Buffer()
         self._saved: LogPosition = LOG_START
         self._suspect: _Suspect | None = None
@@ -123,14 +130,16 @@ class PartitionReader:
     @property
     def has_ready_events(self) -> bool:
         """Whether a parked event is to be tried again."""
-        return self._parking.get_ready() is not None
+        parking = self._parking
+        return parking.get_ready() is not None or parking.get_due() is not None
 
     async def step(self) -> bool:
         """Handle the next events, if there are any, and tell whether there were."""
         if await self._retry_parked():
             return True
+        was_due = await self._retry_due()
         if not self._buffer and not await self._fill():
-            return False
+            return was_due
         if self._buffer:
             await self._advance()
         return True
@@ -192,7 +201,10 @@ class PartitionReader:
         try:
             await self._process(step)
         except EntryFailedError as failure:
-            await self._suspect_entry(step, failure)
+            await self._suspect_entry(step, failure, self._parts.options.max_attempts)
+        except StorageError as error:
+            attempts = max(self._parts.options.max_attempts, _MOST_LOST)
+            await self._suspect_entry(step, _find_failure(error), attempts)
 
     async def _process(self, step: Step) -> None:
         if not step.entries:
@@ -242,12 +254,14 @@ class PartitionReader:
 
     # Failures
 
-    async def _suspect_entry(self, step: Step, failure: EntryFailedError) -> None:
+    async def _suspect_entry(
+        self, step: Step, failure: EntryFailedError, max_attempts: int
+    ) -> None:
         entry, error, parts = failure.entry, failure.get_error(), self._parts
         attempt = step.attempt
         self.count += len(failure.handled)
         self._handled.update(failure.handled)
-        is_over = attempt >= parts.options.max_attempts or parts.processor.is_hopeless(error)
+        is_over = attempt >= max_attempts or parts.processor.is_hopeless(error)
         self._suspect = _Suspect(entry, attempt, error, is_over)
         self._tell_failure(EventFailed, entry, attempt, error)
         if not is_over:
@@ -262,6 +276,7 @@ class PartitionReader:
         if self._parts.skips_failed:
             await self._process(self._make_step(batch))
             self._tell_failure(EventSkipped, entry, attempts, error)
+            await self._open_circuit(entry)
             return
         parked = park(entry, attempts, describe_failure(error))
         await self._process(self._make_step(batch, parked=[parked]))
@@ -275,12 +290,16 @@ class PartitionReader:
             await self._parts.pause(self.circuit.delay)
 
     async def _close_circuit(self) -> None:
-        retried = self.circuit.close()
-        if retried:
-            bookmark_id = self._partition.bookmark_id
-            await self._parts.bookmarks.retry_parked_events(bookmark_id, retried)
-            self.look_at_parked()
-            self._tell(CircuitClosed, len(retried))
+        failed = self.circuit.close()
+        if not failed:
+            return
+        if self._parts.skips_failed:
+            self._tell(CircuitClosed, 0)
+            return
+        bookmark_id = self._partition.bookmark_id
+        await self._parts.bookmarks.retry_parked_events(bookmark_id, failed)
+        self.look_at_parked()
+        self._tell(CircuitClosed, len(failed))
 
     # Parked events
 
@@ -299,6 +318,13 @@ class PartitionReader:
         await self._retry(parked)
         return True
 
+    async def _retry_due(self) -> bool:
+        """Retry an event that failed some time ago: the next events need not wait for it."""
+        parked = self._parking.get_due()
+        if parked is not None:
+            await self._retry(parked)
+        return parked is not None
+
     async def _retry(self, parked: ParkedEvent) -> None:
         attempt = parked.attempts + 1
         try:
@@ -307,6 +333,8 @@ class PartitionReader:
             await self._process(self._make_step(batch, attempt=attempt, unparked=[parked.position]))
         except EntryFailedError as failure:
             await self._park_again(parked, attempt, failure)
+        except StorageError as error:
+            await self._park_again(parked, attempt, _find_failure(error))
         else:
             self._tell(EventUnparked, parked)
 
@@ -335,3 +363,10 @@ class PartitionReader:
     ) -> None:
         aggregate_id, version, event_type, *_ = entry.record
         self._tell(report, entry.event_store_id, aggregate_id, version, event_type, attempt, error)
+
+
+def _find_failure(error: StorageError) -> EntryFailedError:
+    """Return the failure of an event whose transaction was lost, or raise the error again."""
+    if isinstance(error.__cause__, EntryFailedError):
+        return error.__cause__
+    raise error

@@ -163,8 +163,9 @@ class SQLBookmarkStorageAdapter(Generic[C_co]):
                 Nothing was written. It is raised at the end of the block.
             ValueError: the position is no text, or more than 25 events are parked or unparked, or
                 one twice.
-            StorageError: no transaction could be had, the block has ended it by itself, or the
-                commit failed. If its answer was lost, the position tells what became of it.
+            StorageError: no transaction could be had, the block has ended it by itself, its
+                connection broke (the error of the block is the cause), or the commit failed. If
+                the answer of the commit was lost, the position tells what became of it.
         """
         check_position(position)
         check_parked(parked, unparked)
