@@ -287,7 +287,7 @@ def _find_aggregates(event_store: "EventStore[Any, Any]") -> list[type[Any]]:
     found: list[type[Any]] = []
     reduce: Any = event_store.reduce
     while isinstance(reduce, partial):
-        reduce = cast("partial[Any]", reduce).func
+        reduce = cast("Any", reduce).func
     for each in (reduce, getattr(cast("object", reduce).__class__, "__call__", None)):  # noqa: B004 its hints
         found += _find_classes(_get_hints(each).get("return"))
     for _, each in _get_state(event_store.aggregate_codec):
@@ -305,7 +305,7 @@ def _find_modules(roots: Iterable[Any]) -> set[str]:
         if (wrapped := getattr(each, "__wrapped__", None)) is not None:
             todo.append(wrapped)
         if isinstance(each, partial):
-            todo.append(cast("partial[Any]", each).func)
+            todo.append(cast("Any", each).func)
         elif isinstance(each, MethodType):
             todo.append(each.__func__)
         elif isinstance(each, FunctionType):
@@ -339,7 +339,7 @@ def _take_apart(value: Any) -> list[Any] | None:
     """Return the parts of a value that is made of others, or ``None``."""
     match value:
         case dict():
-            found = [*chain.from_iterable(cast("dict[Any, Any]", value).items())]
+            found = [*chain.from_iterable(cast("Mapping[Any, Any]", value).items())]
         case list() | tuple() | set() | frozenset():
             found = [*cast("Collection[Any]", value)]
         case partial():

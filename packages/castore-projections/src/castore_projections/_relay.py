@@ -57,9 +57,8 @@ class Relay(LogConsumer[Any]):
             as long after each later one, up to five minutes. ``None`` leaves it to
             `retry_parked_events`.
         publish_timeout: after how many seconds a publish is cancelled, and has failed.
-        log, tail_stream, partitions, batch_size, poll_interval, lease_duration, max_attempts,
-        retry_delay, circuit_threshold, grace_period, on_report, log_error_texts: as in
-            `Projection`.
+
+    The other arguments are those of `Projection`.
 
     Raises:
         MessageChannelEventStoreNotFoundError: a store is no source of a channel.
