@@ -14,6 +14,10 @@ _BUSY: Final = {
     "55P03",  # lock_not_available
 }
 _LOST: Final = ("08", "57P")  # connection_exception; the server shuts down
+_LOST_BY_ASYNCPG: Final = {
+    "InternalClientError",  # it has read the end of the session, but not yet that of the connection
+    "InvalidCachedStatementError",
+}
 _NOT_SUPPORTED: Final = "0A000"
 UNIQUE_VIOLATION: Final = "23505"
 NOT_NULL_VIOLATION: Final = "23502"
@@ -42,7 +46,7 @@ def is_busy(error: BaseException | None) -> bool:
 
 def is_lost(error: Exception) -> bool:
     """Tell whether the server ends the connection, or the driver needs a new one."""
-    if type(error).__name__ == "InvalidCachedStatementError":  # of SQLAlchemy's asyncpg
+    if type(error).__name__ in _LOST_BY_ASYNCPG:
         return True
     if get_sqlstate(error) == _NOT_SUPPORTED and "cached plan" in str(error):  # a table was altered
         return True
