@@ -4,15 +4,15 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from castore_core import StorageError
+from castore_core import StorageError, TransactionAbortedError
 from castore_sql._server_errors import translate_error_of_client
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-_BUSY: Final = {
+_ABORTED: Final = {
     "40001",  # serialization_failure
     "40P01",  # deadlock_detected
-    "55P03",  # lock_not_available
 }
+_BUSY: Final = {*_ABORTED, "55P03"}  # lock_not_available
 _LOST: Final = ("08", "57P")  # connection_exception; the server shuts down
 _LOST_BY_ASYNCPG: Final = {
     "InternalClientError",  # it has read the end of the session, but not yet that of the connection
@@ -58,5 +58,8 @@ def translate(error: Exception, _engine: Engine, /) -> StorageError:
     if (translated := translate_error_of_client(error)) is not None:
         return translated
     text = str(error.__cause__ or error)  # SQLAlchemy puts the class of asyncpg's before it
-    hint = _HINTS.get(get_sqlstate(error) or "")
+    code = get_sqlstate(error) or ""
+    if code in _ABORTED:
+        return TransactionAbortedError(f"{text}: begin the transaction again")
+    hint = _HINTS.get(code)
     return StorageError(f"{text}: {hint}" if hint else text)
