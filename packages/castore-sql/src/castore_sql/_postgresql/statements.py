@@ -1,6 +1,6 @@
 """The statements of the event table on PostgreSQL, compiled once for a driver."""
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Dialect, text
 from sqlalchemy.engine.default import DefaultDialect
@@ -8,7 +8,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from castore_sql._postgresql.listening import make_notification
 from castore_sql._postgresql.schema import EventSchema, snapshot
 from castore_sql._postgresql.values import TextColumns
-from castore_sql._queries import Statement
+from castore_sql._queries import Query, Statement
 
 # One statement for any number of events: their values come as arrays, one for each column.
 # ``follows``: the version before comes earlier in the same push.
@@ -55,6 +55,35 @@ _PLACE: Final = """\
     AND timestamp >= CAST(CAST(:{at} AS TEXT) AS TIMESTAMPTZ)
     AND timestamp < CAST(CAST(:{at} AS TEXT) AS TIMESTAMPTZ) + INTERVAL '1 millisecond'
 ), CAST(CAST(:{at} AS TEXT) AS TIMESTAMPTZ)), CAST(:{at}_id AS TEXT))"""
+
+
+_MOST_LIMITS: Final = 8  # a connection keeps 100 statements
+
+
+class PageStatement:
+    """A statement that ends with ``LIMIT :limit``.
+
+    The first few limits become a part of its text. The server would plan each small page anew where
+    the limit is a parameter, which takes longer than the page.
+    """
+
+    def __init__(self, sql: str, dialect: Dialect) -> None:
+        self._sql = sql
+        self._dialect = dialect
+        self._any_limit = Statement(text(f"{sql} LIMIT :limit"), dialect)
+        self._by_limit: dict[int, Statement] = {}
+
+    def bind(self, limit: int | None, **values: Any) -> Query:
+        """Return the statement with its parameters; without a limit it finds all."""
+        if limit is None:
+            return self._any_limit.bind(limit=None, **values)
+        statement = self._by_limit.get(limit)
+        if statement is None:
+            if len(self._by_limit) >= _MOST_LIMITS:
+                return self._any_limit.bind(limit=limit, **values)
+            statement = Statement(text(f"{self._sql} LIMIT {limit:d}"), self._dialect)
+            self._by_limit[limit] = statement
+        return statement.bind(**values)
 
 
 def make_dialect(driver: Dialect) -> Dialect:
@@ -180,10 +209,11 @@ class EventStatements:
             "AND NOT attisdropped"
         )
         self.select_events = [
-            make(
+            PageStatement(
                 f"SELECT {event} FROM {table} WHERE {of_aggregate} "
                 "AND version BETWEEN CAST(:min_version AS BIGINT) AND CAST(:max_version AS BIGINT) "
-                f"ORDER BY version{direction} LIMIT :limit"
+                f"ORDER BY version{direction}",
+                dialect,
             )
             for direction in ("", " DESC")
         ]
@@ -192,21 +222,22 @@ class EventStatements:
             _PLACE.format(table=table, id=_ID, at=each) for each in ("after", "before")
         )
         self.select_ids = [
-            make(
+            PageStatement(
                 f"SELECT CAST(aggregate_id AS TEXT), {in_utc} FROM {table} "
                 "WHERE aggregate_name = :aggregate_name AND version = 1 "
                 f"AND {place} > {after} AND {place} < {before} "
-                f"ORDER BY timestamp{direction}, {_ID}{direction} LIMIT :limit"
+                f"ORDER BY timestamp{direction}, {_ID}{direction}",
+                dialect,
             )
             for direction in ("", " DESC")
         ]
         select_log = f"SELECT tx, id, aggregate_name, {event} FROM {table} WHERE "
-        page = f"(tx, id) > (:tx, CAST(:id AS BIGINT)) AND {is_below} ORDER BY tx, id LIMIT :limit"
-        self.select_whole_log = make(select_log + page)
+        page = f"(tx, id) > (:tx, CAST(:id AS BIGINT)) AND {is_below} ORDER BY tx, id"
+        self.select_whole_log = PageStatement(select_log + page, dialect)
         # An expression, of which the server guesses that it holds for every other row: it would
         # rather sort all the events of a rare store than walk the log.
         of_stores = "COALESCE(aggregate_name = ANY(CAST(:aggregate_names AS TEXT[])), FALSE) AND "
-        self.select_log = make(select_log + of_stores + page)
+        self.select_log = PageStatement(select_log + of_stores + page, dialect)
         self.select_end = make(
             f"SELECT tx, id FROM {table} WHERE {is_below} ORDER BY tx DESC, id DESC LIMIT 1"
         )
