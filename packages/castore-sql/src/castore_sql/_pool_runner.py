@@ -25,7 +25,7 @@ _INTERRUPTION = 1.0  # seconds for a server to end a statement
 _END = 2.5  # seconds until a thread is left alone whose server does not answer
 
 
-class Server(NamedTuple):
+class ServerHooks(NamedTuple):
     """The parts of lending a connection that differ between servers.
 
     Args:
@@ -93,7 +93,7 @@ class Pool:
         server: what is known of it.
     """
 
-    def __init__(self, engine: Engine, server: Server) -> None:
+    def __init__(self, engine: Engine, server: ServerHooks) -> None:
         self.engine = engine
         self._server = server
 
@@ -360,7 +360,7 @@ class PoolLoopRunner:
 
 
 def make_pool_runner(
-    engine: Engine | AsyncEngine, server: Server
+    engine: Engine | AsyncEngine, server: ServerHooks
 ) -> PoolThreadRunner | PoolLoopRunner:
     """Return the runner for the kind of an engine."""
     if isinstance(engine, AsyncEngine):
