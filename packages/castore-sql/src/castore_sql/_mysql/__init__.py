@@ -54,7 +54,7 @@ def make_listener(
 
 
 def make_runner(engine: Engine | AsyncEngine) -> Runner:
-    """Return what runs work on an engine, in the mode that it has."""
+    """Return the runner of an engine, in the mode that it has."""
     return make_pool_runner(
         engine,
         ServerHooks(
@@ -69,7 +69,7 @@ def make_runner(engine: Engine | AsyncEngine) -> Runner:
 
 
 def make_inner_runner(connection: Connection | AsyncConnection) -> Runner:
-    """Return what runs work on a connection of the user's, inside its transaction."""
+    """Return the runner of a connection of the user's, for work inside its transaction."""
     return InnerRunner(connection, run_inside)
 
 

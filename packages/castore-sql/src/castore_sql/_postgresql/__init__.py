@@ -63,14 +63,14 @@ def make_event_table(name: str, driver: Dialect, /, *, allow_gaps: bool) -> Post
 def make_listener(
     engine: Engine | AsyncEngine, table_name: str, wake: Callable[[], None], /
 ) -> AsyncpgListener | None:
-    """Return what listens through asyncpg. Other drivers would need a thread of their own."""
+    """Return a listener through asyncpg. Other drivers would need a thread of their own."""
     if isinstance(engine, AsyncEngine) and engine.dialect.driver == "asyncpg":
         return AsyncpgListener(engine, table_name, wake)
     return None
 
 
 def make_runner(engine: Engine | AsyncEngine) -> Runner:
-    """Return what runs work on an engine, in AUTOCOMMIT mode."""
+    """Return the runner of an engine, in AUTOCOMMIT mode."""
     return make_pool_runner(
         engine,
         ServerHooks(
@@ -85,7 +85,7 @@ def make_runner(engine: Engine | AsyncEngine) -> Runner:
 
 
 def make_inner_runner(connection: Connection | AsyncConnection) -> Runner:
-    """Return what runs work on a connection of the user's, inside its transaction."""
+    """Return the runner of a connection of the user's, for work inside its transaction."""
     return InnerRunner(connection, run_on_driver)
 
 

@@ -165,7 +165,8 @@ RETURNING aggregate_name, CAST(aggregate_id AS TEXT), version, {self._notificati
     def _make_selects(self) -> None:
         of_keys = f"FROM {self._table} AS event JOIN {_KEYS} ON {_IS_NEW.format(id=self._new_id)}"
         self.select_keys = self._make(
-            f"SELECT event.aggregate_name, CAST(event.aggregate_id AS TEXT), event.version {of_keys}"
+            "SELECT event.aggregate_name, CAST(event.aggregate_id AS TEXT), event.version "
+            f"{of_keys}"
         )
         self.select_tokens = (
             self._make(f"SELECT event.write_token {of_keys}") if self._has_token else None
