@@ -251,7 +251,8 @@ async def test_force_invalidates(version: int) -> None:
     loaded = await store.get_existing_aggregate("a1")
     assert await load_plainly(store) == loaded.aggregate
     assert "new" == loaded.aggregate.texts[version - 1]
-    assert 8 == (await store.get_aggregate("a1")).snapshot_version
+    expected = 6 if version == 6 else 8  # the push of version 6 is followed by one
+    assert expected == (await store.get_aggregate("a1")).snapshot_version
 
 
 async def test_force_in_a_group_invalidates() -> None:
@@ -420,7 +421,7 @@ async def test_gaps_that_may_be_filled() -> None:
     assert snapshots.counts["gaps"] > 0
     await push(store, 3, 4, 5)
     assert [*"1234567"] == (await store.get_existing_aggregate("a1")).aggregate.texts
-    assert [7] == await find_snapshots(adapter)
+    assert [7, 3] == await find_snapshots(adapter)
 
 
 async def test_gaps_after_a_snapshot() -> None:

@@ -199,15 +199,17 @@ class StoreSnapshots:
         if joins_transaction(store.get_storage_adapter()) or not self._is_due(store, event, None):
             return None
         place = Place(store.event_store_id, event.aggregate_id)
-        job = partial(self._take, copy(store), place)  # whose storage adapter nobody sets
+        job = partial(
+            self._take, copy(store), place, event.version
+        )  # whose storage adapter nobody sets
         if self.snapshots.in_background:
             self._start(place, job)
             return None
         return self._jobs.launch(job)
 
-    async def _take(self, store: "EventStore[Any, Any]", place: Place) -> None:
+    async def _take(self, store: "EventStore[Any, Any]", place: Place, version: int) -> None:
         try:
-            read = await self._read(store, place.aggregate_id, None)
+            read = await self._read(store, place.aggregate_id, version)
         except Exception as error:  # noqa: BLE001 a snapshot less
             self.access.count("not_written", place, error)
             return
