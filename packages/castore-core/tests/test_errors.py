@@ -171,6 +171,11 @@ EXAMPLES: list[tuple[CastoreError, dict[str, Any], str]] = [
         "disk is full",
     ),
     (
+        errors.TransactionAbortedError("deadlock detected"),
+        {"reason": "deadlock detected"},
+        "deadlock detected",
+    ),
+    (
         errors.UnknownOutcomeError("COUNTERS", "c", 3, "no answer within 5 s"),
         {
             "event_store_id": "COUNTERS",

@@ -19,6 +19,7 @@
     ├── InvalidPageTokenError (ValueError)     the page token is damaged, or another store's
     ├── InvalidLogPositionError (ValueError)   a position is one of another kind of log
     ├── StorageError                           the backend of a storage adapter failed
+    │   ├── TransactionAbortedError                a transaction of yours has to begin again
     │   └── UnknownOutcomeError                    the events of a push may be stored, or not
     ├── LeaseLostError                         somebody else holds the lease by now
     ├── UndefinedStorageAdapterError           the event store has no storage adapter
@@ -65,6 +66,7 @@ __all__ = [
     "NotJSONError",
     "ReducerError",
     "StorageError",
+    "TransactionAbortedError",
     "TransactionNotPublishableError",
     "UndefinedAggregateCodecError",
     "UndefinedMessageChannelAdapterError",
@@ -367,6 +369,14 @@ class StorageError(CastoreError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class TransactionAbortedError(StorageError):
+    """A transaction of yours cannot go on, because of another one: begin it again.
+
+    The database found a deadlock, or a serialization failure. Nothing of the transaction is
+    written, of events and of rows of your own.
+    """
 
 
 class UnknownOutcomeError(StorageError):
