@@ -300,6 +300,17 @@ def test_snapshots_are_no_adapter() -> None:
         make_store(adapter())
 
 
+def test_a_policy_is_no_coroutine_function() -> None:
+    """It would say yes each time."""
+
+    async def policy(_: SnapshotOccasion) -> bool:
+        raise NotImplementedError
+
+    wrong: Any = policy
+    with pytest.raises(TypeError, match="policy is async"):
+        Snapshots(InMemorySnapshotStorageAdapter(), policy=wrong)
+
+
 @pytest.mark.parametrize(
     "options",
     [
