@@ -82,10 +82,8 @@ async def test_a_bookmark_that_moves_apart_is_caught(
     await asyncio.to_thread(processes.start, "write", pause=0.05)
     for _ in range(MOST_KILLS_TO_NOTICE):
         await asyncio.to_thread(run_and_kill, processes, moments, is_apart=True)
-        events, counts = await counting.read_events(), await counting.read_counts()
-        notes = await counting.read_notes()
-        if len(set(notes)) < len(notes) or any(counts[key] > events[key] for key in counts):
-            return
+        if any(each.startswith("order of ") for each in await counting.find_faults()):
+            return  # an event came twice
     pytest.fail(f"the runners counted each event once, in spite of {MOST_KILLS_TO_NOTICE} kills")
 
 
