@@ -73,6 +73,7 @@ class LogConsumer(ABC, Generic[T]):
             reporter=Reporter(options.on_report, log_error_texts=options.log_error_texts),
             control=self._control,
             on_moved=self._moved.wake,
+            finish_reset=lambda: self._reset(STANDSTILL_TIMEOUT, begins=False),
             skips_failed=skips_failed,
             parked_delay=parked_delay,
         )
@@ -126,10 +127,9 @@ class LogConsumer(ABC, Generic[T]):
             PartitionsChangedError, UnknownEventTypeError: as in `run`.
             StorageError: a storage did not answer.
         """
+        self._check_ready()
         ledger = await self._open()
-        version = self._identity.version
-        if version < ledger.live:
-            raise ProjectionRetiredError(self.name, version, ledger.live)
+        self._refuse_retired(ledger)
         run = Run(self._parts, self._make_processor)
         run.begin(ledger, LOG_START if self._has_run else await self._get_skip_to())
         self._has_run = True
@@ -168,25 +168,17 @@ class LogConsumer(ABC, Generic[T]):
         Processes that run it pause meanwhile. Parked events are forgotten. The events that were
         handled before come again, as replays.
 
+        A reset that was interrupted is finished by the next `run`, `run_once` or `reset`.
+
         Raises:
             ProjectionBusyError: a process did not pause within ``timeout`` seconds.
-            StorageError: a storage did not answer. Call it again.
+            ProjectionRetiredError: a later version has taken over.
+            StorageError: a storage did not answer.
+            TypeError: the storage of the events has no log.
         """
+        self._source.get_log()
         await self._open()
-        async with (
-            self._control.claim(timeout) as claim,
-            self._control.stand_still(self._partitions, timeout) as leases,
-        ):
-            ledger, _ = await self._control.read()
-            version = self._identity.version
-            positions = await self._control.get_positions(version, ledger)
-            start = await self._get_start()
-            generation = replace(ledger.generations[version].add_handled(positions), start=start)
-            await self._control.write(claim, ledger.add(version, generation))
-            for partition, lease in leases.items():
-                await self._drop_all(partition)
-                async with self._bookmarks.move_bookmark(lease, start) as transaction:
-                    await self._clear(partition, transaction)
+        await self._reset(timeout, begins=True)
 
     # Known state
 
@@ -260,11 +252,45 @@ class LogConsumer(ABC, Generic[T]):
             self._run.look_at_parked()
         return sum(map(len, chosen.values()))
 
+    async def _reset(self, timeout: float, *, begins: bool) -> None:  # noqa: ASYNC109 has its own error
+        """Begin a reset, or finish one, while nobody runs the projection."""
+        version = self._identity.version
+        async with (
+            self._control.claim(timeout) as claim,
+            self._control.stand_still(self._partitions, timeout) as leases,
+        ):
+            ledger, _ = await self._control.read()
+            self._refuse_retired(ledger)
+            generation = ledger.generations[version]
+            if begins:
+                positions = await self._control.get_positions(version, ledger)
+                start = await self._get_start()
+                generation = replace(
+                    generation.add_handled(positions), start=start, is_resetting=True
+                )
+                await self._control.write(claim, ledger.add(version, generation))
+            elif not generation.is_resetting:
+                return
+            for partition, lease in leases.items():
+                async with self._bookmarks.move_bookmark(lease, generation.start) as transaction:
+                    await self._clear(partition, transaction)
+                await self._drop_all(partition)
+            generation = replace(generation, is_resetting=False)
+            await self._control.write(claim, ledger.add(version, generation))
+
+    def _refuse_retired(self, ledger: Ledger) -> None:
+        version = self._identity.version
+        if version < ledger.live:
+            raise ProjectionRetiredError(self.name, version, ledger.live)
+
     # For subclasses
 
     @abstractmethod
     def _make_processor(self, is_replay: Callable[[LogEntry], bool]) -> Processor:
         """Return what handles the events."""
+
+    def _check_ready(self) -> None:
+        """Refuse to run where that could only be a mistake."""
 
     async def _clear(self, partition: Partition, transaction: T) -> None:
         """Undo what the events have brought about, in the transaction of a reset."""
@@ -273,6 +299,7 @@ class LogConsumer(ABC, Generic[T]):
         """Make what `stop` ends from now on, and look where to begin."""
         if self._life is not None:
             raise RuntimeError(f"{self!r} runs already")
+        self._check_ready()
         self._has_run = True
         self._run = run = Run(self._parts, self._make_processor)
         self._life = life = Lifecycle(
@@ -294,7 +321,11 @@ class LogConsumer(ABC, Generic[T]):
         self._run = self._life = None
 
     async def _open(self) -> Ledger:
-        return await self._control.open(self._get_start)
+        ledger = await self._control.open(self._get_start)
+        if ledger.generations[self._identity.version].is_resetting:
+            await self._reset(STANDSTILL_TIMEOUT, begins=False)
+            ledger, _ = await self._control.read()
+        return ledger
 
     async def _get_start(self) -> LogPosition:
         if self._tail_stream:

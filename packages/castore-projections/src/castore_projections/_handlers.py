@@ -77,6 +77,11 @@ class Handlers:
         for each in event_types:
             self._handlers.setdefault(each, []).append(handler)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no handler at all."""
+        return not self._handlers
+
     def wants(self, entry: LogEntry) -> bool:
         """Tell whether an event has a handler, or must not be passed over."""
         store = self._event_stores[entry.event_store_id]
@@ -113,11 +118,7 @@ def _is_event_type(value: object) -> bool:
 
 
 def _is_coroutine_function(handler: Any) -> bool:
-    call = getattr(handler, "__call__", None)  # noqa: B004 of an object that can be called
-    return inspect.iscoroutinefunction(_find_function(handler)) or inspect.iscoroutinefunction(call)
-
-
-def _find_function(handler: Any) -> Any:
     while isinstance(handler, partial):
         handler = handler.func
-    return handler
+    call = getattr(handler, "__call__", None)  # noqa: B004 of an object that can be called
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)

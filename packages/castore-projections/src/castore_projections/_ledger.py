@@ -22,11 +22,13 @@ class Generation:
         start: the position at which they began.
         handled_before: the positions up to which side effects have taken place already, one for
             each partition that had been there then; several lists, where their numbers differed.
+        is_resetting: whether a reset has begun, and has not ended.
     """
 
     partitions: int
     start: LogPosition = LOG_START
     handled_before: Sequence[Sequence[LogPosition]] = ()
+    is_resetting: bool = False
 
     def is_replay(self, entry: LogEntry) -> bool:
         """Tell whether an event was handled before this generation was live, or was reset."""

@@ -16,7 +16,7 @@ RetryDelay: TypeAlias = Callable[[int], float]
 
 def double_delay(attempt: int) -> float:
     """Wait a tenth of a second after the first attempt, and twice as long after each later one."""
-    return min(0.1 * 2.0 ** (attempt - 1), 10.0)
+    return min(0.1 * 2.0 ** (min(attempt, 8) - 1), 10.0)
 
 
 def double_parked_delay(attempts: int) -> float:

@@ -58,6 +58,12 @@ class Parking:
             if each.position not in self._due:
                 self._set_due(each, (datetime.now(UTC) - each.parked_at).total_seconds())
 
+    async def is_parked_still(self, parked: ParkedEvent) -> bool:
+        """Look whether an event is parked in the storage, too: others may have dropped it."""
+        before = max((each for each in self._aggregates if each < parked.position), default="")
+        found = await self._bookmarks.get_parked_events(self._bookmark_id, before, 1)
+        return bool(found) and found[0].position == parked.position
+
     def holds(self, entry: LogEntry) -> bool:
         """Tell whether an event has to wait behind a parked one of its aggregate."""
         return (entry.event_store_id, entry.record.aggregate_id) in self._events

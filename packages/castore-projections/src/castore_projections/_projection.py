@@ -8,6 +8,7 @@ from typing_extensions import TypeVar
 
 from castore_core import (
     LOG_START,
+    Aggregate,
     BookmarkStorageAdapter,
     Event,
     EventLog,
@@ -236,7 +237,8 @@ class Projection(LogConsumer[T], Generic[T]):
         An error of a handler is raised, so that the queue hands the message out again.
 
         Raises:
-            KeyError: the store of the message is none of the projection.
+            TypeError: the message carries no event.
+            ValueError: the store of the message is none of the projection.
             MissingEventsError: earlier events were not handled, and cannot be read.
             ProjectionBusyError: another process handles an event of the aggregate.
         """
@@ -276,7 +278,7 @@ class Projection(LogConsumer[T], Generic[T]):
 
     async def wait_for(
         self,
-        pushed: PushedEvent[Any, Any] | Event,
+        pushed: PushedEvent[Any, Any] | Event | Aggregate,
         *,
         event_store: EventStore[Any, Any] | None = None,
         timeout: float = 10.0,  # noqa: ASYNC109 has its own error
@@ -287,18 +289,24 @@ class Projection(LogConsumer[T], Generic[T]):
         waits for the message of the event, and returns ``""``.
 
         Args:
-            pushed: what `EventStore.push_event` returned, or the event.
+            pushed: the result of `EventStore.push_event`, the event, or the aggregate after it, as
+                commands return it.
             event_store: the store of the event; it may be left out where only one store of the
-                projection has its class.
+                projection has its class, or where there is only one store.
             timeout: how many seconds to wait.
 
         Raises:
             ProjectionWaitTimeoutError: the projection did not come to the event in time.
             EventParkedError: it is parked: the read model lacks it for now.
+            ProjectionRetiredError: a later version has taken over.
+            TypeError: ``pushed`` has no id and no version.
             ValueError: the event is not stored, or no store, or several, can be its own.
         """
-        event = pushed.event if isinstance(pushed, PushedEvent) else pushed
+        event: Event | Aggregate = pushed.event if isinstance(pushed, PushedEvent) else pushed
         store = self._source.find_store(event, event_store)
+        ledger = await self._control.find()
+        if ledger is not None:
+            self._refuse_retired(ledger)
         return await wait_for_event(
             self._identity,
             event,
@@ -344,6 +352,10 @@ class Projection(LogConsumer[T], Generic[T]):
 
     def _make_processor(self, is_replay: Callable[[LogEntry], bool]) -> EventProcessor:
         return EventProcessor(self._identity, self._handlers, self._bookmarks, is_replay)
+
+    def _check_ready(self) -> None:
+        if self._handlers.is_empty:
+            raise ValueError(f"{self!r} has no handlers: it would pass over all events")
 
     async def _clear(self, partition: Partition, transaction: T) -> None:  # noqa: ARG002
         if self._on_clear is not None:

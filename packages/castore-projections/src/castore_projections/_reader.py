@@ -134,6 +134,7 @@ class PartitionReader:
         self._alone = 0 if doubt is None else doubt.count
         self.doubt = doubt
         self.circuit = Circuit(parts.options.circuit_threshold)
+        self.waits_for_circuit = True
         self.count = 0
 
     async def open(self) -> None:
@@ -259,9 +260,10 @@ class PartitionReader:
         settled.update(each.position for each in step.parked)
         if self.doubt is not None and self.doubt.entry.position in settled:
             self.doubt = None
-        self._has_passed_own = False
-        self._next_save = monotonic() + SAVE_INTERVAL
         self._buffer.drop(step.position)
+        if step.position == self.position:
+            self._has_passed_own = False
+            self._next_save = monotonic() + SAVE_INTERVAL
         self._parking.update(step.parked, step.unparked)
         if not self._buffer:
             self._handled.clear()
@@ -338,7 +340,8 @@ class PartitionReader:
         self.circuit.fail(entry.position)
         if self.circuit.is_open:
             self._tell(CircuitOpened, self.circuit.failures, self.circuit.delay)
-            await self._parts.pause(self.circuit.delay)
+            if self.waits_for_circuit:
+                await self._parts.pause(self.circuit.delay)
 
     async def _close_circuit(self) -> None:
         failed = self.circuit.close()
@@ -377,6 +380,9 @@ class PartitionReader:
         return parked is not None
 
     async def _retry(self, parked: ParkedEvent) -> None:
+        if not await self._parking.is_parked_still(parked):
+            self._parking.update(unparked=[parked.position])
+            return
         attempt = parked.attempts + 1
         try:
             entry = await self._read_again(parked)
@@ -396,7 +402,8 @@ class PartitionReader:
             await self._process(step)
         except StorageError as error:
             self._doubt_step(step, error)
-            raise _find_failure(error) from _find_failure(error).__cause__
+            failure = _find_failure(error)
+            raise failure from failure.__cause__
 
     async def _read_again(self, parked: ParkedEvent) -> LogEntry:
         entry = await self._parts.source.read_again(parked)
@@ -407,6 +414,9 @@ class PartitionReader:
     async def _park_again(
         self, parked: ParkedEvent, attempt: int, failure: EntryFailedError
     ) -> None:
+        if not await self._parking.is_parked_still(parked):  # dropped while it was tried
+            self._parking.update(unparked=[parked.position])
+            return
         error = failure.get_error()
         described = describe_failure(error)
         again = parked._replace(attempts=attempt, failure=described)

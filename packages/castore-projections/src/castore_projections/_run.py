@@ -1,7 +1,7 @@
 """One run of a projection in this process: a runner for each partition, until it is stopped."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,7 +27,7 @@ from castore_projections._reports import Retired
 from castore_projections._runner import CHECK_INTERVAL, PartitionRunner, RunnerParts
 from castore_projections._sharing import Sharing
 from castore_projections._source import Source
-from castore_projections.errors import ProjectionRetiredError
+from castore_projections.errors import ProjectionBusyError, ProjectionRetiredError
 
 _LONGEST_LEAVE: Final = 5.0  # seconds
 _REBUILD_PAUSE: Final = 0.1  # seconds, at the place to which the live version has come
@@ -44,6 +44,7 @@ class RunParts:
     reporter: Reporter
     control: Control
     on_moved: Callable[[], object]
+    finish_reset: Callable[[], Awaitable[None]]
     skips_failed: bool
     parked_delay: Callable[[int], float] | None
 
@@ -149,7 +150,16 @@ class Run:
             self._retire(partition)
         if is_claimed or self.stop.is_set():
             return False
+        if self._ledger.generations[self._parts.identity.version].is_resetting:
+            return await self._finish_reset(is_held=is_held)
         return self._sharing.may_keep(partition) if is_held else self._sharing.may_take()
+
+    async def _finish_reset(self, *, is_held: bool) -> bool:
+        """Give the lease back, and then finish a reset whose caller is gone."""
+        if not is_held:
+            with suppress(ProjectionBusyError):
+                await self._parts.finish_reset()
+        return False
 
     def _retire(self, partition: Partition) -> None:
         if not self.stop.is_set():

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from castore_core import Lease, LeaseLostError, LogPosition, StorageError
 from castore_projections._leases import LeaseKeeper
 from castore_projections._partition import Partition
-from castore_projections._reader import Doubt, PartitionReader, ReaderParts
+from castore_projections._reader import MOST_LOST, Doubt, PartitionReader, ReaderParts
 from castore_projections._reports import LeaseLost, LeaseTaken, ReadingFailed
 from castore_projections.errors import CircuitOpenError
 
@@ -99,14 +99,27 @@ class PartitionRunner:
         lease = await self._keeper.take_or_raise(self._partition.name)
         async with self._keeper.keep(lease):
             await self._parts.look()  # what was true before the lease was had may be so no longer
-            reader = await self._open(lease)
-            while await self._step(reader):
-                if reader.circuit.is_open:
-                    raise CircuitOpenError(self._partition.name, reader.circuit.failures)
-                if reader.position >= end and not reader.has_ready_events:
-                    break
-            await reader.save()
-            return reader.count
+            count = refused = 0
+            while True:
+                reader = await self._open(lease)
+                reader.waits_for_circuit = False
+                try:
+                    await self._read_to(reader, end)
+                    return count + reader.count
+                except StorageError:
+                    refused = 1 if reader.count else refused + 1
+                    if reader.doubt is None or refused > 2 * MOST_LOST:
+                        raise
+                count += reader.count
+                self._doubt = reader.doubt  # the next one finds out which event is refused
+
+    async def _read_to(self, reader: PartitionReader, end: LogPosition) -> None:
+        while await self._step(reader):
+            if reader.circuit.is_open:
+                raise CircuitOpenError(self._partition.name, reader.circuit.failures)
+            if reader.position >= end and not reader.has_ready_events:
+                break
+        await reader.save()
 
     @property
     def _take_interval(self) -> float:

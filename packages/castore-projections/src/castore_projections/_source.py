@@ -1,9 +1,11 @@
 """The source of a projection: its event stores, and the log that has their events."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from castore_core import (
+    Aggregate,
     Event,
     EventLog,
     EventRecord,
@@ -33,8 +35,11 @@ class Source:
             if not isinstance(cast("Any", each), EventStore):
                 raise TypeError(f"event_stores has {each!r}, which is no EventStore")
         self.event_stores: dict[str, EventStore] = {each.event_store_id: each for each in stores}
-        if not stores or len(self.event_stores) < len(stores):
-            raise ValueError("event_stores is empty, or has two of one event_store_id")
+        if not stores:
+            raise ValueError("event_stores is empty")
+        if len(self.event_stores) < len(stores):
+            ids = Counter(each.event_store_id for each in stores)
+            raise ValueError(f"two event stores have the id {ids.most_common(1)[0][0]!r}")
         self._log = log
 
     @property
@@ -73,20 +78,29 @@ class Source:
             return None
         return self.get_log()
 
-    def find_store(self, event: Event, event_store: EventStore | None = None) -> EventStore:
+    def find_store(
+        self, event: Event | Aggregate, event_store: EventStore | None = None
+    ) -> EventStore:
         """Return the store of an event: the given one, or the only one that has its class.
 
+        An aggregate is that of the only store.
+
         Raises:
+            TypeError: it is neither.
             ValueError: the store is none of these, or there is not exactly one.
         """
+        if not hasattr(event, "aggregate_id") or not hasattr(event, "version"):
+            raise TypeError(f"neither an event nor an aggregate: {type(event).__qualname__}")
         if event_store is not None:
             if event_store.event_store_id not in self.event_stores:
                 raise ValueError(f"{event_store!r} is no event store of the projection")
             return event_store
-        found = [each for each in self.event_stores.values() if type(event) in each.event_types]
+        found = list(self.event_stores.values())
+        if isinstance(event, Event):
+            found = [each for each in found if type(event) in each.event_types]
         if len(found) != 1:
             raise ValueError(
-                f"{len(found)} event stores of the projection have {type(event).__name__}: "
+                f"{len(found)} event stores of the projection may have {type(event).__name__}: "
                 "say which one it was pushed to, with event_store=..."
             )
         return found[0]

@@ -152,7 +152,7 @@ class EventParkedError(ProjectionError):
 class CircuitOpenError(ProjectionError):
     """Several events of different aggregates failed in a row: `run_once` gave up.
 
-    They are parked. Retry them once the cause is mended.
+    They are parked, or were passed over with ``continue_on_error``.
     """
 
     def __init__(self, name: str, failures: int) -> None:
@@ -160,7 +160,7 @@ class CircuitOpenError(ProjectionError):
         self.failures = failures
 
     def __str__(self) -> str:
-        return f"{self.failures} events of {self.name!r} failed in a row, and are parked"
+        return f"{self.failures} events of {self.name!r} failed in a row: run_once gave up"
 
 
 class MissingEventsError(ProjectionError):
