@@ -39,14 +39,14 @@ class _Greenlet(greenlet):
 
 async def _go_on(inner: greenlet, result: Any) -> Any:
     """Await what a greenlet wants, until it has a result, as `greenlet_spawn` does."""
-    inner.parent = getcurrent()
     while not inner.dead:
+        error, value = None, None
         try:
-            value: Any = await result
-        except BaseException as error:  # noqa: BLE001 the greenlet raises it again, or goes on
-            result = inner.throw(error)
-        else:
-            result = inner.switch(value)
+            value = await result
+        except BaseException as raised:  # noqa: BLE001 the greenlet raises it again, or goes on
+            error = raised
+        inner.parent = getcurrent()  # which is another one at the first step of an eager task
+        result = inner.switch(value) if error is None else inner.throw(error)
     return result
 
 
