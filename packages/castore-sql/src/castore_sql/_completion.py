@@ -1,17 +1,23 @@
 """Calls of a pool that go on where the task that waits for them is cancelled.
 
-SQLAlchemy 2.0 may lose a connection that is opened, or closed, in a task which is cancelled
-meanwhile: it stays checked out, or open on the server.
+SQLAlchemy before 2.1.9 may lose a connection that is opened, or closed, in a task which is
+cancelled meanwhile: it stays checked out, or open on the server.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+import sqlalchemy
 from greenlet import getcurrent, greenlet
 from sqlalchemy.util import await_only
 
 T = TypeVar("T")
+
+_VERSION: Final = [int(each) for each in re.findall(r"\d+", sqlalchemy.__version__)[:3]]
+MAY_LOSE_CONNECTIONS: Final = _VERSION < [2, 1, 9]
+"""Whether SQLAlchemy may lose one where it is opened: to `complete` takes some microseconds."""
 
 
 def complete(function: Callable[[], T]) -> T:
@@ -39,14 +45,14 @@ class _Greenlet(greenlet):
 
 async def _go_on(inner: greenlet, result: Any) -> Any:
     """Await what a greenlet wants, until it has a result, as `greenlet_spawn` does."""
-    inner.parent = getcurrent()
     while not inner.dead:
+        error, value = None, None
         try:
-            value: Any = await result
-        except BaseException as error:  # noqa: BLE001 the greenlet raises it again, or goes on
-            result = inner.throw(error)
-        else:
-            result = inner.switch(value)
+            value = await result
+        except BaseException as raised:  # noqa: BLE001 the greenlet raises it again, or goes on
+            error = raised
+        inner.parent = getcurrent()  # which is another one at the first step of an eager task
+        result = inner.switch(value) if error is None else inner.throw(error)
     return result
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from castore_sql._alarm import Alarm, AlarmError
-from castore_sql._completion import complete
+from castore_sql._completion import MAY_LOSE_CONNECTIONS, complete
 from castore_sql._connection import Work
 from castore_sql._errors import LostConnectionError, OutOfTimeError
 from castore_sql._threads import Threads
@@ -134,6 +134,8 @@ class Pool:
         return attempt.results[0]
 
     def _take(self, attempt: _Attempt[T]) -> PoolProxiedConnection:
+        if not MAY_LOSE_CONNECTIONS:
+            return self._open(attempt)
         try:
             return complete(lambda: self._open(attempt))
         except asyncio.CancelledError:
