@@ -100,7 +100,7 @@ class Source:
             found = [each for each in found if type(event) in each.event_types]
         if len(found) != 1:
             raise ValueError(
-                f"{len(found)} event stores of the projection may have {type(event).__name__}: "
+                f"{len(found)} event stores of the projection have {type(event).__name__}: "
                 "say which one it was pushed to, with event_store=..."
             )
         return found[0]
