@@ -213,3 +213,127 @@ async def test_objects_with_an_async_call_are_handlers(world: World) -> None:
     await world.push("a")
     await projection.run_once()
     assert ["a", "a"] == handler.seen
+
+
+async def test_a_stand_by_that_tails_skips_nothing(world: World) -> None:
+    """Where another one runs, a start with ``always_tail_stream`` passes over nothing."""
+    await world.project(always_tail_stream=True).run_once()
+    first = world.project(always_tail_stream=True, poll_interval=0.05)
+
+    async def runs() -> bool:
+        return (await first.status()).is_running
+
+    async with first:
+        await eventually(runs)
+        first.stop()
+        await world.push("a", 1)
+        second = world.project(always_tail_stream=True, poll_interval=0.05)
+        async with second:
+            await world.push("a", 2)
+            await second.wait_for(Deposited("a", 3, payload={"amount": 2}))
+    assert (await world.read())["a"] in (2, 3)  # the first may have ended before the second began
+
+
+async def test_a_new_version_of_a_tail_begins_where_the_live_one_began(world: World) -> None:
+    """A version that is built beside one that lags skips none of its events."""
+    await world.push("a", 1)
+    await world.project(tail_stream=True).run_once()
+    await world.push("a", 2)
+    new = world.project(tail_stream=True, version=2)
+    await new.switch()
+    await new.run_once()
+    assert {"a": 2} == await world.read()
+
+
+async def test_events_that_were_parked_are_no_replays_after_a_reset(world: World) -> None:
+    """Their side effects have not taken place before."""
+    projection = world.project(max_attempts=1, on_clear=world.clear)
+    replays: list[tuple[str, bool]] = []
+    is_broken = True
+
+    @projection.on(Opened)
+    async def open_(event: Opened, context: ProjectionContext[Any]) -> None:
+        if is_broken and event.aggregate_id == "a":
+            raise ValueError
+        replays.append((event.aggregate_id, context.is_replay))
+
+    await world.push("a")
+    await world.push("b")
+    await projection.run_once()
+    is_broken = False
+    await projection.reset()
+    await projection.run_once()
+    assert [("b", False), ("a", False), ("b", True)] == replays
+
+
+async def test_changes_of_a_handler_stay_its_own(world: World) -> None:
+    """The next attempt, and the next handler, get the event as it is stored."""
+    projection = world.project()
+    seen: list[int] = []
+
+    @projection.on(Deposited)
+    async def take(event: Deposited, context: ProjectionContext[Any]) -> None:
+        stored: Any = context.record.payload
+        given: Any = event.payload
+        assert stored == given
+        seen.append(given.pop("amount"))
+        stored.clear()
+        if context.attempt == 1:
+            raise ValueError
+
+    @projection.on(Deposited)
+    async def look(event: Deposited, _context: ProjectionContext[Any]) -> None:
+        seen.append(event.payload["amount"])
+
+    await world.push("a", 7)
+    await projection.run_once()
+    assert [7, 7, 7] == seen
+
+
+async def test_an_error_without_a_text_is_parked(world: World) -> None:
+    """An error whose text raises ends no projection."""
+
+    class SilentError(Exception):
+        """An error that cannot be printed."""
+
+        def __str__(self) -> str:
+            raise AttributeError("detail")
+
+    projection = world.project(max_attempts=1)
+
+    @projection.on(Opened)
+    async def fail(_event: Opened, _context: ProjectionContext[Any]) -> None:
+        raise SilentError
+
+    await world.push("a")
+    await projection.run_once()
+    (parked,) = [each async for each in projection.iter_parked_events()]
+    assert parked.failure is not None
+    assert "its text raises AttributeError" == parked.failure.text
+
+
+async def test_a_reset_during_an_outage(world: World) -> None:
+    """A projection that waits because everything fails notices a reset from elsewhere."""
+    projection = world.project(max_attempts=1, circuit_threshold=1, poll_interval=60.0)
+
+    @projection.on(Opened)
+    async def fail(_event: Opened, _context: ProjectionContext[Any]) -> None:
+        raise ValueError
+
+    for each in ("a", "b", "c", "d", "e", "f"):
+        await world.push(each)
+
+    async def is_waiting() -> bool:
+        return (await projection.status()).failed >= 3  # the next pause is of four seconds
+
+    async with projection:
+        await eventually(is_waiting)
+        began = asyncio.get_running_loop().time()
+        await world.project().reset(timeout=10)
+        assert asyncio.get_running_loop().time() - began < 3.5
+
+
+def test_on_clear_has_to_be_async(world: World) -> None:
+    """A plain function would run, and fail afterwards."""
+    with pytest.raises(TypeError, match="on_clear is an async function"):
+        world.project(on_clear=print)

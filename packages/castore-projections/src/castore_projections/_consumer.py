@@ -1,7 +1,7 @@
 """Projections and relays: how they run, what they tell, and what becomes of parked events."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Generic, Self
@@ -12,7 +12,7 @@ from castore_core import LOG_START, BookmarkStorageAdapter, LogEntry, LogPositio
 from castore_core.workers import Lifecycle
 from castore_projections._control import Control
 from castore_projections._identity import Identity
-from castore_projections._ledger import Ledger
+from castore_projections._ledger import Generation, Ledger
 from castore_projections._options import ReaderOptions, RetryDelay
 from castore_projections._parked_groups import (
     ParkedGroup,
@@ -27,12 +27,15 @@ from castore_projections._run import Run, RunParts
 from castore_projections._source import Source
 from castore_projections._status import ProjectionStatus, read_status
 from castore_projections._waiting import Waiters
-from castore_projections.errors import ProjectionRetiredError
+from castore_projections.errors import ProjectionRetiredError, TooManyParkedError
 
 T = TypeVar("T", default=Any)
 
 STANDSTILL_TIMEOUT: Final = 60.0
 """Seconds to wait until the runners of a projection have given back their leases."""
+
+MAX_UNHANDLED: Final = 1000
+"""How many parked events a reset remembers: a ledger is one text in the storage of bookmarks."""
 
 _MARGIN: Final = 5.0  # seconds that the end may take beyond the grace period
 
@@ -174,6 +177,7 @@ class LogConsumer(ABC, Generic[T]):
             ProjectionBusyError: a process did not pause within ``timeout`` seconds.
             ProjectionRetiredError: a later version has taken over.
             StorageError: a storage did not answer.
+            TooManyParkedError: more than 1,000 events are parked: retry or drop some.
             TypeError: the storage of the events has no log.
         """
         self._source.get_log()
@@ -266,7 +270,10 @@ class LogConsumer(ABC, Generic[T]):
                 positions = await self._control.get_positions(version, ledger)
                 start = await self._get_start()
                 generation = replace(
-                    generation.add_handled(positions), start=start, is_resetting=True
+                    generation.add_handled(positions),
+                    start=start,
+                    unhandled=await self._get_unhandled(generation, positions),
+                    is_resetting=True,
                 )
                 await self._control.write(claim, ledger.add(version, generation))
             elif not generation.is_resetting:
@@ -277,6 +284,21 @@ class LogConsumer(ABC, Generic[T]):
                 await self._drop_all(partition)
             generation = replace(generation, is_resetting=False)
             await self._control.write(claim, ledger.add(version, generation))
+
+    async def _get_unhandled(
+        self, generation: Generation, positions: Sequence[LogPosition]
+    ) -> Sequence[LogPosition]:
+        """Return the positions of events whose side effects have not taken place.
+
+        Raises:
+            TooManyParkedError: there are more than a ledger holds.
+        """
+        parked = iter_all_parked(self._bookmarks, self._partitions)
+        found = {each.position async for _, each in parked}
+        found.update(each for each in generation.unhandled if each > min(positions))
+        if len(found) > MAX_UNHANDLED:
+            raise TooManyParkedError(self.name, len(found), MAX_UNHANDLED)
+        return tuple(sorted(found))
 
     def _refuse_retired(self, ledger: Ledger) -> None:
         version = self._identity.version
@@ -333,7 +355,16 @@ class LogConsumer(ABC, Generic[T]):
         return LOG_START
 
     async def _get_skip_to(self) -> LogPosition:
-        return await self._get_start() if self._always_tail_stream else LOG_START
+        """Return the position to begin at, if each start is to pass over what came before.
+
+        Where another process runs it, or ran it a moment ago, this start passes over nothing.
+        """
+        if not self._always_tail_stream:
+            return LOG_START
+        for each in self._partitions:
+            if (await self._bookmarks.get_bookmark(each.bookmark_id)).owner is not None:
+                return LOG_START
+        return await self._get_start()
 
     async def _drop_all(self, partition: Partition) -> None:
         parked = iter_all_parked(self._bookmarks, [partition])

@@ -70,21 +70,22 @@ class EventProcessor:
         self, entry: LogEntry, transaction: object, *, is_replay: bool, attempt: int = 1
     ) -> bool:
         """Call the handlers of one event, and tell whether it has any."""
-        found = self._handlers.find(entry)
-        if found is None or not found.handlers:
+        event, handlers = self._handlers.find(entry)
+        if not handlers:
             return False
         context = ProjectionContext(
             transaction=transaction,
             projection=self._identity.name,
             version=self._identity.version,
             event_store_id=entry.event_store_id,
-            record=entry.record,
+            record=entry.record.copy(),
             position=entry.position or None,
             is_replay=is_replay,
             attempt=attempt,
         )
-        for handler in found.handlers:
-            await handler(found.event, context)
+        for handler in handlers:
+            await handler(event, context)
+            event = self._handlers.decode(entry) if handler is not handlers[-1] else None
         return True
 
     def is_hopeless(self, error: BaseException) -> bool:

@@ -41,7 +41,7 @@ def describe_failure(error: BaseException) -> Failure:
     """Return an error as it is kept: its type and the user's function group it with others."""
     function = _find_function(error)
     kind = f"{name_type(error)} in {function}" if function else name_type(error)
-    return Failure(_clean(kind, _LONGEST_KIND), _clean(str(error), _LONGEST_TEXT))
+    return Failure(_clean(kind, _LONGEST_KIND), _clean(_to_text(error), _LONGEST_TEXT))
 
 
 def _find_function(error: BaseException) -> str:
@@ -51,6 +51,13 @@ def _find_function(error: BaseException) -> str:
         if not module.startswith("castore_") and module != "contextlib":
             return f"{module}.{frame.f_code.co_qualname}"
     return ""
+
+
+def _to_text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as second:  # noqa: BLE001 the error is a user's
+        return f"its text raises {name_type(second)}"
 
 
 def _clean(text: str, longest: int) -> str:

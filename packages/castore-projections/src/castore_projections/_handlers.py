@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from castore_core import Event, EventStore, LogEntry, UnknownEventTypeError
 from castore_projections._context import ProjectionContext
@@ -21,13 +21,6 @@ AddHandler: TypeAlias = Callable[[Handler[E, T]], Handler[E, T]]
 """A decorator of handlers."""
 
 AnyHandler: TypeAlias = Handler[Any, Any]
-
-
-class Handled(NamedTuple):
-    """An event with its handlers, in the order in which they were added."""
-
-    event: Event
-    handlers: list[AnyHandler]
 
 
 class Handlers:
@@ -72,7 +65,7 @@ class Handlers:
         Raises:
             TypeError: the handler is no coroutine function.
         """
-        if not _is_coroutine_function(handler):
+        if not is_coroutine_function(handler):
             raise TypeError(f"a handler is an async function, and {handler!r} is none")
         for each in event_types:
             self._handlers.setdefault(each, []).append(handler)
@@ -92,21 +85,31 @@ class Handlers:
             return event_type in self._handlers
         return self._on_unknown_type != "skip"
 
-    def find(self, entry: LogEntry) -> Handled | None:
-        """Decode an event, and find its handlers; ``None`` where it is passed over.
+    def find(self, entry: LogEntry) -> tuple[Event | None, list[AnyHandler]]:
+        """Return an event, and its handlers in the order in which they were added.
+
+        Raises:
+            UnknownEventTypeError: its store does not have the type, and that is not passed over.
+            EventDecodeError: it does not fit its type.
+        """
+        try:
+            event = self.decode(entry)
+        except UnknownEventTypeError:
+            if self._on_unknown_type == "skip":
+                return None, []
+            raise
+        return event, self._handlers.get(event.__class__, [])
+
+    def decode(self, entry: LogEntry) -> Event:
+        """Return the event, which shares nothing with the entry: a handler may change it.
 
         Raises:
             UnknownEventTypeError: its store does not have the type.
             EventDecodeError: it does not fit its type.
         """
         store = self._event_stores[entry.event_store_id]
-        try:
-            event = store.event_from_record(entry.record)
-        except UnknownEventTypeError:
-            if self._on_unknown_type == "skip":
-                return None
-            raise
-        return Handled(event, self._handlers.get(event.__class__, []))
+        event: Event = store.event_from_record(entry.record.copy())
+        return event
 
     def refuses(self, error: BaseException) -> bool:
         """Tell whether an error ends the projection."""
@@ -117,7 +120,8 @@ def _is_event_type(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, Event)
 
 
-def _is_coroutine_function(handler: Any) -> bool:
+def is_coroutine_function(handler: Any) -> bool:
+    """Tell whether a call returns a coroutine: also that of a partial, or of an object."""
     while isinstance(handler, partial):
         handler = handler.func
     call = getattr(handler, "__call__", None)  # noqa: B004 of an object that can be called

@@ -21,7 +21,13 @@ from castore_core import (
 )
 from castore_projections._consumer import STANDSTILL_TIMEOUT, LogConsumer
 from castore_projections._event_processor import EventProcessor
-from castore_projections._handlers import AddHandler, AnyHandler, Handlers, OnUnknownType
+from castore_projections._handlers import (
+    AddHandler,
+    AnyHandler,
+    Handlers,
+    OnUnknownType,
+    is_coroutine_function,
+)
 from castore_projections._identity import Identity
 from castore_projections._messages import MessageHandling
 from castore_projections._options import ReaderOptions, RetryDelay, double_delay
@@ -144,6 +150,8 @@ class Projection(LogConsumer[T], Generic[T]):
             always_tail_stream=always_tail_stream,
         )
         self._handlers = Handlers(self._source.event_stores, on_unknown_type)
+        if on_clear is not None and not is_coroutine_function(on_clear):
+            raise TypeError(f"on_clear is an async function, and {on_clear!r} is none")
         self._on_clear = on_clear
         self._messages = MessageHandling(
             self._identity,

@@ -13,6 +13,7 @@ from castore_core import (
     LogPosition,
     ParkedEvent,
     StorageError,
+    UndefinedStorageAdapterError,
 )
 from castore_projections._buffer import Batch, Buffer
 from castore_projections._circuit import Circuit
@@ -118,7 +119,13 @@ class PartitionReader:
     """
 
     def __init__(
-        self, partition: Partition, lease: Lease, parts: ReaderParts, doubt: Doubt | None = None
+        self,
+        partition: Partition,
+        lease: Lease,
+        parts: ReaderParts,
+        *,
+        circuit: Circuit,
+        doubt: Doubt | None = None,
     ) -> None:
         self._partition = partition
         self._lease = lease
@@ -133,8 +140,7 @@ class PartitionReader:
         self._has_passed_own = False
         self._alone = 0 if doubt is None else doubt.count
         self.doubt = doubt
-        self.circuit = Circuit(parts.options.circuit_threshold)
-        self.waits_for_circuit = True
+        self._circuit = circuit
         self.count = 0
 
     async def open(self) -> None:
@@ -329,31 +335,28 @@ class PartitionReader:
         if self._parts.skips_failed:
             await self._process(self._make_step(batch))
             self._tell_failure(EventSkipped, entry, attempts, error)
-            await self._open_circuit(entry)
+            self._open_circuit(entry)
             return
         parked = park(entry, attempts, describe_failure(error))
         await self._process(self._make_step(batch, parked=[parked]))
         self._tell(EventParked, parked, error)
-        await self._open_circuit(entry)
+        self._open_circuit(entry)
 
-    async def _open_circuit(self, entry: LogEntry) -> None:
-        self.circuit.fail(entry.position)
-        if self.circuit.is_open:
-            self._tell(CircuitOpened, self.circuit.failures, self.circuit.delay)
-            if self.waits_for_circuit:
-                await self._parts.pause(self.circuit.delay)
+    def _open_circuit(self, entry: LogEntry) -> None:
+        self._circuit.fail(entry.position)
+        if self._circuit.is_open:
+            self._tell(CircuitOpened, self._circuit.failures, self._circuit.delay)
 
     async def _close_circuit(self) -> None:
-        failed = self.circuit.close()
-        if not failed:
-            return
-        if self._parts.skips_failed:
-            self._tell(CircuitClosed, 0)
-            return
-        bookmark_id = self._partition.bookmark_id
-        await self._parts.bookmarks.retry_parked_events(bookmark_id, failed)
-        self.look_at_parked()
-        self._tell(CircuitClosed, len(failed))
+        failed = [] if self._parts.skips_failed else self._circuit.failed
+        was_open = self._circuit.is_open
+        if was_open and failed:
+            bookmark_id = self._partition.bookmark_id
+            await self._parts.bookmarks.retry_parked_events(bookmark_id, failed)
+            self.look_at_parked()
+        self._circuit.close()
+        if was_open:
+            self._tell(CircuitClosed, len(failed))
 
     # Parked events
 
@@ -406,7 +409,10 @@ class PartitionReader:
             raise failure from failure.__cause__
 
     async def _read_again(self, parked: ParkedEvent) -> LogEntry:
-        entry = await self._parts.source.read_again(parked)
+        try:
+            entry = await self._parts.source.read_again(parked)
+        except UndefinedStorageAdapterError as error:
+            raise EntryFailedError(get_lost_entry(parked)) from error
         if entry is None:
             raise EntryFailedError(get_lost_entry(parked)) from MissingParkedEventError()
         return entry

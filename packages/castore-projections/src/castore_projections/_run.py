@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Final
 
 from castore_core import (
@@ -80,6 +81,7 @@ class Run:
             may_run=self._may_run,
             on_moved=parts.on_moved,
             get_skip_to=lambda: self._skip_to,
+            is_live=self._is_live,
         )
         self._runners = [PartitionRunner(each, runner_parts) for each in partitions]
 
@@ -183,12 +185,14 @@ class Run:
     async def _pause(self, seconds: float) -> None:
         await self._wait(asyncio.sleep(seconds))
 
-    async def _idle(self, position: LogPosition) -> None:
-        interval = self._parts.options.poll_interval
-        if self._is_live():
-            await self._wait(self._parts.source.get_log().wait_for_events(position, interval))
-        else:
-            await self._pause(min(interval, _REBUILD_PAUSE))
+    async def _idle(self, position: LogPosition, seconds: float) -> bool:
+        """Wait for events, and tell whether there may be some."""
+        if not self._is_live():
+            await self._pause(min(seconds, _REBUILD_PAUSE))
+            return True
+        began = monotonic()
+        await self._wait(self._parts.source.get_log().wait_for_events(position, seconds))
+        return monotonic() - began < seconds
 
     async def _wait(self, work: Coroutine[Any, Any, None]) -> None:
         """Wait for some work, or until there is something else to do."""

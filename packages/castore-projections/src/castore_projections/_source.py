@@ -9,11 +9,13 @@ from castore_core import (
     Event,
     EventLog,
     EventRecord,
+    EventStorageAdapter,
     EventStore,
     LogEntry,
     LogPosition,
     LogSlice,
     ParkedEvent,
+    UndefinedStorageAdapterError,
 )
 
 
@@ -114,7 +116,10 @@ class Source:
         store = self.event_stores.get(parked.event_store_id)
         if store is None:  # it is followed no longer
             return None
-        records: Sequence[EventRecord] = await store.get_storage_adapter().get_events(
+        adapter = self._log if store.storage_adapter is None else store.storage_adapter
+        if not hasattr(adapter, "get_events"):
+            raise UndefinedStorageAdapterError(parked.event_store_id)
+        records: Sequence[EventRecord] = await cast("EventStorageAdapter", adapter).get_events(
             parked.event_store_id,
             parked.aggregate_id,
             min_version=parked.version,

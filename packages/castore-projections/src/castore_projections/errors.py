@@ -2,14 +2,15 @@
 
 CastoreError
 └── ProjectionError
-├── ProjectionBusyError        another process runs it
-├── ProjectionRetiredError     a later version of it has taken over
-├── PartitionsChangedError     it was started with another number of partitions
-├── CatchUpTimeoutError        a version did not come to the place of the live one
-├── ProjectionWaitTimeoutError a read model did not get an event in time
-├── EventParkedError           a read model waits for a deliberate decision
-├── CircuitOpenError           every event fails
-└── MissingEventsError         a message came before those that it follows
+├── ProjectionBusyError         another process runs it
+├── ProjectionRetiredError      a later version of it has taken over
+├── PartitionsChangedError      it was started with another number of partitions
+├── CatchUpTimeoutError         a version did not come to the place of the live one
+├── ProjectionWaitTimeoutError  a read model did not get an event in time
+├── EventParkedError            a read model waits for a deliberate decision
+├── CircuitOpenError            every event fails
+├── TooManyParkedError          a reset would forget which events were never handled
+└── MissingEventsError          a message came before those that it follows
 """
 
 from castore_core import CastoreError
@@ -24,6 +25,7 @@ __all__ = [
     "ProjectionError",
     "ProjectionRetiredError",
     "ProjectionWaitTimeoutError",
+    "TooManyParkedError",
 ]
 
 
@@ -161,6 +163,24 @@ class CircuitOpenError(ProjectionError):
 
     def __str__(self) -> str:
         return f"{self.failures} events of {self.name!r} failed in a row: run_once gave up"
+
+
+class TooManyParkedError(ProjectionError):
+    """A reset would forget which of ``count`` parked events were never handled.
+
+    Retry or drop some: a reset remembers at most ``most``.
+    """
+
+    def __init__(self, name: str, count: int, most: int) -> None:
+        super().__init__(name, count, most)
+        self.count = count
+        self.most = most
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name!r} has {self.count} parked events, and a reset remembers {self.most}: "
+            "retry or drop some first"
+        )
 
 
 class MissingEventsError(ProjectionError):
