@@ -12,11 +12,11 @@ from castore_core._position import LOG_START, LogPosition
 T_co = TypeVar("T_co", covariant=True, default=Any)
 
 MAX_PARKED_AT_ONCE: Final = 25
-"""How many events may be parked, and how many may be taken back, with one move of a bookmark."""
+"""The most events that one move of a bookmark parks, and the most that it takes back."""
 
 
 class Bookmark(NamedTuple):
-    """What is known of a bookmark and its lease.
+    """A bookmark and its lease.
 
     Attributes:
         position: how far its reader has come, or ``None`` where there is no such bookmark.
@@ -106,7 +106,10 @@ class BookmarkStorageAdapter(Protocol[T_co]):
     """
 
     async def get_bookmark(self, bookmark_id: str) -> Bookmark:
-        """Return what is known of a bookmark. The position of none is ``None``."""
+        """Return a bookmark and its lease.
+
+        ``position`` is ``None`` where the bookmark does not exist.
+        """
         ...
 
     async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
@@ -162,7 +165,7 @@ class BookmarkStorageAdapter(Protocol[T_co]):
     ) -> Sequence[ParkedEvent]:
         """Read the parked events of a bookmark that follow a position, in the order of the log.
 
-        What was parked before is seen. ``limit`` is 1 or more, and fewer come only at the end.
+        Reads are strongly consistent. ``limit`` is 1 or more, and fewer come only at the end.
         """
         ...
 

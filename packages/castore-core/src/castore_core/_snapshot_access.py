@@ -1,4 +1,4 @@
-"""Reading and writing snapshots: what goes wrong here never changes an answer."""
+"""Reading and writing snapshots: a failure here never changes an answer."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ SnapshotCount: TypeAlias = Literal[
     "gaps",
     "dropped",
 ]
-"""What became of a snapshot: see `Snapshots.counts`."""
+"""Outcomes of snapshot reads and writes: see `Snapshots.counts`."""
 
 _logger: Final = logging.getLogger("castore_core")
 
@@ -54,7 +54,7 @@ _UNREADABLE: Final = Found(None, None)
 
 
 class SnapshotAccess:
-    """A storage of snapshots: what goes wrong is counted and logged, and mostly not raised."""
+    """A storage of snapshots: failures are counted and logged, and mostly not raised."""
 
     def __init__(self, storage_adapter: SnapshotStorageAdapter) -> None:
         self.storage_adapter = storage_adapter
@@ -68,7 +68,7 @@ class SnapshotAccess:
         *,
         text: str | None = None,
     ) -> None:
-        """Count what became of a snapshot, and log it where there is an error or a text."""
+        """Count the outcome of a read or write, and log it where there is an error or a text."""
         self.counts[reason] += 1
         if error is not None:
             text = format_error(error)

@@ -86,7 +86,7 @@ class Snapshots:
 
     @property
     def keep(self) -> int | None:
-        """How many snapshots of an aggregate and reducer are kept; ``None`` for all."""
+        """The number of snapshots kept for each aggregate and reducer; ``None`` for all."""
         return self._keep
 
     @property
@@ -110,7 +110,7 @@ class Snapshots:
 
     @property
     def counts(self) -> Mapping[SnapshotCount, int]:
-        """How often each thing happened to a snapshot since the beginning of the program.
+        """Outcomes of snapshot reads and writes, counted since this object was made.
 
         - ``used``: a load went on from it.
         - ``missing``: a load found none. ``outdated``: it found some of other reducers only. That

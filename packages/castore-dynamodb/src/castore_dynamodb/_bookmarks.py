@@ -95,7 +95,10 @@ class DynamoDBBookmarkStorageAdapter:
         return f"DynamoDBBookmarkStorageAdapter({self._table.name!r})"
 
     async def get_bookmark(self, bookmark_id: str) -> Bookmark:
-        """Return what is known of a bookmark. The position of none is ``None``."""
+        """Return a bookmark and its lease.
+
+        ``position`` is ``None`` where the bookmark does not exist.
+        """
         response = await self._table.call(
             "get_item",
             TableName=self._table.name,

@@ -34,7 +34,10 @@ class InMemoryBookmarkStorageAdapter:
         self._parked: defaultdict[str, dict[LogPosition, ParkedEvent]] = defaultdict(dict)
 
     async def get_bookmark(self, bookmark_id: str) -> Bookmark:
-        """Return what is known of a bookmark. The position of none is ``None``."""
+        """Return a bookmark and its lease.
+
+        ``position`` is ``None`` where the bookmark does not exist.
+        """
         lease = self._get_lease(bookmark_id)
         return Bookmark(
             self._positions.get(bookmark_id),

@@ -38,7 +38,7 @@ _MARGIN: Final = 5.0  # seconds that the end may take beyond the grace period
 
 
 class LogConsumer(ABC, Generic[T]):
-    """What projections and relays have in common: each follows a log, with a bookmark."""
+    """The common base of projections and relays: each follows a log with a bookmark."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class LogConsumer(ABC, Generic[T]):
             ProjectionRetiredError: a later version has taken over.
             CircuitOpenError: too many events fail in a row.
             LeaseLostError: the process was stopped for longer than its lease. The rest is handled
-                by whoever has the lease, or at the next call.
+                by the process that has the lease, or at the next call.
             PartitionsChangedError, UnknownEventTypeError: as in `run`.
             StorageError: a storage did not answer.
         """

@@ -15,7 +15,7 @@ class MissingParkedEventError(Exception):
 
 
 def park(entry: LogEntry, attempts: int = 0, failure: Failure | None = None) -> ParkedEvent:
-    """Return what is kept of an event that is passed over."""
+    """Return the parked event of an entry that is passed over."""
     now = datetime.now(UTC)
     aggregate_id, version, event_type, *_ = entry.record
     return ParkedEvent(
@@ -31,7 +31,7 @@ def park(entry: LogEntry, attempts: int = 0, failure: Failure | None = None) -> 
 
 
 def get_lost_entry(parked: ParkedEvent) -> LogEntry:
-    """Return what is known of a parked event that is stored no longer."""
+    """Return the entry of a parked event that is stored no longer, without its payload."""
     _, event_store_id, aggregate_id, version, event_type, parked_at, *_ = parked
     record = EventRecord(aggregate_id, version, event_type, parked_at)
     return LogEntry(parked.position, event_store_id, record)

@@ -54,8 +54,8 @@ class Projection(LogConsumer[T], Generic[T]):
         async with pokedex:
             ...
 
-    What a handler does elsewhere happens at least once, and in order. So it does with bookmarks
-    that have no transaction, such as those in memory.
+    Effects elsewhere happen at least once, and in order. So do all effects with bookmarks that
+    have no transaction, such as those in memory.
 
     Each process may run it: the one that has the lease does. Each event comes after the earlier
     ones of its aggregate.

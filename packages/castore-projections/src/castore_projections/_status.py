@@ -19,7 +19,7 @@ _PAGE_SIZE = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class PartitionStatus:
-    """How far a partition has come, and who runs it.
+    """The progress of a partition, and the process that runs it.
 
     Attributes:
         partition: its number, from 0.
@@ -77,7 +77,7 @@ class ProjectionStatus:
 
     @property
     def events_behind(self) -> int:
-        """How many events are still to be handled, at most."""
+        """The most events that are still to be handled."""
         return max(each.events_behind for each in self.partitions)
 
     @property
@@ -90,12 +90,12 @@ class ProjectionStatus:
 
     @property
     def failed(self) -> int:
-        """How many parked events wait for a decision."""
+        """The number of parked events that wait for a decision."""
         return sum(each.failed for each in self.partitions)
 
     @property
     def waiting(self) -> int:
-        """How many parked events wait behind these, or are to be tried again."""
+        """The number of parked events that wait behind these, or are to be tried again."""
         return sum(each.waiting for each in self.partitions)
 
 

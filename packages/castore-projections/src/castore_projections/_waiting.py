@@ -91,7 +91,7 @@ async def wait_for_event(
 
 
 class _TimeIsOverError(Exception):
-    """What was waited for has not come."""
+    """The wait did not end in time."""
 
 
 async def _wait_until(

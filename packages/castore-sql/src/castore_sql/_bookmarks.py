@@ -109,9 +109,10 @@ class SQLBookmarkStorageAdapter(Generic[C_co]):
         await self._database.transact(self._parked.create)
 
     async def get_bookmark(self, bookmark_id: str) -> Bookmark:
-        """Return what is known of a bookmark. The position of none is ``None``.
+        """Return a bookmark and its lease.
 
-        Its moments are of the clock on which the leases run.
+        ``position`` is ``None`` where the bookmark does not exist. Its moments are of
+        the clock on which the leases run.
         """
         query = self._table.select(bookmark_id)
         rows = await read_briefly(self._database, lambda each: fetch(each, query))
