@@ -166,7 +166,7 @@ class LogConsumer(ABC, Generic[T]):
         """Begin anew, at the start of the log, or at its end where the stream is tailed.
 
         Processes that run it pause meanwhile. Parked events are forgotten. The events that were
-        handled before come again, as replays.
+        handled before come again, as replays. ``timeout`` applies to each lease separately.
 
         Raises:
             ProjectionBusyError: a process did not pause within ``timeout`` seconds.
