@@ -111,8 +111,8 @@ class SQLBookmarkStorageAdapter(Generic[C_co]):
     async def get_bookmark(self, bookmark_id: str) -> Bookmark:
         """Return a bookmark and its lease.
 
-        ``position`` is ``None`` where the bookmark does not exist. Its moments are of
-        the clock on which the leases run.
+        ``position`` is ``None`` where the bookmark does not exist. Its moments are of the clock on
+        which the leases run.
         """
         query = self._table.select(bookmark_id)
         rows = await read_briefly(self._database, lambda each: fetch(each, query))
