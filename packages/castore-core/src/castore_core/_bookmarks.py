@@ -14,7 +14,8 @@ T_co = TypeVar("T_co", covariant=True, default=Any)
 MAX_PARKED_AT_ONCE: Final = 25
 """The most events that one move of a bookmark parks, and the most that it takes back.
 
-A DynamoDB transaction takes 100 writes: 25 parked, 25 taken back and the move leave 49 to the handler.
+A transaction of DynamoDB takes 100 writes: 25 parked, 25 taken back and the move leave 49 to the
+handler.
 """
 
 

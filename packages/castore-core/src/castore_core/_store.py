@@ -139,7 +139,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
     @snapshots.setter
     def snapshots(self, snapshots: Snapshots | None) -> None:
         _check_snapshots(snapshots)
-        self._snapshots = None if snapshots is None else snapshots.attach(self)
+        self._snapshots = None if snapshots is None else snapshots._attach(self)  # pyright: ignore[reportPrivateUsage]
 
     @property
     def storage_adapter(self) -> EventStorageAdapter | None:
