@@ -86,7 +86,7 @@ class StoreSnapshots:
                 self._version = sources.version
             else:  # it is that of the next process, which runs another reducer
                 text = "the source of the reducer changed after it was loaded: none is used"
-                self.access.count("outdated", Place(store.event_store_id, "*"), text=text)
+                self.access.count("outdated", store.event_store_id, text=text)
             self._is_resolved = True
         return self._version
 
@@ -199,7 +199,8 @@ class StoreSnapshots:
         if joins_transaction(store.get_storage_adapter()) or not self._is_due(store, event, None):
             return None
         place = Place(store.event_store_id, event.aggregate_id)
-        frozen = copy(store)  # whose storage adapter nobody sets meanwhile
+        # The storage adapter of a copy is not set meanwhile.
+        frozen = copy(store)
         job = partial(self._take, frozen, place, event.version)
         if self.snapshots.in_background:
             self._start(place, job)
