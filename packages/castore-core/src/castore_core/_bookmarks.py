@@ -75,7 +75,7 @@ class ParkedEvent(NamedTuple):
 
 
 def check_parked(parked: Sequence[ParkedEvent], unparked: Sequence[LogPosition]) -> None:
-    """Refuse what no move can park: every adapter calls this first in its ``move_bookmark``.
+    """Refuse events that no move can park: adapters call this first in ``move_bookmark``.
 
     Raises:
         ValueError: there are more than 25 of either, or one position is there twice.

@@ -16,7 +16,7 @@ from castore_core import (
     LogPosition,
     ParkedEvent,
     StorageError,
-    check_log_query,
+    check_limit,
     check_parked,
 )
 from castore_dynamodb._items import AGGREGATE_ID, VERSION, WRITE_TOKEN, Item
@@ -191,7 +191,7 @@ class DynamoDBBookmarkStorageAdapter:
 
         It reads all that the bookmark has, also for a page of them.
         """
-        check_log_query(None, limit)
+        check_limit(limit)
         events = await self._parked.read(bookmark_id)
         return [each for each in events if each.position > after][:limit]
 

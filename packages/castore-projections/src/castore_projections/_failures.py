@@ -1,10 +1,9 @@
 """Failures of events, as they are kept with parked events."""
 
 import traceback
-from datetime import UTC, datetime
 from typing import Final
 
-from castore_core import EventRecord, Failure, LogEntry, ParkedEvent, name_type
+from castore_core import EventRecord, Failure, LogEntry, ParkedEvent, name_type, utc_now
 
 _LONGEST_KIND: Final = 200  # characters, as BookmarkStorageAdapter keeps them
 _LONGEST_TEXT: Final = 4_000
@@ -16,7 +15,6 @@ class MissingParkedEventError(Exception):
 
 def park(entry: LogEntry, attempts: int = 0, failure: Failure | None = None) -> ParkedEvent:
     """Return the parked event of an entry that is passed over."""
-    now = datetime.now(UTC)
     aggregate_id, version, event_type, *_ = entry.record
     return ParkedEvent(
         entry.position,
@@ -24,7 +22,7 @@ def park(entry: LogEntry, attempts: int = 0, failure: Failure | None = None) -> 
         aggregate_id,
         version,
         event_type,
-        now.replace(microsecond=now.microsecond // 1000 * 1000),
+        utc_now(),
         attempts,
         failure,
     )

@@ -1,7 +1,6 @@
 """The events of a partition that are parked, as its reader knows them."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, TypeAlias
 
@@ -11,6 +10,7 @@ from castore_core import (
     LogEntry,
     LogPosition,
     ParkedEvent,
+    utc_now,
 )
 
 _Aggregate: TypeAlias = tuple[str, str]  # store, aggregate
@@ -56,7 +56,7 @@ class Parking:
         self._due = {each: due for each, due in self._due.items() if each in self._aggregates}
         for each in parked:
             if each.position not in self._due:
-                self._set_due(each, (datetime.now(UTC) - each.parked_at).total_seconds())
+                self._set_due(each, (utc_now() - each.parked_at).total_seconds())
 
     def holds(self, entry: LogEntry) -> bool:
         """Tell whether an event has to wait behind a parked one of its aggregate."""

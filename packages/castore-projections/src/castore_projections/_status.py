@@ -1,13 +1,14 @@
 """The status of a projection: how far it has come, and who runs it."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from castore_core import (
     LOG_START,
     BookmarkStorageAdapter,
     LogPosition,
+    utc_now,
 )
 from castore_projections._ledger import Ledger
 from castore_projections._parking import iter_parked
@@ -114,7 +115,7 @@ async def read_status(
         name=name,
         version=version,
         live_version=ledger.live,
-        asked_at=datetime.now(UTC),
+        asked_at=utc_now(),
         partitions=tuple(found),
     )
 
