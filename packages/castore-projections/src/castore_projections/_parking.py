@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from castore_core import (
     LOG_START,
@@ -15,7 +15,7 @@ from castore_core import (
 
 _Aggregate: TypeAlias = tuple[str, str]  # store, aggregate
 
-PAGE_SIZE = 1000
+_PAGE_SIZE: Final = 1000
 
 
 class Parking:
@@ -113,8 +113,8 @@ async def iter_parked(
     """Walk all parked events of a bookmark, in the order of the log."""
     position = LOG_START
     page: Sequence[ParkedEvent] | None = None
-    while page is None or len(page) == PAGE_SIZE:
-        page = await bookmarks.get_parked_events(bookmark_id, position, PAGE_SIZE)
+    while page is None or len(page) == _PAGE_SIZE:
+        page = await bookmarks.get_parked_events(bookmark_id, position, _PAGE_SIZE)
         for each in page:
             yield each
             position = each.position

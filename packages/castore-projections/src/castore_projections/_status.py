@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from castore_core import (
     LOG_START,
@@ -15,7 +15,7 @@ from castore_projections._parking import iter_parked
 from castore_projections._partition import Partition
 from castore_projections._source import Source
 
-_PAGE_SIZE = 1000
+_PAGE_SIZE: Final = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
