@@ -3,7 +3,16 @@
 import traceback
 from typing import Final
 
-from castore_core import EventRecord, Failure, LogEntry, ParkedEvent, name_type, utc_now
+from castore_core import (
+    EventDecodeError,
+    EventRecord,
+    Failure,
+    LogEntry,
+    ParkedEvent,
+    UnknownEventTypeError,
+    name_type,
+    utc_now,
+)
 
 _LONGEST_KIND: Final = 200  # characters, as BookmarkStorageAdapter keeps them
 _LONGEST_TEXT: Final = 4_000
@@ -26,6 +35,11 @@ def park(entry: LogEntry, attempts: int = 0, failure: Failure | None = None) -> 
         attempts,
         failure,
     )
+
+
+def is_unreadable(error: BaseException) -> bool:
+    """Tell whether an event or its state cannot be read: a further attempt would fail, too."""
+    return isinstance(error, (EventDecodeError, UnknownEventTypeError))
 
 
 def get_lost_entry(parked: ParkedEvent) -> LogEntry:
