@@ -311,15 +311,28 @@ async def test_events_that_the_storage_refuses(world: World) -> None:
     async def is_at_the_end() -> bool:
         return (await projection.status()).events_behind == 0
 
+    async def get_attempts() -> dict[tuple[str, int], int]:
+        return {
+            (each.aggregate_id, each.version): each.attempts
+            async for each in projection.iter_parked_events()
+            if each.failure is not None
+        }
+
+    async def has_failed_again() -> bool:
+        now = await get_attempts()
+        return now.keys() == before.keys() and all(now[each] > before[each] for each in before)
+
     async def is_empty() -> bool:
         return not await list_parked(projection)
 
     async with projection:
         await eventually(is_parked)
         await eventually(is_at_the_end)
+        before = await get_attempts()
+        assert poison.refused == before.keys()
         await projection.retry_parked_events()
-        await asyncio.sleep(0.2)
-        await eventually(is_parked)
+        await eventually(has_failed_again)
+        assert await is_parked()
         poison.refused.clear()
         await projection.retry_parked_events()
         await eventually(is_empty)

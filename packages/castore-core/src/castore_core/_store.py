@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from copy import copy
 from datetime import datetime
-from typing import Any, Generic, Self
+from typing import Any, Final, Generic, Self
 
 from castore_core._aggregate import A, AggregateCodec
 from castore_core._awaiting import check_awaitable
@@ -41,7 +41,7 @@ from castore_core.errors import (
     UnknownEventTypeError,
 )
 
-DEFAULT_PAGE_SIZE = 1000
+_PAGE_SIZE: Final = 1000
 
 
 class EventStore(EventGroups[E, A], Generic[E, A]):
@@ -139,7 +139,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
     @snapshots.setter
     def snapshots(self, snapshots: Snapshots | None) -> None:
         _check_snapshots(snapshots)
-        self._snapshots = None if snapshots is None else snapshots.attach(self)
+        self._snapshots = None if snapshots is None else snapshots._attach(self)  # pyright: ignore[reportPrivateUsage]
 
     @property
     def storage_adapter(self) -> EventStorageAdapter | None:
@@ -374,7 +374,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
     ) -> AsyncIterator[str]:
         """Walk all the pages of `list_aggregate_ids`, ``limit`` (1,000 by default) ids a page."""
         if limit is None and page_token is None:
-            limit = DEFAULT_PAGE_SIZE
+            limit = _PAGE_SIZE
         page = await self.list_aggregate_ids(
             limit=limit,
             initial_event_after=initial_event_after,

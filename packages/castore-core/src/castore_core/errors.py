@@ -537,6 +537,17 @@ class MessagePublishError(CastoreError):
         reasons = "; ".join({reason: None for _, reason in self.failures})
         return f"{len(self.failures)} message(s) were not published: {reasons}"
 
+    def find_refused(self, messages: "Iterable[MessageRecord]") -> list[int]:
+        """Return the indexes of the messages that did not reach the channel.
+
+        These are the messages of the aggregates that ``failures`` names, or all messages where it
+        names none of them.
+        """
+        aggregates = [(each.event_store_id, each.aggregate_id) for each in messages]
+        refused = {(each.event_store_id, each.aggregate_id) for each, _ in self.failures}
+        found = [index for index, each in enumerate(aggregates) if each in refused]
+        return found or [*range(len(aggregates))]
+
 
 class EventPublishError(CastoreError):
     """The event is stored, but its message was not published: the ``__cause__`` says why.

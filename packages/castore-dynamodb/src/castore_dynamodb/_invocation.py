@@ -16,7 +16,7 @@ _ATTEMPTS: Final = 3
 
 @dataclass(frozen=True, kw_only=True)
 class InvocationParts:
-    """What an invocation is made of.
+    """The parts of an invocation.
 
     Attributes:
         adapter: publishes.

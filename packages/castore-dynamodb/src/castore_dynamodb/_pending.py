@@ -72,5 +72,4 @@ def find_failures(chunk: Sequence[Pending], error: Exception) -> Sequence[Pendin
     """Return the messages of a chunk that were not published: all, where the error names none."""
     if not isinstance(error, MessagePublishError):
         return chunk
-    refused = {(each.event_store_id, each.aggregate_id) for each, _ in error.failures}
-    return [each for each in chunk if each.aggregate in refused] or chunk
+    return [chunk[index] for index in error.find_refused(each.message for each in chunk)]

@@ -25,7 +25,7 @@ class Circuit:
 
     @property
     def failures(self) -> int:
-        """How many events failed in a row."""
+        """The number of events that failed in a row."""
         return len(self.failed)
 
     @property
@@ -35,7 +35,7 @@ class Circuit:
 
     @property
     def delay(self) -> float:
-        """How many seconds to wait before the next event."""
+        """Seconds to wait before the next event."""
         if not self.is_open:
             return 0.0
         return min(_FIRST_DELAY * 2.0 ** min(self.failures - self._threshold, 10), _LONGEST_DELAY)

@@ -41,7 +41,7 @@ _MARGIN: Final = 5.0  # seconds that the end may take beyond the grace period
 
 
 class LogConsumer(ABC, Generic[T]):
-    """What projections and relays have in common: each follows a log, with a bookmark."""
+    """The common base of projections and relays: each follows a log with a bookmark."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class LogConsumer(ABC, Generic[T]):
             ProjectionRetiredError: a later version has taken over.
             CircuitOpenError: too many events fail in a row.
             LeaseLostError: the process was stopped for longer than its lease. The rest is handled
-                by whoever has the lease, or at the next call.
+                by the process that has the lease, or at the next call.
             PartitionsChangedError, UnknownEventTypeError: as in `run`.
             StorageError: a storage did not answer.
         """
@@ -169,7 +169,7 @@ class LogConsumer(ABC, Generic[T]):
         """Begin anew, at the start of the log, or at its end where the stream is tailed.
 
         Processes that run it pause meanwhile. Parked events are forgotten. The events that were
-        handled before come again, as replays.
+        handled before come again, as replays. ``timeout`` applies to each lease separately.
 
         A reset that was interrupted is finished by the next `run`, `run_once` or `reset`.
 

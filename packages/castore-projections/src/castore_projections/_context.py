@@ -1,4 +1,4 @@
-"""What a handler is given beside its event."""
+"""The context of handler calls."""
 
 from dataclasses import dataclass
 from typing import Generic
@@ -12,7 +12,7 @@ T_co = TypeVar("T_co", covariant=True, default=object)
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectionContext(Generic[T_co]):
-    """What a handler is given beside its event.
+    """The context of a handler call: transaction, position and attempt.
 
     Its type parameter is that of the transaction, as the bookmarks have it. A handler that does
     not use the transaction may leave it out.

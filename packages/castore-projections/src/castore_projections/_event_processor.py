@@ -5,13 +5,12 @@ from typing import Any
 
 from castore_core import (
     BookmarkStorageAdapter,
-    EventDecodeError,
     LogEntry,
     LogPosition,
-    UnknownEventTypeError,
 )
 from castore_core.workers import ends_task
 from castore_projections._context import ProjectionContext
+from castore_projections._failures import is_unreadable
 from castore_projections._handlers import Handlers
 from castore_projections._identity import Identity
 from castore_projections._processing import EntryFailedError, Step
@@ -90,7 +89,7 @@ class EventProcessor:
 
     def is_hopeless(self, error: BaseException) -> bool:
         """Tell whether a further attempt would fail, too: the event is not readable."""
-        return isinstance(error, (EventDecodeError, UnknownEventTypeError))
+        return is_unreadable(error)
 
     def is_fatal(self, error: BaseException) -> bool:
         """Tell whether the projection ends: a type is unknown, and refused."""

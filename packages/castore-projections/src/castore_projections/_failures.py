@@ -1,10 +1,18 @@
 """Failures of events, as they are kept with parked events."""
 
 import traceback
-from datetime import UTC, datetime
 from typing import Final
 
-from castore_core import EventRecord, Failure, LogEntry, ParkedEvent, name_type
+from castore_core import (
+    EventDecodeError,
+    EventRecord,
+    Failure,
+    LogEntry,
+    ParkedEvent,
+    UnknownEventTypeError,
+    name_type,
+    utc_now,
+)
 
 _LONGEST_KIND: Final = 200  # characters, as BookmarkStorageAdapter keeps them
 _LONGEST_TEXT: Final = 4_000
@@ -15,8 +23,7 @@ class MissingParkedEventError(Exception):
 
 
 def park(entry: LogEntry, attempts: int = 0, failure: Failure | None = None) -> ParkedEvent:
-    """Return what is kept of an event that is passed over."""
-    now = datetime.now(UTC)
+    """Return the parked event of an entry that is passed over."""
     aggregate_id, version, event_type, *_ = entry.record
     return ParkedEvent(
         entry.position,
@@ -24,14 +31,19 @@ def park(entry: LogEntry, attempts: int = 0, failure: Failure | None = None) -> 
         aggregate_id,
         version,
         event_type,
-        now.replace(microsecond=now.microsecond // 1000 * 1000),
+        utc_now(),
         attempts,
         failure,
     )
 
 
+def is_unreadable(error: BaseException) -> bool:
+    """Tell whether an event or its state cannot be read: a further attempt would fail, too."""
+    return isinstance(error, (EventDecodeError, UnknownEventTypeError))
+
+
 def get_lost_entry(parked: ParkedEvent) -> LogEntry:
-    """Return what is known of a parked event that is stored no longer."""
+    """Return the entry of a parked event that is stored no longer, without its payload."""
     _, event_store_id, aggregate_id, version, event_type, parked_at, *_ = parked
     record = EventRecord(aggregate_id, version, event_type, parked_at)
     return LogEntry(parked.position, event_store_id, record)

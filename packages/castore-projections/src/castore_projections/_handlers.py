@@ -12,7 +12,7 @@ E = TypeVar("E", bound=Event)
 T = TypeVar("T")
 
 OnUnknownType: TypeAlias = Literal["refuse", "park", "skip"]
-"""What becomes of a stored event of a type that its store does not have."""
+"""The treatment of stored events whose type their store does not have."""
 
 Handler: TypeAlias = Callable[[E, ProjectionContext[T]], Coroutine[Any, Any, None]]
 """Handles an event, given a context with the transaction of the bookmark."""

@@ -15,7 +15,7 @@ from castore_projections._keys import find_partition
 
 @dataclass(frozen=True)
 class Generation:
-    """How a version of a projection was started.
+    """The start of a version of a projection.
 
     Attributes:
         partitions: how many bookmarks it has.

@@ -26,7 +26,7 @@ def double_parked_delay(attempts: int) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class ReaderOptions:
-    """How a log is read, and how failures are met: see `Projection`, which documents them.
+    """Options of reading a log and of failures: `Projection` documents them.
 
     Raises:
         TypeError, ValueError: names the option that is not valid.

@@ -1,9 +1,8 @@
 """The events of a partition that are parked, as its reader knows them."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from castore_core import (
     LOG_START,
@@ -11,11 +10,12 @@ from castore_core import (
     LogEntry,
     LogPosition,
     ParkedEvent,
+    utc_now,
 )
 
 _Aggregate: TypeAlias = tuple[str, str]  # store, aggregate
 
-PAGE_SIZE = 1000
+_PAGE_SIZE: Final = 1000
 
 
 class Parking:
@@ -56,7 +56,7 @@ class Parking:
         self._due = {each: due for each, due in self._due.items() if each in self._aggregates}
         for each in parked:
             if each.position not in self._due:
-                self._set_due(each, (datetime.now(UTC) - each.parked_at).total_seconds())
+                self._set_due(each, (utc_now() - each.parked_at).total_seconds())
 
     async def is_parked_still(self, parked: ParkedEvent) -> bool:
         """Look whether an event is parked in the storage, too: others may have dropped it."""
@@ -119,8 +119,8 @@ async def iter_parked(
     """Walk all parked events of a bookmark, in the order of the log."""
     position = LOG_START
     page: Sequence[ParkedEvent] | None = None
-    while page is None or len(page) == PAGE_SIZE:
-        page = await bookmarks.get_parked_events(bookmark_id, position, PAGE_SIZE)
+    while page is None or len(page) == _PAGE_SIZE:
+        page = await bookmarks.get_parked_events(bookmark_id, position, _PAGE_SIZE)
         for each in page:
             yield each
             position = each.position

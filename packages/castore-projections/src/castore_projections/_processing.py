@@ -1,4 +1,4 @@
-"""What readers of a log do with its events: the seam between reading and handling."""
+"""The seam between reading the events of a log and handling them."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

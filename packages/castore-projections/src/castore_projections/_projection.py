@@ -61,8 +61,8 @@ class Projection(LogConsumer[T], Generic[T]):
         async with pokedex:
             ...
 
-    What a handler does elsewhere happens at least once, and in order. So it does with bookmarks
-    that have no transaction, such as those in memory.
+    Effects elsewhere happen at least once, and in order. So do all effects with bookmarks that
+    have no transaction, such as those in memory.
 
     Each process may run it: the one that has the lease does. Each event comes after the earlier
     ones of its aggregate.
@@ -85,15 +85,16 @@ class Projection(LogConsumer[T], Generic[T]):
         partitions: how many parts it is split into, by aggregate, 1 to 1,024. Each has a bookmark
             and a lease, and may run in another process. It never changes within one version.
         batch_size: how many events are handled in one transaction at most, 1 or more.
-        poll_interval: after how many seconds the log is read again when it has not told of an
-            event before.
-        lease_duration: how long the lease of a process that died holds others back. A transaction
-            has to end within that time.
+        poll_interval: seconds between reads of the log when it signals no new event; 0.001 or
+            more.
+        lease_duration: time after which another process takes over from one that died; 100 ms or
+            more. A transaction has to end within that time.
         max_attempts: how often an event is tried before it is parked, 1 or more.
         retry_delay: returns the seconds to wait after an attempt that failed, by its number.
         circuit_threshold: how many events may fail in a row until the next ones are tried only
-            after a pause, which grows to a minute.
-        grace_period: how many seconds a step may go on after `stop`, or after `run` was cancelled.
+            after a pause, which grows to a minute; 1 or more.
+        grace_period: how many seconds a step may go on after `stop`, or after `run` was cancelled;
+            0 or more.
         on_clear: undoes what the events have brought about, for `reset`: it is given the
             transaction that moves the bookmark back. With several partitions it runs once for each.
         on_report: is called with each `ProjectionReport`, for metrics. It should not take long.
@@ -235,12 +236,13 @@ class Projection(LogConsumer[T], Generic[T]):
         *,
         is_replay: bool = False,
     ) -> int:
-        """Handle the event of a message, where there is no log to read, and return how many were.
+        """Handle the event of a message, and return how many events were handled.
 
-        Call it in the handler of a worker, a listener or a stream. Messages may come twice and in
-        any order: each event is handled once, after the earlier ones of its aggregate. Events that
-        are missing before it are read from its event store; where that has no storage adapter
-        here, or lacks them, the message has to come again.
+        For storages without a log. Call it in the handler of a worker, a listener or a stream.
+        Messages may come twice and in any order: each event is handled once, after the earlier ones
+        of its aggregate. Earlier events that are missing are read from the event store, and are
+        replays where ``is_replay`` is true; where the store has no storage adapter here, or lacks
+        them, the message has to come again. Events without handlers count.
 
         An error of a handler is raised, so that the queue hands the message out again.
 
@@ -333,6 +335,8 @@ class Projection(LogConsumer[T], Generic[T]):
         events are replays. `switch` lets the live version pause, catches up with it, and retires
         it. From there on this version goes on, and its events are no replays any more. If it is
         the live one already, nothing happens.
+
+        ``timeout`` applies to each lease and to the catch-up separately.
 
         Raises:
             ProjectionBusyError: the live version did not pause within ``timeout`` seconds.

@@ -7,16 +7,15 @@ from typing import Any, Final, TypeAlias
 
 from castore_core import (
     BookmarkStorageAdapter,
-    EventDecodeError,
     LogEntry,
     LogPosition,
     MessageChannel,
     MessagePublishError,
     MessageRecord,
-    UnknownEventTypeError,
 )
 from castore_core.workers import ends_task
 from castore_projections._deliveries import Deliveries
+from castore_projections._failures import is_unreadable
 from castore_projections._processing import EntryFailedError, Step
 
 _Aggregate: TypeAlias = tuple[str, str]  # store, aggregate
@@ -57,7 +56,7 @@ class Publisher:
 
     def is_hopeless(self, error: BaseException) -> bool:
         """Tell whether a further attempt would fail, too: the state cannot be computed here."""
-        return isinstance(error, (EventDecodeError, UnknownEventTypeError))
+        return is_unreadable(error)
 
     def is_fatal(self, error: BaseException) -> bool:  # noqa: ARG002 of every error
         """Tell that no event ends a relay."""
@@ -153,7 +152,9 @@ class Publisher:
             async with asyncio.timeout(self._timeout):
                 await adapter.publish_messages(list(messages.values()), replay=is_replay)
         except MessagePublishError as error:
-            return _find_refused(messages, error) or dict.fromkeys(messages, error)
+            positions = list(messages)
+            refused = error.find_refused(messages.values())
+            return {positions[index]: error for index in refused}
         except BaseException as error:
             if ends_task(error):
                 raise
@@ -194,14 +195,3 @@ async def _make_messages(
             if message is not None:
                 messages[position] = message
     return messages
-
-
-def _find_refused(
-    messages: Mapping[LogPosition, MessageRecord], error: MessagePublishError
-) -> _Errors:
-    refused = {(each.event_store_id, each.aggregate_id) for each, _ in error.failures}
-    return {
-        position: error
-        for position, each in messages.items()
-        if (each.event_store_id, each.aggregate_id) in refused
-    }

@@ -43,7 +43,7 @@ PARKED_INTERVAL: Final = 5.0
 """Seconds after which a reader looks again which parked events it is to try."""
 
 MOST_LOST: Final = 10
-"""How often an event is tried at least before it is parked for transactions that were lost."""
+"""Fewest attempts before an event whose transaction was lost is parked."""
 
 SAVE_INTERVAL: Final = 5.0
 """Seconds after which a bookmark moves over events of others."""
@@ -54,7 +54,7 @@ Pause: TypeAlias = Callable[[float], Awaitable[None]]
 
 @dataclass(frozen=True, kw_only=True)
 class ReaderParts:
-    """What a reader is made of.
+    """The parts of a reader.
 
     Attributes:
         source: where the events are.

@@ -49,8 +49,8 @@ class Relay(LogConsumer[Any]):
     Args:
         name: names its bookmarks; two relays with the same storage have different names.
         event_stores: the stores whose events it publishes, with one storage adapter.
-        channels: queues and buses, of which all the stores are sources. Each gets all events; one
-            that is down holds back the others. Make a relay for each where that must not be.
+        channels: queues and buses, of which all the stores are sources. Each gets all events.
+            A channel that is down delays all of them; give each its own relay to avoid that.
         bookmarks: keeps its bookmarks, in any storage.
         parked_delay: returns the seconds after which a parked message is tried again by itself,
             from the number of its attempts; by default two seconds after three attempts, and twice

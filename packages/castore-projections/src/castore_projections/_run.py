@@ -36,7 +36,7 @@ _REBUILD_PAUSE: Final = 0.1  # seconds, at the place to which the live version h
 
 @dataclass(frozen=True, kw_only=True)
 class RunParts:
-    """What the runs of a projection are made of."""
+    """The parts of the runs of a projection."""
 
     identity: Identity
     source: Source

@@ -26,7 +26,7 @@ MayRun: TypeAlias = Callable[[Partition, bool], Awaitable[bool]]
 
 @dataclass(frozen=True, kw_only=True)
 class RunnerParts:
-    """What a runner is made of.
+    """The parts of a runner.
 
     Attributes:
         reader: what its readers are made of.
