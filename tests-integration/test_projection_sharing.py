@@ -69,11 +69,15 @@ async def test_processes_share_partitions(
         shares = [low] * (len(pids) - rest) + [low + 1] * rest
         return await get() == [each for each in shares if each]
 
+    async def have_all_worked() -> bool:
+        return len(pids) == len({each.pid for each in await counting.read_notes()})
+
     async with pushing(counting):
         for _ in range(3):
             options = {"lease": 1.5, "partitions": partitions}
             pids.append(await asyncio.to_thread(processes.start, "run", **options))
             await eventually(is_shared, within=PATIENCE)
+        await eventually(have_all_worked, within=PATIENCE)
         processes.signal(pids.pop(), signal.SIGKILL)
         await eventually(is_shared, within=PATIENCE)
     await eventually(has_all(counting), within=PATIENCE)
