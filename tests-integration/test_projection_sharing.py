@@ -30,15 +30,15 @@ def owned(counting: Counting, partitions: int) -> Callable[[], Awaitable[list[in
 
 @asynccontextmanager
 async def pushing(counting: Counting) -> AsyncGenerator[None]:
-    """Push events to ten aggregates for the time of a block."""
+    """Push events to thirty aggregates, of all partitions, for the time of a block."""
     is_over = asyncio.Event()
 
     async def push(name: str) -> None:
         while not is_over.is_set():
             await counting.push(name)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
 
-    tasks = [asyncio.create_task(push(f"{number}-{number}")) for number in range(10)]
+    tasks = [asyncio.create_task(push(f"{number}-{number}")) for number in range(30)]
     try:
         yield
     finally:
