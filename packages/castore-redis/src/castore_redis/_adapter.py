@@ -126,8 +126,10 @@ class RedisMessageQueueAdapter:
         if len(entries) == 1:
             await self._commands.execute("XADD", stream, "*", *entries[0].fields)
         else:
-            counted = [each for entry in entries for each in (len(entry.fields), *entry.fields)]
-            await self._commands.run(ADD, [stream], *counted)
+            arguments: list[bytes | int] = []
+            for each in entries:
+                arguments += [len(each.fields), *each.fields]
+            await self._commands.run(ADD, [stream], *arguments)
 
 
 class _Entry:
