@@ -15,7 +15,7 @@ from castore_redis._options import WorkerOptions, check_retry_delay
 from castore_redis._reports import MessageDeadLettered, MessageLost
 from castore_redis._returning import Returns
 
-_PAUSE: Final = 0.25  # seconds after which a request is sent again that had no answer
+_LONGEST_PAUSE: Final = 5.0  # seconds
 
 _logger = logging.getLogger("castore_redis")
 
@@ -127,12 +127,14 @@ class Deliveries:
 
     async def _insist(self, delivery: Delivery, ask: Callable[[], Awaitable[bool]]) -> bool:
         """Ask until there is an answer, or others may have the message."""
+        pause = 0.1  # seconds
         while not (delivery.has_run_out or self._is_stopping.is_set()):
             try:
                 return await ask()
             except REDIS_ERRORS as error:
                 _logger.warning("message %s waits for Redis: %s", delivery.message_id, error)
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
         return False
 
     def _leave(self, delivery: Delivery) -> bool:

@@ -141,12 +141,12 @@ end
 BURY: Final = Script(f"""
 #!lua flags=allow-oom
 {_IS_OWN}
-local group, consumer, id, attempts, reason = unpack(ARGV)
+local group, consumer, id, attempts = unpack(ARGV)
 if not is_own(KEYS[1], group, consumer, id) then return 0 end
 local entry = redis.call('XRANGE', KEYS[1], id, id)[1]
 if entry then
   local fields = entry[2]
-  for _, each in ipairs({{'messageId', id, 'attempts', attempts, 'reason', reason}}) do
+  for _, each in ipairs({{'messageId', id, 'attempts', attempts}}) do
     fields[#fields + 1] = each
   end
   redis.call('XADD', KEYS[2], '*', unpack(fields))
