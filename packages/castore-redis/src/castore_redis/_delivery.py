@@ -114,9 +114,9 @@ class Held:
         return True
 
     def unblock(self, delivery: Delivery) -> None:
-        """Let what comes behind a message be in flight again."""
+        """Let what comes behind a message be in flight again, once no other one waits before it."""
         group = _get_group(delivery)
-        if group is not None:
+        if group in self._blocked and group not in map(_get_group, self._waiting):
             self._blocked.discard(group)
 
     def drop(self, delivery: Delivery) -> None:

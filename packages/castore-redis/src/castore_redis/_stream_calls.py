@@ -149,10 +149,13 @@ class StreamCalls:
         await self._run(RETURN, _LONG_AGO, *pairs)
 
     async def forget_consumers(self, *, itself: bool) -> None:
-        """Remove consumers that have nothing, and were idle for long, or are this one."""
+        """Remove consumers that have nothing: this one, and others that are dead.
+
+        With a lease these are all, and otherwise those that were idle for long.
+        """
         consumer = self._consumer if itself else ""
-        keys = [self.keys.stream]
-        await self._commands.run(FORGET, keys, self._group, consumer, 10 * self._idle)
+        idle = 0 if self._token else 10 * self._idle
+        await self._commands.run(FORGET, [self.keys.stream], self._group, consumer, idle)
 
     async def trim(self) -> None:
         """Drop entries that all groups have acknowledged."""
