@@ -328,5 +328,5 @@ async def test_a_slow_worker(server: PrivateRedis) -> None:
             await asyncio.sleep(0.1)
             lag = await bench.adapter.get_lag()
             assert lag.pending <= 5
-        assert 1000 - len(bench.told(MessageHandled)) <= lag.pending + lag.waiting <= 1000
+            assert 1000 - len(bench.told(MessageHandled)) <= lag.pending + lag.waiting <= 1000
     await bench.client.aclose()
