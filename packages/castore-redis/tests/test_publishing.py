@@ -97,7 +97,7 @@ async def test_a_cancelled_publish_leaves_the_client_usable(client: Any, stream:
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
-        assert "OK" == await client.set(f"{stream}:turns", turns)
+        await client.set(f"{stream}:turns", turns)
         assert str(turns) == await client.get(f"{stream}:turns")
     await adapter.publish_message(make_record("last"))
 

@@ -83,21 +83,20 @@ async def check_lag(worker: RedisWorker[Any]) -> None:
 def check_reports(report: WorkerReport) -> float:
     """Tell reports apart by their class, all of them."""
     match report:
-        case MessageHandled(context, duration) | MessageFailed(context, _, duration):
+        case MessageHandled(context, number) | MessageFailed(context, _, number):
             assert_type(context, RedisMessageContext)
-            return duration
-        case MessageTimedOut(context, duration) | HandlerGivenUp(context, duration):
+        case MessageTimedOut(context, number) | HandlerGivenUp(context, number):
             assert_type(context, RedisMessageContext)
-            return duration
-        case MessageDeadLettered(_, count) | MessagesReceived(count):
-            return count
+        case MessageDeadLettered(_, number) | MessagesReceived(number):
+            pass
         case AckFailed(text) | HeartbeatFailed(text) | MessageLost(text):
-            return len(text)
+            number = len(text)
         case MessageUnreadable(text) | MessageSkipped(text) | MessageReturned(text):
-            return len(text)
+            number = len(text)
         case StreamTaken(text) | GroupRecreated(text) | StreamLost(text):
-            return len(text)
-        case ReceiveFailed(_, _, delay):
-            return delay
+            number = len(text)
+        case ReceiveFailed(_, _, number):
+            pass
         case _:
             assert_never(report)
+    return number
