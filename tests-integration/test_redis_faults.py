@@ -279,6 +279,23 @@ async def test_a_worker_whose_connections_are_cut(server: PrivateRedis) -> None:
     assert len(bench.handled) - 1000 <= 10 * 30
 
 
+async def test_a_worker_whose_connections_hang(server: PrivateRedis) -> None:
+    """Half-open connections, of a client that would wait for ever, are given up in time."""
+    with tcp_proxy("127.0.0.1", server.port) as proxy:
+        bench = Bench(f"redis://127.0.0.1:{proxy.port}?socket_timeout=600")
+        direct = Bench(server.url)
+        await direct.adapter.create_group()
+        async with bench.make_worker():
+            for number in range(3):
+                proxy.arm(Fault.NO_ANSWER, skip=number)
+                await direct.publish(range(2 + 20 * number, 22 + 20 * number))
+                await direct.until_done()
+        await bench.client.aclose()
+        await direct.client.aclose()
+
+    assert list(range(2, 62)) == list(dict.fromkeys(bench.handled))
+
+
 async def fill(bench: Bench) -> int:
     """Publish until the memory is full, and return the first version that was not taken."""
     version = 2

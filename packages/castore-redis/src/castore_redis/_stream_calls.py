@@ -111,9 +111,9 @@ class StreamCalls:
 
     async def wait(self, last_id: str, seconds: float) -> None:
         """Wait until there is an entry after another one, and not for longer."""
-        milliseconds = max(1, int(seconds * 1000))
-        where = (self.keys.stream, last_id)
-        await self._commands.execute("XREAD", "COUNT", 1, "BLOCK", milliseconds, "STREAMS", *where)
+        block = "BLOCK", max(1, int(seconds * 1000))
+        where = "STREAMS", self.keys.stream, last_id
+        await self._commands.execute("XREAD", "COUNT", 1, *block, *where, blocks=seconds)
 
     async def extend(self, message_ids: Sequence[str]) -> set[str] | None:
         """Keep the lease, and entries, for longer.
@@ -140,8 +140,7 @@ class StreamCalls:
     async def bury(self, message_id: str, attempts: int) -> bool:
         """Move an entry to the dead letters, and tell whether it was still this consumer's."""
         keys = [self.keys.stream, self.keys.dead_letters]
-        place = self._group, self._consumer, message_id, attempts
-        return bool(await self._commands.run(BURY, keys, *place))
+        return bool(await self._run_on(keys, BURY, message_id, attempts))
 
     async def give_back(self, attempts: Mapping[str, int]) -> None:
         """Let others have entries at once, which had so many attempts."""
@@ -166,11 +165,12 @@ class StreamCalls:
         await create_group(self._commands, [self.keys.stream], self._group)
 
     async def _run(self, script: Script, *arguments: str | int) -> Any:
-        keys = [self.keys.stream]
-        return await self._commands.run(script, keys, self._group, self._consumer, *arguments)
+        return await self._run_on([self.keys.stream], script, *arguments)
 
     async def _run_leased(self, script: Script, *arguments: str | int) -> Any:
-        keys = [self.keys.stream, self.keys.lease]
+        return await self._run_on([self.keys.stream, self.keys.lease], script, *arguments)
+
+    async def _run_on(self, keys: Sequence[str], script: Script, *arguments: str | int) -> Any:
         return await self._commands.run(script, keys, self._group, self._consumer, *arguments)
 
 
