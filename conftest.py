@@ -21,6 +21,8 @@ SERVERS = {
     "postgres": "postgresql://castore@127.0.0.1:4613/castore",
     "mariadb": "mysql://castore@127.0.0.1:4614/castore",
     "mysql": "mysql://castore@127.0.0.1:4615/castore",
+    "redis": "redis://127.0.0.1:4616",
+    "valkey": "redis://127.0.0.1:4617",
 }
 
 settings.register_profile("castore", deadline=None)  # a busy machine is no failure
