@@ -38,12 +38,14 @@ _MOST_TRIES: Final = 5  # of snapshots that cannot be used, before all the event
 class _Read(NamedTuple, Generic[E, A]):
     """An aggregate that was loaded, and what a snapshot of it would need.
 
-    ``is_known`` says whether it is counted already why no snapshot was used.
+    ``event`` is the digest of the last record, from before the reducer ran. ``is_known`` says
+    whether it is counted already why no snapshot was used.
     """
 
     place: Place
     loaded: LoadedAggregate[E, A]
     records: Sequence[EventRecord]
+    event: str
     generation: Generation | None
     is_known: bool
 
@@ -117,7 +119,8 @@ class StoreSnapshots:
         bound = GENERATION_AT - 1 if max_version is None else min(max_version, GENERATION_AT - 1)
         if not place.reducer_version or bound == 0:
             records = await _get_records(store, place, None, max_version)
-            return _Read(place, _build(store, records, len(records)), records, None, is_known=True)
+            loaded = _build(store, records, len(records))
+            return _Read(place, loaded, records, "", None, is_known=True)
         found, generation = await self.access.begin(place, bound)
         is_known, events_read, tries = found is not None, 0, 0
         if found is not None and generation is not None and not generation.is_open:
@@ -128,15 +131,17 @@ class StoreSnapshots:
             if start is not None:
                 records = await _get_records(store, place, start.version, max_version)
                 events_read += len(records)
+                event = _digest_last(records)
                 loaded = self._go_on(store, place, start, records, events_read)
                 if loaded is not None:
-                    return _Read(place, loaded, records, generation, is_known)
+                    return _Read(place, loaded, records, event, generation, is_known)
             if found.version is None or found.version == 1:
                 break
             found, tries = await self.access.find(place, found.version - 1), tries + 1
         records = await _get_records(store, place, None, max_version)
+        event = _digest_last(records)
         loaded = _build(store, records, events_read + len(records))
-        return _Read(place, loaded, records, generation, is_known)
+        return _Read(place, loaded, records, event, generation, is_known)
 
     def _decode(
         self, store: "EventStore[E, A]", place: Place, found: Found, generation: Generation | None
@@ -220,7 +225,7 @@ class StoreSnapshots:
 
     def _prepare(self, store: "EventStore[E, A]", read: _Read[E, A]) -> Job | None:
         """Return the job that writes a snapshot: it does not look at the aggregate any more."""
-        place, loaded, records, generation, _ = read
+        place, loaded, records, event, generation, _ = read
         if generation is None or loaded.aggregate is None:
             return None
         if not generation.is_open:
@@ -238,7 +243,7 @@ class StoreSnapshots:
             text = "the codec makes another aggregate of what it was given: none is written"
             self.access.count("not_faithful", place, text=text)
             return None
-        content = Content(state[0], digest_event(records[-1]), generation.token)
+        content = Content(state[0], event, generation.token)
         keep = self.snapshots.keep
         return partial(self.access.write, place, records[-1].version, content, keep=keep)
 
@@ -293,6 +298,10 @@ async def _get_records(
     return await store.get_storage_adapter().get_events(
         *place[:2], min_version=min_version, max_version=max_version
     )
+
+
+def _digest_last(records: Sequence[EventRecord]) -> str:
+    return digest_event(records[-1]) if records else ""
 
 
 def _build(
