@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -308,13 +308,17 @@ async def test_a_reader_that_is_late_writes_nothing_that_is_used() -> None:
 class SlowOnce(InMemoryEventStorageAdapter):
     """A storage whose next read waits, where a gate is set."""
 
-    gate: asyncio.Event | None = None
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate: asyncio.Event | None = None
+        self.has_read = asyncio.Event()
 
-    async def get_events(self, *args: Any, **options: Any) -> Sequence[EventRecord]:
+    async def get_events(self, *args: Any, **options: Any) -> list[EventRecord]:
         """Read, and wait."""
         records = await super().get_events(*args, **options)
         gate, self.gate = self.gate, None
         if gate is not None:
+            self.has_read.set()
             await gate.wait()
         return records
 
@@ -329,8 +333,7 @@ async def test_a_reader_that_is_late_where_storage_is_bounded() -> None:
         await store.push_event(make_event(1, aggregate_id=each))
     events.gate = gate = asyncio.Event()
     late = asyncio.create_task(store.get_aggregate("a1"))
-    while events.gate is not None:  # until it has read
-        await asyncio.sleep(0)
+    await events.has_read.wait()
     await push(store, 1, text="new", force=True)
     for each in "bcd":
         await store.get_aggregate(each)
