@@ -432,7 +432,7 @@ class UnequalCodec:
 
 
 async def test_aggregates_without_equality() -> None:
-    """They are kept if what was read is written in the same way."""
+    """They are kept if what was read has the same attributes."""
 
     def reduce(_: Unequal | None, event: NoteBegun | TextAdded) -> Unequal:
         return Unequal(event.aggregate_id, event.version)

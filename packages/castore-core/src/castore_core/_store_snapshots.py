@@ -16,6 +16,7 @@ from castore_core._json import JSONValue, check_json, copy_json
 from castore_core._record import EventRecord
 from castore_core._reducer import check_state
 from castore_core._results import LoadedAggregate
+from castore_core._sameness import is_same
 from castore_core._snapshot_access import Found, Place, SnapshotAccess
 from castore_core._snapshot_format import GENERATION_AT, Content, Generation, digest_event
 from castore_core._snapshot_policy import SnapshotOccasion
@@ -335,11 +336,7 @@ def _encode(store: "EventStore[E, A]", aggregate: A) -> tuple[JSONValue] | None:
     check_json(encoded, "aggregate")
     encoded = copy_json(encoded)
     decoded = codec.decode(copy_json(encoded))
-    if type(aggregate).__eq__ is object.__eq__:  # it has no equals
-        is_same = codec.encode(decoded) == encoded
-    else:
-        is_same = type(decoded) is type(aggregate) and bool(decoded == aggregate)
-    return (encoded,) if is_same else None
+    return (encoded,) if is_same(aggregate, decoded) else None
 
 
 def _get_codec(store: "EventStore[E, A]") -> AggregateCodec[A]:
