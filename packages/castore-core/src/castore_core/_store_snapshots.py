@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from castore_core._snapshots import Snapshots
     from castore_core._store import EventStore
 
+_IMPORTED_AT: Final = time.time()  # before the reducer, which needs events
 _MOST_TRIES: Final = 5  # of snapshots that cannot be used, before all the events are read
 
 
@@ -68,7 +69,6 @@ class StoreSnapshots:
         self.snapshots = snapshots
         self.access = access
         self._jobs = jobs
-        self._attached_at = time.time()
         self._version: str | None = snapshots.reducer_version
         self._is_resolved = self._version is not None
 
@@ -80,10 +80,10 @@ class StoreSnapshots:
         """
         if not self._is_resolved:
             sources = ReducerSources.of(store)
-            if sources.changed_at < self._attached_at:
+            if sources.changed_at < _IMPORTED_AT:
                 self._version = sources.version
             else:  # it is that of the next process, which runs another reducer
-                text = "the source of the reducer changed after it was loaded: none is used"
+                text = "the source of the reducer changed after the process began: none is used"
                 self.access.count("outdated", Place(store.event_store_id, "*"), text=text)
             self._is_resolved = True
         return self._version
