@@ -1,9 +1,9 @@
 """The version of a reducer follows from the sources of all that the state depends on."""
 
 import importlib.util
-import os
+import json
+import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -416,36 +416,74 @@ async def test_the_error_comes_before_anything_is_written(load: Load) -> None:
         await store.get_aggregate("a")
 
 
-async def test_a_computed_version_is_used(load: Load) -> None:
+PROGRAM = """\
+import asyncio
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+from castore_core import Snapshots
+from castore_in_memory import InMemoryEventStorageAdapter, InMemorySnapshotStorageAdapter
+
+events = InMemoryEventStorageAdapter()
+snapshots = Snapshots(InMemorySnapshotStorageAdapter(), every=3, in_background=False)
+
+
+def load(path):
+    name = "castore_test_shop.totals"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+async def run(path, deployed):
+    shop = load(path)
+    if deployed:
+        path.write_text(deployed)
+    store = shop.make_store(storage_adapter=events, snapshots=snapshots)
+    if not await store.get_events("a"):
+        for version in (1, 2, 3):
+            await store.push_event(shop.Added("a", version, payload=1))
+    first = await store.get_existing_aggregate("a")
+    loaded = await store.get_existing_aggregate("a")
+    return first.snapshot_version, loaded.snapshot_version, loaded.aggregate.total
+
+
+async def main():
+    paths = sorted(Path(sys.argv[1]).glob("*.py"))
+    found = [await run(each, sys.stdin.read()) for each in paths]
+    print(json.dumps([found, snapshots.counts]))
+
+
+asyncio.run(main())
+"""
+
+
+def run_program(folder: Path, *sources: str, deployed: str = "") -> Any:
+    """Run a program whose stores have the sources, in their order; return what it found.
+
+    It begins after its files were written, as the next process after a deployment does.
+    """
+    for number, source in enumerate(sources):
+        (folder / f"{number}.py").write_text(source)
+    command = [sys.executable, "-c", PROGRAM, str(folder)]
+    done = subprocess.run(command, input=deployed, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def test_a_computed_version_is_used(tmp_path: Path) -> None:
     """A store goes on from the snapshots of its own sources alone."""
-    snapshots = make_snapshots(reducer_version=None)
-    events = InMemoryEventStorageAdapter()
-    used: list[int | None] = []
-    for source in (SHOP, SHOP, SHOP.replace("RATE = 2", "RATE = 3")):
-        shop = load(source)
-        store: Any = shop.make_store(storage_adapter=events, snapshots=snapshots)
-        loaded = await store.get_aggregate("a")
-        for version in range(len(loaded.events) + 1, 4):
-            if loaded.last_event is None:
-                await store.push_event(shop.Added("a", version, payload=1))
-        used.append((await store.get_aggregate("a")).snapshot_version)
-        total = (await store.get_existing_aggregate("a")).aggregate.total
-        assert 3 * shop.RATE == total
-    assert [3, 3] == used[:2]
+    changed = SHOP.replace("RATE = 2", "RATE = 3")
+    found, _ = run_program(tmp_path, SHOP, SHOP, changed, changed)
+    assert [[3, 3, 6], [3, 3, 6], [None, 3, 9], [3, 3, 9]] == found
 
 
-async def test_a_source_that_changed_after_it_was_loaded(load: Load) -> None:
+def test_a_source_that_changed_after_it_was_loaded(tmp_path: Path) -> None:
     """It is that of the next process: this one has no version, and takes no snapshots."""
-    shop = load(SHOP)
-    adapter = InMemorySnapshotStorageAdapter()
-    snapshots = make_snapshots(adapter, reducer_version=None)
-    store: Any = shop.make_store(storage_adapter=InMemoryEventStorageAdapter(), snapshots=snapshots)
-    later = time.time() + 10
-    os.utime(str(shop.__file__), (later, later))
-    for version in range(1, 7):
-        await store.push_event(shop.Added("a", version, payload=1))
-    assert (await store.get_aggregate("a")).snapshot_version is None
-    assert (0, {"outdated": 1}) == (len(adapter), snapshots.counts)
+    found, counts = run_program(tmp_path, SHOP, deployed=SHOP.replace("RATE = 2", "RATE = 3"))
+    assert ([[None, None, 6]], {"outdated": 1}) == (found, counts)
 
 
 async def test_the_same_store_computes_once() -> None:

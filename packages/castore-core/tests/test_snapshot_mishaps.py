@@ -1,5 +1,6 @@
 """Whatever happens to snapshots, or to their storage, aggregates are the same as without them."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -9,10 +10,12 @@ from typing import Any, cast
 import pytest
 
 from castore_core import (
+    EventRecord,
     EventStore,
     InvalidEventGroupError,
     JSONValue,
     Snapshot,
+    SnapshotOccasion,
     Snapshots,
     StorageError,
     UnknownOutcomeError,
@@ -63,6 +66,11 @@ def change(**values: JSONValue) -> Callable[[Snapshot], Snapshot]:
         return snapshot._replace(aggregate={**content, **values})
 
     return changed
+
+
+def after_loads(occasion: SnapshotOccasion) -> bool:
+    """Write a snapshot after each load: a policy."""
+    return not occasion.is_push
 
 
 STATE: JSONValue = {"aggregate_id": "a1", "version": 6, "texts": ["made up"]}
@@ -295,6 +303,45 @@ async def test_a_reader_that_is_late_writes_nothing_that_is_used() -> None:
     assert [] == await find_snapshots(adapter)
     assert {"missing": 1, "invalidated": 1} == snapshots.counts
     assert await load_plainly(store) == (await store.get_aggregate("a1")).aggregate
+
+
+class SlowOnce(InMemoryEventStorageAdapter):
+    """A storage whose next read waits, where a gate is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate: asyncio.Event | None = None
+        self.has_read = asyncio.Event()
+
+    async def get_events(self, *args: Any, **options: Any) -> list[EventRecord]:
+        """Read, and wait."""
+        records = await super().get_events(*args, **options)
+        gate, self.gate = self.gate, None
+        if gate is not None:
+            self.has_read.set()
+            await gate.wait()
+        return records
+
+
+async def test_a_reader_that_is_late_where_storage_is_bounded() -> None:
+    """The snapshots of others do not push out the note that an event was replaced."""
+    events = SlowOnce()
+    snapshots = make_snapshots(InMemorySnapshotStorageAdapter(max_size=2), policy=after_loads)
+    store = make_store(snapshots, events)
+    await push(store, 1, 2)
+    for each in "bcd":
+        await store.push_event(make_event(1, aggregate_id=each))
+    events.gate = gate = asyncio.Event()
+    late = asyncio.create_task(store.get_aggregate("a1"))
+    await events.has_read.wait()
+    await push(store, 1, text="new", force=True)
+    for each in "bcd":
+        await store.get_aggregate(each)
+    gate.set()
+    await late
+    for _ in range(2):
+        assert await load_plainly(store) == (await store.get_aggregate("a1")).aggregate
+    assert 1 == snapshots.counts["invalidated"]
 
 
 async def test_force_needs_the_storage_of_snapshots() -> None:

@@ -208,6 +208,22 @@ async def test_a_reducer_that_changes_its_input() -> None:
         assert [*"12345", "mine"] == loaded.aggregate.texts
 
 
+async def test_a_reducer_that_changes_an_event() -> None:
+    """A snapshot is of the event that is stored."""
+
+    def reduce(note: Note | None, event: NoteBegun | TextAdded) -> Note:
+        payload: Any = event.payload
+        texts = [] if note is None else note.texts
+        return Note(event.aggregate_id, event.version, [*texts, payload.pop("text")])
+
+    snapshots = make_snapshots()
+    store = make_store(snapshots, reduce=reduce)
+    await push(store, *range(1, 8))
+    loaded = await store.get_existing_aggregate("a1")
+    assert (6, [*"1234567"]) == (loaded.snapshot_version, loaded.aggregate.texts)
+    assert "replaced" not in snapshots.counts
+
+
 @pytest.mark.parametrize("in_background", [True, False])
 async def test_a_caller_that_changes_what_it_loaded(in_background: bool) -> None:
     """The snapshot of a load is the state as it was loaded."""
@@ -416,7 +432,7 @@ class UnequalCodec:
 
 
 async def test_aggregates_without_equality() -> None:
-    """They are kept if what was read is written in the same way."""
+    """They are kept if what was read has the same attributes."""
 
     def reduce(_: Unequal | None, event: NoteBegun | TextAdded) -> Unequal:
         return Unequal(event.aggregate_id, event.version)

@@ -225,6 +225,16 @@ async def test_snapshots_expire(client: Any, table_name: str) -> None:
     assert 0 <= int(item["expiresAt"]["N"]) - int(before.timestamp()) <= 60
 
 
+async def test_notes_of_event_stores_do_not_expire(client: Any, table_name: str) -> None:
+    """Without them, snapshots from before a replacement would count again."""
+    adapter = DynamoDBSnapshotStorageAdapter(client, table_name, keep_for=timedelta(days=1))
+
+    await adapter.put_snapshot(make_snapshot()._replace(reducer_version="castore:generation"))
+
+    (item,) = client.scan(TableName=table_name)["Items"]
+    assert "expiresAt" not in item
+
+
 async def test_snapshots_do_not_expire_by_themselves(client: Any, table_name: str) -> None:
     """Without keep_for they have no such attribute."""
     await DynamoDBSnapshotStorageAdapter(client, table_name).put_snapshot(make_snapshot())

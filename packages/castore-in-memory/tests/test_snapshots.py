@@ -81,6 +81,19 @@ async def test_deleting_makes_room() -> None:
     assert ["a", "c"] == await get_ids(adapter, "a", "b", "c")
 
 
+async def test_notes_of_event_stores_stay() -> None:
+    """They do not count, and are deleted with the snapshots of their aggregate."""
+    adapter = InMemorySnapshotStorageAdapter(max_size=1)
+    note = Snapshot("NOTES", "a", 9, "castore:generation", "note")
+    await adapter.put_snapshot(note)
+    for each in "abc":
+        await adapter.put_snapshot(make_snapshot(each))
+    assert ["c"] == await get_ids(adapter, "a", "b", "c")
+    assert note == await adapter.get_snapshot("NOTES", "a", reducer_version="castore:generation")
+    await adapter.delete_snapshots("NOTES")
+    assert 0 == len(adapter)
+
+
 @pytest.mark.parametrize("max_size", [0, -1])
 def test_a_bound_is_1_or_more(max_size: int) -> None:
     """There is no cache without room."""

@@ -21,10 +21,15 @@ class Snapshot(NamedTuple):
 
 
 class SnapshotStorageAdapter(Protocol):
-    """Keeps snapshots. It is a cache: what it holds may vanish at any time.
+    """Keeps snapshots. It is a cache: a snapshot may vanish at any time.
 
     The ``aggregate`` of a snapshot is any JSON value. Event stores put more than the state into it,
-    and some of their snapshots are notes of their own: an adapter does not look into either.
+    and an adapter does not look into that.
+
+    Some snapshots are notes of event stores: their ``reducer_version`` begins with ``castore:``. A
+    note has to outlive the snapshots of its aggregate, and those that are being written. So an
+    adapter that evicts or expires snapshots keeps the notes. Without the note, a snapshot from
+    before the replacement of an event would count again.
     """
 
     async def put_snapshot(self, snapshot: Snapshot) -> None:
@@ -60,6 +65,6 @@ class SnapshotStorageAdapter(Protocol):
         """Forget the snapshots of an aggregate, or those of a whole store.
 
         With ``reducer_version``, those of that reducer alone; with ``max_version``, those at or
-        below it.
+        below it. Without either, the notes go as well.
         """
         ...

@@ -16,6 +16,7 @@ from castore_core._json import JSONValue, check_json, copy_json
 from castore_core._record import EventRecord
 from castore_core._reducer import check_state
 from castore_core._results import LoadedAggregate
+from castore_core._sameness import is_same
 from castore_core._snapshot_access import Found, Place, SnapshotAccess
 from castore_core._snapshot_format import GENERATION_AT, Content, Generation, digest_event
 from castore_core._snapshot_policy import SnapshotOccasion, SnapshotPolicy
@@ -32,18 +33,21 @@ if TYPE_CHECKING:
     from castore_core._snapshots import Snapshots
     from castore_core._store import EventStore
 
+_IMPORTED_AT: Final = time.time()  # before the reducer, which needs events
 _MOST_TRIES: Final = 5  # of snapshots that cannot be used, before all the events are read
 
 
 class _Read(NamedTuple, Generic[E, A]):
     """An aggregate that was loaded, and what a snapshot of it would need.
 
-    ``is_known`` says whether it is counted already why no snapshot was used.
+    ``event`` is the digest of the last record, from before the reducer ran. ``is_known`` says
+    whether it is counted already why no snapshot was used.
     """
 
     place: Place
     loaded: LoadedAggregate[E, A]
     records: Sequence[EventRecord]
+    event: str
     generation: Generation | None
     is_known: bool
 
@@ -70,7 +74,6 @@ class StoreSnapshots:
         self._policy = policy
         self.access = access
         self._jobs = jobs
-        self._attached_at = time.time()
         self._version: str | None = snapshots.reducer_version
         self._is_resolved = self._version is not None
 
@@ -82,10 +85,10 @@ class StoreSnapshots:
         """
         if not self._is_resolved:
             sources = ReducerSources.of(store)
-            if sources.changed_at < self._attached_at:
+            if sources.changed_at < _IMPORTED_AT:
                 self._version = sources.version
             else:  # it is that of the next process, which runs another reducer
-                text = "the source of the reducer changed after it was loaded: none is used"
+                text = "the source of the reducer changed after the process began: none is used"
                 self.access.count("outdated", store.event_store_id, text=text)
             self._is_resolved = True
         return self._version
@@ -122,7 +125,8 @@ class StoreSnapshots:
         bound = GENERATION_AT - 1 if max_version is None else min(max_version, GENERATION_AT - 1)
         if not place.reducer_version or bound == 0:
             records = await _get_records(store, place, None, max_version)
-            return _Read(place, _build(store, records, len(records)), records, None, is_known=True)
+            loaded = _build(store, records, len(records))
+            return _Read(place, loaded, records, "", None, is_known=True)
         found, generation = await self.access.begin(place, bound)
         is_known, events_read, tries = found is not None, 0, 0
         if found is not None and generation is not None and not generation.is_open:
@@ -133,15 +137,17 @@ class StoreSnapshots:
             if start is not None:
                 records = await _get_records(store, place, start.version, max_version)
                 events_read += len(records)
+                event = _digest_last(records)
                 loaded = self._go_on(store, place, start, records, events_read)
                 if loaded is not None:
-                    return _Read(place, loaded, records, generation, is_known)
+                    return _Read(place, loaded, records, event, generation, is_known)
             if found.version is None or found.version == 1:
                 break
             found, tries = await self.access.find(place, found.version - 1), tries + 1
         records = await _get_records(store, place, None, max_version)
+        event = _digest_last(records)
         loaded = _build(store, records, events_read + len(records))
-        return _Read(place, loaded, records, generation, is_known)
+        return _Read(place, loaded, records, event, generation, is_known)
 
     def _decode(
         self, store: "EventStore[E, A]", place: Place, found: Found, generation: Generation | None
@@ -226,7 +232,7 @@ class StoreSnapshots:
 
     def _prepare(self, store: "EventStore[E, A]", read: _Read[E, A]) -> Job | None:
         """Return the job that writes a snapshot: it does not look at the aggregate any more."""
-        place, loaded, records, generation, _ = read
+        place, loaded, records, event, generation, _ = read
         if generation is None or loaded.aggregate is None:
             return None
         if not generation.is_open:
@@ -244,7 +250,7 @@ class StoreSnapshots:
             text = "the codec makes another aggregate of what it was given: none is written"
             self.access.count("not_faithful", place, text=text)
             return None
-        content = Content(state[0], digest_event(records[-1]), generation.token)
+        content = Content(state[0], event, generation.token)
         keep = self.snapshots.keep
         return partial(self.access.write, place, records[-1].version, content, keep=keep)
 
@@ -301,6 +307,10 @@ async def _get_records(
     )
 
 
+def _digest_last(records: Sequence[EventRecord]) -> str:
+    return digest_event(records[-1]) if records else ""
+
+
 def _build(
     store: "EventStore[E, A]",
     records: Sequence[EventRecord],
@@ -332,11 +342,7 @@ def _encode(store: "EventStore[E, A]", aggregate: A) -> tuple[JSONValue] | None:
     check_json(encoded, "aggregate")
     encoded = copy_json(encoded)
     decoded = codec.decode(copy_json(encoded))
-    if type(aggregate).__eq__ is object.__eq__:  # it has no equals
-        is_same = codec.encode(decoded) == encoded
-    else:
-        is_same = type(decoded) is type(aggregate) and bool(decoded == aggregate)
-    return (encoded,) if is_same else None
+    return (encoded,) if is_same(aggregate, decoded) else None
 
 
 def _get_codec(store: "EventStore[E, A]") -> AggregateCodec[A]:

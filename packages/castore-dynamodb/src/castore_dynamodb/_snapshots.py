@@ -25,6 +25,7 @@ _REDUCER_VERSION = "reducerVersion"
 _AGGREGATE_VERSION = "aggregateVersion"
 _AGGREGATE = "aggregate"
 _KIND = "snapshot"
+_NOTES = "castore:"  # begins the reducer versions of the notes of event stores
 
 _MAX_VERSION = 2**53 - 1  # of the core
 _VERSIONS = 10**17
@@ -44,7 +45,8 @@ class DynamoDBSnapshotStorageAdapter:
         client: a ``dynamodb`` client of boto3 or aioboto3 (entered); it is never closed.
         table_name: a table as `table_definition` makes it, or its ARN.
         keep_for: how long a snapshot is worth keeping. DynamoDB then deletes it in the days after,
-            where the table's time to live is switched on for the attribute ``expiresAt``.
+            where the table's time to live is switched on for the attribute ``expiresAt``. The
+            notes of event stores, whose reducer version begins with ``castore:``, stay.
         retries: as in `DynamoDBEventStorageAdapter`.
     """
 
@@ -159,7 +161,7 @@ class DynamoDBSnapshotStorageAdapter:
             }
         except NotHeldError as error:
             raise StorageError(f"the snapshot of aggregate {aggregate_id!r}: {error}") from error
-        if self._keep_for is not None:
+        if self._keep_for is not None and not reducer_version.startswith(_NOTES):
             item["expiresAt"] = {"N": str(int((now + self._keep_for).timestamp()))}
         if (size := get_item_size(item)) > MAX_ITEM_SIZE:
             raise StorageError(

@@ -2,12 +2,13 @@
 
 from bisect import bisect_right, insort
 from collections import OrderedDict, defaultdict
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from castore_core import JSONValue, Snapshot, copy_json
 
 _Owner: TypeAlias = tuple[str, str]  # store, aggregate
 _Key: TypeAlias = tuple[_Owner, str, int]  # owner, reducer version, version
+_NOTES: Final = "castore:"  # begins the reducer versions of the notes of event stores
 
 
 class InMemorySnapshotStorageAdapter:
@@ -15,7 +16,8 @@ class InMemorySnapshotStorageAdapter:
 
     Args:
         max_size: how many snapshots to keep, 1 or more. Of more than these, the ones that were
-            not used for the longest time are forgotten. ``None`` keeps all.
+            not used for the longest time are forgotten. ``None`` keeps all. The notes of event
+            stores, whose reducer version begins with ``castore:``, do not count and stay.
     """
 
     def __init__(self, *, max_size: int | None = None) -> None:
@@ -23,7 +25,8 @@ class InMemorySnapshotStorageAdapter:
             raise ValueError(f"max_size is not 1 or more: {max_size}")
         self._max_size = max_size
         self._versions: defaultdict[_Owner, dict[str, list[int]]] = defaultdict(dict)
-        self._aggregates: OrderedDict[_Key, JSONValue] = OrderedDict()
+        self._aggregates: dict[_Key, JSONValue] = {}
+        self._used: OrderedDict[_Key, None] = OrderedDict()  # without the notes, the latest last
 
     def __len__(self) -> int:
         return len(self._aggregates)
@@ -36,9 +39,9 @@ class InMemorySnapshotStorageAdapter:
             versions = self._versions[owner].setdefault(snapshot.reducer_version, [])
             insort(versions, snapshot.version)
         self._aggregates[key] = copy_json(snapshot.aggregate)
-        self._aggregates.move_to_end(key)
-        if self._max_size is not None and len(self._aggregates) > self._max_size:
-            self._forget(next(iter(self._aggregates)))
+        self._use(key)
+        if self._max_size is not None and len(self._used) > self._max_size:
+            self._forget(next(iter(self._used)))
 
     async def get_snapshot(
         self,
@@ -56,7 +59,7 @@ class InMemorySnapshotStorageAdapter:
             return None
         version = versions[end - 1]
         key = (owner, reducer_version, version)
-        self._aggregates.move_to_end(key)
+        self._use(key)
         aggregate = copy_json(self._aggregates[key])
         return Snapshot(event_store_id, aggregate_id, version, reducer_version, aggregate)
 
@@ -87,9 +90,15 @@ class InMemorySnapshotStorageAdapter:
                     for version in versions[:end]:
                         self._forget((owner, reducer, version))
 
+    def _use(self, key: _Key) -> None:
+        if not key[1].startswith(_NOTES):
+            self._used[key] = None
+            self._used.move_to_end(key)
+
     def _forget(self, key: _Key) -> None:
         owner, reducer_version, version = key
         del self._aggregates[key]
+        self._used.pop(key, None)
         reducers = self._versions[owner]
         reducers[reducer_version].remove(version)
         if not reducers[reducer_version]:
