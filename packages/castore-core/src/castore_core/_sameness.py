@@ -51,7 +51,8 @@ class _Comparison:
                 others = {each: each for each in second}
                 return whole == second and all(self.compare(each, others[each]) for each in whole)
             case _:
-                has_equals = type(first).__eq__ is not object.__eq__
+                equals: Any = type(whole).__eq__
+                has_equals = equals is not object.__eq__
                 return bool(first == second) if has_equals else bool(get_attributes(first))
 
     def _compare_attributes(self, first: object, second: object) -> bool:

@@ -252,8 +252,8 @@ class _Walk:
                 text = self.visit(value, each, _Care.OBJECTS)
                 if text != _UNKNOWN:
                     yield f"{each}={text}"
-        for each in imported:
-            yield from self._visit_module(each, names, {each.__name__})
+        for module in imported:
+            yield from self._visit_module(module, names, {module.__name__})
 
     def _import(self, function: FunctionType) -> Iterator[ModuleType]:
         """Import the modules of the user's that a function imports when it runs."""
@@ -300,8 +300,8 @@ class _Walk:
         for hint in _get_hints(cls).values():
             for each in _find_classes(hint):
                 yield self._visit_definition(each)
-            for each in _find_metadata(hint):
-                yield self.visit(each, name, _Care.NONE)
+            for added in _find_metadata(hint):
+                yield self.visit(added, name, _Care.NONE)
 
     def _visit_method(self, function: FunctionType, name: str) -> Iterator[str]:
         """Visit what a function in a class refers to. Its own source is that of the class."""
