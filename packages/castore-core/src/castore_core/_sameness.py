@@ -51,13 +51,14 @@ class _Comparison:
                 others = {each: each for each in second}
                 return whole == second and all(self.compare(each, others[each]) for each in whole)
             case _:
-                has_equals = type(first).__eq__ is not object.__eq__
-                return bool(first == second) if has_equals else bool(_get_attributes(first))
+                equals: Any = type(whole).__eq__
+                has_equals = equals is not object.__eq__
+                return bool(first == second) if has_equals else bool(get_attributes(first))
 
     def _compare_attributes(self, first: object, second: object) -> bool:
         if type(first).__module__.partition(".")[0] in sys.stdlib_module_names - {"__main__"}:
             return True
-        attributes, others = _get_attributes(first), _get_attributes(second)
+        attributes, others = get_attributes(first), get_attributes(second)
         return attributes.keys() == others.keys() and all(
             self.compare(each, others[name]) for name, each in attributes.items()
         )
@@ -67,7 +68,7 @@ def _are_equal_numbers(first: object, second: object) -> bool:
     return type(first) in _NUMBERS and type(second) in _NUMBERS and first == second
 
 
-def _get_attributes(value: object) -> dict[str, object]:
+def get_attributes(value: object) -> dict[str, object]:
     """Return what the instance itself holds, without what is computed from it."""
     cls = type(value)
     found = {

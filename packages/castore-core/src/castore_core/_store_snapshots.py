@@ -125,8 +125,8 @@ class StoreSnapshots:
         bound = GENERATION_AT - 1 if max_version is None else min(max_version, GENERATION_AT - 1)
         if not place.reducer_version or bound == 0:
             records = await _get_records(store, place, None, max_version)
-            loaded = _build(store, records, len(records))
-            return _Read(place, loaded, records, "", None, is_known=True)
+            plain = _build(store, records, len(records))
+            return _Read(place, plain, records, "", None, is_known=True)
         found, generation = await self.access.begin(place, bound)
         is_known, events_read, tries = found is not None, 0, 0
         if found is not None and generation is not None and not generation.is_open:
@@ -146,8 +146,8 @@ class StoreSnapshots:
             found, tries = await self.access.find(place, found.version - 1), tries + 1
         records = await _get_records(store, place, None, max_version)
         event = _digest_last(records)
-        loaded = _build(store, records, events_read + len(records))
-        return _Read(place, loaded, records, event, generation, is_known)
+        whole = _build(store, records, events_read + len(records))
+        return _Read(place, whole, records, event, generation, is_known)
 
     def _decode(
         self, store: "EventStore[E, A]", place: Place, found: Found, generation: Generation | None
