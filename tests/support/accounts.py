@@ -169,10 +169,12 @@ class SQLWorld(World):
 
     async def add(self, context: ProjectionContext[Any], aggregate_id: str, amount: int) -> None:
         """Add to a row."""
+        is_mysql = self.engine.dialect.name in ("mysql", "mariadb")
+        replace = "DUPLICATE KEY UPDATE" if is_mysql else "CONFLICT (id) DO UPDATE SET"
         await run(
             context.transaction,
-            "INSERT INTO sums VALUES (:id, :amount) "
-            "ON CONFLICT (id) DO UPDATE SET amount = sums.amount + excluded.amount",
+            "INSERT INTO sums VALUES (:id, :amount) "  # noqa: S608 no value of others
+            f"ON {replace} amount = sums.amount + :amount",
             id=aggregate_id,
             amount=amount,
         )

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Generic, Self
 
@@ -124,7 +125,7 @@ class LogConsumer(ABC, Generic[T]):
         """
         ledger = await self._open()
         version = self._identity.version
-        if version in ledger.retired:
+        if version < ledger.live:
             raise ProjectionRetiredError(self.name, version, ledger.live)
         run = Run(self._parts, self._make_processor)
         run.begin(ledger, await self._get_skip_to())
@@ -176,7 +177,7 @@ class LogConsumer(ABC, Generic[T]):
             version = self._identity.version
             positions = await self._control.get_positions(version, ledger)
             start = await self._get_start()
-            generation = ledger.generations[version].begin_anew(start, positions)
+            generation = replace(ledger.generations[version].add_handled(positions), start=start)
             await self._control.write(claim, ledger.add(version, generation))
             for partition, lease in leases.items():
                 await self._drop_all(partition)

@@ -1,10 +1,9 @@
 """Control over a projection: its ledger, and the right to change it while nobody runs it."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 from castore_core import LOG_START, BookmarkStorageAdapter, Lease, LogPosition
 from castore_projections._identity import Identity
@@ -12,8 +11,6 @@ from castore_projections._leases import LeaseKeeper, make_owner
 from castore_projections._ledger import Generation, Ledger
 from castore_projections._partition import Partition
 from castore_projections.errors import PartitionsChangedError
-
-_RETRY_PAUSE: Final = 0.05  # seconds
 
 
 class Control:
@@ -115,13 +112,7 @@ class Control:
         keeper = LeaseKeeper(
             self._bookmarks, bookmark_id, owner=make_owner(), duration=self._lease_duration
         )
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + seconds
-        while (lease := await keeper.take()) is None:
-            if clock() > deadline:
-                lease = await keeper.take_or_raise(self._identity.name)
-                break
-            await asyncio.sleep(_RETRY_PAUSE)
+        lease = await keeper.take_within(self._identity.name, seconds)
         await stack.enter_async_context(keeper.keep(lease))
         return lease
 

@@ -9,11 +9,13 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import uuid4
 
-from castore_core import BookmarkStorageAdapter, CastoreError, Lease
+from castore_core import BookmarkStorageAdapter, CastoreError, Lease, LeaseLostError
 from castore_core.workers import begin, finish
 from castore_projections.errors import ProjectionBusyError
 
 _LONGEST_RELEASE: Final = 5.0  # seconds
+_FIRST_PAUSE: Final = 0.01  # seconds between attempts to take a lease
+_LONGEST_PAUSE: Final = 0.1
 _RENEWALS: Final = 3  # in the time of a lease
 
 
@@ -46,10 +48,21 @@ class LeaseKeeper:
         self.bookmark_id = bookmark_id
         self.owner = owner
         self._duration = duration
+        self._lease: Lease | None = None
+        self._renewal: asyncio.Task[None] | None = None
 
     async def take(self) -> Lease | None:
-        """Take or extend the lease, or return ``None`` where another owner has it."""
-        return await self._bookmarks.acquire_lease(self.bookmark_id, self.owner, self._duration)
+        """Take or extend the lease, or return ``None`` where another owner has it.
+
+        A caller that is cancelled meanwhile has not got it.
+        """
+        taking = begin(self._take())
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            with suppress(TimeoutError, CastoreError):  # it runs out by itself
+                await finish(self._give_back(taking), within=_LONGEST_RELEASE)
+            raise
 
     async def take_or_raise(self, name: str) -> Lease:
         """Take the lease.
@@ -63,31 +76,68 @@ class LeaseKeeper:
             raise ProjectionBusyError(name, self.bookmark_id, bookmark.owner)
         return lease
 
+    async def take_within(self, name: str, seconds: float) -> Lease:
+        """Take the lease as soon as it is free.
+
+        Raises:
+            ProjectionBusyError: another owner had it for so many seconds.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline, pause = clock() + seconds, _FIRST_PAUSE
+        while (lease := await self.take()) is None:
+            if clock() >= deadline:
+                return await self.take_or_raise(name)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        return lease
+
     async def release(self) -> None:
         """Give the lease back, if it is had."""
-        lease = await self.take()
+        lease, self._lease = self._lease, None
         if lease is not None:
             await self._bookmarks.release_lease(lease)
 
     @asynccontextmanager
     async def keep(self, lease: Lease) -> AsyncGenerator[None]:
         """Extend the lease for the time of a block, and give it back at the end."""
-        renewal = begin(self._renew())
+        self._renewal = renewal = begin(self._renew(lease))
         try:
             yield
         finally:
             renewal.cancel()
             with suppress(TimeoutError, CastoreError):  # it runs out by itself
-                await finish(self._end(renewal, lease), within=_LONGEST_RELEASE)
+                await finish(self._end(renewal), within=_LONGEST_RELEASE)
 
-    async def _renew(self) -> None:
+    def check(self, lease: Lease) -> None:
+        """Look whether the lease was still had when it was last extended.
+
+        Raises:
+            LeaseLostError: it was not.
+        """
+        if self._lease != lease:
+            raise LeaseLostError(lease.bookmark_id, lease.owner)
+
+    def cease(self) -> None:
+        """Extend the lease no longer: it is lost when its time is over."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+
+    async def _take(self) -> Lease | None:
+        acquire = self._bookmarks.acquire_lease
+        self._lease = await acquire(self.bookmark_id, self.owner, self._duration)
+        return self._lease
+
+    async def _give_back(self, taking: asyncio.Task[Lease | None]) -> None:
+        await asyncio.gather(taking, return_exceptions=True)
+        await self.release()
+
+    async def _renew(self, lease: Lease) -> None:
         pause = self._duration.total_seconds() / _RENEWALS
-        while True:
+        while self._lease == lease:
             await asyncio.sleep(pause)
             with suppress(CastoreError):  # the next attempt, or the next commit, tells
-                if await self.take() is None:
-                    return
+                await self.take()
 
-    async def _end(self, renewal: asyncio.Task[None], lease: Lease) -> None:
+    async def _end(self, renewal: asyncio.Task[None]) -> None:
         await asyncio.gather(renewal, return_exceptions=True)
-        await self._bookmarks.release_lease(lease)
+        await self.release()

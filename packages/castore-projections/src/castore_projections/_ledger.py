@@ -20,36 +20,39 @@ class Generation:
     Attributes:
         partitions: how many bookmarks it has.
         start: the position at which they began.
-        handled_before: the positions up to which side effects have taken place already, by the
-            partitions that had been there then.
+        handled_before: the positions up to which side effects have taken place already, one for
+            each partition that had been there then; several lists, where their numbers differed.
     """
 
     partitions: int
     start: LogPosition = LOG_START
-    handled_before: Sequence[LogPosition] = ()
+    handled_before: Sequence[Sequence[LogPosition]] = ()
 
     def is_replay(self, entry: LogEntry) -> bool:
         """Tell whether an event was handled before this generation was live, or was reset."""
-        if not self.handled_before:
-            return False
         store_id, aggregate_id = entry.event_store_id, entry.record.aggregate_id
-        partition = find_partition(store_id, aggregate_id, len(self.handled_before))
-        return entry.position <= self.handled_before[partition]
+        return any(
+            entry.position <= positions[find_partition(store_id, aggregate_id, len(positions))]
+            for positions in self.handled_before
+        )
 
-    def begin_anew(self, start: LogPosition, positions: Sequence[LogPosition]) -> "Generation":
-        """Return the generation after a reset, by the positions of its partitions before."""
-        before = self.handled_before
-        if len(before) != len(positions):  # those of an earlier version, split in another way
-            before = [min(before, default=LOG_START)] * len(positions)
-        return Generation(self.partitions, start, tuple(map(max, positions, before)))
+    def add_handled(self, positions: Sequence[LogPosition]) -> "Generation":
+        """Return the generation for which some partitions have handled what comes before."""
+        others = [each for each in self.handled_before if len(each) != len(positions)]
+        for each in self.handled_before:
+            if len(each) == len(positions):
+                positions = list(map(max, each, positions))
+        return replace(self, handled_before=(*others, tuple(positions)))
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """Which version is live, which ones were, and how each version was started."""
+    """Which version is live, and how each version was started.
+
+    Versions below the live one are retired; those above it are being built.
+    """
 
     live: int
-    retired: Sequence[int] = ()
     generations: dict[int, Generation] = field(default_factory=dict[int, Generation])
 
     def add(self, version: int, generation: Generation) -> "Ledger":
@@ -58,9 +61,11 @@ class Ledger:
 
     def replace_live(self, version: int, positions: Sequence[LogPosition]) -> "Ledger":
         """Return the ledger in which a version follows the live one, which came to positions."""
-        generation = replace(self.generations[version], handled_before=tuple(positions))
-        ledger = self.add(version, generation)
-        return replace(ledger, live=version, retired=(*self.retired, self.live))
+        generation = self.generations[version]
+        for each in self.generations[self.live].handled_before:
+            generation = generation.add_handled(each)
+        generation = generation.add_handled(positions)
+        return replace(self.add(version, generation), live=version)
 
     def to_text(self) -> str:
         """Return the ledger as JSON."""
@@ -78,6 +83,6 @@ class Ledger:
             generations = {
                 int(version): Generation(**each) for version, each in values["generations"].items()
             }
-            return cls(int(values["live"]), tuple(values["retired"]), generations)
+            return cls(int(values["live"]), generations)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise StorageError(f"bookmark {bookmark_id!r} has no ledger of a projection") from error

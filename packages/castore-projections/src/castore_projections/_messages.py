@@ -1,8 +1,10 @@
 """Events that come with messages: handled in the order of their aggregate, each once."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from castore_core import (
     LOG_START,
@@ -20,12 +22,15 @@ from castore_projections._identity import Identity
 from castore_projections._leases import LeaseKeeper, make_owner
 from castore_projections.errors import MissingEventsError
 
+_LONGEST_WAIT: Final = 5.0  # seconds, for another process that handles the same aggregate
+
 
 class MessageHandling:
     """Handles events that come with messages, by a bookmark for each aggregate.
 
     Its position is the version of the last event that was handled. A message of an earlier one is
-    passed over; where events are missing in between, they are read from the event store.
+    passed over; where events are missing in between, they are read from the event store. Messages
+    of one aggregate that come at the same time wait for each other.
     """
 
     def __init__(
@@ -41,6 +46,7 @@ class MessageHandling:
         self._processor = processor
         self._bookmarks = bookmarks
         self._lease_duration = lease_duration
+        self._locks: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
 
     async def handle(
         self,
@@ -52,18 +58,28 @@ class MessageHandling:
         store = self._event_stores[message.event_store_id]
         aggregate_id = message.event.aggregate_id
         bookmark_id = self._identity.get_aggregate_id(store.event_store_id, aggregate_id)
-        keeper = LeaseKeeper(
-            self._bookmarks, bookmark_id, owner=make_owner(), duration=self._lease_duration
-        )
-        lease = await keeper.take_or_raise(self._identity.name)
-        async with keeper.keep(lease):
-            bookmark = await self._bookmarks.get_bookmark(bookmark_id)
-            last = int(bookmark.position or 0)
-            records = await self._find(store, message.event, last)
-            for each in records:
-                entry = LogEntry(LOG_START, store.event_store_id, each)
-                await self._handle_one(entry, lease, is_replay=is_replay)
-        return len(records)
+        async with self._get_lock(bookmark_id):
+            if message.event.version <= await self._get_last(bookmark_id):
+                return 0
+            keeper = LeaseKeeper(
+                self._bookmarks, bookmark_id, owner=make_owner(), duration=self._lease_duration
+            )
+            lease = await keeper.take_within(self._identity.name, _LONGEST_WAIT)
+            async with keeper.keep(lease):
+                records = await self._find(store, message.event, await self._get_last(bookmark_id))
+                for each in records:
+                    entry = LogEntry(LOG_START, store.event_store_id, each)
+                    await self._handle_one(entry, lease, is_replay=is_replay)
+            return len(records)
+
+    def _get_lock(self, bookmark_id: str) -> asyncio.Lock:
+        """Return the lock of an aggregate, which all tasks of the event loop share."""
+        key = id(asyncio.get_running_loop()), bookmark_id
+        return self._locks.setdefault(key, asyncio.Lock())
+
+    async def _get_last(self, bookmark_id: str) -> int:
+        bookmark = await self._bookmarks.get_bookmark(bookmark_id)
+        return int(bookmark.position or 0)
 
     async def _find(self, store: EventStore, event: Event, last: int) -> Sequence[EventRecord]:
         """Return the events from the one after the last that was handled to the one given."""

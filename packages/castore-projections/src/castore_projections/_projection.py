@@ -143,6 +143,13 @@ class Projection(LogConsumer[T], Generic[T]):
         )
         self._handlers = Handlers(self._source.event_stores, on_unknown_type)
         self._on_clear = on_clear
+        self._messages = MessageHandling(
+            self._identity,
+            self._source.event_stores,
+            EventProcessor(self._identity, self._handlers, bookmarks, lambda _: False),
+            bookmarks,
+            lease_duration,
+        )
 
     @property
     def version(self) -> int:
@@ -224,14 +231,7 @@ class Projection(LogConsumer[T], Generic[T]):
             MissingEventsError: earlier events were not handled, and cannot be read.
             ProjectionBusyError: another process handles an event of the aggregate.
         """
-        handling = MessageHandling(
-            self._identity,
-            self._source.event_stores,
-            EventProcessor(self._identity, self._handlers, self._bookmarks, lambda _: is_replay),
-            self._bookmarks,
-            self._parts.options.lease_duration,
-        )
-        return await handling.handle(message, is_replay=is_replay)
+        return await self._messages.handle(message, is_replay=is_replay)
 
     async def wait_for(
         self,
@@ -280,7 +280,7 @@ class Projection(LogConsumer[T], Generic[T]):
             ProjectionBusyError: the live version did not pause within ``timeout`` seconds.
             CatchUpTimeoutError: this version did not catch up within ``timeout`` seconds.
                 The live one goes on.
-            ProjectionRetiredError: this version was the live one before.
+            ProjectionRetiredError: a later version is the live one.
             EventParkedError: an event is parked, in either version: retry it, or drop it.
         """
         await self._open()

@@ -262,6 +262,7 @@ class PartitionReader:
         if self._parts.skips_failed:
             await self._process(self._make_step(batch))
             self._tell_failure(EventSkipped, entry, attempts, error)
+            await self._open_circuit(entry)
             return
         parked = park(entry, attempts, describe_failure(error))
         await self._process(self._make_step(batch, parked=[parked]))
@@ -275,12 +276,16 @@ class PartitionReader:
             await self._parts.pause(self.circuit.delay)
 
     async def _close_circuit(self) -> None:
-        retried = self.circuit.close()
-        if retried:
-            bookmark_id = self._partition.bookmark_id
-            await self._parts.bookmarks.retry_parked_events(bookmark_id, retried)
-            self.look_at_parked()
-            self._tell(CircuitClosed, len(retried))
+        failed = self.circuit.close()
+        if not failed:
+            return
+        if self._parts.skips_failed:
+            self._tell(CircuitClosed, 0)
+            return
+        bookmark_id = self._partition.bookmark_id
+        await self._parts.bookmarks.retry_parked_events(bookmark_id, failed)
+        self.look_at_parked()
+        self._tell(CircuitClosed, len(failed))
 
     # Parked events
 

@@ -12,121 +12,101 @@ from castore_core import LogPosition, ParkedEvent
 
 
 @dataclass(frozen=True)
-class LeaseTaken:
-    """This process runs the partition from now on. ``token`` is the fencing token."""
-
+class _Report:
     name: str
     partition: int
+
+
+@dataclass(frozen=True)
+class _EventReport(_Report):
+    event_store_id: str
+    aggregate_id: str
+    version: int
+    type: str
+    attempt: int
+    error: BaseException = field(repr=False)
+
+
+@dataclass(frozen=True)
+class LeaseTaken(_Report):
+    """This process runs the partition from now on. ``token`` is the fencing token."""
+
     owner: str
     token: int
 
 
 @dataclass(frozen=True)
-class LeaseLost:
+class LeaseLost(_Report):
     """The lease ran out, or another process took it: nothing was committed since."""
 
-    name: str
-    partition: int
     owner: str
 
 
 @dataclass(frozen=True)
-class EventsHandled:
+class EventsHandled(_Report):
     """Events were handled in ``duration`` seconds, and the bookmark moved to ``position``."""
 
-    name: str
-    partition: int
     count: int
     position: LogPosition
     duration: float
 
 
 @dataclass(frozen=True)
-class EventFailed:
+class EventFailed(_EventReport):
     """The handling of an event raised ``error``. It is tried again unless another report tells."""
 
-    name: str
-    partition: int
-    event_store_id: str
-    aggregate_id: str
-    version: int
-    type: str
-    attempt: int
-    error: BaseException = field(repr=False)
-
 
 @dataclass(frozen=True)
-class EventSkipped:
+class EventSkipped(_EventReport):
     """The event failed for the last time, and is passed over, as ``continue_on_error`` says."""
 
-    name: str
-    partition: int
-    event_store_id: str
-    aggregate_id: str
-    version: int
-    type: str
-    attempt: int
-    error: BaseException = field(repr=False)
-
 
 @dataclass(frozen=True)
-class EventParked:
+class EventParked(_Report):
     """The event failed for the last time, and is parked. Its aggregate waits behind it."""
 
-    name: str
-    partition: int
     parked: ParkedEvent
     error: BaseException = field(repr=False)
 
 
 @dataclass(frozen=True)
-class EventUnparked:
+class EventUnparked(_Report):
     """A parked event was retried, and handled."""
 
-    name: str
-    partition: int
     parked: ParkedEvent
 
 
 @dataclass(frozen=True)
-class CircuitOpened:
+class CircuitOpened(_Report):
     """So many events failed in a row that the next one is tried after ``delay`` seconds only."""
 
-    name: str
-    partition: int
     failures: int
     delay: float
 
 
 @dataclass(frozen=True)
-class CircuitClosed:
+class CircuitClosed(_Report):
     """An event was handled again. The ``retried`` events parked meanwhile are tried again."""
 
-    name: str
-    partition: int
     retried: int
 
 
 @dataclass(frozen=True)
-class ReadingFailed:
+class ReadingFailed(_Report):
     """The storage of events or bookmarks did not answer; it is asked again after ``delay`` seconds.
 
     ``failures`` counts from 1 how often that happened in a row.
     """
 
-    name: str
-    partition: int
     failures: int
     delay: float
     error: BaseException = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Retired:
+class Retired(_Report):
     """Version ``live_version`` has taken over: this one ends."""
 
-    name: str
-    partition: int
     version: int
     live_version: int
 

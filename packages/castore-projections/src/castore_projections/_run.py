@@ -13,7 +13,7 @@ from castore_core import (
     LogPosition,
     StorageError,
 )
-from castore_core.workers import Loop, Tasks, begin
+from castore_core.workers import Loop, Tasks, begin, finish
 from castore_projections._control import Control
 from castore_projections._identity import Identity
 from castore_projections._leases import LeaseKeeper, make_owner
@@ -27,7 +27,9 @@ from castore_projections._reports import Retired
 from castore_projections._runner import CHECK_INTERVAL, PartitionRunner, RunnerParts
 from castore_projections._sharing import Sharing
 from castore_projections._source import Source
+from castore_projections.errors import ProjectionRetiredError
 
+_LONGEST_LEAVE: Final = 5.0  # seconds
 _REBUILD_PAUSE: Final = 0.1  # seconds, at the place to which the live version has come
 
 
@@ -72,6 +74,7 @@ class Run:
             owner=self._owner,
             stop=self.stop,
             idle=self._idle,
+            look=self._look,
             may_run=self._may_run,
             on_moved=parts.on_moved,
             get_skip_to=lambda: self._skip_to,
@@ -95,6 +98,8 @@ class Run:
     async def put_down(self, tasks: Tasks) -> None:
         """Let the steps that are under way end, for as long as the grace period lasts."""
         await asyncio.wait(tasks, timeout=self._parts.options.grace_period)
+        for each in self._runners:
+            each.cease()
 
     async def run_once(self) -> int:
         """Handle what the log has now, and return how many events that were."""
@@ -130,9 +135,15 @@ class Run:
         generation = self._ledger.generations[self._parts.identity.version]
         return not self._is_live() or generation.is_replay(entry)
 
+    async def _look(self) -> None:
+        identity = self._parts.identity
+        self._ledger, _ = await self._parts.control.read()
+        if identity.version < self._ledger.live:
+            raise ProjectionRetiredError(identity.name, identity.version, self._ledger.live)
+
     async def _may_run(self, partition: Partition, is_held: bool) -> bool:
         self._ledger, is_claimed = await self._parts.control.read()
-        if self._parts.identity.version in self._ledger.retired:
+        if self._parts.identity.version < self._ledger.live:
             self._retire(partition)
         if is_claimed or self.stop.is_set():
             return False
@@ -182,10 +193,14 @@ class Run:
 
     async def _share(self) -> None:
         interval = max(CHECK_INTERVAL, self._parts.options.lease_duration.total_seconds() / 10)
-        while not self.stop.is_set():
-            with suppress(StorageError):  # the runners meet it, too, and tell
-                await self._sharing.balance()
-            await self._pause(interval)
+        try:
+            while not self.stop.is_set():
+                with suppress(StorageError):  # the runners meet it, too, and tell
+                    await self._sharing.balance()
+                await self._pause(interval)
+        finally:
+            with suppress(TimeoutError, StorageError):  # the claim runs out by itself
+                await finish(self._sharing.leave(), within=_LONGEST_LEAVE)
 
 
 async def _ignore(event: asyncio.Event) -> None:

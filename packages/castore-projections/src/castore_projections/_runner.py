@@ -32,6 +32,7 @@ class RunnerParts:
         owner: names this process, and this run.
         stop: is set when it is to end.
         idle: lets a reader wait at a position until there is something to do.
+        look: looks which version is live.
         may_run: tells whether it may take the lease, or keep it.
         on_moved: is called after each step.
         get_skip_to: returns the position at which the first reader begins, at the earliest.
@@ -41,6 +42,7 @@ class RunnerParts:
     owner: str
     stop: asyncio.Event
     idle: Callable[[LogPosition], Awaitable[None]]
+    look: Callable[[], Awaitable[None]]
     may_run: MayRun
     on_moved: Callable[[], object]
     get_skip_to: Callable[[], LogPosition]
@@ -69,6 +71,10 @@ class PartitionRunner:
         if self._reader is not None:
             self._reader.look_at_parked()
 
+    def cease(self) -> None:
+        """Extend the lease no longer, whatever a handler still does."""
+        self._keeper.cease()
+
     async def run(self) -> None:
         """Run the partition whenever its lease can be had."""
         while not self._parts.stop.is_set():
@@ -86,10 +92,12 @@ class PartitionRunner:
         Raises:
             CircuitOpenError: too many fail in a row.
             ProjectionBusyError: another owner has the lease.
+            ProjectionRetiredError: a later version has taken over.
             LeaseLostError, StorageError: as storages raise them.
         """
         lease = await self._keeper.take_or_raise(self._partition.name)
         async with self._keeper.keep(lease):
+            await self._parts.look()  # what was true before the lease was had may be so no longer
             reader = await self._open(lease)
             while await self._step(reader):
                 if reader.circuit.is_open:
@@ -114,7 +122,7 @@ class PartitionRunner:
         async with self._keeper.keep(lease):
             self._tell(LeaseTaken, lease.owner, lease.token)
             self._next_check = 0.0  # what was true before the lease was had may be so no longer
-            await self._read(await self._open(lease))
+            await self._read(await self._open(lease), lease)
         return True
 
     async def _open(self, lease: Lease) -> PartitionReader:
@@ -125,10 +133,10 @@ class PartitionRunner:
         self._has_begun = True
         return reader
 
-    async def _read(self, reader: PartitionReader) -> None:
+    async def _read(self, reader: PartitionReader, lease: Lease) -> None:
         self._reader = reader
         try:
-            while not self._parts.stop.is_set() and await self._may_go_on():
+            while not self._parts.stop.is_set() and await self._may_go_on(lease):
                 if not await self._step(reader):
                     await reader.save_if_due()
                     await self._parts.idle(reader.position)
@@ -142,7 +150,8 @@ class PartitionRunner:
         self._parts.on_moved()
         return has_more
 
-    async def _may_go_on(self) -> bool:
+    async def _may_go_on(self, lease: Lease) -> bool:
+        self._keeper.check(lease)
         if monotonic() < self._next_check:
             return True
         may_run = await self._parts.may_run(self._partition, True)

@@ -1,6 +1,7 @@
 """Sharing partitions among processes: each gives up what another one has too few of."""
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 from castore_core import BookmarkStorageAdapter
@@ -11,8 +12,9 @@ from castore_projections._partition import Partition
 class Sharing:
     """Balances the partitions of a projection among the processes that run it.
 
-    A process that has two fewer than another claims one: it takes the lease of a bookmark that is
-    there for that. Whoever sees the claim, and has two more, gives one up.
+    A process that has two fewer than another claims some: it takes the lease of a bookmark that is
+    there for that. The one that has most sees the claim, and gives up half of what it has more. So
+    one after the other gets its share, and nothing moves to and fro.
 
     Args:
         bookmarks: where the bookmarks are.
@@ -31,7 +33,7 @@ class Sharing:
         self._claim = claim
         self._counts: Counter[str] = Counter()
         self._claimer: str | None = None
-        self._given_up: Partition | None = None
+        self._given_up: Collection[Partition] = ()
 
     def may_take(self) -> bool:
         """Tell whether this process may take one more partition."""
@@ -41,23 +43,35 @@ class Sharing:
 
     def may_keep(self, partition: Partition) -> bool:
         """Tell whether this process may keep a partition."""
-        return partition != self._given_up
+        return partition not in self._given_up
 
     async def balance(self) -> None:
-        """Look who has how many, and claim one, or give one up."""
+        """Look who has how many, and claim some, or give some up."""
         owners = {each: await self._get_owner(each.bookmark_id) for each in self._partitions}
         self._counts = Counter(each for each in owners.values() if each is not None)
-        own = [each for each, owner in owners.items() if owner == self._claim.owner]
-        if len(own) + 2 <= max(self._counts.values(), default=0):
-            lease = await self._claim.take()
-            self._claimer = None if lease is None else lease.owner
+        self._given_up = ()
+        most = max(self._counts.values(), default=0)
+        if self._counts[self._claim.owner] + 2 <= most:
+            await self._claim.take()
+            self._claimer = await self._get_owner(self._claim.bookmark_id)
             return
+        await self.leave()
         self._claimer = await self._get_owner(self._claim.bookmark_id)
-        if self._claimer == self._claim.owner:
-            await self._claim.release()
-            self._claimer = None
-        is_rich = self._claimer is not None and len(own) >= self._counts[self._claimer] + 2
-        self._given_up = own[-1] if is_rich else None
+        own = [each for each, owner in owners.items() if owner == self._claim.owner]
+        self._given_up = own[len(own) - self._get_surplus() :]
+
+    async def leave(self) -> None:
+        """Claim no longer."""
+        await self._claim.release()
+
+    def _get_surplus(self) -> int:
+        """Return how many partitions to give up: none, unless this process has most of all."""
+        if self._claimer is None or not self._counts:
+            return 0
+        richest = max(self._counts, key=lambda owner: (self._counts[owner], owner))
+        if richest != self._claim.owner:
+            return 0
+        return max(0, self._counts[richest] - self._counts[self._claimer]) // 2
 
     async def _get_owner(self, bookmark_id: str) -> str | None:
         bookmark = await self._bookmarks.get_bookmark(bookmark_id)

@@ -89,7 +89,9 @@ class Source:
 
     async def read_again(self, parked: ParkedEvent) -> LogEntry | None:
         """Read a parked event as it is stored now, or ``None`` where it is no more."""
-        store = self.event_stores[parked.event_store_id]
+        store = self.event_stores.get(parked.event_store_id)
+        if store is None:  # it is followed no longer
+            return None
         records: Sequence[EventRecord] = await store.get_storage_adapter().get_events(
             parked.event_store_id,
             parked.aggregate_id,

@@ -33,18 +33,17 @@ async def switch(
     The live version stands still meanwhile. The new one never passes it, and so comes to the same
     position, where it goes on as the live one.
     """
-    deadline = asyncio.get_running_loop().time() + timeout
     with suppress(ProjectionBusyError):  # a runner catches up
         await catch_up()
     async with control.claim(timeout) as claim:
         ledger, _ = await control.read()
         if ledger.live == identity.version:
             return
-        if identity.version in ledger.retired:
+        if identity.version < ledger.live:
             raise ProjectionRetiredError(identity.name, identity.version, ledger.live)
         old = control.get_partitions(ledger.live, ledger)
         async with control.stand_still(old, timeout):
-            await _catch_up(identity, catch_up, deadline, timeout)
+            await _catch_up(identity, catch_up, timeout)
             new = control.get_partitions(identity.version, ledger)
             await _refuse_parked(bookmarks, [*old, *new])
             positions = await control.get_positions(ledger.live, ledger)
@@ -52,11 +51,11 @@ async def switch(
 
 
 async def _catch_up(
-    identity: Identity, catch_up: Callable[[], Awaitable[int]], deadline: float, seconds: float
+    identity: Identity, catch_up: Callable[[], Awaitable[int]], seconds: float
 ) -> None:
     """Handle what the live version has handled, once the runners have paused."""
     try:
-        async with asyncio.timeout_at(deadline):
+        async with asyncio.timeout(seconds):
             while True:
                 with suppress(ProjectionBusyError):
                     await catch_up()

@@ -1,4 +1,4 @@
-"""The bookmark contract: what a bookmark tells beside its position, for whoever watches readers."""
+"""The bookmark contract: moments and owners, for programs that watch readers."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -40,7 +40,9 @@ class BookmarkDetailsContract(BookmarkContract):
             moments.append(check_moment((await adapter.get_bookmark(ID)).moved_at))
         assert sorted(set(moments)) == moments
 
-    async def test_what_is_no_move_leaves_its_moment(self, adapter: BookmarkStorageAdapter) -> None:
+    async def test_other_calls_leave_the_moment_of_a_move(
+        self, adapter: BookmarkStorageAdapter
+    ) -> None:
         """Leases that are taken, extended and given back do not count, nor does making it again."""
         await adapter.create_bookmark(ID, "3")
         await move(adapter, await acquire(adapter), "7")
@@ -106,7 +108,7 @@ class BookmarkDetailsContract(BookmarkContract):
         await adapter.release_lease(lease)
         assert before == check_moment((await adapter.get_bookmark(ID)).renewed_at)
 
-    async def test_what_renews_no_lease_leaves_its_moment(
+    async def test_other_calls_leave_the_moment_of_a_lease(
         self, adapter: BookmarkStorageAdapter
     ) -> None:
         """Neither do moves count, nor owners who are refused."""

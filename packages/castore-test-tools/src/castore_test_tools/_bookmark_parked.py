@@ -302,7 +302,7 @@ class BookmarkParkedContract(BookmarkContract):
         expected = [events[0]._replace(failure=None), events[1], events[2]._replace(failure=None)]
         assert expected == await read(adapter)
 
-    async def test_what_is_not_parked_is_not_tried_again(
+    async def test_a_retry_passes_over_other_positions(
         self, adapter: BookmarkStorageAdapter
     ) -> None:
         """Positions without a parked event are passed over, and no positions are none."""
@@ -323,7 +323,9 @@ class BookmarkParkedContract(BookmarkContract):
         await park(adapter, await acquire(adapter), make_parked("1"))
         assert [make_parked("1"), make_parked("2")] == await read(adapter)
 
-    async def test_what_is_not_parked_is_not_dropped(self, adapter: BookmarkStorageAdapter) -> None:
+    async def test_a_drop_passes_over_other_positions(
+        self, adapter: BookmarkStorageAdapter
+    ) -> None:
         """Positions without a parked event are passed over, and no positions are none."""
         await adapter.drop_parked_events(ID, ["1"])
         await park(adapter, await acquire(adapter), make_parked("2"))

@@ -60,7 +60,7 @@ class CountsContract(EventLogContract):
             await adapter.push_event(each, make_record())
         assert [1] * len(ids) == [await adapter.count_events([each]) for each in ids]
 
-    async def test_what_is_counted_can_be_read(self, adapter: LoggingStorageAdapter) -> None:
+    async def test_counted_events_can_be_read(self, adapter: LoggingStorageAdapter) -> None:
         """While others write, no event is counted that a read after that does not give.
 
         Neither is one left out that was read before.

@@ -375,7 +375,7 @@ _EVENT_LOG: Final[Rules] = {
     "test_a_replaced_event_is_counted_once": [counts.CountsPushes],
     "test_stores_to_count_are_a_list": [counts.CountsTheLettersOfAStore],
     "test_store_ids_of_a_count_are_data": [counts.CountFoldsStores],
-    "test_what_is_counted_can_be_read": [counts.CountsWhatIsUnderWay],
+    "test_counted_events_can_be_read": [counts.CountsWhatIsUnderWay],
     # Readers while others write
     "test_concurrent_pushes_are_logged_once": [pushes.CheckThenWrite],
     "test_a_reader_skips_nothing_while_others_write": [positions.PositionsCommitLate],
@@ -509,7 +509,7 @@ _BOOKMARKS: Final[Rules] = {
         details.MomentIsThatOfMaking,
         details.SamePositionIsNoMove,
     ],
-    "test_what_is_no_move_leaves_its_moment": [
+    "test_other_calls_leave_the_moment_of_a_move": [
         details.LeaseIsAMove,
         details.MakingAgainIsAMove,
     ],
@@ -520,7 +520,7 @@ _BOOKMARKS: Final[Rules] = {
     "test_a_lease_is_known_without_a_bookmark": [details.LeaseOfNoBookmarkIsNone],
     "test_a_bookmark_tells_when_its_lease_was_renewed": [details.ExtensionsAreNoRenewal],
     "test_a_lease_that_is_over_was_renewed": [details.RenewalIsForgotten],
-    "test_what_renews_no_lease_leaves_its_moment": [details.MovesRenew, details.RefusalsRenew],
+    "test_other_calls_leave_the_moment_of_a_lease": [details.MovesRenew, details.RefusalsRenew],
     # Parked events
     "test_no_event_is_parked": [parked.SomethingIsParked],
     "test_a_parked_event_is_read_as_it_was_parked": [
@@ -563,12 +563,12 @@ _BOOKMARKS: Final[Rules] = {
     "test_more_than_a_move_parks": [parked.ParksAnyNumber],
     "test_all_that_a_move_parks": [parked.ParksOneLess],
     "test_a_parked_event_is_tried_again": [parked.RetryBeginsAnew, parked.RetryOfAll],
-    "test_what_is_not_parked_is_not_tried_again": [
+    "test_a_retry_passes_over_other_positions": [
         parked.NoPositionsAreAllToRetry,
         parked.RetryParks,
     ],
     "test_a_parked_event_is_dropped": [parked.DropLeavesATombstone],
-    "test_what_is_not_parked_is_not_dropped": [
+    "test_a_drop_passes_over_other_positions": [
         parked.DroppingNothingFails,
         parked.NoPositionsAreAllToDrop,
     ],
