@@ -199,6 +199,14 @@ EXAMPLES: list[tuple[CastoreError, dict[str, Any], str]] = [
         "event store 'COUNTERS' cannot turn its aggregates into JSON: give it an aggregate_codec",
     ),
     (
+        errors.UndefinedReducerVersionError("COUNTERS", "reduce has no source"),
+        {"event_store_id": "COUNTERS", "reason": "reduce has no source"},
+        (
+            "the reducer of event store 'COUNTERS' has no version, and none can be computed: "
+            "reduce has no source. Give one: Snapshots(..., reducer_version='1')"
+        ),
+    ),
+    (
         errors.UndefinedMessageChannelAdapterError("BUS"),
         {"message_channel_id": "BUS"},
         "message channel 'BUS' has no adapter: set message_channel_adapter",

@@ -50,6 +50,12 @@ USES: dict[str, Use] = {
     "deleting those of an aggregate": lambda _, snapshots: snapshots.delete_snapshots(
         "STORE", "a5"
     ),
+    "the reducers of an aggregate": lambda _, snapshots: snapshots.get_reducer_versions(
+        "STORE", "a5"
+    ),
+    "deleting older ones": lambda _, snapshots: snapshots.delete_snapshots(
+        "STORE", "a5", reducer_version="1", max_version=4
+    ),
     "deleting those of a store": lambda _, snapshots: snapshots.delete_snapshots("STORE"),
 }
 

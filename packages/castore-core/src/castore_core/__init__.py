@@ -59,6 +59,11 @@ from castore_core._results import (
     LoadedAggregate,
     PushedEvent,
 )
+from castore_core._snapshot_access import SnapshotCount
+from castore_core._snapshot_policy import SnapshotOccasion, SnapshotPolicy
+from castore_core._snapshot_storage import Snapshot, SnapshotStorageAdapter
+from castore_core._snapshots import Snapshots
+from castore_core._sources import ReducerSources
 from castore_core._storage import (
     AggregateIdsSlice,
     AssertedVersion,
@@ -68,8 +73,6 @@ from castore_core._storage import (
     ListedAggregate,
     LogEntry,
     LogSlice,
-    Snapshot,
-    SnapshotStorageAdapter,
 )
 from castore_core._store import EventStore
 from castore_core._timestamp import Clock, format_timestamp, parse_timestamp, use_clock
@@ -100,6 +103,7 @@ from castore_core.errors import (
     TransactionNotPublishableError,
     UndefinedAggregateCodecError,
     UndefinedMessageChannelAdapterError,
+    UndefinedReducerVersionError,
     UndefinedStorageAdapterError,
     UnknownEventTypeError,
     UnknownOutcomeError,
@@ -187,8 +191,13 @@ __all__ = [
     "REPLAYED",
     "Reducer",
     "ReducerError",
+    "ReducerSources",
     "Snapshot",
+    "SnapshotCount",
+    "SnapshotOccasion",
+    "SnapshotPolicy",
     "SnapshotStorageAdapter",
+    "Snapshots",
     "StateCarryingMessage",
     "StateCarryingMessageBus",
     "StateCarryingMessageQueue",
@@ -196,6 +205,7 @@ __all__ = [
     "TransactionNotPublishableError",
     "UndefinedAggregateCodecError",
     "UndefinedMessageChannelAdapterError",
+    "UndefinedReducerVersionError",
     "UndefinedStorageAdapterError",
     "UnknownEventTypeError",
     "UnknownOutcomeError",

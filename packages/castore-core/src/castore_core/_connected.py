@@ -11,8 +11,10 @@ from castore_core._channel import EventSource, MessageChannelAdapter
 from castore_core._event import E, Event
 from castore_core._group import raise_all, tell_beside
 from castore_core._results import PushedEvent
+from castore_core._snapshots import Snapshots
 from castore_core._storage import EventStorageAdapter, joins_transaction
 from castore_core._store import EventStore
+from castore_core._store_snapshots import StoreSnapshots
 from castore_core.errors import EventPublishError, TransactionNotPublishableError
 
 E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
@@ -50,8 +52,8 @@ class PushedEventChannel(Protocol[E_contra, A_contra]):
 class ConnectedEventStore(EventStore[E, A]):
     """An event store that publishes each event that it pushed, groups included.
 
-    It has the definition, the storage adapter and the ``on_event_pushed`` of the store that it
-    connects; setting them here sets them there.
+    It has the definition, the storage adapter, the snapshots and the ``on_event_pushed`` of the
+    store that it connects; setting them here sets them there.
 
     The event is stored before it is published: between the two, a crash loses the message. Where
     that is not acceptable, let a relay read the events from the storage instead.
@@ -79,6 +81,15 @@ class ConnectedEventStore(EventStore[E, A]):
         self.event_store.storage_adapter = storage_adapter
 
     @property
+    def snapshots(self) -> Snapshots | None:
+        """The snapshots of the original store."""
+        return self.event_store.snapshots
+
+    @snapshots.setter
+    def snapshots(self, snapshots: Snapshots | None) -> None:
+        self.event_store.snapshots = snapshots
+
+    @property
     def on_event_pushed(self) -> Callable[[PushedEvent[E, A]], Awaitable[None]] | None:
         """What the original store awaits after each write."""
         return self.event_store.on_event_pushed
@@ -89,7 +100,12 @@ class ConnectedEventStore(EventStore[E, A]):
     ) -> None:
         self.event_store.on_event_pushed = on_event_pushed
 
-    def using(self, storage_adapter: EventStorageAdapter) -> NoReturn:
+    def using(
+        self,
+        storage_adapter: EventStorageAdapter,
+        *,
+        snapshots: Snapshots | None = None,  # noqa: ARG002 the parent's
+    ) -> NoReturn:
         """Refuse another storage adapter, which may write what is undone later.
 
         Raises:
@@ -109,6 +125,9 @@ class ConnectedEventStore(EventStore[E, A]):
         if joins_transaction(adapter):
             self._refuse_transaction()
         return adapter
+
+    def _get_snapshots(self) -> StoreSnapshots | None:
+        return self.event_store._get_snapshots()
 
     def _refuse_transaction(self) -> NoReturn:
         raise TransactionNotPublishableError(self.event_store_id)

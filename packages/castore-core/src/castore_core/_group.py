@@ -1,6 +1,6 @@
 """Groups: events of one or several event stores that are written together, or not at all."""
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
 
@@ -14,6 +14,7 @@ from castore_core._storage import (
     GroupedRecord,
     joins_transaction,
 )
+from castore_core._store_snapshots import StoreSnapshots, replacing
 from castore_core.errors import EventPublishError, InvalidEventGroupError, describe
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class EventGroups(Generic[E, A]):
         three events of different stores.
 
         With ``force``, events of the same versions are replaced, and gaps are allowed. Assertions
-        hold all the same.
+        hold all the same. The snapshots of the aggregates are invalidated first.
 
         After the write, ``on_event_pushed`` is awaited for each event, also when it raises for
         another one. Of several errors, the first `EventPublishError` is raised, with the ``others``
@@ -138,13 +139,21 @@ class EventGroups(Generic[E, A]):
         EventGroups._refuse_transactions(stores, [*group, *asserted])
         adapter = _get_common_adapter([*group, *asserted])
         pushed_events = _reduce_all(events, group)
-        await adapter.push_event_group(group, asserted=asserted, force=force)
+        if force:
+            async with replacing(EventGroups._find_snapshots(stores, group)):
+                await adapter.push_event_group(group, asserted=asserted, force=True)
+        else:
+            await adapter.push_event_group(group, asserted=asserted)
         return await EventGroups._finish_group(stores, pushed_events)
 
     # Overridden by `ConnectedEventStore`
 
     def _get_ready_adapter(self) -> EventStorageAdapter:
         """Return the adapter to push to, once the channel is ready too."""
+        raise NotImplementedError
+
+    def _get_snapshots(self) -> StoreSnapshots | None:
+        """Return the snapshots of the store."""
         raise NotImplementedError
 
     def _refuse_transaction(self) -> None:
@@ -168,6 +177,13 @@ class EventGroups(Generic[E, A]):
         if any(joins_transaction(each.storage_adapter) for each in parts):
             for store in stores:
                 store._refuse_transaction()
+
+    @staticmethod
+    def _find_snapshots(
+        stores: "Sequence[EventGroups[Any, Any]]", group: Sequence[GroupedRecord]
+    ) -> Iterator[tuple[StoreSnapshots | None, str, str, bool]]:
+        for store, (store_id, record, adapter) in zip(stores, group, strict=True):
+            yield store._get_snapshots(), store_id, record.aggregate_id, joins_transaction(adapter)
 
     @staticmethod
     async def _finish_group(

@@ -1,7 +1,7 @@
 """What an event store answers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic
 
 from castore_core._aggregate import A_co
@@ -23,11 +23,19 @@ class PushedEvent(Generic[E_co, A_co]):
 
 @dataclass(frozen=True)
 class LoadedAggregate(Generic[E_co, A_co]):
-    """An aggregate with the events that it was built from; without events, it is ``None``."""
+    """An aggregate with the events that it was built from; without events, it is ``None``.
+
+    Where a snapshot was used, ``snapshot_version`` is its version, and ``events`` has the events
+    after it only. ``last_event`` is there in any case. ``events_read`` says how many events the
+    storage was asked for, that of the snapshot's version included. These two do not count when
+    results are compared.
+    """
 
     aggregate: A_co | None
     events: tuple[E_co, ...]
     last_event: E_co | None
+    snapshot_version: int | None = field(default=None, kw_only=True, compare=False)
+    events_read: int = field(default=0, kw_only=True, compare=False)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The event store: where events are pushed to, and aggregates are built from them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from copy import copy
 from datetime import datetime
@@ -28,7 +29,9 @@ from castore_core._results import (
     PushedEvent,
 )
 from castore_core._schema import get_event_schema
-from castore_core._storage import EventStorageAdapter
+from castore_core._snapshots import Snapshots
+from castore_core._storage import EventStorageAdapter, joins_transaction
+from castore_core._store_snapshots import StoreSnapshots, replacing
 from castore_core.errors import (
     AggregateNotFoundError,
     EventAlreadyExistsError,
@@ -53,7 +56,8 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         on_event_pushed: awaited after each write. If it raises, the event stays written, and the
             error goes to the caller. Within a transaction of yours, it runs before you commit.
         simulate_side_effect: see `simulate_aggregate`.
-        aggregate_codec: needed for state-carrying messages.
+        aggregate_codec: needed for state-carrying messages and snapshots.
+        snapshots: keeps aggregates, so that loads read fewer events.
         upcasters: applied, one after the other, to each stored event before it is decoded.
         page_token_keys: secrets of at least 16 bytes, with which the page tokens of
             `list_aggregate_ids` are signed. The first one signs, and tokens of all are accepted.
@@ -62,6 +66,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
 
     Raises:
         InvalidEventTypeError: two event types share a name, or one has none.
+        UndefinedAggregateCodecError: there are ``snapshots``, and no codec.
         ValueError: the id or a key is not as above.
     """
 
@@ -75,6 +80,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         on_event_pushed: Callable[[PushedEvent[E, A]], Awaitable[None]] | None = None,
         simulate_side_effect: Callable[[dict[int, E], E], dict[int, E]] | None = None,
         aggregate_codec: AggregateCodec[A] | None = None,
+        snapshots: Snapshots | None = None,
         upcasters: Sequence[Upcaster] = (),
         page_token_keys: Sequence[bytes] = (),
     ) -> None:
@@ -89,6 +95,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         self._aggregate_codec = aggregate_codec
         self._upcasters = tuple(upcasters)
         self._page_tokens = PageTokens(event_store_id, page_token_keys)
+        self.snapshots = snapshots
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.event_store_id!r})"
@@ -115,8 +122,23 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
 
     @property
     def upcasters(self) -> tuple[Upcaster, ...]:
-        """What stored events go through before they are decoded."""
+        """Applied to each stored event before it is decoded."""
         return self._upcasters
+
+    @property
+    def snapshots(self) -> Snapshots | None:
+        """Keeps aggregates, so that loads read fewer events.
+
+        They belong to the events of ``storage_adapter``: where you set another storage of events,
+        set other snapshots, too.
+        """
+        attached = self._get_snapshots()
+        return None if attached is None else attached.snapshots
+
+    @snapshots.setter
+    def snapshots(self, snapshots: Snapshots | None) -> None:
+        _check_snapshots(snapshots)
+        self._snapshots = None if snapshots is None else snapshots.attach(self)
 
     @property
     def storage_adapter(self) -> EventStorageAdapter | None:
@@ -148,8 +170,14 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
             raise UndefinedStorageAdapterError(self.event_store_id)
         return self.storage_adapter
 
-    def using(self, storage_adapter: EventStorageAdapter) -> Self:
+    def using(
+        self, storage_adapter: EventStorageAdapter, *, snapshots: Snapshots | None = None
+    ) -> Self:
         """Return the same store on another storage adapter. This one keeps its own.
+
+        It has the ``snapshots`` that are given. Without them, it has none, because its events are
+        others; on an adapter that joins a transaction of yours, it uses those of this store, but
+        writes none.
 
         An adapter may join a transaction of yours (``joins_transaction``). Then a push is durable
         once you commit. ``on_event_pushed`` runs after the push, and so before the commit: the
@@ -157,6 +185,8 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         """
         store = copy(self)
         store._storage_adapter = _check_adapter(storage_adapter)
+        if snapshots is not None or not joins_transaction(storage_adapter):
+            store.snapshots = snapshots
         return store
 
     # Writing
@@ -169,7 +199,8 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         On a storage adapter that joins a transaction of yours, it is durable once you commit.
 
         With ``prev_aggregate``, the state before the event, the result has the state after it.
-        With ``force``, an event of the same version is replaced, and gaps are allowed.
+        With ``force``, an event of the same version is replaced, and gaps are allowed. The
+        snapshots of the aggregate are invalidated first.
 
         Raises:
             EventAlreadyExistsError: the version is taken. Nothing was written.
@@ -180,6 +211,9 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
             EventDecodeError: the event would not be read back. Nothing was written.
             ReducerError: the reducer did not return the state after the event. Nothing was written.
             ValueError: ``prev_aggregate`` is not the state before the event. Nothing was written.
+            StorageError: the storage failed, or that of snapshots, with ``force``.
+            UndefinedReducerVersionError: the store has snapshots, and its reducer no version that
+                could be computed. Nothing was written.
             UnknownOutcomeError: the storage's answer was lost. Read the aggregate before you push
                 again.
             TransactionNotPublishableError: the store is connected, and its storage adapter joins a
@@ -190,7 +224,13 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         adapter = self._get_ready_adapter()
         record = self.event_to_record(event)
         pushed = PushedEvent(event, reduce_next(self, event, record, prev_aggregate))
-        await adapter.push_event(self.event_store_id, record, force=force)
+        if force:
+            joins = joins_transaction(adapter)
+            snapshots, aggregate_id = self._get_snapshots(), record.aggregate_id
+            async with replacing([(snapshots, self.event_store_id, aggregate_id, joins)]):
+                await adapter.push_event(self.event_store_id, record, force=True)
+        else:
+            await adapter.push_event(self.event_store_id, record)
         return await self._finish_push(pushed)
 
     def group_event(self, event: E, *, prev_aggregate: A | None = None) -> GroupedEvent[E, A]:
@@ -246,15 +286,23 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
     ) -> LoadedAggregate[E, A]:
         """Load an aggregate, as it is or as it was after its event ``max_version``.
 
+        With snapshots, it goes on from the newest one at or below ``max_version``, and reads the
+        events that follow.
+
         Raises:
             ReducerError: the reducer did not return the state after the last event.
+            UndefinedReducerVersionError: the store has snapshots, and its reducer no version that
+                could be computed.
             UnknownEventTypeError, EventDecodeError: as in `get_events`.
         """
+        snapshots = self._get_snapshots()
+        if snapshots is not None:
+            return await snapshots.load(self, aggregate_id, max_version=max_version)
         events = await self.get_events(aggregate_id, max_version=max_version)
         if not events:
             return LoadedAggregate(None, (), None)
         aggregate = check_state(self, events[-1], self.build_aggregate(events))
-        return LoadedAggregate(aggregate, tuple(events), events[-1])
+        return LoadedAggregate(aggregate, tuple(events), events[-1], events_read=len(events))
 
     async def get_existing_aggregate(
         self, aggregate_id: str, *, max_version: int | None = None
@@ -268,7 +316,13 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         loaded = await self.get_aggregate(aggregate_id, max_version=max_version)
         if loaded.aggregate is None or loaded.last_event is None:
             raise AggregateNotFoundError(self.event_store_id, aggregate_id)
-        return ExistingAggregate(loaded.aggregate, loaded.events, loaded.last_event)
+        return ExistingAggregate(
+            loaded.aggregate,
+            loaded.events,
+            loaded.last_event,
+            snapshot_version=loaded.snapshot_version,
+            events_read=loaded.events_read,
+        )
 
     async def list_aggregate_ids(
         self,
@@ -400,12 +454,20 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
     # Overridden by `ConnectedEventStore`
 
     def _get_ready_adapter(self) -> EventStorageAdapter:
+        if self._snapshots is not None:
+            self._snapshots.resolve(self)
         return self.get_storage_adapter()
+
+    def _get_snapshots(self) -> StoreSnapshots | None:
+        return self._snapshots
 
     def _refuse_transaction(self) -> None:
         pass
 
     async def _finish_push(self, pushed_event: PushedEvent[E, A]) -> PushedEvent[E, A]:
+        is_written = None
+        if self._snapshots is not None:
+            is_written = self._snapshots.follow_push(self, pushed_event.event)
         if self.on_event_pushed is not None:
             try:
                 answer = self.on_event_pushed(pushed_event)
@@ -413,6 +475,8 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
             except EventAlreadyExistsError as error:
                 error.retryable = False
                 raise
+        if is_written is not None:
+            await asyncio.wait([is_written])  # it goes on where this is cancelled
         return pushed_event
 
 
@@ -420,6 +484,11 @@ def _check_adapter(storage_adapter: EventStorageAdapter | None) -> EventStorageA
     if isinstance(storage_adapter, type):
         raise TypeError(f"an adapter is an object: make one, {storage_adapter.__name__}(...)")
     return storage_adapter
+
+
+def _check_snapshots(snapshots: object) -> None:
+    if snapshots is not None and not isinstance(snapshots, Snapshots):
+        raise TypeError("snapshots is Snapshots(...), made with the storage adapter of snapshots")
 
 
 def _refuse_event(event_store_id: str, event: object) -> Exception:

@@ -23,6 +23,7 @@
     ├── LeaseLostError                         somebody else holds the lease by now
     ├── UndefinedStorageAdapterError           the event store has no storage adapter
     ├── UndefinedAggregateCodecError           the event store has no aggregate codec
+    ├── UndefinedReducerVersionError           the version of a reducer cannot be computed
     ├── UndefinedMessageChannelAdapterError    the channel has no adapter
     ├── MessageChannelEventStoreNotFoundError  the event store is no source of the channel
     ├── InvalidMessageError (ValueError)       a received body is not a message of the channel
@@ -67,6 +68,7 @@ __all__ = [
     "TransactionNotPublishableError",
     "UndefinedAggregateCodecError",
     "UndefinedMessageChannelAdapterError",
+    "UndefinedReducerVersionError",
     "UndefinedStorageAdapterError",
     "UnknownEventTypeError",
     "UnknownOutcomeError",
@@ -430,6 +432,21 @@ class UndefinedAggregateCodecError(CastoreError):
         return (
             f"event store {self.event_store_id!r} cannot turn its aggregates into JSON: "
             "give it an aggregate_codec"
+        )
+
+
+class UndefinedReducerVersionError(CastoreError):
+    """The version of a reducer cannot be computed from its sources. Give it one."""
+
+    def __init__(self, event_store_id: str, reason: str) -> None:
+        super().__init__(event_store_id, reason)
+        self.event_store_id = event_store_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"the reducer of event store {self.event_store_id!r} has no version, and none can be "
+            f"computed: {self.reason}. Give one: Snapshots(..., reducer_version='1')"
         )
 
 

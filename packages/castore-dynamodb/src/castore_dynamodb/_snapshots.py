@@ -27,6 +27,8 @@ _AGGREGATE = "aggregate"
 _KIND = "snapshot"
 
 _MAX_VERSION = 2**53 - 1  # of the core
+_VERSIONS = 10**17
+"""How many versions have room in a sort key."""
 
 
 class DynamoDBSnapshotStorageAdapter:
@@ -97,21 +99,46 @@ class DynamoDBSnapshotStorageAdapter:
         snapshots = [_to_snapshot(event_store_id, aggregate_id, each) for each in found]
         return next((each for each in snapshots if each.reducer_version == reducer_version), None)
 
-    async def delete_snapshots(self, event_store_id: str, aggregate_id: str | None = None) -> None:
+    async def get_reducer_versions(self, event_store_id: str, aggregate_id: str) -> list[str]:
+        """Return the reducer versions of which there are snapshots of an aggregate, each once.
+
+        All snapshots of the aggregate are read for it.
+
+        Raises:
+            StorageError: DynamoDB failed.
+        """
+        found = await self._find(event_store_id, aggregate_id, f"#sort, {_REDUCER_VERSION}")
+        versions = [each[_REDUCER_VERSION]["S"] for each in found if _REDUCER_VERSION in each]
+        return [*dict.fromkeys(versions)]
+
+    async def delete_snapshots(
+        self,
+        event_store_id: str,
+        aggregate_id: str | None = None,
+        *,
+        reducer_version: str | None = None,
+        max_version: int | None = None,
+    ) -> None:
         """Forget the snapshots of an aggregate, or those of a whole store.
 
-        The latter are found through the index, which does not know the latest ones for a moment.
+        With ``reducer_version``, those of that reducer alone; with ``max_version``, those at or
+        below it. Those of a whole store are found through the index, which does not know the latest
+        ones for a moment.
         """
         if aggregate_id is None:
             keys = KeyRange(EVENT_STORE_ID, make_own_key(_KIND, event_store_id), TIMESTAMP)
             found = await self._table.query(keys, IndexName=INITIAL_EVENTS)
         else:
-            key = make_own_key(_KIND, event_store_id, aggregate_id)
-            keys = KeyRange(AGGREGATE_ID, key, VERSION, {"N": "0"}, {"N": "9" * 38})
-            found = await self._table.query(
-                keys, ConsistentRead=True, ProjectionExpression="#partition, #sort"
-            )
-        await asyncio.gather(*map(self._delete, found))
+            found = await self._find(event_store_id, aggregate_id, "#partition, #sort")
+        reducer = None if reducer_version is None else _make_sort_key(reducer_version, 0)
+        chosen = [each for each in found if _is_meant(each, reducer, max_version)]
+        await asyncio.gather(*map(self._delete, chosen))
+
+    async def _find(self, event_store_id: str, aggregate_id: str, attributes: str) -> list[Item]:
+        """Return attributes of all the snapshots of an aggregate."""
+        key = make_own_key(_KIND, event_store_id, aggregate_id)
+        keys = KeyRange(AGGREGATE_ID, key, VERSION, {"N": "0"}, {"N": "9" * 38})
+        return await self._table.query(keys, ConsistentRead=True, ProjectionExpression=attributes)
 
     async def _delete(self, item: Mapping[str, Any]) -> None:
         key = {name: item[name] for name in (AGGREGATE_ID, VERSION)}
@@ -163,4 +190,15 @@ def _make_sort_key(reducer_version: str, version: int) -> int:
     version, and 17 for the version.
     """
     digest = sha256(reducer_version.encode()).digest()
-    return int.from_bytes(digest[:16], "big") % 10**21 * 10**17 + version
+    return int.from_bytes(digest[:16], "big") % 10**21 * _VERSIONS + version
+
+
+def _is_meant(item: Item, reducer: int | None, max_version: int | None) -> bool:
+    """Tell from its key whether an item is of a reducer, and of a version at most.
+
+    ``reducer`` is the sort key of its version 0.
+    """
+    number = int(item[VERSION]["N"])
+    return (reducer is None or reducer == number - number % _VERSIONS) and (
+        max_version is None or number % _VERSIONS <= max_version
+    )

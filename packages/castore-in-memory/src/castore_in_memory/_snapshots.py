@@ -6,7 +6,8 @@ from typing import TypeAlias
 
 from castore_core import JSONValue, Snapshot, copy_json
 
-_Line: TypeAlias = tuple[str, str, str]  # store, aggregate, reducer version
+_Owner: TypeAlias = tuple[str, str]  # store, aggregate
+_Key: TypeAlias = tuple[_Owner, str, int]  # owner, reducer version, version
 
 
 class InMemorySnapshotStorageAdapter:
@@ -21,22 +22,23 @@ class InMemorySnapshotStorageAdapter:
         if max_size is not None and max_size < 1:
             raise ValueError(f"max_size is not 1 or more: {max_size}")
         self._max_size = max_size
-        self._versions: defaultdict[_Line, list[int]] = defaultdict(list)
-        self._aggregates: OrderedDict[tuple[_Line, int], JSONValue] = OrderedDict()
+        self._versions: defaultdict[_Owner, dict[str, list[int]]] = defaultdict(dict)
+        self._aggregates: OrderedDict[_Key, JSONValue] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._aggregates)
 
     async def put_snapshot(self, snapshot: Snapshot) -> None:
         """Keep a snapshot; one of the same store, aggregate, version and reducer is replaced."""
-        line = (snapshot.event_store_id, snapshot.aggregate_id, snapshot.reducer_version)
-        key = (line, snapshot.version)
+        owner = (snapshot.event_store_id, snapshot.aggregate_id)
+        key = (owner, snapshot.reducer_version, snapshot.version)
         if key not in self._aggregates:
-            insort(self._versions[line], snapshot.version)
+            versions = self._versions[owner].setdefault(snapshot.reducer_version, [])
+            insort(versions, snapshot.version)
         self._aggregates[key] = copy_json(snapshot.aggregate)
         self._aggregates.move_to_end(key)
         if self._max_size is not None and len(self._aggregates) > self._max_size:
-            self._forget(*next(iter(self._aggregates)))
+            self._forget(next(iter(self._aggregates)))
 
     async def get_snapshot(
         self,
@@ -47,25 +49,50 @@ class InMemorySnapshotStorageAdapter:
         max_version: int | None = None,
     ) -> Snapshot | None:
         """Return the snapshot of the greatest version at or below ``max_version``, if any."""
-        line = (event_store_id, aggregate_id, reducer_version)
-        versions = self._versions.get(line, [])
+        owner = (event_store_id, aggregate_id)
+        versions = self._versions.get(owner, {}).get(reducer_version, [])
         end = len(versions) if max_version is None else bisect_right(versions, max_version)
         if end == 0:
             return None
         version = versions[end - 1]
-        self._aggregates.move_to_end((line, version))
-        aggregate = copy_json(self._aggregates[line, version])
+        key = (owner, reducer_version, version)
+        self._aggregates.move_to_end(key)
+        aggregate = copy_json(self._aggregates[key])
         return Snapshot(event_store_id, aggregate_id, version, reducer_version, aggregate)
 
-    async def delete_snapshots(self, event_store_id: str, aggregate_id: str | None = None) -> None:
-        """Forget the snapshots of an aggregate, or those of a whole store."""
-        for line, version in list(self._aggregates):
-            if line[0] == event_store_id and aggregate_id in (None, line[1]):
-                self._forget(line, version)
+    async def get_reducer_versions(self, event_store_id: str, aggregate_id: str) -> list[str]:
+        """Return the reducer versions of which there are snapshots of an aggregate, each once."""
+        return [*self._versions.get((event_store_id, aggregate_id), {})]
 
-    def _forget(self, line: _Line, version: int) -> None:
-        del self._aggregates[line, version]
-        versions = self._versions[line]
-        versions.remove(version)
-        if not versions:
-            del self._versions[line]
+    async def delete_snapshots(
+        self,
+        event_store_id: str,
+        aggregate_id: str | None = None,
+        *,
+        reducer_version: str | None = None,
+        max_version: int | None = None,
+    ) -> None:
+        """Forget the snapshots of an aggregate, or those of a whole store.
+
+        With ``reducer_version``, those of that reducer alone; with ``max_version``, those at or
+        below it.
+        """
+        owners = [(event_store_id, aggregate_id)] if aggregate_id is not None else [*self._versions]
+        for owner in owners:
+            if owner[0] != event_store_id:
+                continue
+            for reducer, versions in [*self._versions.get(owner, {}).items()]:
+                if reducer_version in (None, reducer):
+                    end = None if max_version is None else bisect_right(versions, max_version)
+                    for version in versions[:end]:
+                        self._forget((owner, reducer, version))
+
+    def _forget(self, key: _Key) -> None:
+        owner, reducer_version, version = key
+        del self._aggregates[key]
+        reducers = self._versions[owner]
+        reducers[reducer_version].remove(version)
+        if not reducers[reducer_version]:
+            del reducers[reducer_version]
+        if not reducers:
+            del self._versions[owner]

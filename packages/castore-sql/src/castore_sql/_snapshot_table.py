@@ -46,6 +46,14 @@ class SnapshotTable:
     ) -> None:
         of_store, of_aggregate, of_reducer = (of.format(column=each) for each in _COLUMNS[:3])
         self.create = create
+        self._make = make
+        self._table = table
+        self._conditions = {
+            "event_store_id": of_store,
+            "aggregate_id": of_aggregate,
+            "reducer_version": of_reducer,
+            "max_version": "version <= :max_version",
+        }
         self._transaction = transaction
         self._put = make(put.format(table=table))
         self._select = make(
@@ -53,8 +61,10 @@ class SnapshotTable:
             f"WHERE {of_store} AND {of_aggregate} AND {of_reducer} AND version <= :max_version "
             "ORDER BY version DESC LIMIT 1"
         )
-        self._delete_of_store = make(f"DELETE FROM {table} WHERE {of_store}")
-        self._delete = make(f"DELETE FROM {table} WHERE {of_store} AND {of_aggregate}")
+        self._select_reducers = make(
+            f"SELECT DISTINCT reducer_version FROM {table} WHERE {of_store} AND {of_aggregate}"
+        )
+        self._deletes: dict[tuple[str, ...], Statement] = {}
 
     def put(self, row: Row) -> Work[None]:
         """Insert or replace ``(store, aggregate, reducer version, version, JSON)``."""
@@ -71,12 +81,18 @@ class SnapshotTable:
             max_version=max_version,
         )
 
-    def delete(self, event_store_id: str, aggregate_id: str | None) -> Work[None]:
-        """Delete the snapshots of an aggregate, or of a store."""
-        if aggregate_id is None:
-            return self._write(self._delete_of_store.bind(event_store_id=event_store_id))
-        query = self._delete.bind(event_store_id=event_store_id, aggregate_id=aggregate_id)
-        return self._write(query)
+    def select_reducers(self, event_store_id: str, aggregate_id: str) -> Query:
+        """Select ``reducer_version`` of an aggregate's snapshots."""
+        return self._select_reducers.bind(event_store_id=event_store_id, aggregate_id=aggregate_id)
+
+    def delete(self, **places: str | int | None) -> Work[None]:
+        """Delete snapshots by the conditions whose parameters are not ``None``."""
+        values = {name: value for name, value in places.items() if value is not None}
+        names = tuple(values)
+        if names not in self._deletes:
+            condition = " AND ".join([self._conditions[each] for each in names])
+            self._deletes[names] = self._make(f"DELETE FROM {self._table} WHERE {condition}")
+        return self._write(self._deletes[names].bind(**values))
 
     def _write(self, query: Query) -> Work[None]:
         def work(connection: Connection) -> None:

@@ -90,9 +90,35 @@ class SQLSnapshotStorageAdapter:
             return Snapshot(event_store_id, aggregate_id, version, reducer_version, state)
         return None
 
-    async def delete_snapshots(self, event_store_id: str, aggregate_id: str | None = None) -> None:
-        """Forget the snapshots of an aggregate, or those of a whole store."""
-        await self._database.transact(self._table.delete(event_store_id, aggregate_id))
+    async def get_reducer_versions(self, event_store_id: str, aggregate_id: str) -> list[str]:
+        """Return the reducer versions of which there are snapshots of an aggregate, each once.
+
+        Raises:
+            StorageError: the database failed.
+        """
+        query = self._table.select_reducers(event_store_id, aggregate_id)
+        return [version for (version,) in await fetch_all(self._database, query, tuple)]
+
+    async def delete_snapshots(
+        self,
+        event_store_id: str,
+        aggregate_id: str | None = None,
+        *,
+        reducer_version: str | None = None,
+        max_version: int | None = None,
+    ) -> None:
+        """Forget the snapshots of an aggregate, or those of a whole store.
+
+        With ``reducer_version``, those of that reducer alone; with ``max_version``, those at or
+        below it.
+        """
+        delete = self._table.delete(
+            event_store_id=event_store_id,
+            aggregate_id=aggregate_id,
+            reducer_version=reducer_version,
+            max_version=None if max_version is None else clamp(max_version),
+        )
+        await self._database.transact(delete)
 
 
 def _to_text(snapshot: Snapshot) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from castore_test_tools._race import Race, RaceError, race
     from castore_test_tools._recorded import RecordedMessage, RecordedMessageChannelAdapter
+    from castore_test_tools._reducer_versions import check_reducer_version
     from castore_test_tools._snapshot_contract import SnapshotStorageAdapterTests
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "RecordedMessageChannelAdapter",
     "Scenario",
     "SnapshotStorageAdapterTests",
+    "check_reducer_version",
     "given",
     "mock_event_store",
     "mute_event_store",
@@ -76,6 +78,7 @@ _HOMES: Final = {
     "RecordedMessageChannelAdapter": "_recorded",
     "Scenario": "_given",
     "SnapshotStorageAdapterTests": "_snapshot_contract",
+    "check_reducer_version": "_reducer_versions",
     "given": "_given",
     "mock_event_store": "_mock",
     "mute_event_store": "_mute",

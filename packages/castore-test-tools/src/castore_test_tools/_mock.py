@@ -28,9 +28,9 @@ class MockEventStore(EventStore[E, A]):
     """An event store with the definition of another, and with events in memory of its own.
 
     It begins with ``initial_events``, which may be those of several aggregates. It has the event
-    types, reducer, side effect, codec and upcasters of the other store, but not its
-    ``on_event_pushed``, which would have effects outside of the test: set one where you need it.
-    Mocks can be pushed to in one group.
+    types, reducer, side effect, codec and upcasters of the other store, but neither its snapshots
+    nor its ``on_event_pushed``, which would have effects outside of the test: set them where you
+    need them. Mocks can be pushed to in one group.
 
     `mock_event_store` gives the mock of a subclass its methods and attributes too.
 
@@ -48,7 +48,7 @@ class MockEventStore(EventStore[E, A]):
             reduce=event_store.reduce,
             simulate_side_effect=event_store._simulate_side_effect,
             aggregate_codec=event_store.aggregate_codec,
-            upcasters=event_store._upcasters,
+            upcasters=event_store.upcasters,
             page_token_keys=event_store._page_tokens.keys,
         )
         self._initial_events = tuple(initial_events)

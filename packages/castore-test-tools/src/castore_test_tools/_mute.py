@@ -21,6 +21,7 @@ class MutedEventStore(Generic[E, A]):
         self._undo = ExitStack()
         self._is_spent = False
         self._replace(event_store, "storage_adapter", InMemoryEventStorageAdapter(records))
+        self._replace(event_store, "snapshots", None)  # which are of other events
 
     def restore(self) -> None:
         """Put back what was there before. A second time does nothing.
@@ -88,7 +89,8 @@ def mute_event_store(
 
     The memory begins with ``initial_events``; what is pushed is seen by reads, until ``restore()``
     or the end of the context brings the adapter back. The channel of a connected store gets a
-    `RecordedMessageChannelAdapter` for that time. ``on_event_pushed`` is left as it is.
+    `RecordedMessageChannelAdapter` for that time. Its snapshots are not used. ``on_event_pushed``
+    is left as it is.
 
     Raises:
         EventAlreadyExistsError: two initial events have one version.

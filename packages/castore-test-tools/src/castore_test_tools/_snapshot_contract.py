@@ -228,10 +228,63 @@ class SnapshotStorageAdapterTests(SnapshotBackendContract):
         ]
         assert kept == read
 
+    async def test_snapshots_are_deleted_up_to_a_version(
+        self, adapter: SnapshotStorageAdapter
+    ) -> None:
+        """The greatest version is inclusive: later snapshots stay, for each reducer."""
+        for version, reducer_version in product((2, 4, 6), ("1", "2")):
+            await adapter.put_snapshot(make_snapshot(version, reducer_version=reducer_version))
+        await adapter.put_snapshot(make_snapshot(2, aggregate_id="a2"))
+        await adapter.delete_snapshots(STORE, "a1", max_version=4)
+        assert [[6], [6]] == [await self._get_versions(adapter, each) for each in ("1", "2")]
+        await adapter.delete_snapshots(STORE, "a1", max_version=5)
+        assert [6] == await self._get_versions(adapter)
+        found = await adapter.get_snapshot(STORE, "a2", reducer_version="1")
+        assert make_snapshot(2, aggregate_id="a2") == found
+
+    async def test_the_snapshots_of_a_reducer_are_deleted(
+        self, adapter: SnapshotStorageAdapter
+    ) -> None:
+        """Those of the other reducers stay, also of a greatest version."""
+        for version, reducer_version in product((2, 4), ("1", "2", "10")):
+            await adapter.put_snapshot(make_snapshot(version, reducer_version=reducer_version))
+        await adapter.delete_snapshots(STORE, "a1", reducer_version="1")
+        await adapter.delete_snapshots(STORE, "a1", reducer_version="2", max_version=2)
+        kept = [await self._get_versions(adapter, each) for each in ("1", "2", "10")]
+        assert [[], [4], [2, 4]] == kept
+
+    async def test_snapshots_of_a_store_are_deleted_in_part(
+        self, adapter: SnapshotStorageAdapter
+    ) -> None:
+        """A reducer and a greatest version hold for all the aggregates of a store."""
+        ids = ("a1", "a2")
+        for version, reducer_version, each in product((2, 4), ("1", "2"), ids):
+            await adapter.put_snapshot(
+                make_snapshot(version, reducer_version=reducer_version, aggregate_id=each)
+            )
+        await adapter.delete_snapshots(STORE, reducer_version="1", max_version=2)
+        for each in ids:
+            assert [4] == await self._get_versions(adapter, "1", each)
+            assert [2, 4] == await self._get_versions(adapter, "2", each)
+
+    async def test_the_reducers_of_an_aggregate(self, adapter: SnapshotStorageAdapter) -> None:
+        """The reducers of which there are snapshots are told, each once, and no others."""
+        for version, reducer_version in product((1, 2), ("1", "10", "sha256:9f")):
+            await adapter.put_snapshot(make_snapshot(version, reducer_version=reducer_version))
+        await adapter.put_snapshot(make_snapshot(aggregate_id="a2", reducer_version="2"))
+        await adapter.put_snapshot(make_snapshot(event_store_id=OTHER_STORE, reducer_version="3"))
+        found = await adapter.get_reducer_versions(STORE, "a1")
+        assert ["1", "10", "sha256:9f"] == sorted(found)
+        await adapter.delete_snapshots(STORE, "a1", reducer_version="10")
+        assert ["1", "sha256:9f"] == sorted(await adapter.get_reducer_versions(STORE, "a1"))
+        await adapter.delete_snapshots(STORE, "a1")
+        assert [] == list(await adapter.get_reducer_versions(STORE, "a1"))
+
     async def test_deleting_what_is_not_there(self, adapter: SnapshotStorageAdapter) -> None:
         """Deleting no snapshots is no error."""
         await adapter.delete_snapshots(STORE)
         await adapter.delete_snapshots(STORE, "a1")
+        await adapter.delete_snapshots(STORE, "a1", reducer_version="1", max_version=7)
         assert await self.get(adapter) is None
 
     async def test_a_deleted_snapshot_can_be_put_again(
@@ -261,6 +314,21 @@ class SnapshotStorageAdapterTests(SnapshotBackendContract):
         snapshots = [make_snapshot(1, f"{each} " * 100) for each in range(_AT_ONCE)]
         await asyncio.gather(*(adapter.put_snapshot(each) for each in snapshots))
         assert await self.get(adapter) in snapshots
+
+    async def _get_versions(
+        self,
+        adapter: SnapshotStorageAdapter,
+        reducer_version: str = "1",
+        aggregate_id: str = "a1",
+    ) -> list[int]:
+        """Return the versions that are kept, of those below 10."""
+        found = [
+            await adapter.get_snapshot(
+                STORE, aggregate_id, reducer_version=reducer_version, max_version=each
+            )
+            for each in range(1, 10)
+        ]
+        return sorted({each.version for each in found if each is not None})
 
     async def _check(self, adapter: SnapshotStorageAdapter, snapshot: Snapshot) -> None:
         async def read() -> Snapshot | None:

@@ -419,6 +419,16 @@ _SNAPSHOTS: Final[Rules] = {
     "test_no_reference_to_a_snapshot_is_given_out": [snapshots.SnapshotReferenceKept],
     "test_the_snapshots_of_an_aggregate_are_deleted": [snapshots.DeletesTheStore],
     "test_the_snapshots_of_a_store_are_deleted": [snapshots.DeletesEverything],
+    "test_snapshots_are_deleted_up_to_a_version": [
+        snapshots.DeletionBoundIgnored,
+        snapshots.DeletionBoundIsExclusive,
+    ],
+    "test_the_snapshots_of_a_reducer_are_deleted": [snapshots.DeletesAllReducers],
+    "test_snapshots_of_a_store_are_deleted_in_part": [snapshots.DeletesTheStoreAsAWhole],
+    "test_the_reducers_of_an_aggregate": [
+        snapshots.ReducersAreRepeated,
+        snapshots.ReducersAreRemembered,
+    ],
     "test_deleting_what_is_not_there": [snapshots.DeletingNothingFails],
     "test_a_deleted_snapshot_can_be_put_again": [snapshots.RemembersTheGreatest],
     "test_any_snapshots": [snapshots.GreatestVersionIgnored],

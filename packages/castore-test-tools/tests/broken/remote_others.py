@@ -33,9 +33,19 @@ class RemoteSnapshots(Remote):
             lambda server: server.get_snapshot(event_store_id, aggregate_id, **options)
         )
 
-    async def delete_snapshots(self, event_store_id: str, aggregate_id: str | None = None) -> None:
+    async def get_reducer_versions(self, event_store_id: str, aggregate_id: str) -> Any:
+        """Return reducer versions."""
+        return await self.call(
+            lambda server: server.get_reducer_versions(event_store_id, aggregate_id)
+        )
+
+    async def delete_snapshots(
+        self, event_store_id: str, aggregate_id: str | None = None, **bounds: Any
+    ) -> None:
         """Forget snapshots."""
-        await self.call(lambda server: server.delete_snapshots(event_store_id, aggregate_id))
+        await self.call(
+            lambda server: server.delete_snapshots(event_store_id, aggregate_id, **bounds)
+        )
 
 
 class BookmarkServer(InMemoryBookmarkStorageAdapter):

@@ -70,9 +70,11 @@ class FirstPutWins(Snapshots):
 class DeletesTheStore(Snapshots):
     """Deletes too much."""
 
-    async def delete_snapshots(self, event_store_id: str, aggregate_id: str | None = None) -> None:
+    async def delete_snapshots(
+        self, event_store_id: str, aggregate_id: str | None = None, **options: Any
+    ) -> None:
         """Drop the aggregate."""
-        await super().delete_snapshots(event_store_id)
+        await super().delete_snapshots(event_store_id, **options)
 
 
 class AggregatesAreTexts(Snapshots):
@@ -152,11 +154,13 @@ class SnapshotReferenceKept(Snapshots):
 class DeletesEverything(Snapshots):
     """Deletes the snapshots of all stores."""
 
-    async def delete_snapshots(self, event_store_id: str, aggregate_id: str | None = None) -> None:
+    async def delete_snapshots(
+        self, event_store_id: str, aggregate_id: str | None = None, **options: Any
+    ) -> None:
         """Begin anew."""
         if aggregate_id is None:
             super().__init__()
-        await super().delete_snapshots(event_store_id, aggregate_id)
+        await super().delete_snapshots(event_store_id, aggregate_id, **options)
 
 
 class DeletingNothingFails(Snapshots):
@@ -169,11 +173,13 @@ class DeletingNothingFails(Snapshots):
         self._is_empty = False
         await super().put_snapshot(snapshot)
 
-    async def delete_snapshots(self, event_store_id: str, aggregate_id: str | None = None) -> None:
+    async def delete_snapshots(
+        self, event_store_id: str, aggregate_id: str | None = None, **options: Any
+    ) -> None:
         """Refuse."""
         if self._is_empty:
             raise StorageError("there is no snapshot")
-        await super().delete_snapshots(event_store_id, aggregate_id)
+        await super().delete_snapshots(event_store_id, aggregate_id, **options)
 
 
 class RemembersTheGreatest(Snapshots):
@@ -231,3 +237,73 @@ class AggregateChanged(Snapshots):
         if isinstance(snapshot.aggregate, dict):
             snapshot.aggregate["prepared"] = True
         await super().put_snapshot(snapshot)
+
+
+class DeletionBoundIgnored(Snapshots):
+    """Deletes later snapshots, too."""
+
+    async def delete_snapshots(
+        self, event_store_id: str, aggregate_id: str | None = None, **options: Any
+    ) -> None:
+        """Drop the bound."""
+        options["max_version"] = None
+        await super().delete_snapshots(event_store_id, aggregate_id, **options)
+
+
+class DeletionBoundIsExclusive(Snapshots):
+    """Leaves the snapshot of the greatest version."""
+
+    async def delete_snapshots(
+        self, event_store_id: str, aggregate_id: str | None = None, **options: Any
+    ) -> None:
+        """Lower the bound."""
+        if options.get("max_version") is not None:
+            options["max_version"] -= 1
+        await super().delete_snapshots(event_store_id, aggregate_id, **options)
+
+
+class DeletesAllReducers(Snapshots):
+    """Deletes the snapshots of other reducers, too."""
+
+    async def delete_snapshots(
+        self, event_store_id: str, aggregate_id: str | None = None, **options: Any
+    ) -> None:
+        """Drop the reducer."""
+        options["reducer_version"] = None
+        await super().delete_snapshots(event_store_id, aggregate_id, **options)
+
+
+class DeletesTheStoreAsAWhole(Snapshots):
+    """Looks at the bounds where there is an aggregate only."""
+
+    async def delete_snapshots(
+        self, event_store_id: str, aggregate_id: str | None = None, **options: Any
+    ) -> None:
+        """Drop them."""
+        options = {} if aggregate_id is None else options
+        await super().delete_snapshots(event_store_id, aggregate_id, **options)
+
+
+class ReducersAreRepeated(Snapshots):
+    """Tells the reducer of each snapshot."""
+
+    async def get_reducer_versions(self, event_store_id: str, aggregate_id: str) -> list[str]:
+        """Repeat them."""
+        return 2 * await super().get_reducer_versions(event_store_id, aggregate_id)
+
+
+class ReducersAreRemembered(Snapshots):
+    """Tells the reducers of which there were snapshots."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[str, set[str]] = {}
+
+    async def put_snapshot(self, snapshot: Snapshot) -> None:
+        """Remember."""
+        self._known.setdefault(snapshot.aggregate_id, set()).add(snapshot.reducer_version)
+        await super().put_snapshot(snapshot)
+
+    async def get_reducer_versions(self, event_store_id: str, aggregate_id: str) -> list[str]:
+        """Tell all."""
+        return [*self._known.get(aggregate_id, ())]
