@@ -1,3 +1,5 @@
-"""Messages of castore on Redis Streams: a queue adapter."""
+"""Messages of castore on Redis Streams and Pub/Sub, bookmarks and snapshots in Redis."""
 
-__all__: list[str] = []
+from castore_redis._bookmarks import RedisBookmarkStorageAdapter
+
+__all__ = ["RedisBookmarkStorageAdapter"]

@@ -1,0 +1,51 @@
+"""Bookmarks in Redis and Valkey keep the contract."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from castore_redis import RedisBookmarkStorageAdapter
+from castore_test_tools import BookmarkStorageAdapterTests
+
+
+class TestRedisBookmarks(BookmarkStorageAdapterTests):
+    """The contract, by both versions of the protocol."""
+
+    works_in_several_event_loops = False  # neither does a client of redis-py
+    works_in_several_event_loops_at_once = False
+
+    @pytest.fixture
+    def adapter(self, redis: Redis, prefix: str) -> RedisBookmarkStorageAdapter:
+        """Return an adapter without bookmarks."""
+        return RedisBookmarkStorageAdapter(redis, key_prefix=prefix)
+
+    @pytest.fixture
+    def connect_again(self, redis: Redis, prefix: str) -> Callable[[], RedisBookmarkStorageAdapter]:
+        """Return a function that makes another adapter of the same client."""
+        return lambda: RedisBookmarkStorageAdapter(redis, key_prefix=prefix)
+
+    @pytest.fixture
+    def break_backend(self, redis: Redis) -> Callable[[], Any]:
+        """Return a function that breaks the connections, and all later ones."""
+
+        async def break_it() -> None:
+            await redis.connection_pool.disconnect()
+            redis.connection_pool.connection_kwargs |= {"port": 1}
+            redis.connection_pool.reset()
+
+        return break_it
+
+    @pytest.fixture
+    def join_transaction(self, redis: Redis, prefix: str) -> Any:
+        """Return functions that write and read texts of a list."""
+
+        def write(transaction: Any, text: str) -> None:
+            transaction.rpush(f"{prefix}:texts", text)
+
+        async def read() -> list[str]:
+            texts: Any = redis.lrange(f"{prefix}:texts", 0, -1)
+            return [each.decode() for each in await texts]
+
+        return write, read
