@@ -1,12 +1,14 @@
 """Clients of Redis and Valkey, by both versions of their protocol."""
 
 from collections.abc import AsyncGenerator, Callable
+from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 from redis.asyncio import Redis
-
-MakeRedis = Callable[..., Redis]
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
 
 
 @pytest.fixture
@@ -25,7 +27,33 @@ def place(request: pytest.FixtureRequest, find_server: Callable[[str], str]) -> 
 @pytest.fixture
 async def redis(place: tuple[str, int]) -> AsyncGenerator[Redis]:
     """Give a client."""
-    url, protocol = place
-    client = Redis.from_url(url, protocol=protocol)
+    client = make_redis(*place)
     yield client
     await client.aclose()
+
+
+@pytest.fixture
+def break_connections(redis: Redis) -> Callable[[], Any]:
+    """Give a function that breaks the connections of the client, and all later ones."""
+
+    async def break_them() -> None:
+        pool: Any = redis.connection_pool
+        await pool.disconnect()
+        pool.connection_kwargs |= {"port": 1}
+        for each in pool._available_connections:
+            each.port = 1
+
+    return break_them
+
+
+def make_redis(url: str, protocol: int = 2, **options: Any) -> Redis:
+    """Return a client of a server, which tries again twice."""
+    place = urlsplit(url)
+    retry = Retry(ConstantBackoff(0.05), 2)
+    return Redis(
+        host=place.hostname or "",
+        port=place.port or 0,
+        protocol=protocol,
+        retry=retry,
+        **options,
+    )

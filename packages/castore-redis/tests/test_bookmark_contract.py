@@ -27,15 +27,9 @@ class TestRedisBookmarks(BookmarkStorageAdapterTests):
         return lambda: RedisBookmarkStorageAdapter(redis, key_prefix=prefix)
 
     @pytest.fixture
-    def break_backend(self, redis: Redis) -> Callable[[], Any]:
+    def break_backend(self, break_connections: Callable[[], Any]) -> Callable[[], Any]:
         """Return a function that breaks the connections, and all later ones."""
-
-        async def break_it() -> None:
-            await redis.connection_pool.disconnect()
-            redis.connection_pool.connection_kwargs |= {"port": 1}
-            redis.connection_pool.reset()
-
-        return break_it
+        return break_connections
 
     @pytest.fixture
     def join_transaction(self, redis: Redis, prefix: str) -> Any:
