@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from secrets import token_hex
 from typing import Any, Final, NamedTuple
 
-from redis.exceptions import RedisError, WatchError
+from redis.exceptions import WatchError
 
 from castore_core import Lease, LeaseLostError, LogPosition, ParkedEvent, StorageError
 from castore_redis._bookmark_keys import BookmarkKeys
 from castore_redis._bookmark_scripts import CHECK, MOVE
 from castore_redis._clients import (
+    REDIS_ERRORS,
     TOPOLOGY_ERRORS,
     Client,
     make_pipeline,
@@ -79,7 +80,7 @@ class Move:
                 self._lost = error.__context__ or self._lost
             except TOPOLOGY_ERRORS:
                 await refresh_topology(self._client)
-            except (RedisError, OSError) as error:
+            except REDIS_ERRORS as error:
                 raise self._fail(f"{type(error).__name__}: {error}") from error
         raise self._fail(f"other writers were faster, {_ATTEMPTS} times")
 

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from redis.asyncio import RedisCluster
-from redis.exceptions import RedisError
 
 from castore_core import ChannelKind, MessagePublishError, MessageRecord, format_json
 from castore_redis._channels import make_channel
-from castore_redis._clients import Client, check_client, keep_cancellation
+from castore_redis._clients import REDIS_ERRORS, Client, check_client, keep_cancellation
 
 _AT_ONCE: Final = 1_000  # messages of a pipeline
 
@@ -86,7 +85,7 @@ class RedisMessageBusAdapter:
             some, bodies = bodies[:_AT_ONCE], bodies[_AT_ONCE:]
             try:
                 failures += await self._send(some, replay=replay)
-            except (RedisError, OSError) as error:
+            except REDIS_ERRORS as error:
                 reason = f"{type(error).__name__}: {error}"
                 failures += [(each, reason) for each, _ in [*some, *bodies]]
                 break

@@ -12,6 +12,7 @@ from redis.exceptions import (
     AskError,
     ClusterDownError,
     MovedError,
+    RedisClusterException,
     RedisError,
     SlotNotCoveredError,
     TryAgainError,
@@ -22,6 +23,9 @@ from castore_core import StorageError
 T = TypeVar("T")
 
 Client: TypeAlias = "Redis | RedisCluster"
+
+REDIS_ERRORS: Final = (RedisError, RedisClusterException, OSError)
+"""All that a client raises for a server or a connection."""
 
 TOPOLOGY_ERRORS: Final = (
     MovedError,
@@ -135,5 +139,5 @@ def translate_errors(action: str) -> Generator[None]:
     """
     try:
         yield
-    except (RedisError, OSError) as error:
+    except REDIS_ERRORS as error:
         raise StorageError(f"{action}: {type(error).__name__}: {error}") from error
