@@ -13,24 +13,18 @@ from redis.exceptions import WatchError
 from castore_core import Lease, LeaseLostError, LogPosition, ParkedEvent, StorageError
 from castore_redis._bookmark_keys import BookmarkKeys
 from castore_redis._bookmark_scripts import CHECK, MOVE
-from castore_redis._clients import (
-    REDIS_ERRORS,
-    TOPOLOGY_ERRORS,
-    Client,
-    make_pipeline,
-    refresh_topology,
-    to_text,
-)
+from castore_redis._client import REDIS_ERRORS, RedisClient, describe_fault
 from castore_redis._move_transaction import MoveTransaction
+from castore_redis._nodes import TOPOLOGY_ERRORS, make_pipeline, refresh_topology
 from castore_redis._parked import to_arguments
 
 _ATTEMPTS: Final = 10
 
 
 class _State(NamedTuple):
-    mark: str | None
-    lease: str | None
-    kinds: list[str]
+    mark: bytes | None
+    lease: bytes | None
+    kinds: list[bytes]
 
 
 def to_lease_text(lease: Lease) -> str:
@@ -47,7 +41,7 @@ class Move:
 
     def __init__(
         self,
-        client: Client,
+        client: RedisClient,
         keys: BookmarkKeys,
         lease: Lease,
         position: LogPosition,
@@ -61,9 +55,13 @@ class Move:
         self._lease = lease
         self._transaction = transaction
         self._kinds = transaction.get_kinds()
-        self._mark = token_hex(16)
-        self._arguments = [position, self._mark, *to_arguments(parked, unparked)]
-        self._first_mark: str | None = None
+        self._mark = token_hex(16).encode()
+        self._arguments = [
+            *_encode(position),
+            self._mark,
+            *_encode(*to_arguments(parked, unparked)),
+        ]
+        self._first_mark: bytes | None = None
         self._lost: BaseException | None = None
 
     async def run(self) -> None:
@@ -81,12 +79,12 @@ class Move:
             except TOPOLOGY_ERRORS:
                 await refresh_topology(self._client)
             except REDIS_ERRORS as error:
-                raise self._fail(f"{type(error).__name__}: {error}") from error
+                raise self._fail(describe_fault(error)) from error
         raise self._fail(f"other writers were faster, {_ATTEMPTS} times")
 
     async def _attempt(self, *, is_first: bool) -> None:
         async with await make_pipeline(self._client, self._keys.bookmark) as pipeline:
-            await pipeline.watch(self._keys.bookmark, self._keys.lease)
+            await pipeline.watch(*_encode(self._keys.bookmark, self._keys.lease))
             state = await self._look(pipeline)
             if is_first:
                 self._first_mark = state.mark
@@ -95,29 +93,26 @@ class Move:
             self._check(state)
             queue: Any = pipeline
             queue.multi()
-            keys = [self._keys.bookmark, *self._keys.of_parked]
-            queue.eval(MOVE, len(keys), *keys, *self._arguments)
+            keys = _encode(self._keys.bookmark, *self._keys.of_parked)
+            queue.eval(MOVE.text, len(keys), *keys, *self._arguments)
             self._transaction.copy_to(pipeline)
             self._check_results(await pipeline.execute(raise_on_error=False))
 
     async def _look(self, pipeline: Any) -> _State:
-        keys = [self._keys.bookmark, self._keys.lease, *self._kinds]
-        mark, lease, kinds = await pipeline.eval(CHECK, len(keys), *keys)
-        return _State(
-            None if mark is None else to_text(mark),
-            None if lease is None else to_text(lease),
-            [to_text(each) for each in kinds],
-        )
+        keys = [*_encode(self._keys.bookmark, self._keys.lease), *self._kinds]
+        look = pipeline.execute_command("EVAL", CHECK.text, len(keys), *keys, NEVER_DECODE=True)
+        return _State(*await look)
 
     def _check(self, state: _State) -> None:
         """Refuse a move without the lease, and one with a command that would fail."""
-        if state.lease != to_lease_text(self._lease):
+        if state.lease != to_lease_text(self._lease).encode():
             if self._lost is not None and state.mark != self._first_mark:
                 raise self._fail("the lease was lost meanwhile")
             raise LeaseLostError(self._lease.bookmark_id, self._lease.owner)
         for (key, wanted), found in zip(self._kinds.items(), state.kinds, strict=True):
-            if found not in (wanted, "none"):
-                raise self._fail(f"key {key!r:.100} is a {found}, and a command needs a {wanted}")
+            if found.decode() not in (wanted, "none"):
+                reason = f"key {key!r:.100} is a {found.decode()}, and a command needs a {wanted}"
+                raise self._fail(reason)
 
     def _check_results(self, results: Sequence[Any]) -> None:
         """Raise for commands that failed although all others were executed."""
@@ -138,3 +133,7 @@ class Move:
     def _fail(self, reason: str) -> StorageError:
         outcome = "did not move" if self._lost is None else "moved, or did not: an answer was lost"
         return StorageError(f"bookmark {self._lease.bookmark_id!r} {outcome}; {reason}")
+
+
+def _encode(*texts: str) -> list[bytes]:
+    return [each.encode() for each in texts]

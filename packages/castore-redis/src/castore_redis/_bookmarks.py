@@ -27,8 +27,9 @@ from castore_redis._bookmark_scripts import (
     RELEASE,
     RETRY_PARKED,
 )
-from castore_redis._clients import Client, check_client, run_script, to_text, translate_errors
+from castore_redis._client import Argument, Commands, RedisClient, Script, check_client
 from castore_redis._move_transaction import MoveTransaction
+from castore_redis._nodes import keep_cancellation, translate_errors
 from castore_redis._parked import to_moment, to_parked
 
 _AT_ONCE: Final = 1_000  # positions that a script is given, or returns
@@ -52,9 +53,10 @@ class RedisBookmarkStorageAdapter:
         TypeError: ``redis`` is another kind of client.
     """
 
-    def __init__(self, redis: Client, *, key_prefix: str = "castore:bookmarks") -> None:
+    def __init__(self, redis: RedisClient, *, key_prefix: str = "castore:bookmarks") -> None:
         check_client(redis)
         self._client = redis
+        self._commands = Commands(redis)
         self._prefix = key_prefix
 
     def __repr__(self) -> str:
@@ -66,16 +68,17 @@ class RedisBookmarkStorageAdapter:
         found = await self._run("be read", bookmark_id, GET, [keys.bookmark, keys.lease])
         position, moved_at, renewed_at, lease = found
         return Bookmark(
-            None if position is None else to_text(position),
+            None if position is None else position.decode(),
             None if moved_at is None else to_moment(moved_at),
-            None if lease is None else to_text(lease).partition(" ")[2],
+            None if lease is None else lease.decode().partition(" ")[2],
             None if renewed_at is None else to_moment(renewed_at),
         )
 
     async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
         """Make a bookmark at a position, unless there is one, and return where it is."""
         keys = make_keys(self._prefix, bookmark_id)
-        return to_text(await self._run("be made", bookmark_id, CREATE, [keys.bookmark], position))
+        found = await self._run("be made", bookmark_id, CREATE, [keys.bookmark], position)
+        return str(found, "utf-8")
 
     @asynccontextmanager
     async def move_bookmark(
@@ -174,14 +177,14 @@ class RedisBookmarkStorageAdapter:
         return [to_parked(bookmark_id, *each) for each in zip(*found, strict=True)]
 
     async def _change_parked(
-        self, bookmark_id: str, script: str, keys: list[str], positions: Sequence[LogPosition]
+        self, bookmark_id: str, script: Script, keys: list[str], positions: Sequence[LogPosition]
     ) -> None:
         for start in range(0, len(positions), _AT_ONCE):
             some = positions[start : start + _AT_ONCE]
             await self._run("be changed", bookmark_id, script, keys, *some)
 
     async def _run(
-        self, action: str, bookmark_id: str, script: str, keys: list[str], *arguments: object
+        self, action: str, bookmark_id: str, script: Script, keys: list[str], *arguments: Argument
     ) -> Any:
         with translate_errors(f"bookmark {bookmark_id!r} could not {action}"):
-            return await run_script(self._client, script, keys, *arguments)
+            return await keep_cancellation(self._commands.run(script, keys, *arguments))

@@ -7,7 +7,8 @@ from redis.asyncio import RedisCluster
 
 from castore_core import ChannelKind, MessagePublishError, MessageRecord, format_json
 from castore_redis._channels import make_channel
-from castore_redis._clients import REDIS_ERRORS, Client, check_client, keep_cancellation
+from castore_redis._client import REDIS_ERRORS, RedisClient, check_client, describe_fault
+from castore_redis._nodes import keep_cancellation
 
 _AT_ONCE: Final = 1_000  # messages of a pipeline
 
@@ -38,7 +39,7 @@ class RedisMessageBusAdapter:
 
     channel_kind: ClassVar[ChannelKind] = "bus"
 
-    def __init__(self, redis: Client, *, channel_prefix: str = "castore") -> None:
+    def __init__(self, redis: RedisClient, *, channel_prefix: str = "castore") -> None:
         check_client(redis)
         self._client = redis
         self._prefix = channel_prefix
@@ -48,7 +49,7 @@ class RedisMessageBusAdapter:
         return f"RedisMessageBusAdapter(channel_prefix={self._prefix!r})"
 
     @property
-    def redis(self) -> Client:
+    def redis(self) -> RedisClient:
         """The user's client."""
         return self._client
 
@@ -86,7 +87,7 @@ class RedisMessageBusAdapter:
             try:
                 failures += await self._send(some, replay=replay)
             except REDIS_ERRORS as error:
-                reason = f"{type(error).__name__}: {error}"
+                reason = describe_fault(error)
                 failures += [(each, reason) for each, _ in [*some, *bodies]]
                 break
         if failures:
@@ -101,10 +102,10 @@ class RedisMessageBusAdapter:
             for message, body in messages:
                 store_id, kind = message.event_store_id, message.type
                 channel = make_channel(self._prefix, store_id, kind, replay=replay)
-                pipeline.execute_command(self._command, channel, body)
+                pipeline.execute_command(self._command, channel.encode(), body.encode())
             results = await keep_cancellation(pipeline.execute(raise_on_error=False))
         return [
-            (message, f"{type(result).__name__}: {result}")
+            (message, describe_fault(result))
             for (message, _), result in zip(messages, results, strict=True)
             if isinstance(result, Exception)
         ]

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from inspect import isawaitable
 from types import TracebackType
 from typing import Any, Final, Generic, NamedTuple, Protocol, Self, TypeVar, Unpack, overload
 
@@ -17,14 +16,13 @@ from castore_core import (
     NotificationMessage,
     StateCarryingMessage,
 )
-from castore_core.workers import Lifecycle, Tasks, ends_task
+from castore_core.workers import HandlerFunction, Lifecycle, Tasks, check_seconds, ends_task
 from castore_redis._listener_reports import HandlerFailed
 from castore_redis._listening import (
     ListenOptions,
     Received,
     Receiver,
     check_listen_options,
-    check_seconds,
     get_adapter,
 )
 from castore_redis._wishes import Wish, make_wish
@@ -58,7 +56,8 @@ class RegisterHandler(Protocol[M1]):
 
 
 class _Handler(NamedTuple):
-    function: Callable[[Any, RedisBusContext], object]
+    name: str
+    function: HandlerFunction
     wish: Wish
 
 
@@ -182,8 +181,8 @@ class RedisBusListener(Generic[M]):
     ) -> Any:
         """Register a handler for all messages, or for those that pass the filters of `listen`.
 
-        A handler is a function or a coroutine function of the message and a `RedisBusContext`. A
-        plain function holds up the event loop while it runs.
+        A handler is a function of the message and a `RedisBusContext`: a coroutine function, or a
+        plain one, which runs in a thread.
 
         Raises:
             MessageChannelEventStoreNotFoundError: a store is no source of the bus.
@@ -196,8 +195,8 @@ class RedisBusListener(Generic[M]):
         def register(function: Callable[[Any, RedisBusContext], object]) -> Any:
             if self._receiver is not None:
                 raise RuntimeError(f"{self!r} runs already: register handlers before")
-            _check_handler(function)
-            self._handlers.append(_Handler(function, wish))
+            name = getattr(function, "__qualname__", type(function).__qualname__)
+            self._handlers.append(_Handler(name, HandlerFunction(function), wish))
             return function
 
         return register if handler is None else register(handler)
@@ -262,14 +261,12 @@ class RedisBusListener(Generic[M]):
     async def _handle(self, handler: _Handler, received: Received, receiver: Receiver) -> None:
         context = RedisBusContext(received.channel, received.replay)
         try:
-            answer = handler.function(received.message, context)
-            if isawaitable(answer):
-                await answer
+            answer = await handler.function.call(received.message, context)
+            await handler.function.await_result(answer)
         except BaseException as error:
             if ends_task(error):
                 raise
-            name = getattr(handler.function, "__qualname__", type(handler.function).__qualname__)
-            report = HandlerFailed(name, received.channel, received.message, error)
+            report = HandlerFailed(handler.name, received.channel, received.message, error)
             receiver.reporter.tell(report)
 
     async def _put_down(self, tasks: Tasks) -> None:
@@ -281,8 +278,5 @@ class RedisBusListener(Generic[M]):
             await asyncio.wait(tasks, timeout=self._grace_period)
         finally:
             await self._receiver.feed.aclose()
-
-
-def _check_handler(handler: object) -> None:
-    if not callable(handler) or isinstance(handler, type):
-        raise TypeError(f"a handler is a function, and not {handler!r:.100}")
+            for each in self._handlers:
+                each.function.close()

@@ -5,10 +5,11 @@ import random
 from datetime import datetime
 from typing import Final
 
-from castore_core.workers import begin, finish
-from castore_redis._clients import REDIS_ERRORS, Client, refresh_topology
+from castore_core.workers import Reporter, begin, finish
+from castore_redis._client import REDIS_ERRORS, RedisClient
 from castore_redis._link import Arrival, Link, utc_now
-from castore_redis._listener_reports import ConnectionLost, ListenerReporter, MessagesMissed
+from castore_redis._listener_reports import ConnectionLost, MessagesMissed
+from castore_redis._nodes import refresh_topology
 from castore_redis._wishes import Subscriptions
 
 _FIRST_DELAY: Final = 0.1  # seconds
@@ -26,12 +27,12 @@ class Feed:
 
     def __init__(
         self,
-        client: Client,
+        client: RedisClient,
         subscriptions: Subscriptions,
         *,
         buffer_size: int,
         ping_interval: float,
-        reporter: ListenerReporter,
+        reporter: Reporter,
     ) -> None:
         self._client = client
         self._subscriptions = subscriptions

@@ -12,7 +12,8 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from castore_core.workers import begin
-from castore_redis._clients import REDIS_ERRORS, Client, NodePool, find_node, get_encoder, to_text
+from castore_redis._client import REDIS_ERRORS, RedisClient
+from castore_redis._nodes import NodePool, find_node, get_encoder, to_bytes
 from castore_redis._wishes import Subscriptions
 
 _MESSAGES: Final = ("message", "pmessage", "smessage")
@@ -23,7 +24,7 @@ class Arrival(NamedTuple):
     """A message as it came."""
 
     channel: str
-    body: bytes | str
+    body: bytes
 
 
 class Link:
@@ -40,7 +41,7 @@ class Link:
 
     def __init__(
         self,
-        client: Client,
+        client: RedisClient,
         subscriptions: Subscriptions,
         *,
         take: Callable[[Arrival], Awaitable[None]],
@@ -65,10 +66,8 @@ class Link:
         Raises:
             RedisError, OSError: the server is not there, or refuses it.
         """
+        patterns = tuple(each.encode() for each in self._subscriptions.patterns)
         for pubsub, channels in await self._make_pubsubs():
-            patterns = (
-                () if isinstance(self._client, RedisCluster) else self._subscriptions.patterns
-            )
             wire = _Wire(pubsub, {*channels, *patterns}, self._take, self._on_gap)
             self._wires.append(wire)
             await self._subscribe(pubsub, channels, patterns)
@@ -95,16 +94,16 @@ class Link:
             with suppress(*REDIS_ERRORS):
                 await each.pubsub.aclose()
 
-    async def _make_pubsubs(self) -> list[tuple[Any, tuple[str, ...]]]:
+    async def _make_pubsubs(self) -> list[tuple[Any, tuple[bytes, ...]]]:
         if not isinstance(self._client, RedisCluster):
             client: Any = self._client
-            return [(client.pubsub(), self._subscriptions.channels)]
-        by_node: defaultdict[str, list[str]] = defaultdict(list)
+            return [(client.pubsub(), tuple(map(str.encode, self._subscriptions.channels)))]
+        by_node: defaultdict[str, list[bytes]] = defaultdict(list)
         nodes: dict[str, Any] = {}
         for each in self._subscriptions.channels:
             node: Any = await find_node(self._client, each)
             nodes[node.name] = node
-            by_node[node.name].append(each)
+            by_node[node.name].append(each.encode())
         encoder = get_encoder(self._client)
         make: Any = PubSub
         return [
@@ -113,7 +112,7 @@ class Link:
         ]
 
     async def _subscribe(
-        self, pubsub: Any, channels: tuple[str, ...], patterns: tuple[str, ...]
+        self, pubsub: Any, channels: tuple[bytes, ...], patterns: tuple[bytes, ...]
     ) -> None:
         if isinstance(self._client, RedisCluster):
             for each in channels:  # those of several slots cannot be subscribed to at once
@@ -131,16 +130,17 @@ class _Wire:
     def __init__(
         self,
         pubsub: Any,
-        names: set[str],
+        names: set[bytes],
         take: Callable[[Arrival], Awaitable[None]],
         on_gap: Callable[[datetime], None],
     ) -> None:
         self.pubsub = pubsub
+        self._encoder = pubsub.encoder
         self.last_seen = utc_now()
         self._names = names
         self._take = take
         self._on_gap = on_gap
-        self._confirmed: set[str] = set()
+        self._confirmed: set[bytes] = set()
         self._early: list[Arrival] = []
 
     async def confirm(self, within: float) -> None:
@@ -177,18 +177,19 @@ class _Wire:
     def _note(self, message: dict[str, Any]) -> Arrival | None:
         """Take a sign of life, and return the message that it is, if any."""
         before, self.last_seen = self.last_seen, utc_now()
-        kind = to_text(message["type"])
+        kind = message["type"]
         if kind in _MESSAGES:
-            return Arrival(to_text(message["channel"]), message["data"])
+            channel = to_bytes(message["channel"], self._encoder).decode()
+            return Arrival(channel, to_bytes(message["data"], self._encoder))
         if kind == "sunsubscribe":
             raise RedisConnectionError("the slot has moved to another node")
         if kind in _CONFIRMATIONS:
-            self._confirm(to_text(message["channel"]), before)
+            self._confirm(to_bytes(message["channel"], self._encoder), before)
         return None
 
-    def _confirm(self, name: str, last_seen: datetime) -> None:
+    def _confirm(self, name: bytes, last_seen: datetime) -> None:
         """Note a confirmation. One that comes again is of a new connection of the client's."""
-        if name in self._confirmed and self._confirmed == self._names:
+        if name in self._confirmed:
             self._confirmed = set()
             self._on_gap(last_seen)
         self._confirmed.add(name)

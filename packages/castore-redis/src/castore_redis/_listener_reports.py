@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TypeAlias, assert_never
 
 from castore_core import format_error, name_type
-from castore_core.workers import ends_task
+from castore_core.workers import LogWarning, Reporter
 
 _logger = logging.getLogger("castore_redis")
 
@@ -62,37 +62,22 @@ ListenerReport: TypeAlias = ConnectionLost | MessagesMissed | MessageNotRead | H
 ListenerHook: TypeAlias = Callable[[ListenerReport], object]
 
 
-class ListenerReporter:
-    """Logs reports, and calls the user's hook with each."""
-
-    def __init__(self, hook: ListenerHook | None) -> None:
-        self._hook = hook
-
-    def tell(self, report: ListenerReport) -> None:
-        """Tell a report. An error of the hook is logged, and stops nothing."""
-        _log(report)
-        if self._hook is None:
-            return
-        try:
-            self._hook(report)
-        except BaseException as error:
-            if ends_task(error):
-                raise
-            name = type(report).__name__
-            _logger.error("the hook for reports raised on a %s: %s", name, format_error(error))  # noqa: TRY400 no values
+def make_reporter(hook: ListenerHook | None) -> Reporter:
+    """Return what logs reports, and calls the user's hook with each."""
+    return Reporter(hook, logger=_logger, describe=_describe)
 
 
-def _log(report: ListenerReport) -> None:
+def _describe(report: ListenerReport) -> LogWarning:
     match report:
         case ConnectionLost(failures, delay, error):
             text = "a listener lost its connection (%d), next in %.1f s: %s"
-            _logger.warning(text, failures, delay, error)
+            return text, failures, delay, error
         case MessagesMissed(since, until):
-            _logger.warning("a listener may have missed messages from %s until %s", since, until)
+            return "a listener may have missed messages from %s until %s", since, until
         case MessageNotRead(channel, error):
-            _logger.error("a message on %s was not read: %s", channel, _show(error))
+            return "a message on %s was not read: %s", channel, _show(error)
         case HandlerFailed(handler, channel, _, error):
-            _logger.error("%s raised on a message on %s: %s", handler, channel, _show(error))
+            return "%s raised on a message on %s: %s", handler, channel, _show(error)
         case _:
             assert_never(report)
 

@@ -1,7 +1,6 @@
 """Listening to a bus: messages as an async iterator."""
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from math import isfinite
 from types import TracebackType
 from typing import Any, Generic, NamedTuple, Self, TypedDict, TypeVar, Unpack, overload
 
@@ -19,10 +18,11 @@ from castore_core import (
     StateCarryingMessage,
     StateCarryingMessageBus,
 )
+from castore_core.workers import Reporter, check_callable, check_seconds, check_whole
 from castore_redis._bus import RedisMessageBusAdapter
 from castore_redis._channels import is_replay
 from castore_redis._feed import Feed
-from castore_redis._listener_reports import ListenerHook, ListenerReporter, MessageNotRead
+from castore_redis._listener_reports import ListenerHook, MessageNotRead, make_reporter
 from castore_redis._wishes import Wish, make_subscriptions, make_wish
 
 M = TypeVar("M")
@@ -77,7 +77,7 @@ class Receiver:
             has_patterns=not isinstance(adapter.redis, RedisCluster),
         )
         self._bus = bus
-        self.reporter = ListenerReporter(on_report)
+        self.reporter: Reporter = make_reporter(on_report)
         self.feed = Feed(
             adapter.redis,
             subscriptions,
@@ -247,7 +247,8 @@ def listen(
 
     Raises:
         MessageChannelEventStoreNotFoundError: a store is no source of the bus.
-        TypeError: the adapter of the bus is another one, or an event type is no class.
+        TypeError: the adapter of the bus is another one, an event type is no class, or
+            ``on_report`` no function.
         UndefinedMessageChannelAdapterError: the bus has no adapter.
         ValueError: a filter is empty, no message of the bus can have an event of a type, or an
             option is out of its bounds.
@@ -273,20 +274,12 @@ def check_listen_options(options: ListenOptions) -> None:
     """Refuse options that are out of their bounds.
 
     Raises:
-        ValueError: names the option.
+        TypeError, ValueError: names the option.
     """
-    size: object = options.get("buffer_size", 1)
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise ValueError(f"buffer_size is not 1 or more, as a whole number: {size!r:.100}")
-    check_seconds("ping_interval", options.get("ping_interval", 1.0), least=0.001)
-
-
-def check_seconds(name: str, value: object, *, least: float = 0) -> None:
-    """Refuse a number of seconds that is none, or too small.
-
-    Raises:
-        ValueError: names the option.
-    """
-    is_right = isinstance(value, (int, float)) and isfinite(value) and value >= least
-    if not is_right or isinstance(value, bool):
-        raise ValueError(f"{name} is not a number of seconds, {least:g} or more: {value!r:.100}")
+    check_whole("buffer_size", options.get("buffer_size", 1), 1)
+    interval = options.get("ping_interval", 1.0)
+    check_seconds("ping_interval", interval)
+    if interval == 0:
+        raise ValueError("ping_interval is 0: the server would be asked without end")
+    if (hook := options.get("on_report")) is not None:
+        check_callable("on_report", hook)

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from castore_core import Failure, LogPosition, ParkedEvent, StorageError
-from castore_redis._clients import to_text
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -26,7 +25,7 @@ def to_arguments(parked: Sequence[ParkedEvent], unparked: Sequence[LogPosition])
 
 
 def to_parked(
-    bookmark_id: str, position: bytes | str, event: bytes | str | None, failure: bytes | str | None
+    bookmark_id: str, position: bytes, event: bytes | None, failure: bytes | None
 ) -> ParkedEvent:
     """Return a parked event.
 
@@ -36,7 +35,7 @@ def to_parked(
     try:
         store_id, aggregate_id, version, event_type, parked_at, attempts = json.loads(event or "")
         return ParkedEvent(
-            to_text(position),
+            position.decode(),
             store_id,
             aggregate_id,
             int(version),

@@ -6,7 +6,9 @@ set, in the order of bytes, of ``<reducer version>:<version of 16 digits>``.
 
 from typing import Final
 
-PUT: Final = """
+from castore_redis._client import Script
+
+PUT: Final = Script("""
 redis.call('ZADD', KEYS[1], 0, ARGV[1])
 if ARGV[3] == '' then
   redis.call('SET', KEYS[2], ARGV[2])
@@ -17,13 +19,13 @@ else
   local left = redis.call('PTTL', KEYS[1])
   if left >= 0 and left < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 end
-"""
+""")
 """KEYS: index, snapshot. ARGV: name in the index, text, milliseconds or nothing.
 
 The index lasts as long as the last of its snapshots.
 """
 
-GET: Final = """
+GET: Final = Script("""
 while true do
   local names = redis.call('ZREVRANGEBYLEX', KEYS[1], ARGV[1], ARGV[2], 'LIMIT', 0, 1)
   if #names == 0 then return false end
@@ -31,10 +33,10 @@ while true do
   if text then return {names[1], text} end
   redis.call('ZREM', KEYS[1], names[1])
 end
-"""
+""")
 """KEYS: index. ARGV: upper and lower bound of names. Returns the last name there, and its text."""
 
-LIST: Final = """
+LIST: Final = Script("""
 local found = {}
 for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   if redis.call('EXISTS', KEYS[1] .. ':' .. name) == 1 then
@@ -44,10 +46,10 @@ for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   end
 end
 return found
-"""
+""")
 """KEYS: index. Returns the names of its snapshots."""
 
-DELETE: Final = """
+DELETE: Final = Script("""
 for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   local reducer, version = string.match(name, '^(.*):(%d+)$')
   if (ARGV[1] == '' or ARGV[1] == reducer) and version <= ARGV[2] then
@@ -55,5 +57,5 @@ for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
     redis.call('ZREM', KEYS[1], name)
   end
 end
-"""
+""")
 """KEYS: index. ARGV: reducer version or nothing, greatest version."""

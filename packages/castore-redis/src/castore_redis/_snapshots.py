@@ -5,8 +5,9 @@ from datetime import timedelta
 from typing import Any, Final
 
 from castore_core import Snapshot, StorageError, check_json
-from castore_redis._clients import Client, check_client, run_script, to_text, translate_errors
+from castore_redis._client import Commands, RedisClient, Script, check_client
 from castore_redis._names import escape, escape_pattern, unescape
+from castore_redis._nodes import get_encoder, keep_cancellation, to_bytes, translate_errors
 from castore_redis._snapshot_scripts import DELETE, GET, LIST, PUT
 
 _GREATEST: Final = 10**16 - 1  # versions have up to 16 digits
@@ -31,7 +32,7 @@ class RedisSnapshotStorageAdapter:
 
     def __init__(
         self,
-        redis: Client,
+        redis: RedisClient,
         *,
         key_prefix: str = "castore:snapshots",
         ttl: timedelta | None = None,
@@ -40,6 +41,7 @@ class RedisSnapshotStorageAdapter:
         if ttl is not None and ttl < _MILLISECOND:
             raise ValueError(f"ttl is not a millisecond or more: {ttl!r}")
         self._client = redis
+        self._commands = Commands(redis)
         self._prefix = key_prefix
         self._ttl = "" if ttl is None else str(ttl // _MILLISECOND)
 
@@ -59,7 +61,7 @@ class RedisSnapshotStorageAdapter:
         name = _make_name(snapshot.reducer_version, snapshot.version)
         keys = [index, f"{index}:{name}"]
         with translate_errors(f"{_describe(snapshot.aggregate_id)} could not be kept"):
-            await run_script(self._client, PUT, keys, name, text, self._ttl)
+            await self._run(PUT, keys, name, text, self._ttl)
 
     async def get_snapshot(
         self,
@@ -78,10 +80,10 @@ class RedisSnapshotStorageAdapter:
         most = _GREATEST if max_version is None else min(max_version, _GREATEST)
         bounds = [f"[{_make_name(reducer_version, each)}" for each in (max(most, 0), 0)]
         with translate_errors(f"{_describe(aggregate_id)} could not be read"):
-            found: Any = await run_script(self._client, GET, [index], *bounds)
+            found: Any = await self._run(GET, [index], *bounds)
         if found is None:
             return None
-        name, text = map(to_text, found)
+        name, text = (each.decode() for each in found)
         try:
             aggregate = json.loads(text)
         except ValueError as error:
@@ -97,8 +99,8 @@ class RedisSnapshotStorageAdapter:
         """
         index = self._make_index(event_store_id, aggregate_id)
         with translate_errors(f"{_describe(aggregate_id)} could not be listed"):
-            names: Any = await run_script(self._client, LIST, [index])
-        reducers = [unescape(to_text(each).rpartition(":")[0]) for each in names]
+            names: Any = await self._run(LIST, [index])
+        reducers = [unescape(each.decode().rpartition(":")[0]) for each in names]
         return [*dict.fromkeys(reducers)]
 
     async def delete_snapshots(
@@ -125,13 +127,17 @@ class RedisSnapshotStorageAdapter:
             else:
                 indexes = await self._find_indexes(event_store_id)
             for each in indexes:
-                await run_script(self._client, DELETE, [each], reducer, f"{most:016}")
+                await self._run(DELETE, [each], reducer, f"{most:016}")
 
     async def _find_indexes(self, event_store_id: str) -> list[str]:
         pattern = f"{escape_pattern(self._prefix)}:{{{escape(event_store_id)}:*}}"
         client: Any = self._client
-        found = client.scan_iter(match=pattern, count=_AT_ONCE)
-        return [to_text(each) async for each in found]
+        encoder = get_encoder(client)
+        found = client.scan_iter(match=pattern.encode(), count=_AT_ONCE)
+        return [to_bytes(each, encoder).decode() async for each in found]
+
+    async def _run(self, script: Script, keys: list[str], *arguments: str) -> Any:
+        return await keep_cancellation(self._commands.run(script, keys, *arguments))
 
     def _make_index(self, event_store_id: str, aggregate_id: str) -> str:
         return f"{self._prefix}:{{{escape(event_store_id)}:{escape(aggregate_id)}}}"

@@ -1,12 +1,6 @@
 """Messages of castore on SQS: a queue adapter, and what consumes its messages."""
 
-from castore_sqs._adapter import SQSMessageQueueAdapter
-from castore_sqs._context import SQSMessageContext
-from castore_sqs._lambda import SQSHandler
-from castore_sqs._options import RetryDelay
-from castore_sqs._received import Handler, SQSMessage, SQSMessageParser
-from castore_sqs._reports import (
-    DeleteFailed,
+from castore_core.workers import (
     HandlerGivenUp,
     HeartbeatFailed,
     MessageFailed,
@@ -14,14 +8,17 @@ from castore_sqs._reports import (
     MessageReturned,
     MessageSkipped,
     MessagesReceived,
+    MessageSubject,
     MessageTimedOut,
     MessageUnreadable,
     ReceiveFailed,
-    ReportHook,
-    VisibilityLost,
-    WorkerReport,
 )
-from castore_sqs._subjects import MessageSubject
+from castore_sqs._adapter import SQSMessageQueueAdapter
+from castore_sqs._context import SQSMessageContext
+from castore_sqs._lambda import SQSHandler
+from castore_sqs._options import RetryDelay
+from castore_sqs._received import Handler, SQSMessage, SQSMessageParser
+from castore_sqs._reports import DeleteFailed, ReportHook, VisibilityLost, WorkerReport
 from castore_sqs._worker import SQSWorker
 
 __all__ = [

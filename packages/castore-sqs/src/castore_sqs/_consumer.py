@@ -4,20 +4,25 @@ import asyncio
 import logging
 from typing import Any, Final
 
-from castore_core.workers import Loop, Tasks
+from castore_core.workers import (
+    Attempts,
+    HandlerCalls,
+    HandlerFunction,
+    InFlight,
+    Loop,
+    MessageGroups,
+    Reporter,
+    Tasks,
+)
 from castore_sqs._adapter import SQSMessageQueueAdapter
-from castore_sqs._attempts import Attempts
 from castore_sqs._calls import QueueCalls
 from castore_sqs._deleting import Deleter
 from castore_sqs._deliveries import Deliveries
-from castore_sqs._handler_calls import HandlerCalls
-from castore_sqs._handler_function import HandlerFunction
-from castore_sqs._in_flight import Delivery, InFlight
-from castore_sqs._message_groups import MessageGroups
+from castore_sqs._in_flight import Delivery
 from castore_sqs._options import WorkerOptions
 from castore_sqs._received import SQSMessage, SQSMessageParser
 from castore_sqs._receiving import Receiver
-from castore_sqs._reporter import Reporter
+from castore_sqs._reports import describe_report
 from castore_sqs._visibility import Visibility
 
 _POLL_MARGIN: Final = 5.0  # seconds that the answer to a poll may come late
@@ -45,13 +50,16 @@ class Consumer:
         self._is_stopping = is_stopping
         self._is_fifo = adapter.queue_url.endswith(".fifo")  # AWS lets no other queue's name end so
         self._late: list[Delivery] = []
-        self._in_flight = InFlight(options.concurrency)
+        self._in_flight = InFlight[Delivery](options.concurrency)
         self._build(QueueCalls(adapter, options))
 
     def _build(self, calls: QueueCalls) -> None:
         options, in_flight = self._options, self._in_flight
         reporter = Reporter(
-            options.on_report, logger=_logger, log_error_texts=options.log_error_texts
+            options.on_report,
+            logger=_logger,
+            describe=describe_report,
+            log_error_texts=options.log_error_texts,
         )
         self._visibility = Visibility(
             calls, in_flight, reporter, timeout=options.visibility_timeout

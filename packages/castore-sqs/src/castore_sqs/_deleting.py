@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 
+from castore_core.workers import NaturalBatches, Reporter
 from castore_sqs._calls import QueueCalls
-from castore_sqs._in_flight import Delivery, InFlight
-from castore_sqs._natural_batches import NaturalBatches
+from castore_sqs._in_flight import DeliveriesInFlight, Delivery
 from castore_sqs._options import BATCH_SIZE
-from castore_sqs._reporter import Reporter
 from castore_sqs._reports import DeleteFailed
 
 
 class Deleter:
     """Deletes messages in batches as they come."""
 
-    def __init__(self, calls: QueueCalls, in_flight: InFlight, reporter: Reporter) -> None:
+    def __init__(
+        self, calls: QueueCalls, in_flight: DeliveriesInFlight, reporter: Reporter
+    ) -> None:
         self._calls = calls
         self._in_flight = in_flight
         self._reporter = reporter

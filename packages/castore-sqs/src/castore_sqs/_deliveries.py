@@ -3,13 +3,12 @@
 import logging
 from collections.abc import Iterable
 
-from castore_core.workers import ends_task
-from castore_sqs._attempts import Attempts, Outcome
+from castore_core.workers import Attempts, MessageReturned, Outcome, Reporter, ends_task
+from castore_sqs._context import SQSMessageContext
 from castore_sqs._deleting import Deleter
-from castore_sqs._in_flight import Delivery, InFlight
+from castore_sqs._in_flight import DeliveriesInFlight, Delivery
 from castore_sqs._options import RetryDelay, check_retry_delay
-from castore_sqs._reporter import Reporter
-from castore_sqs._reports import MessageReturned, VisibilityLost
+from castore_sqs._reports import VisibilityLost
 from castore_sqs._visibility import Visibility
 
 _logger = logging.getLogger("castore_sqs")
@@ -20,9 +19,9 @@ class Deliveries:
 
     def __init__(
         self,
-        attempts: Attempts[Delivery],
+        attempts: Attempts[Delivery, SQSMessageContext],
         *,
-        in_flight: InFlight,
+        in_flight: DeliveriesInFlight,
         deleter: Deleter,
         visibility: Visibility,
         reporter: Reporter,

@@ -8,16 +8,26 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from castore_aws import S3ClaimCheck
 from castore_core import MessageChannel
-from castore_core.workers import begin, finish
-from castore_sqs._attempts import Attempts, Outcome
+from castore_core.workers import (
+    Attempts,
+    Ending,
+    HandlerCalls,
+    HandlerFunction,
+    MessageReturned,
+    Outcome,
+    Reporter,
+    begin,
+    check_callable,
+    check_seconds,
+    check_type,
+    check_whole,
+    finish,
+)
 from castore_sqs._brief_loop import run_briefly
-from castore_sqs._checks import check_callable, check_seconds, check_type, check_whole
-from castore_sqs._handler_calls import Ending, HandlerCalls
-from castore_sqs._handler_function import HandlerFunction
+from castore_sqs._context import SQSMessageContext
 from castore_sqs._options import check_handler_timeout
 from castore_sqs._received import Handler, SQSMessage, SQSMessageParser
-from castore_sqs._reporter import Reporter
-from castore_sqs._reports import MessageReturned, ReportHook
+from castore_sqs._reports import ReportHook, describe_report
 
 M = TypeVar("M")
 
@@ -88,7 +98,9 @@ class SQSHandler(Generic[M]):
         self._concurrency = concurrency
         self._handler_timeout = handler_timeout
         self._grace_period = grace_period
-        self._reporter = Reporter(on_report, logger=_logger, log_error_texts=log_error_texts)
+        self._reporter = Reporter(
+            on_report, logger=_logger, describe=describe_report, log_error_texts=log_error_texts
+        )
 
     def __call__(self, event: Mapping[str, Any], context: object = None) -> dict[str, Any]:
         """Handle the records of an invocation, and return what Lambda has to know.
@@ -152,7 +164,7 @@ class _Batch:
     def __init__(
         self,
         records: Iterable[_Record],
-        attempts: Attempts[_LambdaRecord],
+        attempts: Attempts[_LambdaRecord, SQSMessageContext],
         reporter: Reporter,
         concurrency: int,
     ) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from castore_aws import RetryPolicy
-from castore_sqs._checks import (
+from castore_core.workers import (
     check_callable,
     check_seconds,
     check_time_limit,

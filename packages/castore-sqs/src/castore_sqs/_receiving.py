@@ -8,11 +8,10 @@ from typing import Any
 from uuid import uuid4
 
 from castore_aws import AWS_ERRORS, is_retryable
+from castore_core.workers import MessagesReceived, ReceiveFailed, Reporter
 from castore_sqs._calls import QueueCalls
-from castore_sqs._in_flight import Delivery, InFlight
+from castore_sqs._in_flight import DeliveriesInFlight, Delivery
 from castore_sqs._options import WorkerOptions
-from castore_sqs._reporter import Reporter
-from castore_sqs._reports import MessagesReceived, ReceiveFailed
 
 
 class Receiver:
@@ -25,7 +24,7 @@ class Receiver:
     def __init__(
         self,
         calls: QueueCalls,
-        in_flight: InFlight,
+        in_flight: DeliveriesInFlight,
         reporter: Reporter,
         *,
         options: WorkerOptions,

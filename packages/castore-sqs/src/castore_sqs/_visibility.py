@@ -7,12 +7,11 @@ from time import monotonic
 from typing import NamedTuple
 
 from castore_aws import Refusal
+from castore_core.workers import HeartbeatFailed, NaturalBatches, Reporter
 from castore_sqs._calls import QueueCalls
-from castore_sqs._in_flight import Delivery, InFlight
-from castore_sqs._natural_batches import NaturalBatches
+from castore_sqs._in_flight import DeliveriesInFlight, Delivery
 from castore_sqs._options import BATCH_SIZE
-from castore_sqs._reporter import Reporter
-from castore_sqs._reports import HeartbeatFailed, VisibilityLost
+from castore_sqs._reports import VisibilityLost
 
 _logger = logging.getLogger("castore_sqs")
 
@@ -26,7 +25,7 @@ class Visibility:
     """
 
     def __init__(
-        self, calls: QueueCalls, in_flight: InFlight, reporter: Reporter, *, timeout: int
+        self, calls: QueueCalls, in_flight: DeliveriesInFlight, reporter: Reporter, *, timeout: int
     ) -> None:
         self._calls = calls
         self._in_flight = in_flight

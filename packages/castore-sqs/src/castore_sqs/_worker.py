@@ -7,11 +7,9 @@ from typing import Any, Generic, Self, TypeVar, cast
 
 from castore_aws import AWS_ERRORS, RetryPolicy, describe_fault
 from castore_core import MessageChannel, format_error
-from castore_core.workers import Lifecycle
+from castore_core.workers import HandlerFunction, Lifecycle, check_type
 from castore_sqs._adapter import SQSMessageQueueAdapter
-from castore_sqs._checks import check_type
 from castore_sqs._consumer import Consumer
-from castore_sqs._handler_function import HandlerFunction
 from castore_sqs._options import BATCH_SIZE, HANDLER_TIMEOUT, RetryDelay, WorkerOptions
 from castore_sqs._received import Handler, SQSMessageParser
 from castore_sqs._reports import ReportHook

@@ -9,9 +9,8 @@ from typing import Any
 import anyio
 import pytest
 
-from castore_core.workers import Lifecycle
+from castore_core.workers import Lifecycle, NaturalBatches
 from castore_sqs import MessageHandled, MessageReturned
-from castore_sqs._natural_batches import NaturalBatches
 
 Make = Callable[..., Any]
 Cancel = Callable[[asyncio.Task[Any]], Awaitable[None]]

@@ -1,13 +1,12 @@
 """The reporter: calls the user's hook with every report, and logs failures."""
 
 import logging
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
 
-from castore_core import format_error, name_type
-from castore_core.workers import ends_task
-from castore_sqs._reports import (
-    DeleteFailed,
+from castore_core._cancellation import ends_task
+from castore_core._error_texts import format_error, name_type
+from castore_core._workers.reports import (
     HandlerGivenUp,
     HeartbeatFailed,
     MessageFailed,
@@ -18,11 +17,11 @@ from castore_sqs._reports import (
     MessageTimedOut,
     MessageUnreadable,
     ReceiveFailed,
-    ReportHook,
-    VisibilityLost,
-    WorkerReport,
 )
-from castore_sqs._subjects import MessageSubject
+from castore_core._workers.subjects import MessageSubject
+
+LogWarning: TypeAlias = tuple[object, ...]
+"""The text of a warning, and what is to be filled in."""
 
 _EXPECTED: Final = (MessagesReceived, MessageHandled, MessageSkipped, MessageReturned)
 
@@ -33,17 +32,25 @@ class Reporter:
     Args:
         hook: the user's, if there is one.
         logger: where the log goes.
+        describe: returns the warning for a report that one kind of worker has alone, or ``None``
+            where it is not logged.
         log_error_texts: whether the log has the texts of errors, with all that they hold.
     """
 
     def __init__(
-        self, hook: ReportHook | None, *, logger: logging.Logger, log_error_texts: bool = False
+        self,
+        hook: Callable[[Any], object] | None,
+        *,
+        logger: logging.Logger,
+        describe: Callable[[Any], LogWarning | None],
+        log_error_texts: bool = False,
     ) -> None:
         self._hook = hook
         self._logger = logger
+        self._describe = describe
         self._log_error_texts = log_error_texts
 
-    def tell(self, report: WorkerReport) -> None:
+    def tell(self, report: object) -> None:
         """Tell a report. An error of the hook is logged, and stops nothing."""
         self._log(report)
         if self._hook is None:
@@ -70,7 +77,7 @@ class Reporter:
             shown = f"{name_type(error)}\n{format_error(error)}"
             self._logger.error("%s: %s", text, shown, extra=extra)
 
-    def _log(self, report: WorkerReport) -> None:
+    def _log(self, report: object) -> None:
         if isinstance(report, _EXPECTED):
             return
         extra = _get_fields(report)
@@ -87,10 +94,12 @@ class Reporter:
                 place = context.message_id, context.attempt, _about(subject)
                 self.log_error(error, text, *place, duration, extra=extra)
             case _:
-                self._logger.warning(*_get_warning(report), extra=extra)
+                warning = _get_warning(report) or self._describe(report)
+                if warning is not None:
+                    self._logger.warning(*warning, extra=extra)
 
 
-def _get_fields(report: WorkerReport) -> dict[str, object]:
+def _get_fields(report: object) -> dict[str, object]:
     """Return the attributes of a log record, for logs that are made of fields."""
     place = getattr(report, "context", report)
     fields = {name: getattr(place, name, None) for name in ("message_id", "attempt")}
@@ -104,21 +113,17 @@ def _get_fields(report: WorkerReport) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _get_warning(
-    report: HandlerGivenUp | DeleteFailed | HeartbeatFailed | VisibilityLost | ReceiveFailed,
-) -> tuple[object, ...]:
+def _get_warning(report: object) -> LogWarning | None:
     match report:
         case HandlerGivenUp(context, duration, subject):
             text = "the handler of message %s (attempt %d)%s is given up: it runs after %.1f s"
             return text, context.message_id, context.attempt, _about(subject), duration
-        case DeleteFailed(message_id, reason):
-            return "message %s was handled, but not deleted: %s", message_id, reason
         case HeartbeatFailed(message_id, reason):
             return "message %s was not hidden for longer: %s", message_id, reason
-        case VisibilityLost(message_id, reason):
-            return "message %s is visible to others: %s", message_id, reason
         case ReceiveFailed(error, failures, delay):
             return "receiving failed (%d), next in %.1f s: %s", failures, delay, error
+        case _:
+            return None
 
 
 def _about(subject: MessageSubject | None) -> str:

@@ -4,19 +4,19 @@ from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from typing import Generic, Protocol, TypeVar
 
-from castore_core.workers import ends_task
-from castore_sqs._context import SQSMessageContext
-from castore_sqs._handler_calls import CallResult, Ending, HandlerCalls
-from castore_sqs._reporter import Reporter
-from castore_sqs._reports import (
+from castore_core._cancellation import ends_task
+from castore_core._workers.handler_calls import CallResult, Ending, HandlerCalls
+from castore_core._workers.reporter import Reporter
+from castore_core._workers.reports import (
     HandlerGivenUp,
+    MessageContext,
     MessageFailed,
     MessageHandled,
     MessageSkipped,
     MessageTimedOut,
     MessageUnreadable,
 )
-from castore_sqs._subjects import MessageSubject, find_subject, find_unread_subject
+from castore_core._workers.subjects import MessageSubject, find_subject, find_unread_subject
 
 
 class ReceivedMessage(Protocol):
@@ -34,6 +34,7 @@ class ReceivedMessage(Protocol):
 
 
 R = TypeVar("R", bound=ReceivedMessage)
+C = TypeVar("C", bound=MessageContext)
 
 
 class Outcome(Enum):
@@ -44,7 +45,7 @@ class Outcome(Enum):
     STOPPED = auto()
 
 
-class Attempts(Generic[R]):
+class Attempts(Generic[R, C]):
     """Reads messages, and hands them to the handler.
 
     Args:
@@ -56,7 +57,7 @@ class Attempts(Generic[R]):
 
     def __init__(
         self,
-        read: Callable[[R], Awaitable[tuple[object, SQSMessageContext]]],
+        read: Callable[[R], Awaitable[tuple[object, C]]],
         calls: HandlerCalls,
         reporter: Reporter,
         *,
@@ -87,9 +88,7 @@ class Attempts(Generic[R]):
         self._reporter.tell(MessageUnreadable(*place, error, subject))
         return Outcome.FAILED
 
-    def _tell(
-        self, result: CallResult, context: SQSMessageContext, subject: MessageSubject | None
-    ) -> Outcome:
+    def _tell(self, result: CallResult, context: C, subject: MessageSubject | None) -> Outcome:
         tell, duration = self._reporter.tell, result.duration
         if result.is_given_up:
             tell(HandlerGivenUp(context, duration, subject))

@@ -1,31 +1,25 @@
-"""The user's client: one server, one found by Sentinel, or a cluster."""
+"""The servers behind a client: one, one found by Sentinel, or the nodes of a cluster."""
 
 import asyncio
 from collections.abc import Awaitable, Generator
 from contextlib import contextmanager
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
 
-from redis.asyncio import Redis, RedisCluster
+from redis.asyncio import RedisCluster
 from redis.asyncio.client import Pipeline
 from redis.asyncio.cluster import ClusterNode
 from redis.exceptions import (
     AskError,
     ClusterDownError,
     MovedError,
-    RedisClusterException,
-    RedisError,
     SlotNotCoveredError,
     TryAgainError,
 )
 
 from castore_core import StorageError
+from castore_redis._client import REDIS_ERRORS, RedisClient, describe_fault
 
 T = TypeVar("T")
-
-Client: TypeAlias = "Redis | RedisCluster"
-
-REDIS_ERRORS: Final = (RedisError, RedisClusterException, OSError)
-"""All that a client raises for a server or a connection."""
 
 TOPOLOGY_ERRORS: Final = (
     MovedError,
@@ -35,19 +29,6 @@ TOPOLOGY_ERRORS: Final = (
     SlotNotCoveredError,
 )
 """Another node of the cluster has the slot by now, or none for a moment."""
-
-
-def check_client(client: object) -> None:
-    """Refuse what is no client of redis-py's asyncio.
-
-    Raises:
-        TypeError: it is something else, such as a blocking client.
-    """
-    if not isinstance(client, (Redis, RedisCluster)) or isinstance(client, Pipeline):
-        raise TypeError(
-            "give a client of redis.asyncio, a Redis or a RedisCluster, and not "
-            f"{client if isinstance(client, type) else type(client)!r}"
-        )
 
 
 class NodePool:
@@ -72,28 +53,35 @@ class NodePool:
         self._node.release(connection)
 
 
-def get_encoder(client: Client) -> Any:
-    """Return what encodes the commands of a client."""
+def get_encoder(client: RedisClient) -> Any:
+    """Return the encoding of a client."""
     anything: Any = client
     return anything.get_encoder()
+
+
+def to_bytes(value: bytes | str, encoder: Any) -> bytes:
+    """Return a value as it was sent, also where the client has decoded it."""
+    if isinstance(value, bytes):
+        return value
+    return value.encode(encoder.encoding, encoder.encoding_errors)
 
 
 async def find_node(client: RedisCluster, key: str) -> ClusterNode:
     """Return the node that has a key."""
     await client.initialize()
-    node = client.get_node_from_key(key)
+    node = client.get_node_from_key(key.encode())  # type: ignore[arg-type] # it takes both
     if node is None:
         raise SlotNotCoveredError(f"no node of the cluster has the slot of {key!r:.100}")
     return node
 
 
-async def refresh_topology(client: Client) -> None:
+async def refresh_topology(client: RedisClient) -> None:
     """Learn anew which node of a cluster has which slot."""
     if isinstance(client, RedisCluster):
         await client.nodes_manager.initialize()
 
 
-async def make_pipeline(client: Client, key: str) -> Pipeline:
+async def make_pipeline(client: RedisClient, key: str) -> Pipeline:
     """Return a pipeline of one transaction, on the server that has a key.
 
     That of a cluster client would run WATCH in another event loop.
@@ -103,12 +91,6 @@ async def make_pipeline(client: Client, key: str) -> Pipeline:
     pool: Any = NodePool(await find_node(client, key))
     anything: Any = client
     return Pipeline(pool, anything.response_callbacks, True, None)
-
-
-async def run_script(client: Client, script: str, keys: list[str], *arguments: object) -> Any:
-    """Run a Lua script, which is one step to all others, on the server of its keys."""
-    anything: Any = client
-    return await keep_cancellation(anything.eval(script, len(keys), *keys, *arguments))
 
 
 async def keep_cancellation(call: Awaitable[T]) -> T:
@@ -125,11 +107,6 @@ async def keep_cancellation(call: Awaitable[T]) -> T:
     return answer
 
 
-def to_text(value: bytes | str) -> str:
-    """Return a text, also where the client does not decode."""
-    return value.decode() if isinstance(value, bytes) else value
-
-
 @contextmanager
 def translate_errors(action: str) -> Generator[None]:
     """Raise a `StorageError` from an error of Redis.
@@ -140,4 +117,4 @@ def translate_errors(action: str) -> Generator[None]:
     try:
         yield
     except REDIS_ERRORS as error:
-        raise StorageError(f"{action}: {type(error).__name__}: {error}") from error
+        raise StorageError(f"{action}: {describe_fault(error)}") from error

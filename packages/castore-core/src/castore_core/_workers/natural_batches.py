@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Generic, TypeVar
 
-from castore_core.workers import begin
+from castore_core._cancellation import begin
 
 T = TypeVar("T")
 

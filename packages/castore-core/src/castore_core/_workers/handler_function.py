@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from castore_sqs._threads import DaemonThreads
+from castore_core._workers.threads import DaemonThreads
 
 
 class HandlerFunction:

@@ -6,8 +6,8 @@ from enum import Enum, auto
 from time import perf_counter
 from typing import Final
 
-from castore_core.workers import begin
-from castore_sqs._handler_function import HandlerFunction
+from castore_core._cancellation import begin
+from castore_core._workers.handler_function import HandlerFunction
 
 
 class Ending(Enum):

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
-from castore_core.workers import begin
+from castore_core._cancellation import begin
 
 T = TypeVar("T")
 

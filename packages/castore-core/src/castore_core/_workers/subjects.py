@@ -2,13 +2,12 @@
 
 from typing import Any, NamedTuple, cast
 
-from castore_core import (
+from castore_core._message import (
     AggregateExistsMessage,
-    EventDecodeError,
     NotificationMessage,
     StateCarryingMessage,
-    UnknownEventTypeError,
 )
+from castore_core.errors import EventDecodeError, UnknownEventTypeError
 
 
 class MessageSubject(NamedTuple):

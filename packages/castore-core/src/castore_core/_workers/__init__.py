@@ -1,0 +1,1 @@
+"""Parts of workers that read a queue."""

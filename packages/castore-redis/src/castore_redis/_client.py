@@ -1,0 +1,80 @@
+"""The user's client: commands go through here, and errors come back without payloads."""
+
+from collections.abc import Callable, Coroutine, Iterable
+from hashlib import sha1
+from typing import Any, Final, TypeAlias, cast
+
+from redis.asyncio import Redis, RedisCluster
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
+
+RedisClient: TypeAlias = Redis | RedisCluster
+"""A client of redis-py's asyncio: also the master of a Sentinel, and one of a cluster."""
+
+REDIS_ERRORS: Final = (RedisError, RedisClusterException, OSError)
+"""All that a client raises when a server does not answer, or refuses."""
+
+Argument: TypeAlias = str | bytes | int
+
+_RAW: Final[dict[str, Any]] = {"NEVER_DECODE": True}
+_LONGEST_REASON: Final = 200  # characters; a server may quote a command
+
+
+class Script:
+    """A Lua script, which runs as one step."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text.strip()
+        self.digest = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+class Commands:
+    """Sends commands through a client, and returns answers as bytes, whatever the client decodes.
+
+    Arguments are encoded here: the client may have another encoding.
+    """
+
+    def __init__(self, client: RedisClient) -> None:
+        self._execute = cast(
+            "Callable[..., Coroutine[Any, Any, Any]]",
+            client.execute_command,  # pyright: ignore[reportUnknownMemberType] it has no types
+        )
+
+    async def execute(self, name: str, *arguments: Argument) -> Any:
+        """Send a command."""
+        return await self._execute(name, *map(_encode, arguments), **_RAW)
+
+    async def run(self, script: Script, keys: Iterable[str], *arguments: Argument) -> Any:
+        """Run a script; its keys have one slot."""
+        encoded = [_encode(each) for each in keys]
+        rest = (len(encoded), *encoded, *map(_encode, arguments))
+        try:
+            return await self._execute("EVALSHA", script.digest, *rest, **_RAW)
+        except NoScriptError:  # after a restart, say
+            return await self._execute("EVAL", script.text, *rest, **_RAW)
+
+
+def check_client(client: object) -> None:
+    """Check that a client is one of redis-py's asyncio.
+
+    Raises:
+        TypeError: it is not.
+    """
+    if not isinstance(client, (Redis, RedisCluster)):
+        kind = f"{type(client).__module__}.{type(client).__qualname__}"
+        raise TypeError(f"the client is none of redis.asyncio: it is a {kind}")
+
+
+def describe_fault(error: Exception) -> str:
+    """Return what a client or its server said; answers of servers are cut where they are long."""
+    text = str(error)
+    shown = text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
+    return f"{type(error).__name__}: {shown}" if shown else type(error).__name__
+
+
+def is_missing_group(error: Exception) -> bool:
+    """Tell whether a server does not know the consumer group, or the stream."""
+    return isinstance(error, ResponseError) and "NOGROUP" in str(error)
+
+
+def _encode(argument: Argument) -> bytes:
+    return argument if isinstance(argument, bytes) else str(argument).encode()

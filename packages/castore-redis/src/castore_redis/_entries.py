@@ -1,0 +1,29 @@
+"""Messages of castore as entries of a stream."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from castore_core import MessageRecord, format_json
+
+EVENT_STORE_ID: Final = "eventStoreId"
+AGGREGATE_ID: Final = "aggregateId"
+BODY: Final = "body"
+REPLAY: Final = "replay"
+
+
+def make_fields(message: MessageRecord, *, replay: bool) -> list[bytes]:
+    """Return the fields of a message and their values, in turns.
+
+    Raises:
+        TypeError, ValueError, RecursionError: the body is no JSON.
+    """
+    fields = [EVENT_STORE_ID, message.event_store_id, AGGREGATE_ID, message.aggregate_id]
+    fields += [BODY, format_json(message.body)]
+    fields += [REPLAY, "1"] if replay else []
+    return [each.encode() for each in fields]
+
+
+def read_fields(fields: Sequence[bytes]) -> Mapping[str, str]:
+    """Return fields by their name; whatever is no UTF-8 is replaced, for errors to show."""
+    texts = [each.decode(errors="replace") for each in fields]
+    return dict(zip(texts[::2], texts[1::2], strict=True))
