@@ -9,7 +9,7 @@ from castore_core.workers import Reporter, begin, finish
 from castore_redis._client import REDIS_ERRORS, RedisClient
 from castore_redis._link import Arrival, Link, utc_now
 from castore_redis._listener_reports import ConnectionLost, MessagesMissed
-from castore_redis._nodes import refresh_topology
+from castore_redis._nodes import raise_cancellation, refresh_topology
 from castore_redis._wishes import Subscriptions
 
 _FIRST_DELAY: Final = 0.1  # seconds
@@ -39,6 +39,7 @@ class Feed:
         self._ping_interval = ping_interval
         self._reporter = reporter
         self._buffer: asyncio.Queue[Arrival | None] = asyncio.Queue(buffer_size)
+        self._link = self._make_link()
         self._task: asyncio.Task[None] | None = None
         self._is_over = False
 
@@ -48,13 +49,12 @@ class Feed:
         Raises:
             RedisError, RedisClusterException, OSError: the server is not there, or refuses it.
         """
-        link = self._make_link()
         try:
-            await link.open(within=_TO_SUBSCRIBE)
+            await self._link.open(within=_TO_SUBSCRIBE)
         except BaseException:
-            await finish(link.aclose(), within=_TO_CLOSE)
+            await finish(self._link.aclose(), within=_TO_CLOSE)
             raise
-        self._task = begin(self._run(link))
+        self._task = begin(self._run())
         self._task.add_done_callback(lambda _: self.end())
 
     async def receive(self) -> Arrival | None:
@@ -74,25 +74,27 @@ class Feed:
     async def aclose(self) -> None:
         """End, and let the connections go, even if the caller is cancelled again and again."""
         self.end()
-        task = self._task
-        if task is not None:
-            task.cancel()
-            await finish(_wait_for(task), within=_TO_CLOSE)
+        await finish(self._close(), within=_TO_CLOSE)
 
-    async def _run(self, link: Link) -> None:
-        try:
-            while True:
-                error = await link.pump()
-                since = link.last_seen
-                await link.aclose()
-                link = await self._open_again(error)
-                self._tell_gap(since)
-        finally:
-            await link.aclose()
+    async def _close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await self._link.aclose()
+
+    async def _run(self) -> None:
+        while True:
+            raise_cancellation()
+            error = await self._link.pump()
+            since = self._link.last_seen
+            await self._link.aclose()
+            self._link = await self._open_again(error)
+            self._tell_gap(since)
 
     async def _open_again(self, error: Exception) -> Link:
         failures = 0
         while True:
+            raise_cancellation()
             failures += 1
             delay = min(_FIRST_DELAY * 2 ** min(failures - 1, 10), _LONGEST_DELAY)
             delay *= random.uniform(0.5, 1)  # noqa: S311 no secret
@@ -122,7 +124,3 @@ class Feed:
 
     def _tell_gap(self, since: datetime) -> None:
         self._reporter.tell(MessagesMissed(since, utc_now()))
-
-
-async def _wait_for(task: asyncio.Task[None]) -> None:
-    await asyncio.wait([task])

@@ -13,9 +13,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from castore_core.workers import begin
 from castore_redis._client import REDIS_ERRORS, RedisClient
-from castore_redis._nodes import NodePool, find_node, get_encoder, to_bytes
+from castore_redis._nodes import NodePool, find_node, get_encoder, raise_cancellation, to_bytes
 from castore_redis._wishes import Subscriptions
 
+_TO_ANSWER: Final = 2.0  # seconds, at least
 _MESSAGES: Final = ("message", "pmessage", "smessage")
 _CONFIRMATIONS: Final = ("subscribe", "psubscribe", "ssubscribe")
 
@@ -90,7 +91,8 @@ class Link:
 
     async def aclose(self) -> None:
         """Let the connections go."""
-        for each in self._wires:
+        wires, self._wires = self._wires, []
+        for each in wires:
             with suppress(*REDIS_ERRORS):
                 await each.pubsub.aclose()
 
@@ -163,12 +165,13 @@ class _Wire:
         heard = clock()
         pinged: float | None = None
         while True:
+            raise_cancellation()
             message = await self.pubsub.get_message(timeout=ping_interval)
             if message is not None:
                 heard, pinged = clock(), None
                 if arrival := self._note(message):
                     await self._take(arrival)
-            elif pinged is not None and clock() - pinged >= ping_interval:
+            elif pinged is not None and clock() - pinged >= max(ping_interval, _TO_ANSWER):
                 raise RedisConnectionError(f"Redis has been silent for {clock() - heard:.1f} s")
             elif pinged is None and clock() - heard >= ping_interval:
                 await self.pubsub.ping()

@@ -39,7 +39,8 @@ class ListenOptions(TypedDict, total=False):
       Over that, it closes the connection: the listener connects again, and reports that it may
       have missed messages.
     - ``ping_interval``: seconds of silence, more than 0, after which the server is asked whether it
-      is there; 10 by default. After as many seconds without an answer, the connection is lost.
+      is there; 10 by default. After as many seconds without an answer, and 2 at least, the
+      connection is lost.
     - ``on_report``: is called with each `ListenerReport`, for metrics, or to catch up with what was
       missed. It should not take long.
     """

@@ -17,6 +17,7 @@ from redis.exceptions import (
 )
 
 from castore_core import StorageError
+from castore_core.workers import is_cancelled
 from castore_redis._client import REDIS_ERRORS, RedisClient, describe_fault
 
 T = TypeVar("T")
@@ -105,6 +106,16 @@ async def keep_cancellation(call: Awaitable[T]) -> T:
     if task and task.cancelling() > before:
         raise asyncio.CancelledError
     return answer
+
+
+def raise_cancellation() -> None:
+    """End a task that was cancelled, where the client may have swallowed it: see above.
+
+    Raises:
+        CancelledError: the task was cancelled.
+    """
+    if is_cancelled():
+        raise asyncio.CancelledError
 
 
 @contextmanager

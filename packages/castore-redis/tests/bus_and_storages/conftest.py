@@ -26,7 +26,15 @@ def place(request: pytest.FixtureRequest, find_server: Callable[[str], str]) -> 
 
 @pytest.fixture
 async def redis(place: tuple[str, int]) -> AsyncGenerator[Redis]:
-    """Give a client."""
+    """Give a client, with an encoding that is not ours, which decodes by one of the protocols."""
+    client = make_redis(*place, encoding="latin-1", decode_responses=place[1] == 3)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def reader(place: tuple[str, int]) -> AsyncGenerator[Redis]:
+    """Give a plain client of the same server."""
     client = make_redis(*place)
     yield client
     await client.aclose()

@@ -32,14 +32,14 @@ class TestRedisBookmarks(BookmarkStorageAdapterTests):
         return break_connections
 
     @pytest.fixture
-    def join_transaction(self, redis: Redis, prefix: str) -> Any:
+    def join_transaction(self, reader: Redis, prefix: str) -> Any:
         """Return functions that write and read texts of a list."""
 
         def write(transaction: Any, text: str) -> None:
             transaction.rpush(f"{prefix}:texts", text)
 
         async def read() -> list[str]:
-            texts: Any = redis.lrange(f"{prefix}:texts", 0, -1)
+            texts: Any = reader.lrange(f"{prefix}:texts", 0, -1)
             return [each.decode() for each in await texts]
 
         return write, read

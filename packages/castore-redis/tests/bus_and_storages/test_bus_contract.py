@@ -61,10 +61,10 @@ class TestRedisBus(MessageChannelAdapterTests):
 
     @pytest.fixture
     async def receivers(
-        self, redis: Redis, prefix: str
+        self, reader: Redis, prefix: str
     ) -> AsyncGenerator[tuple[Receiver, Receiver]]:
         """Return two subscribers."""
-        receivers = Receiver(redis, prefix), Receiver(redis, prefix)
+        receivers = Receiver(reader, prefix), Receiver(reader, prefix)
         for each in receivers:
             await each.subscribe()
         yield receivers
