@@ -5,6 +5,7 @@ that the lease is checked at the moment of the writes.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from secrets import token_hex
 from typing import Any, Final, NamedTuple
 
@@ -71,16 +72,18 @@ class Move:
             LeaseLostError: the lease is not held. Nothing was written.
             StorageError: see `RedisBookmarkStorageAdapter.move_bookmark`.
         """
+        reason = "other writers were faster"
         for number in range(_ATTEMPTS):
             try:
                 return await self._attempt(is_first=number == 0)
             except WatchError as error:  # the lease was extended, say, or the connection lost
                 self._lost = error.__context__ or self._lost
-            except TOPOLOGY_ERRORS:
-                await refresh_topology(self._client)
+            except TOPOLOGY_ERRORS as error:
+                reason = describe_fault(error)
+                await self._refresh()
             except REDIS_ERRORS as error:
                 raise self._fail(describe_fault(error)) from error
-        raise self._fail(f"other writers were faster, {_ATTEMPTS} times")
+        raise self._fail(f"{reason}, {_ATTEMPTS} times")
 
     async def _attempt(self, *, is_first: bool) -> None:
         async with await make_pipeline(self._client, self._keys.bookmark) as pipeline:
@@ -97,6 +100,10 @@ class Move:
             queue.eval(MOVE.text, len(keys), *keys, *self._arguments)
             self._transaction.copy_to(pipeline)
             self._check_results(await pipeline.execute(raise_on_error=False))
+
+    async def _refresh(self) -> None:
+        with suppress(*REDIS_ERRORS):  # the next attempt meets it, too
+            await refresh_topology(self._client)
 
     async def _look(self, pipeline: Any) -> _State:
         keys = [*_encode(self._keys.bookmark, self._keys.lease), *self._kinds]
