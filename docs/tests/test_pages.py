@@ -19,7 +19,11 @@ from sybil.parsers.markdown import CodeBlockParser
 
 DOCS = Path(__file__).parent.parent
 PAGES = [page for page in sorted(DOCS.glob("*.md")) if "```python" in page.read_text()]
-SERVERS = {"ministack": "http://127.0.0.1:4611", "postgres": "@127.0.0.1:4613/castore"}
+SERVERS = {
+    "ministack": "http://127.0.0.1:4611",
+    "postgres": "@127.0.0.1:4613/castore",
+    "redis": "port=4616",
+}
 
 
 class Session:

@@ -1,11 +1,17 @@
 """The user's client: commands go through here, and errors come back without payloads."""
 
+import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from hashlib import sha1
 from typing import Any, Final, TypeAlias, cast
 
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
+from redis.exceptions import (
+    NoScriptError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
 
 RedisClient: TypeAlias = Redis | RedisCluster
 """A client of redis-py's asyncio: also the master of a Sentinel, and one of a cluster."""
@@ -31,26 +37,33 @@ class Commands:
     """Sends commands through a client, and returns answers as bytes, whatever the client decodes.
 
     Arguments are encoded here: the client may have another encoding.
+
+    Args:
+        patience: how many seconds an answer may take: a connection may hang, and a client need not
+            have a limit of its own.
     """
 
-    def __init__(self, client: RedisClient) -> None:
+    def __init__(self, client: RedisClient, *, patience: float | None = None) -> None:
+        self._patience = patience
         self._execute = cast(
             "Callable[..., Coroutine[Any, Any, Any]]",
             client.execute_command,  # pyright: ignore[reportUnknownMemberType] it has no types
         )
 
-    async def execute(self, name: str, *arguments: Argument) -> Any:
-        """Send a command."""
-        return await self._execute(name, *map(_encode, arguments), **_RAW)
+    async def execute(self, name: str, *arguments: Argument, blocks: float = 0.0) -> Any:
+        """Send a command, which ``blocks`` for so many seconds."""
+        patience = None if self._patience is None else self._patience + blocks
+        async with asyncio.timeout(patience):
+            return await self._execute(name, *map(_encode, arguments), **_RAW)
 
     async def run(self, script: Script, keys: Iterable[str], *arguments: Argument) -> Any:
         """Run a script; its keys have one slot."""
-        encoded = [_encode(each) for each in keys]
-        rest = (len(encoded), *encoded, *map(_encode, arguments))
+        named = list(keys)
+        rest = (len(named), *named, *arguments)
         try:
-            return await self._execute("EVALSHA", script.digest, *rest, **_RAW)
+            return await self.execute("EVALSHA", script.digest, *rest)
         except NoScriptError:  # after a restart, say
-            return await self._execute("EVAL", script.text, *rest, **_RAW)
+            return await self.execute("EVAL", script.text, *rest)
 
 
 def check_client(client: object) -> None:

@@ -31,6 +31,7 @@ from castore_redis._returning import Returns
 from castore_redis._stream import Stream
 from castore_redis._stream_calls import StreamCalls
 
+_LEAST_PATIENCE: Final = 1.0  # seconds that an answer may take
 _LAST_MOMENT: Final = 1.0  # seconds that a handler has to end once it is cancelled
 _LAST_ANSWER: Final = 5.0  # seconds that the last answers of the streams may take
 _LAST_REQUESTS: Final = 10.0  # seconds
@@ -54,7 +55,8 @@ class Consumer:
         self._handler = handler
         self._options = options
         self._is_stopping = is_stopping
-        self._commands = Commands(adapter.redis)
+        patience = max(options.visibility_timeout, _LEAST_PATIENCE)
+        self._commands = Commands(adapter.redis, patience=patience)
         self._held = Held(options.concurrency, options.max_waiting)
         self._reporter = Reporter(
             options.on_report,

@@ -65,6 +65,7 @@ class Held:
         self._max_waiting = max_waiting
         self._waiting: set[Delivery] = set()
         self._blocked: set[tuple[Stream, str]] = set()
+        self._is_closed = False
         self._has_changed = asyncio.Event()
 
     def __iter__(self) -> Iterator[Delivery]:
@@ -80,7 +81,7 @@ class Held:
 
     async def reserve(self, most: int) -> int:
         """Wait for room, and keep it for what is about to be received: 0 when closed."""
-        await self._until(lambda: len(self._waiting) < self._max_waiting)
+        await self._until(lambda: self._is_closed or len(self._waiting) < self._max_waiting)
         return await self.in_flight.reserve(most)
 
     def take(self, deliveries: Iterable[Delivery], reserved: int) -> None:
@@ -114,9 +115,9 @@ class Held:
         return True
 
     def unblock(self, delivery: Delivery) -> None:
-        """Let what comes behind a message be in flight again."""
+        """Let what comes behind a message be in flight again, once no other one waits before it."""
         group = _get_group(delivery)
-        if group is not None:
+        if group in self._blocked and group not in map(_get_group, self._waiting):
             self._blocked.discard(group)
 
     def drop(self, delivery: Delivery) -> None:
@@ -127,7 +128,7 @@ class Held:
 
     def close(self) -> None:
         """Reserve nothing any more."""
-        self._max_waiting = len(self._waiting) + 1
+        self._is_closed = True
         self.in_flight.close()
         self._has_changed.set()
 

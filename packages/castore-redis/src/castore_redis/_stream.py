@@ -12,6 +12,7 @@ from redis.exceptions import (
     ClusterDownError,
     ConnectionError,  # noqa: A004 it is the client's
     ReadOnlyError,
+    RedisClusterException,
     TimeoutError,  # noqa: A004 it is the client's
     TryAgainError,
 )
@@ -25,7 +26,7 @@ from castore_redis._stream_calls import Entry, Page, StreamCalls
 
 _PASSING: Final = (
     *(BusyLoadingError, ClusterDownError, ConnectionError, ReadOnlyError),
-    *(TimeoutError, TryAgainError, OSError),
+    *(RedisClusterException, TimeoutError, TryAgainError, OSError),
 )
 """Errors that a server may not have a moment later."""
 

@@ -111,9 +111,9 @@ class StreamCalls:
 
     async def wait(self, last_id: str, seconds: float) -> None:
         """Wait until there is an entry after another one, and not for longer."""
-        milliseconds = max(1, int(seconds * 1000))
-        where = (self.keys.stream, last_id)
-        await self._commands.execute("XREAD", "COUNT", 1, "BLOCK", milliseconds, "STREAMS", *where)
+        block = "BLOCK", max(1, int(seconds * 1000))
+        where = "STREAMS", self.keys.stream, last_id
+        await self._commands.execute("XREAD", "COUNT", 1, *block, *where, blocks=seconds)
 
     async def extend(self, message_ids: Sequence[str]) -> set[str] | None:
         """Keep the lease, and entries, for longer.
@@ -140,8 +140,7 @@ class StreamCalls:
     async def bury(self, message_id: str, attempts: int) -> bool:
         """Move an entry to the dead letters, and tell whether it was still this consumer's."""
         keys = [self.keys.stream, self.keys.dead_letters]
-        place = self._group, self._consumer, message_id, attempts
-        return bool(await self._commands.run(BURY, keys, *place))
+        return bool(await self._run_on(keys, BURY, message_id, attempts))
 
     async def give_back(self, attempts: Mapping[str, int]) -> None:
         """Let others have entries at once, which had so many attempts."""
@@ -149,10 +148,13 @@ class StreamCalls:
         await self._run(RETURN, _LONG_AGO, *pairs)
 
     async def forget_consumers(self, *, itself: bool) -> None:
-        """Remove consumers that have nothing, and were idle for long, or are this one."""
+        """Remove consumers that have nothing: this one, and others that are dead.
+
+        With a lease these are all, and otherwise those that were idle for long.
+        """
         consumer = self._consumer if itself else ""
-        keys = [self.keys.stream]
-        await self._commands.run(FORGET, keys, self._group, consumer, 10 * self._idle)
+        idle = 0 if self._token else 10 * self._idle
+        await self._commands.run(FORGET, [self.keys.stream], self._group, consumer, idle)
 
     async def trim(self) -> None:
         """Drop entries that all groups have acknowledged."""
@@ -163,11 +165,12 @@ class StreamCalls:
         await create_group(self._commands, [self.keys.stream], self._group)
 
     async def _run(self, script: Script, *arguments: str | int) -> Any:
-        keys = [self.keys.stream]
-        return await self._commands.run(script, keys, self._group, self._consumer, *arguments)
+        return await self._run_on([self.keys.stream], script, *arguments)
 
     async def _run_leased(self, script: Script, *arguments: str | int) -> Any:
-        keys = [self.keys.stream, self.keys.lease]
+        return await self._run_on([self.keys.stream, self.keys.lease], script, *arguments)
+
+    async def _run_on(self, keys: Sequence[str], script: Script, *arguments: str | int) -> Any:
         return await self._commands.run(script, keys, self._group, self._consumer, *arguments)
 
 

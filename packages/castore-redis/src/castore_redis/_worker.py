@@ -1,6 +1,7 @@
 """The worker: consumes streams in a container, or in any process of its own."""
 
 import asyncio
+import inspect
 import logging
 import os
 import socket
@@ -237,4 +238,15 @@ def _get_options(client: RedisClient) -> dict[str, Any]:
     if single.single_connection_client:
         return {"max_connections": 1}
     pool = single.connection_pool
-    return {**pool.connection_kwargs, "max_connections": pool.max_connections}
+    options = {"socket_timeout": _get_default_timeout(pool.connection_class)}
+    return {**options, **pool.connection_kwargs, "max_connections": pool.max_connections}
+
+
+def _get_default_timeout(connection_class: type[Any]) -> float | None:
+    """Return the time limit of a connection that was given none: 5 seconds since redis-py 8."""
+    for each in connection_class.__mro__:
+        parameter = inspect.signature(each).parameters.get("socket_timeout")
+        if parameter is not None:
+            default: float | None = parameter.default
+            return default
+    return None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from castore_core import EventStore, NotificationMessage, NotificationMessageQueue
+from castore_core import NotificationMessage, NotificationMessageQueue
 from castore_redis import (
     RedisMessageContext,
     RedisMessageQueueAdapter,
@@ -14,7 +14,7 @@ from castore_redis import (
     WorkerReport,
 )
 from castore_redis._keys import name_keys
-from pokemon import PokemonLeveledUp
+from pokemon import PokemonLeveledUp, pokemons
 
 
 class Bench:
@@ -28,11 +28,8 @@ class Bench:
         self.handled: list[tuple[str, int]] = []
         self.attempts: list[int] = []
         self.reports: list[WorkerReport] = []
-        store = EventStore(
-            "POKEMONS", event_types=[PokemonLeveledUp], reduce=lambda state, _: state
-        )
         self.queue = NotificationMessageQueue(
-            "QUEUE", source_event_stores=(store,), message_channel_adapter=self.adapter
+            "QUEUE", source_event_stores=(pokemons,), message_channel_adapter=self.adapter
         )
 
     async def publish(
