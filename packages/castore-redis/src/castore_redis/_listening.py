@@ -242,9 +242,10 @@ def listen(
 
     The filters are those of the subscription: other messages are not sent to this process.
     ``event_stores`` are sources of the bus. ``event_types`` are classes of events, or bases of
-    such. ``replays`` lets pass only replays, or only other messages. Without ``event_types``,
-    events of types that the bus does not know arrive too, and are reported as `MessageNotRead`,
-    unless the bus has ``skip_unknown_types``; on a cluster they do not arrive.
+    such; mypy infers one class only, so annotate a list of several: ``list[type[A | B]]``.
+    ``replays`` lets pass only replays, or only other messages. Without ``event_types``, events of
+    types that the bus does not know arrive too, and are reported as `MessageNotRead`, unless the
+    bus has ``skip_unknown_types``; on a cluster they do not arrive.
 
     Raises:
         MessageChannelEventStoreNotFoundError: a store is no source of the bus.
