@@ -11,6 +11,7 @@ from imports import measure_imports
 from measuring import Job, Measurement, Target, interleave
 from postgres import POSTGRES_SCENARIOS
 from sizes import BATCH, PAGE, WRITERS, Measurements, Sizes, name_of_size, push_versions
+from snapshots import measure_snapshots
 from validation import measure_validation
 from with_castore import Castore, CastoreAsync, CastoreInLoop, CastoreInMemory
 from with_eventsourcing import EventSourcing, EventSourcingInMemory, EventSourcingThreads
@@ -198,6 +199,7 @@ SCENARIOS: Mapping[str, Callable[[Sizes], Measurements]] = {
     "scan": measure_scans,
     "page": measure_pages,
     "import": measure_import_cost,
+    "snapshots": measure_snapshots,
     "validation": lambda sizes: measure_validation(sizes.rounds),
     **POSTGRES_SCENARIOS,
 }

@@ -116,14 +116,14 @@ async def test_every_so_many_versions() -> None:
 
 
 async def test_groups_are_followed_by_snapshots() -> None:
-    """A group that passes a multiple leaves a snapshot of its end."""
+    """A group that passes a multiple leaves a snapshot there."""
     adapter = InMemorySnapshotStorageAdapter()
     store = make_store(make_snapshots(adapter))
     await EventStore.push_event_group(*[store.group_event(make_event(each)) for each in (1, 2)])
     assert [] == await find_snapshots(adapter)
     await EventStore.push_event_group(*[store.group_event(make_event(each)) for each in (3, 4)])
-    assert [4] == await find_snapshots(adapter)
-    assert 4 == (await store.get_aggregate("a1")).snapshot_version
+    assert [3] == await find_snapshots(adapter)
+    assert 3 == (await store.get_aggregate("a1")).snapshot_version
 
 
 async def test_a_policy_of_the_user() -> None:
@@ -298,6 +298,17 @@ def test_snapshots_are_no_adapter() -> None:
         Snapshots(adapter)
     with pytest.raises(TypeError, match="snapshots is Snapshots"):
         make_store(adapter())
+
+
+def test_a_policy_is_no_coroutine_function() -> None:
+    """It would say yes each time."""
+
+    async def policy(_: SnapshotOccasion) -> bool:
+        raise NotImplementedError
+
+    wrong: Any = policy
+    with pytest.raises(TypeError, match="policy is async"):
+        Snapshots(InMemorySnapshotStorageAdapter(), policy=wrong)
 
 
 @pytest.mark.parametrize(

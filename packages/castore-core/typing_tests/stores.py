@@ -236,6 +236,8 @@ async def read() -> None:
     assert_type(existing, ExistingAggregate[PokemonEvent, Pokemon])
     assert_type(existing.aggregate, Pokemon)
     assert_type(existing.last_event, PokemonEvent)
+    assert_type((loaded.snapshot_version, existing.snapshot_version), tuple[int | None, int | None])
+    assert_type((loaded.events_read, existing.events_read), tuple[int, int])
 
     await pokemons.get_events("pikachu1", 1)  # type: ignore[call-arg]
 

@@ -27,6 +27,7 @@ from castore_test_tools import (
     BookmarkStorageAdapterTests,
     SnapshotStorageAdapterTests,
 )
+from snapshot_stores import load_plainly, make_event, make_snapshots, make_store, push
 
 MakeClient: TypeAlias = Callable[[str, str], Awaitable[Any]]
 
@@ -248,3 +249,21 @@ async def test_a_snapshot_that_dynamodb_does_not_hold(
 
     with pytest.raises(StorageError, match=reason):
         await adapter.put_snapshot(make_snapshot(aggregate))
+
+
+async def test_a_store_goes_on_from_snapshots(client: Any, table_name: str) -> None:
+    """Numbers that DynamoDB gives back as others are no corruption; old snapshots are pruned."""
+    adapter = DynamoDBSnapshotStorageAdapter(client, table_name)
+    snapshots = make_snapshots(adapter, every=2, keep=1)
+    store = make_store(snapshots, DynamoDBEventStorageAdapter(client, table_name))
+    values: list[Any] = ["é 🦆", 2.0, 1e22, 0.1, {"b": 1, "a": [None, True, -5.0]}, "end"]
+    for version, value in enumerate(values, 1):
+        await store.push_event(make_event(version, value))
+    loaded = await store.get_aggregate("a1")
+    assert (6, await load_plainly(store)) == (loaded.snapshot_version, loaded.aggregate)
+    assert (await store.get_aggregate("a1", max_version=5)).snapshot_version is None
+    await push(store, 3, text="new", force=True)
+    for expected in (None, 6):
+        loaded = await store.get_aggregate("a1")
+        assert (expected, await load_plainly(store)) == (loaded.snapshot_version, loaded.aggregate)
+    assert {"written": 4, "used": 2, "missing": 2} == snapshots.counts

@@ -185,22 +185,29 @@ class SnapshotAccess:
 
     # Replacing events
 
-    async def block(self, place: Place) -> None:
-        """Let nobody use or write snapshots of an aggregate, until it is opened.
+    async def block(self, place: Place) -> Generation:
+        """Let nobody use or write snapshots of an aggregate; return the generation before.
 
         Raises:
             StorageError: the storage failed.
         """
+        before = await self._get_generation(place)
         await self._note(place, Generation.begin(blocked=True))
+        return before
 
-    async def open(self, place: Place) -> None:
+    async def open(self, place: Place, before: Generation | None = None) -> None:
         """Begin a generation, of which there is no snapshot yet, and forget the older ones.
+
+        It stays blocked where it was so before: the outcome of another write is not known.
 
         Raises:
             StorageError: the storage failed.
         """
         await self.storage_adapter.delete_snapshots(*place[:2], max_version=GENERATION_AT - 1)
-        await self._note(place, Generation.begin())
+        opened = Generation.begin()
+        if before is not None and not before.is_stuck:
+            opened = opened._replace(blocked_at=before.blocked_at)
+        await self._note(place, opened)
 
     async def _note(self, place: Place, generation: Generation) -> None:
         await self.storage_adapter.put_snapshot(generation.to_note(*place[:2]))

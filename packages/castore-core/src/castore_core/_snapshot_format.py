@@ -8,11 +8,11 @@ A snapshot carries, beside the state:
 """
 
 import json
+import os
 import re
 import time
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, Self, cast
-from uuid import uuid4
 
 from castore_core._event import MAX_VERSION
 from castore_core._json import ABSENT, JSONValue
@@ -32,7 +32,8 @@ BLOCKED_FOR: Final = 3600.0
 A write that takes longer, in a transaction for instance, is not allowed for.
 """
 
-_MAY_BE_INTEGRAL = re.compile(r"\d(?:\.0|e)")
+# A float with an integral value, in JSON without spaces, or a text that looks like one.
+_INTEGRAL_FLOAT = re.compile(r"(?:^|[\[:,])-?\d+(?:\.0(?!\d)|(?:\.\d+)?e)")
 
 _dump = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
@@ -90,7 +91,7 @@ class Generation(NamedTuple):
     @classmethod
     def begin(cls, *, blocked: bool = False) -> Self:
         """Return a generation that no snapshot has."""
-        return cls(uuid4().hex, time.time() if blocked else None)
+        return cls(os.urandom(16).hex(), time.time() if blocked else None)
 
     def to_note(self, event_store_id: str, aggregate_id: str) -> Snapshot:
         """Return the note that tells all users of the snapshot storage."""
@@ -114,7 +115,7 @@ class Generation(NamedTuple):
 def digest_event(record: EventRecord) -> str:
     """Return the digest of a stored event."""
     data = [[] if each is ABSENT else [each] for each in (record.payload, record.metadata)]
-    return digest([record.type, format_timestamp(record.timestamp), *data])
+    return digest([record.version, record.type, format_timestamp(record.timestamp), *data])
 
 
 def digest(value: JSONValue) -> str:
@@ -123,7 +124,7 @@ def digest(value: JSONValue) -> str:
     So it does not depend on whether a storage keeps the order of keys, and tells 2.0 from 2.
     """
     text = _dump(value)
-    if _MAY_BE_INTEGRAL.search(text):
+    if _INTEGRAL_FLOAT.search(text):
         text = _dump(_with_integers(value))
     return sha256(text.encode()).hexdigest()
 

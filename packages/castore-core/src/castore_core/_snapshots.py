@@ -1,6 +1,7 @@
 """Snapshots: an aggregate is loaded from its last one, and from the events after it."""
 
 from collections.abc import Mapping
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from castore_core._background import BackgroundJobs
@@ -58,6 +59,8 @@ class Snapshots:
             raise TypeError(f"an adapter is an object: make one, {storage_adapter.__name__}(...)")
         if policy is not None and every is not None:
             raise ValueError("give every or policy, not both")
+        if iscoroutinefunction(policy):
+            raise TypeError("policy is async: it is a plain function, called in the event loop")
         if reducer_version is not None:
             _check_reducer_version(reducer_version)
         self._access = SnapshotAccess(storage_adapter)

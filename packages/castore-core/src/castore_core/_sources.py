@@ -30,6 +30,7 @@ _SCALARS: Final = (
     *(Decimal, date, time, timedelta, UUID),
 )
 _DESCRIPTORS: Final = (staticmethod, classmethod, property, cached_property)
+_PARTIAL: Final[Any] = partial  # of what, no type checker needs to know
 _UNKNOWN: Final = "?"
 _FOREIGN: Final = ("builtins", "castore_core", "castore_json_schema", "castore_pydantic")
 
@@ -286,8 +287,8 @@ def _find_aggregates(event_store: "EventStore[Any, Any]") -> list[type[Any]]:
     """Return the classes of aggregates, as far as the reducer and the codec say them."""
     found: list[type[Any]] = []
     reduce: Any = event_store.reduce
-    while isinstance(reduce, partial):
-        reduce = cast("partial[Any]", reduce).func
+    while isinstance(reduce, _PARTIAL):
+        reduce = reduce.func
     for each in (reduce, getattr(cast("object", reduce).__class__, "__call__", None)):  # noqa: B004 its hints
         found += _find_classes(_get_hints(each).get("return"))
     for _, each in _get_state(event_store.aggregate_codec):
@@ -304,8 +305,8 @@ def _find_modules(roots: Iterable[Any]) -> set[str]:
         each = todo.pop()
         if (wrapped := getattr(each, "__wrapped__", None)) is not None:
             todo.append(wrapped)
-        if isinstance(each, partial):
-            todo.append(cast("partial[Any]", each).func)
+        if isinstance(each, _PARTIAL):
+            todo.append(each.func)
         elif isinstance(each, MethodType):
             todo.append(each.__func__)
         elif isinstance(each, FunctionType):
@@ -335,28 +336,28 @@ def _get_names(code: CodeType) -> Iterator[str]:
             yield from _get_names(each)
 
 
-def _take_apart(value: Any) -> list[Any] | None:
+def _take_apart(value: Any) -> list[Any] | None:  # noqa: PLR0911 one for each kind
     """Return the parts of a value that is made of others, or ``None``."""
+    whole: Any = value  # whose type does not become narrower
     match value:
         case dict():
-            found = [*chain.from_iterable(cast("dict[Any, Any]", value).items())]
+            return [*chain.from_iterable(whole.items())]
         case list() | tuple() | set() | frozenset():
-            found = [*cast("Collection[Any]", value)]
+            return [*whole]
         case partial():
-            found = [value.func, *value.args, value.keywords]
+            return [whole.func, *whole.args, whole.keywords]
         case MethodType():
-            found = [value.__func__, value.__self__]
+            return [whole.__func__, whole.__self__]
         case staticmethod() | classmethod():
-            found = [cast("Any", value).__func__]
+            return [whole.__func__]
         case cached_property():
-            found = [cast("Any", value).func]
+            return [whole.func]
         case property():
-            found = [each for each in (value.fget, value.fset, value.fdel) if each is not None]
+            return [each for each in (whole.fget, whole.fset, whole.fdel) if each is not None]
         case _ if is_dataclass(value) and not isinstance(value, type):
-            found = [type(value), *(getattr(value, each.name) for each in fields(value))]
+            return [type(value), *(getattr(value, each.name) for each in fields(value))]
         case _:
             return None
-    return found
 
 
 def _is_set(value: object) -> bool:

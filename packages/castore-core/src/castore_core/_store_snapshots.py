@@ -47,11 +47,6 @@ class _Read(NamedTuple, Generic[E, A]):
     generation: Generation | None
     is_known: bool
 
-    @property
-    def snapshot_version(self) -> int | None:
-        """The version from which the load went on."""
-        return self.loaded.snapshot_version
-
 
 class _Start(NamedTuple, Generic[A]):
     """A snapshot that a load goes on from; ``event`` is the digest of its last event."""
@@ -199,15 +194,16 @@ class StoreSnapshots:
         if joins_transaction(store.get_storage_adapter()) or not self._is_due(store, event, None):
             return None
         place = Place(store.event_store_id, event.aggregate_id)
-        job = partial(self._take, copy(store), place)  # whose storage adapter nobody sets
+        frozen = copy(store)  # whose storage adapter nobody sets meanwhile
+        job = partial(self._take, frozen, place, event.version)
         if self.snapshots.in_background:
             self._start(place, job)
             return None
         return self._jobs.launch(job)
 
-    async def _take(self, store: "EventStore[Any, Any]", place: Place) -> None:
+    async def _take(self, store: "EventStore[Any, Any]", place: Place, version: int) -> None:
         try:
-            read = await self._read(store, place.aggregate_id, None)
+            read = await self._read(store, place.aggregate_id, version)
         except Exception as error:  # noqa: BLE001 a snapshot less
             self.access.count("not_written", place, error)
             return
@@ -274,18 +270,17 @@ async def replacing(
         for snapshots, store_id, aggregate_id, joins in places
         if snapshots is not None
     }
-    for (_, *ids), (access, _) in found.items():
-        await access.block(Place(*ids))
+    before = {key: await access.block(Place(*key[1:])) for key, (access, _) in found.items()}
     nothing_was_written: Exception | None = None
     try:
         yield
     except (EventAlreadyExistsError, InvalidEventGroupError, VersionGapError) as error:
         nothing_was_written = error
-    for (_, *ids), (access, joins) in found.items():
-        if not joins or nothing_was_written is not None:
-            place = Place(*ids)
+    for key, (access, joins) in found.items():
+        if not joins:
+            place = Place(*key[1:])
             try:
-                await access.open(place)
+                await access.open(place, before[key])
             except Exception as error:  # noqa: BLE001 it stays without snapshots for a while
                 access.count("not_written", place, error)
     if nothing_was_written is not None:

@@ -1,19 +1,23 @@
 """Snapshot storage in a SQL database."""
 
+from functools import partial
+
 from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from castore_core import JSONValue, Snapshot, StorageError
 from castore_sql._checks import MAX_INTEGER, check_busy_timeout, check_table_name, clamp
-from castore_sql._database import EngineDatabase, fetch_all
+from castore_sql._database import EngineDatabase, read_briefly
 from castore_sql._engines import get_dialect
 from castore_sql._json import ENCODE_ERRORS, from_text, to_text
+from castore_sql._queries import fetch
 
 
 class SQLSnapshotStorageAdapter:
     """Keeps snapshots in a table of a SQL database.
 
-    One adapter serves any number of event stores. Aggregates are kept as JSON texts.
+    One adapter serves any number of event stores. Aggregates are kept as JSON texts. On a
+    synchronous engine of SQLite, a snapshot is read in the thread of the event loop.
 
     Args:
         engine: a SQLAlchemy engine of the user's, who disposes of it.
@@ -41,7 +45,7 @@ class SQLSnapshotStorageAdapter:
         check_busy_timeout(busy_timeout)
         self._engine = engine
         self._table = dialect.make_snapshot_table(table_name, engine.dialect)
-        self._database = EngineDatabase(engine, dialect, timeout=busy_timeout, reads_in_loop=False)
+        self._database = EngineDatabase(engine, dialect, timeout=busy_timeout, reads_in_loop=True)
 
     def __repr__(self) -> str:
         return f"SQLSnapshotStorageAdapter({self._engine!r})"
@@ -85,7 +89,7 @@ class SQLSnapshotStorageAdapter:
             reducer_version,
             MAX_INTEGER if max_version is None else clamp(max_version),
         )
-        for version, aggregate in await fetch_all(self._database, query, tuple):
+        for version, aggregate in await read_briefly(self._database, partial(fetch, query=query)):
             state = _from_text(aggregate, event_store_id, aggregate_id, version)
             return Snapshot(event_store_id, aggregate_id, version, reducer_version, state)
         return None
@@ -97,7 +101,8 @@ class SQLSnapshotStorageAdapter:
             StorageError: the database failed.
         """
         query = self._table.select_reducers(event_store_id, aggregate_id)
-        return [version for (version,) in await fetch_all(self._database, query, tuple)]
+        found = await read_briefly(self._database, partial(fetch, query=query))
+        return [version for (version,) in found]
 
     async def delete_snapshots(
         self,
