@@ -9,7 +9,7 @@ from statistics import median
 from typing import Protocol
 
 from contestants import Contestant, Lister
-from measuring import Job, Measurement, Target, interleave
+from measuring import WARM_UP, Job, Measurement, Target, interleave
 from postgres_server import (
     OnServer,
     ServerContestant,
@@ -18,6 +18,14 @@ from postgres_server import (
     opened_on_server,
     opened_schema,
     settle,
+)
+from projections import (
+    AsyncpgProjection,
+    CastoreProjection,
+    EventSourcingProjection,
+    EvtStoreProjection,
+    Projecting,
+    ProjectingHere,
 )
 from sizes import BATCH, PAGE, WRITERS, Measurements, Sizes, name_of_size, push_versions
 from with_asyncpg import Asyncpg, AsyncpgHeld, AsyncpgPool, AsyncpgReducer
@@ -211,12 +219,50 @@ async def measure_pages(sizes: Sizes) -> Measurements:
             yield Measurement("postgres-page", title, seconds, baselines, targets)
 
 
+async def measure_projections(sizes: Sizes) -> Measurements:
+    """Handle a whole log, each event with a statement that writes a row of the read model.
+
+    Each turn begins with the first event. It takes so long that nobody has to warm up.
+    """
+    events, aggregates = sizes.projected, sizes.projected_aggregates
+    length = events // aggregates
+    versions = {make_id(f"project {number}"): length for number in range(aggregates)}
+    kinds: ServerKinds[ProjectingHere] = [
+        AsyncpgProjection,
+        CastoreProjection,
+        EventSourcingProjection,
+    ]
+
+    async def run(contestant: Projecting, number: int) -> float:
+        if number == WARM_UP:
+            return 0.0
+        await contestant.read_model.reset()
+        seconds = await contestant.project(events)
+        await contestant.read_model.check(aggregates, events)
+        return seconds
+
+    async with (
+        opened_on_server(kinds) as contestants,
+        opened_on_server([EvtStoreProjection] if find_node() else []) as nodes,
+    ):
+        for each in (*contestants, *nodes):
+            await each.fill(versions)
+        await settle()
+        await _wait_for_log(contestants, events)
+        jobs: dict[str, Job] = {each.name: partial(run, each) for each in (*contestants, *nodes)}
+        seconds = await interleave(jobs, rounds=sizes.projection_rounds, operations=events)
+    peers = [PEER, *(each.name for each in nodes)]
+    targets = [Target(OURS, each, 3.0, is_speed=True) for each in peers]
+    yield _measure("project", f"projection, {events:,} events (each)", seconds, targets)
+
+
 POSTGRES_SCENARIOS: Mapping[str, Callable[[Sizes], Measurements]] = {
     "postgres-push": measure_pushes,
     "postgres-writers": measure_writers,
     "postgres-load": measure_loads,
     "postgres-scan": measure_scans,
     "postgres-page": measure_pages,
+    "postgres-project": measure_projections,
 }
 
 

@@ -133,6 +133,43 @@ async def fill_with_ids(schema: Schema, count: int) -> None:
     await connection.close()
 
 
+class ReadModel:
+    """A table that counts the items of each order, in the schema of a contestant.
+
+    Args:
+        schema: where it is.
+        forget: moves the contestant's bookmark to the beginning of the log.
+    """
+
+    def __init__(self, schema: Schema, forget: str) -> None:
+        self._schema = schema
+        self._forget = forget
+
+    async def create(self) -> None:
+        """Create the table."""
+        await self._run("CREATE TABLE read_model (order_id TEXT PRIMARY KEY, items BIGINT)")
+
+    async def reset(self) -> None:
+        """Let the projection begin with the first event, and an empty table."""
+        await self._run("TRUNCATE read_model")
+        await self._run(self._forget)
+
+    async def check(self, aggregates: int, events: int) -> None:
+        """Refuse a read model that does not have each event once."""
+        found = tuple(
+            await self._run("SELECT count(*), CAST(sum(items) AS BIGINT) FROM read_model")
+        )
+        if found != (aggregates, events):
+            raise RuntimeError(f"the read model has (orders, items) = {found}")
+
+    async def _run(self, statement: str) -> Any:
+        connection = await asyncpg.connect(SERVER, **self._schema.get_connect_args("asyncpg"))
+        try:
+            return await connection.fetchrow(statement)
+        finally:
+            await connection.close()
+
+
 async def settle() -> None:
     """Leave no work for later to the server: statistics, dead rows, and pages to be written."""
     connection = await _connect()

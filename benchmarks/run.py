@@ -45,8 +45,9 @@ def main() -> None:
 async def _run(options: Namespace, console: Console) -> list[Measurement]:
     sizes = QUICK if options.quick else Sizes()
     if options.rounds is not None:
+        rounds: int = options.rounds
         sizes = replace(
-            sizes, rounds=options.rounds, log_rounds=options.rounds, starts=options.rounds
+            sizes, rounds=rounds, log_rounds=rounds, projection_rounds=rounds, starts=rounds
         )
     measurements: list[Measurement] = []
     for name in await _choose(options.only, console):

@@ -66,15 +66,15 @@ class CastoreBase:
     """What does not depend on where the events are."""
 
     _adapter: Adapter
-    _store: OrderStore
+    store: OrderStore
 
     def _use(self, adapter: Adapter) -> None:
         self._adapter = adapter
-        self._store = make_store(adapter)
+        self.store = make_store(adapter)
 
     async def push(self, aggregate_id: str, version: int, payload: ItemPayload) -> None:
         """Make an event, and write it."""
-        await self._store.push_event(make_event(aggregate_id, version, payload))
+        await self.store.push_event(make_event(aggregate_id, version, payload))
 
     async def fill(self, versions: Mapping[str, int]) -> None:
         """Write in groups."""
@@ -84,18 +84,18 @@ class CastoreBase:
             for version in range(1, last + 1)
         ]
         for start in range(0, len(events), GROUP):
-            group = [self._store.group_event(each) for each in events[start : start + GROUP]]
+            group = [self.store.group_event(each) for each in events[start : start + GROUP]]
             await EventStore.push_event_group(*group)
 
     async def load(self, aggregate_id: str) -> int:
         """Load the aggregate."""
-        return (await self._store.get_existing_aggregate(aggregate_id)).aggregate.version
+        return (await self.store.get_existing_aggregate(aggregate_id)).aggregate.version
 
     async def scan(self, batch: int) -> int:
         """Read the log, and decode each event."""
         position, count = LOG_START, 0
         while (found := await self._adapter.read_events([STORE], position, batch)).entries:
-            events = [self._store.event_from_record(each.record) for each in found.entries]
+            events = [self.store.event_from_record(each.record) for each in found.entries]
             position, count = found.position, count + len(events)
         return count
 
@@ -103,12 +103,12 @@ class CastoreBase:
         """Return the token of what follows a page of ``count``."""
         if count == 0:
             return None
-        return (await self._store.list_aggregate_ids(limit=count)).next_page_token
+        return (await self.store.list_aggregate_ids(limit=count)).next_page_token
 
     async def page(self, cursor: object, limit: int) -> int:
         """List a page."""
         assert cursor is None or isinstance(cursor, str)
-        page = await self._store.list_aggregate_ids(limit=limit, page_token=cursor)
+        page = await self.store.list_aggregate_ids(limit=limit, page_token=cursor)
         return len(page.aggregate_ids)
 
 

@@ -156,18 +156,17 @@ class EventSourcingPostgres(_EventSourcing):
     async def open(self, schema: Schema) -> None:
         """Create the table."""
         url = schema.get_url("psycopg")
-        self._application = Application(
-            {
-                "PERSISTENCE_MODULE": "eventsourcing.postgres",
-                "POSTGRES_HOST": url.host or "",
-                "POSTGRES_PORT": str(url.port or 5432),
-                "POSTGRES_DBNAME": url.database or "",
-                "POSTGRES_USER": url.username or "",
-                "POSTGRES_PASSWORD": url.password or "",
-                "POSTGRES_SCHEMA": schema.name,
-                "POSTGRES_ENABLE_DB_FUNCTIONS": "yes" if self._functions else "no",
-            }
-        )
+        self._environment = {
+            "PERSISTENCE_MODULE": "eventsourcing.postgres",
+            "POSTGRES_HOST": url.host or "",
+            "POSTGRES_PORT": str(url.port or 5432),
+            "POSTGRES_DBNAME": url.database or "",
+            "POSTGRES_USER": url.username or "",
+            "POSTGRES_PASSWORD": url.password or "",
+            "POSTGRES_SCHEMA": schema.name,
+            "POSTGRES_ENABLE_DB_FUNCTIONS": "yes" if self._functions else "no",
+        }
+        self._application = Application(self._environment)
 
     async def close(self) -> None:
         """End the threads, and close the application."""

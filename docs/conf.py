@@ -17,6 +17,8 @@ html_title = f"castore {version}"
 
 myst_heading_anchors = 3
 
+napoleon_use_ivar = True  # autodoc has the fields of a named tuple already
+
 autodoc_default_options = {
     "members": True,
     "inherited-members": "Exception,Protocol,NamedTuple,Event",

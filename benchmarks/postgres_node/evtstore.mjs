@@ -3,13 +3,13 @@ import { createAggregate, createDomain } from "evtstore";
 import { createProvider, migrate } from "evtstore/provider/postgres.js";
 import postgres from "postgres";
 
-import { add, begin, makePayload, PLACED, serve, STORE, typeOf } from "./peer.mjs";
+import { add, begin, ITEM_ADDED, makePayload, PLACED, serve, STORE, typeOf } from "./peer.mjs";
 
 const [url] = process.argv.slice(2);
 const sql = postgres(url);
 const tables = { events: "events", bookmarks: "bookmarks" };
 const provider = createProvider({ sql, ...tables });
-const { domain } = createDomain(
+const { domain, createHandler } = createDomain(
   { provider },
   {
     orders: createAggregate({
@@ -24,6 +24,13 @@ const append = (id, first, payloads) => {
   const events = payloads.map((payload, index) => ({ type: typeOf(first + index), ...payload }));
   return provider.append(STORE, id, first, provider.createEvents(STORE, id, first, events));
 };
+
+const countItem = (id) => sql`
+  INSERT INTO read_model (order_id, items) VALUES (${id}, 1)
+  ON CONFLICT (order_id) DO UPDATE SET items = read_model.items + 1`;
+const readModel = createHandler("orders", [STORE]);
+readModel.handle(STORE, PLACED, countItem);
+readModel.handle(STORE, ITEM_ADDED, countItem);
 
 await migrate({ sql, ...tables });
 await serve({
@@ -40,5 +47,9 @@ await serve({
       position = found.at(-1).position;
       count += found.length;
     }
+  },
+  project: () => {
+    readModel.reset(); // so that it reads its bookmark
+    return readModel.runOnce();
   },
 });

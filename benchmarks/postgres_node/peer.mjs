@@ -60,6 +60,7 @@ const WORKS = {
       return version;
     }),
   scan: (contestant, { batch }) => time(() => contestant.scan(batch)),
+  project: (contestant) => time(() => contestant.project()),
 };
 
 export const serve = async (contestant) => {

@@ -8,7 +8,7 @@ from typing import Any, Self, TypedDict
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from castore_core import Event, EventStorageAdapter, EventStore
+from castore_core import DataclassCodec, Event, EventStorageAdapter, EventStore
 from castore_in_memory import InMemoryBookmarkStorageAdapter, InMemoryEventStorageAdapter
 from castore_projections import Projection, ProjectionContext
 from castore_sql import SQLBookmarkStorageAdapter, SQLEventStorageAdapter
@@ -57,6 +57,7 @@ def make_accounts(adapter: EventStorageAdapter | None, store_id: str = "ACCOUNTS
         event_types=[Opened, Deposited, Closed],
         reduce=reduce_account,
         storage_adapter=adapter,
+        aggregate_codec=DataclassCodec(Account),
     )
 
 

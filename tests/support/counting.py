@@ -80,6 +80,7 @@ class BookmarksApart(SQLBookmarkStorageAdapter[Any]):
         else:
             with self._engine.begin() as connection:
                 yield connection
+        await asyncio.sleep(0.005)  # as where the bookmark is far away
         async with super().move_bookmark(lease, position, parked=parked, unparked=unparked):
             pass
 

@@ -18,6 +18,7 @@ from botocore.exceptions import (
     ParamValidationError,
     ReadTimeoutError,
 )
+from botocore.parsers import ResponseParserError
 
 from castore_aws import (
     AWS_ERRORS,
@@ -79,12 +80,14 @@ def test_a_throttled_key_of_a_queue_is_retryable() -> None:
         ConnectionClosedError(endpoint_url=URL),
         ConnectTimeoutError(endpoint_url=URL),
         ReadTimeoutError(endpoint_url=URL),
+        ResponseParserError("no XML"),
     ],
     ids=lambda error: type(error).__name__,
 )
 def test_failures_of_the_connection_are_retryable(error: Exception) -> None:
-    """AWS was not reached, or its answer was lost."""
+    """AWS was not reached, or its answer was lost, or was none of AWS."""
     assert is_retryable(error)
+    assert isinstance(error, AWS_ERRORS)
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,11 @@ EXAMPLES: list[tuple[CastoreError, dict[str, Any], str]] = [
         "disk is full",
     ),
     (
+        errors.TransactionAbortedError("deadlock detected"),
+        {"reason": "deadlock detected"},
+        "deadlock detected",
+    ),
+    (
         errors.UnknownOutcomeError("COUNTERS", "c", 3, "no answer within 5 s"),
         {
             "event_store_id": "COUNTERS",
@@ -366,3 +371,13 @@ def test_path_of_a_violation() -> None:
 
     assert "payload.moves[0].name['first name']['']" == format_path("payload", steps)
     assert "payload" == format_path("payload", [])
+
+
+def test_refused_messages_are_those_of_the_aggregates_that_failed() -> None:
+    """Where a failure names none of the messages, all of them were refused."""
+    messages = [MESSAGE._replace(aggregate_id=each) for each in "abca"]
+    error = errors.MessagePublishError([(messages[0], "throttled")])
+
+    assert [0, 3] == error.find_refused(messages)
+    assert [0, 1] == error.find_refused(messages[1:3])
+    assert [] == error.find_refused([])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from castore_core import (
     LOG_START,
     InvalidLogPositionError,
+    check_limit,
     check_log_query,
     format_position,
     parse_position,
@@ -93,3 +94,11 @@ def test_a_count_has_no_limit() -> None:
 def test_query_of_some_stores_is_fine(event_store_ids: Any) -> None:
     """All stores, none, and any list of them can be read."""
     assert check_log_query(event_store_ids, 1) is None
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, 1.0, None], ids=repr)
+def test_limit_that_no_page_can_have_is_refused(limit: Any) -> None:
+    """A page has one item or more."""
+    assert check_limit(1) is None
+    with pytest.raises(ValueError, match=f"limit is not 1 or more: {limit!r}"):
+        check_limit(limit)

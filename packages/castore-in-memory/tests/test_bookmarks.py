@@ -1,11 +1,11 @@
 """The in-memory bookmark storage's own ways: leases run on the clock of the process."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from castore_core import Lease, LeaseLostError
+from castore_core import Lease, LeaseLostError, use_clock
 from castore_in_memory import InMemoryBookmarkStorageAdapter
 
 LONG = timedelta(minutes=10)
@@ -81,3 +81,14 @@ async def test_a_block_without_the_lease_does_not_begin() -> None:
     with pytest.raises(LeaseLostError):
         async with adapter.move_bookmark(lease, "7"):
             pytest.fail("the block has begun")
+
+
+async def test_moments_are_those_of_the_clock_in_use() -> None:
+    """Bookmarks have the same time as events."""
+    adapter = InMemoryBookmarkStorageAdapter()
+    now = datetime(2022, 1, 1, tzinfo=UTC)
+    with use_clock(lambda: now):
+        await move(adapter, await acquire(adapter), "1")
+
+    bookmark = await adapter.get_bookmark("pokedex")
+    assert (now, now) == (bookmark.moved_at, bookmark.renewed_at)

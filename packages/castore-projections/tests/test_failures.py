@@ -1,12 +1,13 @@
 """Events that fail: attempts, parking, retries, drops, and the circuit."""
 
 import logging
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from accounts import Closed, Deposited, World, eventually
-from castore_core import EventRecord, UnknownEventTypeError
+from castore_core import EventRecord, UnknownEventTypeError, use_clock
 from castore_projections import (
     CircuitClosed,
     CircuitOpened,
@@ -297,6 +298,25 @@ async def test_unknown_types_are_skipped(world: World) -> None:
 
     assert 0 == (await projection.status()).failed
     assert {"a": 1, "b": 1} == await world.read()
+
+
+async def test_parked_events_follow_the_clock_in_use(world: World) -> None:
+    """An event is parked at the moment that this clock tells, and the status is of that time."""
+    now = datetime(2022, 1, 1, tzinfo=UTC)
+    projection = world.project()
+
+    @projection.on(Deposited)
+    async def fail(_event: Deposited, _context: ProjectionContext[Any]) -> None:
+        raise ValueError("no")
+
+    with use_clock(lambda: now):
+        await world.push("a", 1)
+        await projection.run_once()
+        status = await projection.status()
+
+    parked = [each.parked_at async for each in projection.iter_parked_events()]
+    assert {now} == {*parked}
+    assert now == status.asked_at
 
 
 async def test_wait_for_a_parked_event(world: World) -> None:

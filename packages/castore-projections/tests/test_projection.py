@@ -142,3 +142,16 @@ async def test_partitions(world: World, partitions: int) -> None:
 
         await eventually(is_done)
     assert {f"a{number}": 1 for number in range(20)} == await world.read()
+
+
+async def test_run_once_tails_at_its_first_call(world: World) -> None:
+    """With ``always_tail_stream``, the calls that follow handle all that came since."""
+    await world.push("a", 1)
+    projection = world.project(always_tail_stream=True)
+    assert 0 == await projection.run_once()
+    await world.push("a", 2)
+    assert 1 == await projection.run_once()
+
+    await world.push("a", 4)
+    assert 0 == await world.project(always_tail_stream=True).run_once()
+    assert {"a": 2} == await world.read()

@@ -15,6 +15,9 @@ from castore_test_tools import (
     overrides_contract,
 )
 
+# The suites run in a pytest of their own, on hundreds of broken adapters.
+pytestmark = pytest.mark.timeout(600)
+
 Failures: TypeAlias = dict[tuple[str, str], list[str]]
 Rules: TypeAlias = dict[type[object], dict[str, list[type[object]]]]
 

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from botocore import exceptions as botocore_errors
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.parsers import ResponseParserError
 
-AWS_ERRORS: Final[tuple[type[Exception], ...]] = (BotoCoreError, ClientError)
+AWS_ERRORS: Final[tuple[type[Exception], ...]] = (BotoCoreError, ClientError, ResponseParserError)
 """All that a client of boto3 or aioboto3 raises, for an ``except``."""
 
 # https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
@@ -55,6 +56,7 @@ _CONNECTION_ERRORS = (
     botocore_errors.ConnectionError,
     botocore_errors.HTTPClientError,
     botocore_errors.IncompleteReadError,  # of a body that ended too early
+    ResponseParserError,  # of an answer that is none of AWS, such as that of a proxy
 )
 _RETRYABLE_STATUSES = frozenset({500, 502, 503, 504})
 

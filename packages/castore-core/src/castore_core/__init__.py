@@ -47,6 +47,7 @@ from castore_core._message import (
 from castore_core._position import (
     LOG_START,
     LogPosition,
+    check_limit,
     check_log_query,
     format_position,
     parse_position,
@@ -75,7 +76,7 @@ from castore_core._storage import (
     LogSlice,
 )
 from castore_core._store import EventStore
-from castore_core._timestamp import Clock, format_timestamp, parse_timestamp, use_clock
+from castore_core._timestamp import Clock, format_timestamp, parse_timestamp, use_clock, utc_now
 from castore_core._violation import Violation, format_path, join_violations
 from castore_core._wire import format_float, format_json
 from castore_core.errors import (
@@ -100,6 +101,7 @@ from castore_core.errors import (
     NotJSONError,
     ReducerError,
     StorageError,
+    TransactionAbortedError,
     TransactionNotPublishableError,
     UndefinedAggregateCodecError,
     UndefinedMessageChannelAdapterError,
@@ -202,6 +204,7 @@ __all__ = [
     "StateCarryingMessageBus",
     "StateCarryingMessageQueue",
     "StorageError",
+    "TransactionAbortedError",
     "TransactionNotPublishableError",
     "UndefinedAggregateCodecError",
     "UndefinedMessageChannelAdapterError",
@@ -215,6 +218,7 @@ __all__ = [
     "VersionGapError",
     "Violation",
     "check_json",
+    "check_limit",
     "check_log_query",
     "check_parked",
     "command",
@@ -232,4 +236,5 @@ __all__ = [
     "parse_position",
     "parse_timestamp",
     "use_clock",
+    "utc_now",
 ]

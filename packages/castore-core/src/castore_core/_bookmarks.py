@@ -12,11 +12,15 @@ from castore_core._position import LOG_START, LogPosition
 T_co = TypeVar("T_co", covariant=True, default=Any)
 
 MAX_PARKED_AT_ONCE: Final = 25
-"""How many events may be parked, and how many may be taken back, with one move of a bookmark."""
+"""The most events that one move of a bookmark parks, and the most that it takes back.
+
+A transaction of DynamoDB takes 100 writes: 25 parked, 25 taken back and the move leave 49 to the
+handler.
+"""
 
 
 class Bookmark(NamedTuple):
-    """What is known of a bookmark and its lease.
+    """A bookmark and its lease.
 
     Attributes:
         position: how far its reader has come, or ``None`` where there is no such bookmark.
@@ -71,7 +75,7 @@ class ParkedEvent(NamedTuple):
 
 
 def check_parked(parked: Sequence[ParkedEvent], unparked: Sequence[LogPosition]) -> None:
-    """Refuse what no move can park: every adapter calls this first in its ``move_bookmark``.
+    """Refuse events that no move can park: adapters call this first in ``move_bookmark``.
 
     Raises:
         ValueError: there are more than 25 of either, or one position is there twice.
@@ -106,7 +110,10 @@ class BookmarkStorageAdapter(Protocol[T_co]):
     """
 
     async def get_bookmark(self, bookmark_id: str) -> Bookmark:
-        """Return what is known of a bookmark. The position of none is ``None``."""
+        """Return a bookmark and its lease.
+
+        ``position`` is ``None`` where the bookmark does not exist.
+        """
         ...
 
     async def create_bookmark(self, bookmark_id: str, position: LogPosition) -> LogPosition:
@@ -162,7 +169,7 @@ class BookmarkStorageAdapter(Protocol[T_co]):
     ) -> Sequence[ParkedEvent]:
         """Read the parked events of a bookmark that follow a position, in the order of the log.
 
-        What was parked before is seen. ``limit`` is 1 or more, and fewer come only at the end.
+        Reads are strongly consistent. ``limit`` is 1 or more, and fewer come only at the end.
         """
         ...
 

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from castore_core._event import MAX_VERSION
 from castore_core._json import is_unicode
+from castore_core._position import check_limit
 from castore_core._timestamp import to_utc_milliseconds
 
 
@@ -42,8 +43,8 @@ def checked_integer(name: str, value: int | None) -> int | None:
 
 def checked_limit(limit: int | None) -> int | None:
     """Refuse a limit that is no integer of 1 or more."""
-    if limit is not None and (type(limit) is not int or limit < 1):
-        raise ValueError(f"limit is not 1 or more: {limit!r}")
+    if limit is not None:
+        check_limit(limit)
     return checked_integer("limit", limit)
 
 

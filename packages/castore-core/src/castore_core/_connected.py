@@ -1,6 +1,6 @@
 """The connected event store: an event store that tells what it pushed."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn, Protocol
 
@@ -10,6 +10,7 @@ from castore_core._aggregate import A, Aggregate
 from castore_core._channel import EventSource, MessageChannelAdapter
 from castore_core._event import E, Event
 from castore_core._group import raise_all, tell_beside
+from castore_core._publish_order import Turn, get_publish_order
 from castore_core._results import PushedEvent
 from castore_core._snapshots import Snapshots
 from castore_core._storage import EventStorageAdapter, joins_transaction
@@ -55,8 +56,12 @@ class ConnectedEventStore(EventStore[E, A]):
     It has the definition, the storage adapter, the snapshots and the ``on_event_pushed`` of the
     store that it connects; setting them here sets them there.
 
-    The event is stored before it is published: between the two, a crash loses the message. Where
-    that is not acceptable, let a relay read the events from the storage instead.
+    Within this process, the events of an aggregate are published in the order in which their
+    pushes began. One whose publish fails does not hold up the next.
+
+    The event is stored before it is published: between the two, a crash loses the message. Several
+    processes that push to an aggregate may publish in another order. Where either is not
+    acceptable, let a relay read the events from the storage instead.
 
     Raises:
         MessageChannelEventStoreNotFoundError: the store is no source of the channel.
@@ -70,6 +75,7 @@ class ConnectedEventStore(EventStore[E, A]):
         self.__dict__.update(vars(event_store))
         self.event_store = event_store
         self.message_channel = message_channel
+        self._publish_order = get_publish_order(message_channel)
 
     @property
     def storage_adapter(self) -> EventStorageAdapter | None:
@@ -132,14 +138,26 @@ class ConnectedEventStore(EventStore[E, A]):
     def _refuse_transaction(self) -> NoReturn:
         raise TransactionNotPublishableError(self.event_store_id)
 
-    async def _finish_push(self, pushed_event: PushedEvent[E, A]) -> PushedEvent[E, A]:
+    def _take_turns(self, event: E) -> tuple[Turn, ...]:
+        aggregate = self.event_store_id, event.aggregate_id
+        own_turn = self._publish_order.take_turn(aggregate, event.version)
+        return own_turn, *self.event_store._take_turns(event)
+
+    async def _finish_push(
+        self, pushed_event: PushedEvent[E, A], turns: Sequence[Turn]
+    ) -> PushedEvent[E, A]:
+        own_turn, *others = turns
         errors: list[Exception] = []
         try:
-            pushed_event = await self._publish(pushed_event)
+            await own_turn.wait()
+            with own_turn.publishing():
+                pushed_event = await self._publish(pushed_event)
         except EventPublishError as error:
             errors.append(error)
+        finally:
+            own_turn.end()
         try:
-            pushed_event = await self.event_store._finish_push(pushed_event)
+            pushed_event = await self.event_store._finish_push(pushed_event, others)
         except Exception as error:  # noqa: BLE001 raised with the one of the publish
             errors.append(error)
         except BaseException as error:

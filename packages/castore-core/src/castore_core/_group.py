@@ -2,10 +2,12 @@
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
 
 from castore_core._aggregate import A, Aggregate
 from castore_core._event import E, Event
+from castore_core._publish_order import Turn
 from castore_core._reducer import reduce_next
 from castore_core._results import PushedEvent
 from castore_core._storage import (
@@ -139,12 +141,17 @@ class EventGroups(Generic[E, A]):
         EventGroups._refuse_transactions(stores, [*group, *asserted])
         adapter = _get_common_adapter([*group, *asserted])
         pushed_events = _reduce_all(events, group)
-        if force:
-            async with replacing(EventGroups._find_snapshots(stores, group)):
-                await adapter.push_event_group(group, asserted=asserted, force=True)
-        else:
-            await adapter.push_event_group(group, asserted=asserted)
-        return await EventGroups._finish_group(stores, pushed_events)
+        turns = EventGroups._take_all_turns(stores, events)
+        try:
+            if force:
+                async with replacing(EventGroups._find_snapshots(stores, group)):
+                    await adapter.push_event_group(group, asserted=asserted, force=True)
+            else:
+                await adapter.push_event_group(group, asserted=asserted)
+            return await EventGroups._finish_group(stores, pushed_events, turns)
+        finally:
+            for each in chain.from_iterable(turns):
+                each.end()
 
     # Overridden by `ConnectedEventStore`
 
@@ -160,9 +167,21 @@ class EventGroups(Generic[E, A]):
         """Raise where `_finish_push` must not follow a write that may be rolled back."""
         raise NotImplementedError
 
-    async def _finish_push(self, pushed_event: PushedEvent[E, A]) -> PushedEvent[E, A]:
+    def _take_turns(self, event: E) -> tuple[Turn, ...]:
+        """Return the turns in which `_finish_push` publishes an event that is written next."""
+        raise NotImplementedError
+
+    async def _finish_push(
+        self, pushed_event: PushedEvent[E, A], turns: Sequence[Turn]
+    ) -> PushedEvent[E, A]:
         """Do what follows the write of an event."""
         raise NotImplementedError
+
+    @staticmethod
+    def _take_all_turns(
+        stores: "Sequence[EventGroups[Any, Any]]", events: Sequence[GroupedEvent]
+    ) -> list[tuple[Turn, ...]]:
+        return [store._take_turns(each.event) for store, each in zip(stores, events, strict=True)]
 
     @staticmethod
     def _get_ready_adapters(
@@ -187,13 +206,15 @@ class EventGroups(Generic[E, A]):
 
     @staticmethod
     async def _finish_group(
-        stores: "Sequence[EventGroups[Any, Any]]", pushed_events: Sequence[PushedEvent[Any, Any]]
+        stores: "Sequence[EventGroups[Any, Any]]",
+        pushed_events: Sequence[PushedEvent[Any, Any]],
+        turns: Sequence[Sequence[Turn]],
     ) -> tuple[PushedEvent[Any, Any], ...]:
         finished: list[PushedEvent[Any, Any]] = []
         errors: list[Exception] = []
-        for store, pushed in zip(stores, pushed_events, strict=True):
+        for store, pushed, own_turns in zip(stores, pushed_events, turns, strict=True):
             try:
-                finished.append(await store._finish_push(pushed))
+                finished.append(await store._finish_push(pushed, own_turns))
             except Exception as error:  # noqa: BLE001 raised below, when all had their turn
                 errors.append(error)
             except BaseException as error:

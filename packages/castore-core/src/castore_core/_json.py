@@ -36,6 +36,7 @@ ABSENT: Final[Literal[Absent.ABSENT]] = Absent.ABSENT
 # int() and json refuse longer decimal literals (sys.set_int_max_str_digits).
 _MAX_INTEGER_BITS = 14_000
 
+_CONTAINERS = (dict, list)
 _ALWAYS_JSON = frozenset({bool, type(None)})
 
 _Fault: TypeAlias = tuple[list[str], str]
@@ -158,11 +159,22 @@ _FINDERS: dict[type[Any], Callable[[Any], _Fault | None]] = {
 
 def copy_json(value: J) -> J:
     """Return a deep copy of a JSON value; anything else is returned as it is."""
+    return cast("J", _copy(value))
+
+
+def _copy(value: Any) -> Any:
     if isinstance(value, dict):
-        items = cast("dict[str, object]", value)
-        return cast("J", {key: copy_json(item) for key, item in items.items()})
+        copied: dict[str, Any] = {**value}
+        for key, item in copied.items():
+            if isinstance(item, _CONTAINERS):
+                copied[key] = _copy(item)
+        return copied
     if isinstance(value, list):
-        return cast("J", [copy_json(item) for item in cast("list[object]", value)])
+        items: list[Any] = [*value]
+        for index, item in enumerate(items):
+            if isinstance(item, _CONTAINERS):
+                items[index] = _copy(item)
+        return items
     return value
 
 

@@ -18,7 +18,7 @@ _FORMATTED = re.compile(r"[0-7][0-9a-f]{15}")
 
 
 def check_log_query(event_store_ids: object, limit: object = 1) -> None:
-    """Refuse what no log can read or count: every log calls this first.
+    """Refuse a query that no log can answer: every log calls this first.
 
     Raises:
         ValueError: ``event_store_ids`` is a text, which is a sequence of its letters, or
@@ -26,6 +26,15 @@ def check_log_query(event_store_ids: object, limit: object = 1) -> None:
     """
     if isinstance(event_store_ids, str):
         raise ValueError("event_store_ids is a text: give a list of ids")
+    check_limit(limit)
+
+
+def check_limit(limit: object) -> None:
+    """Refuse a limit that no page can have: adapters call this first where they read pages.
+
+    Raises:
+        ValueError: ``limit`` is no integer of 1 or more.
+    """
     if type(limit) is not int or limit < 1:
         raise ValueError(f"limit is not 1 or more: {limit!r}")
 

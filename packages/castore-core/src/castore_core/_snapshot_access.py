@@ -1,4 +1,4 @@
-"""Reading and writing snapshots: what goes wrong here never changes an answer."""
+"""Reading and writing snapshots: a failure here never changes an answer."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ SnapshotCount: TypeAlias = Literal[
     "gaps",
     "dropped",
 ]
-"""What became of a snapshot: see `Snapshots.counts`."""
+"""Outcomes of snapshot reads and writes: see `Snapshots.counts`."""
 
 _logger: Final = logging.getLogger("castore_core")
 
@@ -54,7 +54,7 @@ _UNREADABLE: Final = Found(None, None)
 
 
 class SnapshotAccess:
-    """A storage of snapshots: what goes wrong is counted and logged, and mostly not raised."""
+    """A storage of snapshots: failures are counted and logged, and mostly not raised."""
 
     def __init__(self, storage_adapter: SnapshotStorageAdapter) -> None:
         self.storage_adapter = storage_adapter
@@ -63,23 +63,20 @@ class SnapshotAccess:
     def count(
         self,
         reason: SnapshotCount,
-        place: Place,
+        place: Place | str,
         error: BaseException | None = None,
         *,
         text: str | None = None,
     ) -> None:
-        """Count what became of a snapshot, and log it where there is an error or a text."""
+        """Count the outcome of a read or write, and log it where there is an error or a text.
+
+        ``place`` is the id of the event store where it concerns all aggregates.
+        """
         self.counts[reason] += 1
         if error is not None:
             text = format_error(error)
         if text is not None:
-            _logger.warning(
-                "snapshot of aggregate %r of event store %r: %s\n%s",
-                place.aggregate_id,
-                place.event_store_id,
-                reason,
-                text,
-            )
+            _logger.warning("%s: %s\n%s", _describe(place), reason, text)
 
     # Reading
 
@@ -211,3 +208,9 @@ class SnapshotAccess:
 
     async def _note(self, place: Place, generation: Generation) -> None:
         await self.storage_adapter.put_snapshot(generation.to_note(*place[:2]))
+
+
+def _describe(place: Place | str) -> str:
+    if isinstance(place, str):
+        return f"snapshots of event store {place!r}"
+    return f"snapshot of aggregate {place.aggregate_id!r} of event store {place.event_store_id!r}"

@@ -1,4 +1,4 @@
-"""What event stores put into snapshots, so that one that must not be used is recognised.
+"""The content of snapshots, by which a snapshot that must not be used is recognised.
 
 A snapshot carries, beside the state:
 
@@ -39,7 +39,7 @@ _dump = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 class Content(NamedTuple):
-    """What a snapshot holds."""
+    """The content of a snapshot."""
 
     state: JSONValue
     event: str

@@ -1,4 +1,4 @@
-"""What a storage of snapshots has to do."""
+"""The protocol of snapshot storages."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol

@@ -8,7 +8,7 @@ from castore_core._background import BackgroundJobs
 from castore_core._checks import checked_aggregate_id
 from castore_core._json import is_unicode
 from castore_core._snapshot_access import Place, SnapshotAccess, SnapshotCount
-from castore_core._snapshot_policy import SnapshotOccasion, SnapshotPolicy, make_policy
+from castore_core._snapshot_policy import SnapshotPolicy, make_policy
 from castore_core._snapshot_storage import SnapshotStorageAdapter
 from castore_core._store_snapshots import StoreSnapshots
 from castore_core.errors import UndefinedAggregateCodecError
@@ -41,6 +41,7 @@ class Snapshots:
         in_background: whether pushes and loads go on while a snapshot is written.
 
     Raises:
+        TypeError: ``storage_adapter`` is a class, or ``policy`` is async.
         ValueError: ``every`` or ``keep`` is not 1 or more, both ``every`` and ``policy`` are given,
             or ``reducer_version`` is empty, no text, or begins with ``castore:``.
     """
@@ -86,7 +87,7 @@ class Snapshots:
 
     @property
     def keep(self) -> int | None:
-        """How many snapshots of an aggregate and reducer are kept; ``None`` for all."""
+        """The number of snapshots kept for each aggregate and reducer; ``None`` for all."""
         return self._keep
 
     @property
@@ -94,23 +95,9 @@ class Snapshots:
         """Whether pushes and loads go on while a snapshot is written."""
         return self._in_background
 
-    def attach(self, store: "EventStore[Any, Any]") -> StoreSnapshots:
-        """Return the snapshots of an event store, which calls this.
-
-        Raises:
-            UndefinedAggregateCodecError: the store has no codec.
-        """
-        if store.aggregate_codec is None:
-            raise UndefinedAggregateCodecError(store.event_store_id)
-        return StoreSnapshots(self, self._access, self._jobs)
-
-    def is_due(self, occasion: SnapshotOccasion) -> bool:
-        """Tell whether a snapshot is to be written now: what the policy says."""
-        return self._policy(occasion)
-
     @property
     def counts(self) -> Mapping[SnapshotCount, int]:
-        """How often each thing happened to a snapshot since the beginning of the program.
+        """Outcomes of snapshot reads and writes, counted since this object was made.
 
         - ``used``: a load went on from it.
         - ``missing``: a load found none. ``outdated``: it found some of other reducers only. That
@@ -148,6 +135,16 @@ class Snapshots:
             StorageError: the storage of snapshots failed.
         """
         await self._access.open(Place(event_store_id, checked_aggregate_id(aggregate_id)))
+
+    def _attach(self, store: "EventStore[Any, Any]") -> StoreSnapshots:
+        """Return the snapshots of an event store, which calls this.
+
+        Raises:
+            UndefinedAggregateCodecError: the store has no codec.
+        """
+        if store.aggregate_codec is None:
+            raise UndefinedAggregateCodecError(store.event_store_id)
+        return StoreSnapshots(self, self._policy, self._access, self._jobs)
 
 
 def _checked_positive(name: str, value: int) -> int:

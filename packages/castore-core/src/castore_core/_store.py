@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from copy import copy
 from datetime import datetime
-from typing import Any, Generic, Self
+from typing import Any, Final, Generic, Self
 
 from castore_core._aggregate import A, AggregateCodec
 from castore_core._awaiting import check_awaitable
@@ -20,6 +20,7 @@ from castore_core._event import E, Event, EventDraft, index_event_types
 from castore_core._group import EventGroups, GroupedEvent, VersionAssertion
 from castore_core._json import is_unicode
 from castore_core._paging import AggregateIdsQuery, PageTokens
+from castore_core._publish_order import Turn
 from castore_core._record import EventRecord
 from castore_core._reducer import Reducer, check_state, hold, reduce_events, reduce_next, renumber
 from castore_core._results import (
@@ -40,7 +41,7 @@ from castore_core.errors import (
     UnknownEventTypeError,
 )
 
-DEFAULT_PAGE_SIZE = 1000
+_PAGE_SIZE: Final = 1000
 
 
 class EventStore(EventGroups[E, A], Generic[E, A]):
@@ -138,7 +139,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
     @snapshots.setter
     def snapshots(self, snapshots: Snapshots | None) -> None:
         _check_snapshots(snapshots)
-        self._snapshots = None if snapshots is None else snapshots.attach(self)
+        self._snapshots = None if snapshots is None else snapshots._attach(self)  # pyright: ignore[reportPrivateUsage]
 
     @property
     def storage_adapter(self) -> EventStorageAdapter | None:
@@ -224,14 +225,13 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         adapter = self._get_ready_adapter()
         record = self.event_to_record(event)
         pushed = PushedEvent(event, reduce_next(self, event, record, prev_aggregate))
-        if force:
-            joins = joins_transaction(adapter)
-            snapshots, aggregate_id = self._get_snapshots(), record.aggregate_id
-            async with replacing([(snapshots, self.event_store_id, aggregate_id, joins)]):
-                await adapter.push_event(self.event_store_id, record, force=True)
-        else:
-            await adapter.push_event(self.event_store_id, record)
-        return await self._finish_push(pushed)
+        turns = self._take_turns(event)
+        try:
+            await self._write(adapter, record, force=force)
+            return await self._finish_push(pushed, turns)
+        finally:
+            for each in turns:
+                each.end()
 
     def group_event(self, event: E, *, prev_aggregate: A | None = None) -> GroupedEvent[E, A]:
         """Prepare an event for `push_event_group`. Nothing is written yet."""
@@ -374,7 +374,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
     ) -> AsyncIterator[str]:
         """Walk all the pages of `list_aggregate_ids`, ``limit`` (1,000 by default) ids a page."""
         if limit is None and page_token is None:
-            limit = DEFAULT_PAGE_SIZE
+            limit = _PAGE_SIZE
         page = await self.list_aggregate_ids(
             limit=limit,
             initial_event_after=initial_event_after,
@@ -464,7 +464,25 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
     def _refuse_transaction(self) -> None:
         pass
 
-    async def _finish_push(self, pushed_event: PushedEvent[E, A]) -> PushedEvent[E, A]:
+    async def _write(
+        self, adapter: EventStorageAdapter, record: EventRecord, *, force: bool
+    ) -> None:
+        if not force:
+            await adapter.push_event(self.event_store_id, record)
+            return
+        joins = joins_transaction(adapter)
+        snapshots, aggregate_id = self._get_snapshots(), record.aggregate_id
+        async with replacing([(snapshots, self.event_store_id, aggregate_id, joins)]):
+            await adapter.push_event(self.event_store_id, record, force=True)
+
+    def _take_turns(self, event: E) -> tuple[Turn, ...]:  # noqa: ARG002 nothing is published
+        return ()
+
+    async def _finish_push(
+        self,
+        pushed_event: PushedEvent[E, A],
+        turns: Sequence[Turn],  # noqa: ARG002 nothing is published
+    ) -> PushedEvent[E, A]:
         is_written = None
         if self._snapshots is not None:
             is_written = self._snapshots.follow_push(self, pushed_event.event)

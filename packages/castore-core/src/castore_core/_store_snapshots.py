@@ -18,7 +18,7 @@ from castore_core._reducer import check_state
 from castore_core._results import LoadedAggregate
 from castore_core._snapshot_access import Found, Place, SnapshotAccess
 from castore_core._snapshot_format import GENERATION_AT, Content, Generation, digest_event
-from castore_core._snapshot_policy import SnapshotOccasion
+from castore_core._snapshot_policy import SnapshotOccasion, SnapshotPolicy
 from castore_core._sources import ReducerSources
 from castore_core._storage import joins_transaction
 from castore_core.errors import (
@@ -60,9 +60,14 @@ class StoreSnapshots:
     """The snapshots of an event store, and of the same store on other storage adapters."""
 
     def __init__(
-        self, snapshots: "Snapshots", access: SnapshotAccess, jobs: BackgroundJobs
+        self,
+        snapshots: "Snapshots",
+        policy: SnapshotPolicy,
+        access: SnapshotAccess,
+        jobs: BackgroundJobs,
     ) -> None:
         self.snapshots = snapshots
+        self._policy = policy
         self.access = access
         self._jobs = jobs
         self._attached_at = time.time()
@@ -81,7 +86,7 @@ class StoreSnapshots:
                 self._version = sources.version
             else:  # it is that of the next process, which runs another reducer
                 text = "the source of the reducer changed after it was loaded: none is used"
-                self.access.count("outdated", Place(store.event_store_id, "*"), text=text)
+                self.access.count("outdated", store.event_store_id, text=text)
             self._is_resolved = True
         return self._version
 
@@ -194,7 +199,8 @@ class StoreSnapshots:
         if joins_transaction(store.get_storage_adapter()) or not self._is_due(store, event, None):
             return None
         place = Place(store.event_store_id, event.aggregate_id)
-        frozen = copy(store)  # whose storage adapter nobody sets meanwhile
+        # The storage adapter of a copy is not set meanwhile.
+        frozen = copy(store)
         job = partial(self._take, frozen, place, event.version)
         if self.snapshots.in_background:
             self._start(place, job)
@@ -212,7 +218,7 @@ class StoreSnapshots:
 
     def _is_due(self, store: "EventStore[Any, Any]", event: Event, events_read: int | None) -> bool:
         try:
-            return self.snapshots.is_due(SnapshotOccasion(store.event_store_id, event, events_read))
+            return self._policy(SnapshotOccasion(store.event_store_id, event, events_read))
         except Exception as error:  # noqa: BLE001 a snapshot less
             place = Place(store.event_store_id, event.aggregate_id)
             self.access.count("not_written", place, error)

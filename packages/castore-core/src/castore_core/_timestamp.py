@@ -26,6 +26,8 @@ _clocks_in_use: Final[dict[object, Clock]] = {}
 def use_clock(clock: Clock) -> Generator[None]:
     """Take the time of events that are made without a ``timestamp`` from a clock of your own.
 
+    So does `utc_now`, by which bookmarks in memory and parked events have their moments.
+
     It holds in the whole process, in all its threads and tasks, until the context ends: it is
     meant for tests and simulations. Of contexts within each other, the innermost counts.
     A clock that returns a naive moment makes the event raise a `ValueError`.
@@ -41,7 +43,7 @@ def use_clock(clock: Clock) -> Generator[None]:
 
 
 def utc_now() -> datetime:
-    """Return the present moment, by the clock in use."""
+    """Return the present moment, by the clock in use: aware, in UTC and whole milliseconds."""
     return to_utc_milliseconds(_clock())
 
 

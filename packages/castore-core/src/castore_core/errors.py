@@ -19,6 +19,7 @@
     ├── InvalidPageTokenError (ValueError)     the page token is damaged, or another store's
     ├── InvalidLogPositionError (ValueError)   a position is one of another kind of log
     ├── StorageError                           the backend of a storage adapter failed
+    │   ├── TransactionAbortedError                a transaction of yours has to begin again
     │   └── UnknownOutcomeError                    the events of a push may be stored, or not
     ├── LeaseLostError                         somebody else holds the lease by now
     ├── UndefinedStorageAdapterError           the event store has no storage adapter
@@ -65,6 +66,7 @@ __all__ = [
     "NotJSONError",
     "ReducerError",
     "StorageError",
+    "TransactionAbortedError",
     "TransactionNotPublishableError",
     "UndefinedAggregateCodecError",
     "UndefinedMessageChannelAdapterError",
@@ -369,6 +371,14 @@ class StorageError(CastoreError):
         return self.reason
 
 
+class TransactionAbortedError(StorageError):
+    """A transaction of yours cannot go on, because of another one: begin it again.
+
+    The database found a deadlock, or a serialization failure. Nothing of the transaction is
+    written, of events and of rows of your own.
+    """
+
+
 class UnknownOutcomeError(StorageError):
     """It is not known whether the events of a push were stored: its answer was lost.
 
@@ -526,6 +536,17 @@ class MessagePublishError(CastoreError):
     def __str__(self) -> str:
         reasons = "; ".join({reason: None for _, reason in self.failures})
         return f"{len(self.failures)} message(s) were not published: {reasons}"
+
+    def find_refused(self, messages: "Iterable[MessageRecord]") -> list[int]:
+        """Return the indexes of the messages that did not reach the channel.
+
+        These are the messages of the aggregates that ``failures`` names, or all messages where it
+        names none of them.
+        """
+        aggregates = [(each.event_store_id, each.aggregate_id) for each in messages]
+        refused = {(each.event_store_id, each.aggregate_id) for each, _ in self.failures}
+        found = [index for index, each in enumerate(aggregates) if each in refused]
+        return found or [*range(len(aggregates))]
 
 
 class EventPublishError(CastoreError):

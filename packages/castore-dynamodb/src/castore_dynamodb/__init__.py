@@ -4,6 +4,7 @@ from castore_dynamodb._bookmarks import DynamoDBBookmarkStorageAdapter
 from castore_dynamodb._events import DynamoDBEventStorageAdapter
 from castore_dynamodb._legacy import LegacyTableError
 from castore_dynamodb._parked import TransactItems
+from castore_dynamodb._parking import Park, ParkedRecord
 from castore_dynamodb._snapshots import DynamoDBSnapshotStorageAdapter
 from castore_dynamodb._stream_handler import DynamoDBStreamHandler
 from castore_dynamodb._stream_records import StoredEvent
@@ -17,6 +18,8 @@ __all__ = [
     "DynamoDBStreamHandler",
     "DynamoDBStreamParser",
     "LegacyTableError",
+    "Park",
+    "ParkedRecord",
     "StoredEvent",
     "TransactItems",
     "create_table",

@@ -16,7 +16,7 @@ from castore_core import (
     LogPosition,
     ParkedEvent,
     StorageError,
-    check_log_query,
+    check_limit,
     check_parked,
 )
 from castore_dynamodb._items import AGGREGATE_ID, VERSION, WRITE_TOKEN, Item
@@ -95,7 +95,10 @@ class DynamoDBBookmarkStorageAdapter:
         return f"DynamoDBBookmarkStorageAdapter({self._table.name!r})"
 
     async def get_bookmark(self, bookmark_id: str) -> Bookmark:
-        """Return what is known of a bookmark. The position of none is ``None``."""
+        """Return a bookmark and its lease.
+
+        ``position`` is ``None`` where the bookmark does not exist.
+        """
         response = await self._table.call(
             "get_item",
             TableName=self._table.name,
@@ -188,7 +191,7 @@ class DynamoDBBookmarkStorageAdapter:
 
         It reads all that the bookmark has, also for a page of them.
         """
-        check_log_query(None, limit)
+        check_limit(limit)
         events = await self._parked.read(bookmark_id)
         return [each for each in events if each.position > after][:limit]
 

@@ -4,17 +4,36 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from castore_core import MessagePublishError, MessageRecord
-from castore_dynamodb._stream_records import describe_event
+from castore_dynamodb._stream_records import (
+    StoredEvent,
+    StreamRecord,
+    describe_event,
+    get_sequence_number,
+)
 
 _ALONE: Final = 10
 _MOST: Final = 10  # that a request of SQS or EventBridge takes
 
 
 class Pending(NamedTuple):
-    """A message, and the number of the record that it is of."""
+    """A message, and the record that it is of.
 
-    sequence_number: str
+    Attributes:
+        place: that of the record in its batch.
+        record: the record.
+        stored: its event.
+        message: the message.
+    """
+
+    place: int
+    record: StreamRecord
+    stored: StoredEvent
     message: MessageRecord
+
+    @property
+    def sequence_number(self) -> str:
+        """The number by which Lambda knows the record."""
+        return get_sequence_number(self.record)
 
     def __str__(self) -> str:
         event = describe_event(*self.message[:4])
@@ -46,7 +65,11 @@ def split(pending: Iterable[Pending]) -> Iterator[list[Pending]]:
 
 def find_first_failure(chunk: Sequence[Pending], error: Exception) -> Pending:
     """Return the first message of a chunk that was not published, as far as the error tells."""
+    return find_failures(chunk, error)[0]
+
+
+def find_failures(chunk: Sequence[Pending], error: Exception) -> Sequence[Pending]:
+    """Return the messages of a chunk that were not published: all, where the error names none."""
     if not isinstance(error, MessagePublishError):
-        return chunk[0]
-    refused = {(each.event_store_id, each.aggregate_id) for each, _ in error.failures}
-    return next((each for each in chunk if each.aggregate in refused), chunk[0])
+        return chunk
+    return [chunk[index] for index in error.find_refused(each.message for each in chunk)]

@@ -28,7 +28,7 @@ _KIND = "snapshot"
 
 _MAX_VERSION = 2**53 - 1  # of the core
 _VERSIONS = 10**17
-"""How many versions have room in a sort key."""
+"""The number of versions that fit into a sort key."""
 
 
 class DynamoDBSnapshotStorageAdapter:

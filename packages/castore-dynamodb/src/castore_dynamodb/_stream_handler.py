@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from math import inf
 from time import monotonic
 from typing import Any, Final, Generic, TypeVar
@@ -16,11 +17,14 @@ from castore_core import (
     NotificationMessageQueue,
     StateCarryingMessageBus,
     StateCarryingMessageQueue,
+    StorageError,
     format_error,
     name_type,
 )
+from castore_dynamodb._invocation import Invocation, InvocationParts
+from castore_dynamodb._parking import Park, ParkedRecord, Suspect
 from castore_dynamodb._pending import Pending, find_first_failure, split
-from castore_dynamodb._stream_records import StreamRecord, get_sequence_number
+from castore_dynamodb._stream_records import StoredEvent, StreamRecord, get_sequence_number
 from castore_dynamodb._streams import DynamoDBStreamParser
 
 E = TypeVar("E", bound=Event)
@@ -28,6 +32,11 @@ E = TypeVar("E", bound=Event)
 _SHARE_OF_TIME: Final = 0.75  # the rest is for the publish that is under way then
 
 _logger = logging.getLogger("castore_dynamodb")
+
+
+def _double_delay(attempt: int) -> float:
+    """Wait a tenth of a second after the first attempt, and twice as long after the second."""
+    return 0.1 * 2.0 ** (attempt - 1)
 
 
 class DynamoDBStreamHandler(Generic[E]):
@@ -46,6 +55,18 @@ class DynamoDBStreamHandler(Generic[E]):
     at once, of different aggregates: where one of these fails, up to nine after it may have been
     published, and come again once.
 
+    Give it a ``park`` function, and a record that can never be published stops nothing: the
+    function keeps it, for example in another queue, and the handler goes on with the records after
+    it. The later events of its aggregate that the invocation has are parked behind it. A record is
+    parked when
+
+    - it cannot be read, or the aggregate after its event cannot be computed;
+    - the channel refused it three times, and took another one in the same invocation;
+    - it failed, and is older than ``park_after``.
+
+    Where three messages fail in a row the channel counts as down: Lambda tries again, from the
+    first of them.
+
     Shortly before Lambda's time is up, the events that are left go back to it in the same way.
 
     Failures are logged to the logger ``castore_dynamodb``.
@@ -56,11 +77,18 @@ class DynamoDBStreamHandler(Generic[E]):
     Args:
         parser: reads the records. Its stores are those whose events are passed on.
         channel: a queue or a bus of which they are sources.
+        park: is called with each `ParkedRecord`, and may be async. If it raises, the record has
+            failed, and Lambda tries again from there.
+        park_after: the age from which a record is parked although nothing shows that the channel is
+            up. It is there for a record that comes alone.
+        retry_delay: returns the seconds to wait after an attempt that failed, from its number, 1 or
+            2; by default 0.1 and 0.2. It matters with ``park`` alone.
         log_error_texts: whether the log has the texts of errors too. They may hold values of the
             payload, which are left out by default.
 
     Raises:
         MessageChannelEventStoreNotFoundError: a store of the parser is no source of the channel.
+        TypeError: ``park`` cannot be called.
     """
 
     def __init__(
@@ -73,12 +101,20 @@ class DynamoDBStreamHandler(Generic[E]):
         | AggregateExistsMessageQueue
         | AggregateExistsMessageBus,
         *,
+        park: Park | None = None,
+        park_after: timedelta = timedelta(hours=1),
+        retry_delay: Callable[[int], float] = _double_delay,
         log_error_texts: bool = False,
     ) -> None:
+        if park is not None and not callable(park):
+            raise TypeError(f"park is not callable: {park!r}")
         for each in parser.event_store_ids:
             channel.get_source_event_store(each)
         self._parser = parser
         self._channel = channel
+        self._park = park
+        self._retry_delay = retry_delay
+        self._park_after = park_after.total_seconds()
         self._log_error_texts = log_error_texts
 
     def __call__(self, event: Mapping[str, Any], context: object = None) -> dict[str, Any]:
@@ -98,33 +134,55 @@ class DynamoDBStreamHandler(Generic[E]):
         """
         adapter = self._channel.get_message_channel_adapter()
         deadline = inf if time_limit is None else monotonic() + time_limit * _SHARE_OF_TIME
-        pending, failed = await self._prepare(records)
+        pending, suspects = await self._prepare(records)
+        if self._park is not None:
+            parts = InvocationParts(
+                adapter=adapter,
+                park=self._park,
+                park_after=self._park_after,
+                retry_delay=self._retry_delay,
+                deadline=deadline,
+                log_error=self._log_error,
+            )
+            return _answer(await Invocation(parts, suspects).run(pending))
         for index, chunk in enumerate(split(pending)):
             if index and monotonic() > deadline:
                 _logger.warning("time is nearly up: Lambda goes on from %s", chunk[0])
                 return _answer(chunk[0].sequence_number)
             if (first := await self._publish(adapter, chunk)) is not None:
                 return _answer(first.sequence_number)
-        return _answer(failed)
+        return _answer(suspects[0].parked.sequence_number if suspects else None)
 
-    async def _prepare(self, records: Iterable[StreamRecord]) -> tuple[list[Pending], str | None]:
-        """Return what is to be published, and the number of the record that ended it, if any."""
+    async def _prepare(
+        self, records: Iterable[StreamRecord]
+    ) -> tuple[list[Pending], list[Suspect]]:
+        """Return what is to be published, and what cannot be: the first ends it, or is parked."""
         pending: list[Pending] = []
-        for record in records:
-            number = get_sequence_number(record)
-            subject = f"record {number} of the stream"
-            try:
-                stored = self._parser.read_stored_event(record)
-                if stored is None:
-                    continue
-                subject = f"{subject}, {stored},"
-                message = await self._channel.record_to_message(*stored)
-            except Exception as error:  # noqa: BLE001 the reducer of an aggregate may raise anything
-                self._log_error(error, f"{subject} cannot be published")
-                return pending, number
-            if message is not None:
-                pending.append(Pending(number, message))
-        return pending, None
+        suspects: list[Suspect] = []
+        for place, record in enumerate(records):
+            prepared = await self._prepare_one(place, record)
+            if isinstance(prepared, Suspect):
+                suspects.append(prepared)
+                if self._park is None:
+                    break
+            elif prepared is not None:
+                pending.append(prepared)
+        return pending, suspects
+
+    async def _prepare_one(self, place: int, record: StreamRecord) -> Pending | Suspect | None:
+        stored: StoredEvent | None = None
+        try:
+            stored = self._parser.read_stored_event(record)
+            if stored is None:
+                return None
+            message = await self._channel.record_to_message(*stored)
+        except Exception as error:  # noqa: BLE001 the reducer of an aggregate may raise anything
+            event = "" if stored is None else f", {stored},"
+            subject = f"record {get_sequence_number(record)} of the stream{event}"
+            self._log_error(error, f"{subject} cannot be published")
+            is_hopeless = stored is None or not isinstance(error, StorageError)
+            return Suspect(place, ParkedRecord(record, stored, error), is_hopeless)
+        return None if message is None else Pending(place, record, stored, message)
 
     async def _publish(
         self, adapter: MessageChannelAdapter, chunk: Sequence[Pending]

@@ -81,6 +81,15 @@ def get_sequence_number(record: StreamRecord) -> str:
     return str(record["dynamodb"]["SequenceNumber"])
 
 
+def get_moment(record: StreamRecord) -> float | None:
+    """Return when a record came into the stream, in seconds of Unix, where it tells."""
+    if "kinesis" in record:
+        moment = record["kinesis"].get("approximateArrivalTimestamp")
+    else:
+        moment = record["dynamodb"].get("ApproximateCreationDateTime")
+    return float(moment) if isinstance(moment, (int, float)) else None
+
+
 def describe_event(
     event_store_id: str, aggregate_id: str, version: int | None, event_type: str
 ) -> str:

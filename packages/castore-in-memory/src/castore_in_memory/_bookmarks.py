@@ -4,7 +4,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from castore_core import (
     LOG_START,
@@ -13,8 +13,9 @@ from castore_core import (
     LeaseLostError,
     LogPosition,
     ParkedEvent,
-    check_log_query,
+    check_limit,
     check_parked,
+    utc_now,
 )
 
 
@@ -34,7 +35,10 @@ class InMemoryBookmarkStorageAdapter:
         self._parked: defaultdict[str, dict[LogPosition, ParkedEvent]] = defaultdict(dict)
 
     async def get_bookmark(self, bookmark_id: str) -> Bookmark:
-        """Return what is known of a bookmark. The position of none is ``None``."""
+        """Return a bookmark and its lease.
+
+        ``position`` is ``None`` where the bookmark does not exist.
+        """
         lease = self._get_lease(bookmark_id)
         return Bookmark(
             self._positions.get(bookmark_id),
@@ -86,7 +90,7 @@ class InMemoryBookmarkStorageAdapter:
         elif lease.owner != owner:
             return None
         self._leases[bookmark_id] = (lease, time.monotonic() + duration.total_seconds())
-        self._renewed_at[bookmark_id] = _utc_now()
+        self._renewed_at[bookmark_id] = utc_now()
         return lease
 
     async def release_lease(self, lease: Lease) -> None:
@@ -98,7 +102,7 @@ class InMemoryBookmarkStorageAdapter:
         self, bookmark_id: str, after: LogPosition = LOG_START, limit: int = 100
     ) -> list[ParkedEvent]:
         """Read the parked events of a bookmark that follow a position, in the order of the log."""
-        check_log_query(None, limit)
+        check_limit(limit)
         events = self._parked.get(bookmark_id, {})
         return [events[position] for position in sorted(events) if position > after][:limit]
 
@@ -114,7 +118,7 @@ class InMemoryBookmarkStorageAdapter:
 
     def _set_position(self, bookmark_id: str, position: LogPosition) -> None:
         self._positions[bookmark_id] = position
-        self._moved_at[bookmark_id] = _utc_now()
+        self._moved_at[bookmark_id] = utc_now()
 
     def _park(
         self, bookmark_id: str, parked: Sequence[ParkedEvent], unparked: Sequence[LogPosition]
@@ -131,8 +135,3 @@ class InMemoryBookmarkStorageAdapter:
     def _check_lease(self, lease: Lease) -> None:
         if self._get_lease(lease.bookmark_id) != lease:
             raise LeaseLostError(lease.bookmark_id, lease.owner)
-
-
-def _utc_now() -> datetime:
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)

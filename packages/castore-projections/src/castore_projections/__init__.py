@@ -32,6 +32,7 @@ from castore_projections.errors import (
     ProjectionError,
     ProjectionRetiredError,
     ProjectionWaitTimeoutError,
+    TooManyParkedError,
 )
 
 __all__ = [
@@ -65,4 +66,5 @@ __all__ = [
     "ReportHook",
     "Retired",
     "RetryDelay",
+    "TooManyParkedError",
 ]

@@ -57,20 +57,30 @@ class Buffer:
         before: LogPosition | None,
         handled: Collection[LogPosition],
         holds: Callable[[LogEntry], bool],
+        limit: int | None = None,
     ) -> Batch:
-        """Return the first events, up to one at a position; they stay in the buffer."""
-        batch = Batch([], [], self._start)
+        """Return the first events, up to one at a position; they stay in the buffer.
+
+        At most ``limit`` are to be handled.
+        """
+        entries: list[LogEntry] = []
+        held: list[LogEntry] = []
+        position = self._start
         for entry in self._entries:
             if entry.position == before:
-                return batch
+                break
             if holds(entry):
-                if len(batch.held) == MAX_PARKED_AT_ONCE:
-                    return batch
-                batch.held.append(entry)
+                if len(held) == MAX_PARKED_AT_ONCE:
+                    break
+                held.append(entry)
             elif entry.position not in handled:
-                batch.entries.append(entry)
-            batch = batch._replace(position=entry.position)
-        return batch._replace(position=self.end)
+                if len(entries) == limit:
+                    break
+                entries.append(entry)
+            position = entry.position
+        else:
+            position = self.end
+        return Batch(entries, held, position)
 
     def take_first(self) -> Batch:
         """Return the first event alone; it stays in the buffer."""

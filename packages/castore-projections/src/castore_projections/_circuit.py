@@ -1,5 +1,6 @@
 """The circuit breaker: where every event fails, the events are not parked one after the other."""
 
+from time import monotonic
 from typing import Final
 
 from castore_core import LogPosition
@@ -12,17 +13,20 @@ class Circuit:
     """Counts the events that failed in a row.
 
     From the ``threshold`` on it is open: the next event is tried only after a delay, which grows.
-    When one is handled again, it closes.
+    When one is handled again, it closes. It outlives the readers of a runner.
+
+    ``failed`` has the positions of those events.
     """
 
     def __init__(self, threshold: int) -> None:
         self._threshold = threshold
-        self._failed: list[LogPosition] = []
+        self._next_at = 0.0
+        self.failed: list[LogPosition] = []
 
     @property
     def failures(self) -> int:
-        """How many events failed in a row."""
-        return len(self._failed)
+        """The number of events that failed in a row."""
+        return len(self.failed)
 
     @property
     def is_open(self) -> bool:
@@ -31,17 +35,21 @@ class Circuit:
 
     @property
     def delay(self) -> float:
-        """How many seconds to wait before the next event."""
+        """Seconds to wait before the next event."""
         if not self.is_open:
             return 0.0
         return min(_FIRST_DELAY * 2.0 ** min(self.failures - self._threshold, 10), _LONGEST_DELAY)
 
     def fail(self, position: LogPosition) -> None:
         """Note that an event failed for the last time."""
-        self._failed.append(position)
+        self.failed.append(position)
+        self._next_at = monotonic() + self.delay
 
-    def close(self) -> list[LogPosition]:
-        """Note that an event was handled, and return those to try again."""
-        failed = self._failed if self.is_open else []
-        self._failed = []
-        return failed
+    @property
+    def left(self) -> float:
+        """How many seconds of the delay are left."""
+        return max(0.0, self._next_at - monotonic()) if self.is_open else 0.0
+
+    def close(self) -> None:
+        """Note that an event was handled."""
+        self.failed = []

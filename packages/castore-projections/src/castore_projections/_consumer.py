@@ -1,7 +1,7 @@
 """Projections and relays: how they run, what they tell, and what becomes of parked events."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Generic, Self
@@ -12,8 +12,8 @@ from castore_core import LOG_START, BookmarkStorageAdapter, LogEntry, LogPositio
 from castore_core.workers import Lifecycle
 from castore_projections._control import Control
 from castore_projections._identity import Identity
-from castore_projections._ledger import Ledger
-from castore_projections._options import ReaderOptions
+from castore_projections._ledger import Generation, Ledger
+from castore_projections._options import ReaderOptions, RetryDelay
 from castore_projections._parked_groups import (
     ParkedGroup,
     choose_parked,
@@ -27,18 +27,21 @@ from castore_projections._run import Run, RunParts
 from castore_projections._source import Source
 from castore_projections._status import ProjectionStatus, read_status
 from castore_projections._waiting import Waiters
-from castore_projections.errors import ProjectionRetiredError
+from castore_projections.errors import ProjectionRetiredError, TooManyParkedError
 
 T = TypeVar("T", default=Any)
 
 STANDSTILL_TIMEOUT: Final = 60.0
 """Seconds to wait until the runners of a projection have given back their leases."""
 
+MAX_UNHANDLED: Final = 1000
+"""How many parked events a reset remembers: a ledger is one text in the storage of bookmarks."""
+
 _MARGIN: Final = 5.0  # seconds that the end may take beyond the grace period
 
 
 class LogConsumer(ABC, Generic[T]):
-    """What projections and relays have in common: each follows a log, with a bookmark."""
+    """The common base of projections and relays: each follows a log with a bookmark."""
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class LogConsumer(ABC, Generic[T]):
         options: ReaderOptions,
         *,
         skips_failed: bool = False,
+        parked_delay: RetryDelay | None = None,
         tail_stream: bool = False,
         always_tail_stream: bool = False,
     ) -> None:
@@ -56,6 +60,7 @@ class LogConsumer(ABC, Generic[T]):
         self._bookmarks = bookmarks
         self._tail_stream = tail_stream or always_tail_stream
         self._always_tail_stream = always_tail_stream
+        self._has_run = False
         self._moved = Waiters()
         self._control = Control(
             bookmarks,
@@ -71,7 +76,9 @@ class LogConsumer(ABC, Generic[T]):
             reporter=Reporter(options.on_report, log_error_texts=options.log_error_texts),
             control=self._control,
             on_moved=self._moved.wake,
+            finish_reset=lambda: self._reset(STANDSTILL_TIMEOUT, begins=False),
             skips_failed=skips_failed,
+            parked_delay=parked_delay,
         )
         self._partitions = identity.get_partitions(options.partitions)
         self._run: Run | None = None
@@ -119,16 +126,16 @@ class LogConsumer(ABC, Generic[T]):
             ProjectionRetiredError: a later version has taken over.
             CircuitOpenError: too many events fail in a row.
             LeaseLostError: the process was stopped for longer than its lease. The rest is handled
-                by whoever has the lease, or at the next call.
+                by the process that has the lease, or at the next call.
             PartitionsChangedError, UnknownEventTypeError: as in `run`.
             StorageError: a storage did not answer.
         """
+        self._check_ready()
         ledger = await self._open()
-        version = self._identity.version
-        if version < ledger.live:
-            raise ProjectionRetiredError(self.name, version, ledger.live)
+        self._refuse_retired(ledger)
         run = Run(self._parts, self._make_processor)
-        run.begin(ledger, await self._get_skip_to())
+        run.begin(ledger, LOG_START if self._has_run else await self._get_skip_to())
+        self._has_run = True
         return await run.run_once()
 
     def stop(self) -> None:
@@ -162,27 +169,20 @@ class LogConsumer(ABC, Generic[T]):
         """Begin anew, at the start of the log, or at its end where the stream is tailed.
 
         Processes that run it pause meanwhile. Parked events are forgotten. The events that were
-        handled before come again, as replays.
+        handled before come again, as replays. ``timeout`` applies to each lease separately.
+
+        A reset that was interrupted is finished by the next `run`, `run_once` or `reset`.
 
         Raises:
             ProjectionBusyError: a process did not pause within ``timeout`` seconds.
-            StorageError: a storage did not answer. Call it again.
+            ProjectionRetiredError: a later version has taken over.
+            StorageError: a storage did not answer.
+            TooManyParkedError: more than 1,000 events are parked: retry or drop some.
+            TypeError: the storage of the events has no log.
         """
+        self._source.get_log()
         await self._open()
-        async with (
-            self._control.claim(timeout) as claim,
-            self._control.stand_still(self._partitions, timeout) as leases,
-        ):
-            ledger, _ = await self._control.read()
-            version = self._identity.version
-            positions = await self._control.get_positions(version, ledger)
-            start = await self._get_start()
-            generation = replace(ledger.generations[version].add_handled(positions), start=start)
-            await self._control.write(claim, ledger.add(version, generation))
-            for partition, lease in leases.items():
-                await self._drop_all(partition)
-                async with self._bookmarks.move_bookmark(lease, start) as transaction:
-                    await self._clear(partition, transaction)
+        await self._reset(timeout, begins=True)
 
     # Known state
 
@@ -256,11 +256,63 @@ class LogConsumer(ABC, Generic[T]):
             self._run.look_at_parked()
         return sum(map(len, chosen.values()))
 
+    async def _reset(self, timeout: float, *, begins: bool) -> None:  # noqa: ASYNC109 has its own error
+        """Begin a reset, or finish one, while nobody runs the projection."""
+        version = self._identity.version
+        async with (
+            self._control.claim(timeout) as claim,
+            self._control.stand_still(self._partitions, timeout) as leases,
+        ):
+            ledger, _ = await self._control.read()
+            self._refuse_retired(ledger)
+            generation = ledger.generations[version]
+            if begins:
+                positions = await self._control.get_positions(version, ledger)
+                start = await self._get_start()
+                generation = replace(
+                    generation.add_handled(positions),
+                    start=start,
+                    unhandled=await self._get_unhandled(generation, positions),
+                    is_resetting=True,
+                )
+                await self._control.write(claim, ledger.add(version, generation))
+            elif not generation.is_resetting:
+                return
+            for partition, lease in leases.items():
+                async with self._bookmarks.move_bookmark(lease, generation.start) as transaction:
+                    await self._clear(partition, transaction)
+                await self._drop_all(partition)
+            generation = replace(generation, is_resetting=False)
+            await self._control.write(claim, ledger.add(version, generation))
+
+    async def _get_unhandled(
+        self, generation: Generation, positions: Sequence[LogPosition]
+    ) -> Sequence[LogPosition]:
+        """Return the positions of events whose side effects have not taken place.
+
+        Raises:
+            TooManyParkedError: there are more than a ledger holds.
+        """
+        parked = iter_all_parked(self._bookmarks, self._partitions)
+        found = {each.position async for _, each in parked}
+        found.update(each for each in generation.unhandled if each > min(positions))
+        if len(found) > MAX_UNHANDLED:
+            raise TooManyParkedError(self.name, len(found), MAX_UNHANDLED)
+        return tuple(sorted(found))
+
+    def _refuse_retired(self, ledger: Ledger) -> None:
+        version = self._identity.version
+        if version < ledger.live:
+            raise ProjectionRetiredError(self.name, version, ledger.live)
+
     # For subclasses
 
     @abstractmethod
     def _make_processor(self, is_replay: Callable[[LogEntry], bool]) -> Processor:
         """Return what handles the events."""
+
+    def _check_ready(self) -> None:
+        """Refuse to run where that could only be a mistake."""
 
     async def _clear(self, partition: Partition, transaction: T) -> None:
         """Undo what the events have brought about, in the transaction of a reset."""
@@ -269,6 +321,8 @@ class LogConsumer(ABC, Generic[T]):
         """Make what `stop` ends from now on, and look where to begin."""
         if self._life is not None:
             raise RuntimeError(f"{self!r} runs already")
+        self._check_ready()
+        self._has_run = True
         self._run = run = Run(self._parts, self._make_processor)
         self._life = life = Lifecycle(
             self,
@@ -289,7 +343,11 @@ class LogConsumer(ABC, Generic[T]):
         self._run = self._life = None
 
     async def _open(self) -> Ledger:
-        return await self._control.open(self._get_start)
+        ledger = await self._control.open(self._get_start)
+        if ledger.generations[self._identity.version].is_resetting:
+            await self._reset(STANDSTILL_TIMEOUT, begins=False)
+            ledger, _ = await self._control.read()
+        return ledger
 
     async def _get_start(self) -> LogPosition:
         if self._tail_stream:
@@ -297,7 +355,16 @@ class LogConsumer(ABC, Generic[T]):
         return LOG_START
 
     async def _get_skip_to(self) -> LogPosition:
-        return await self._get_start() if self._always_tail_stream else LOG_START
+        """Return the position to begin at, if each start is to pass over what came before.
+
+        Where another process runs it, or ran it a moment ago, this start passes over nothing.
+        """
+        if not self._always_tail_stream:
+            return LOG_START
+        for each in self._partitions:
+            if (await self._bookmarks.get_bookmark(each.bookmark_id)).owner is not None:
+                return LOG_START
+        return await self._get_start()
 
     async def _drop_all(self, partition: Partition) -> None:
         parked = iter_all_parked(self._bookmarks, [partition])

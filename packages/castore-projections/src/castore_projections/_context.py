@@ -1,4 +1,4 @@
-"""What a handler is given beside its event."""
+"""The context of handler calls."""
 
 from dataclasses import dataclass
 from typing import Generic
@@ -7,12 +7,15 @@ from typing_extensions import TypeVar
 
 from castore_core import EventRecord, LogPosition
 
-T_co = TypeVar("T_co", covariant=True, default=None)
+T_co = TypeVar("T_co", covariant=True, default=object)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectionContext(Generic[T_co]):
-    """What a handler is given beside its event.
+    """The context of a handler call: transaction, position and attempt.
+
+    Its type parameter is that of the transaction, as the bookmarks have it. A handler that does
+    not use the transaction may leave it out.
 
     Attributes:
         transaction: the transaction that moves the bookmark, too: what you write with it is

@@ -49,7 +49,7 @@ class Control:
             text = await self._bookmarks.create_bookmark(ledger_id, first.to_text())
         ledger = Ledger.from_text(ledger_id, text)
         if version not in ledger.generations:
-            ledger = await self._add_version(await get_start())
+            ledger = await self._add_version()
         generation = ledger.generations[version]
         if generation.partitions != self._partitions:
             started = generation.partitions
@@ -116,11 +116,13 @@ class Control:
         await stack.enter_async_context(keeper.keep(lease))
         return lease
 
-    async def _add_version(self, start: LogPosition) -> Ledger:
+    async def _add_version(self) -> Ledger:
+        """Add a version that is built beside the live one, from the position where that began."""
         async with self.claim(self._lease_duration.total_seconds() + 1) as lease:
             ledger, _ = await self.read()
             version = self._identity.version
             if version not in ledger.generations:
+                start = ledger.generations[ledger.live].start
                 ledger = ledger.add(version, Generation(self._partitions, start))
                 await self.write(lease, ledger)
             return ledger

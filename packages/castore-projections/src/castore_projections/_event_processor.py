@@ -5,13 +5,12 @@ from typing import Any
 
 from castore_core import (
     BookmarkStorageAdapter,
-    EventDecodeError,
     LogEntry,
     LogPosition,
-    UnknownEventTypeError,
 )
 from castore_core.workers import ends_task
 from castore_projections._context import ProjectionContext
+from castore_projections._failures import is_unreadable
 from castore_projections._handlers import Handlers
 from castore_projections._identity import Identity
 from castore_projections._processing import EntryFailedError, Step
@@ -68,27 +67,29 @@ class EventProcessor:
 
     async def handle(
         self, entry: LogEntry, transaction: object, *, is_replay: bool, attempt: int = 1
-    ) -> None:
-        """Call the handlers of one event."""
-        found = self._handlers.find(entry)
-        if found is None or not found.handlers:
-            return
+    ) -> bool:
+        """Call the handlers of one event, and tell whether it has any."""
+        event, handlers = self._handlers.find(entry)
+        if not handlers:
+            return False
         context = ProjectionContext(
             transaction=transaction,
             projection=self._identity.name,
             version=self._identity.version,
             event_store_id=entry.event_store_id,
-            record=entry.record,
+            record=entry.record.copy(),
             position=entry.position or None,
             is_replay=is_replay,
             attempt=attempt,
         )
-        for handler in found.handlers:
-            await handler(found.event, context)
+        for handler in handlers:
+            await handler(event, context)
+            event = self._handlers.decode(entry) if handler is not handlers[-1] else None
+        return True
 
     def is_hopeless(self, error: BaseException) -> bool:
         """Tell whether a further attempt would fail, too: the event is not readable."""
-        return isinstance(error, (EventDecodeError, UnknownEventTypeError))
+        return is_unreadable(error)
 
     def is_fatal(self, error: BaseException) -> bool:
         """Tell whether the projection ends: a type is unknown, and refused."""

@@ -1,4 +1,4 @@
-"""What names a projection in its storage of bookmarks."""
+"""The names of a projection in its storage of bookmarks."""
 
 from typing import Any, NamedTuple, Self, cast
 

@@ -49,7 +49,7 @@ class LeaseKeeper:
         self.owner = owner
         self._duration = duration
         self._lease: Lease | None = None
-        self._renewal: asyncio.Task[None] | None = None
+        self._is_ceasing = False
 
     async def take(self) -> Lease | None:
         """Take or extend the lease, or return ``None`` where another owner has it.
@@ -100,7 +100,8 @@ class LeaseKeeper:
     @asynccontextmanager
     async def keep(self, lease: Lease) -> AsyncGenerator[None]:
         """Extend the lease for the time of a block, and give it back at the end."""
-        self._renewal = renewal = begin(self._renew(lease))
+        self._is_ceasing = False
+        renewal = begin(self._renew(lease))
         try:
             yield
         finally:
@@ -119,8 +120,7 @@ class LeaseKeeper:
 
     def cease(self) -> None:
         """Extend the lease no longer: it is lost when its time is over."""
-        if self._renewal is not None:
-            self._renewal.cancel()
+        self._is_ceasing = True  # no cancellation: that would give it back
 
     async def _take(self) -> Lease | None:
         acquire = self._bookmarks.acquire_lease
@@ -135,6 +135,8 @@ class LeaseKeeper:
         pause = self._duration.total_seconds() / _RENEWALS
         while self._lease == lease:
             await asyncio.sleep(pause)
+            if self._is_ceasing:
+                return
             with suppress(CastoreError):  # the next attempt, or the next commit, tells
                 await self.take()
 

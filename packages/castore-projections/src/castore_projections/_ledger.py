@@ -15,21 +15,28 @@ from castore_projections._keys import find_partition
 
 @dataclass(frozen=True)
 class Generation:
-    """How a version of a projection was started.
+    """The start of a version of a projection.
 
     Attributes:
         partitions: how many bookmarks it has.
         start: the position at which they began.
         handled_before: the positions up to which side effects have taken place already, one for
             each partition that had been there then; several lists, where their numbers differed.
+        unhandled: the positions of events before those that were parked: their side effects have
+            not taken place.
+        is_resetting: whether a reset has begun, and has not ended.
     """
 
     partitions: int
     start: LogPosition = LOG_START
     handled_before: Sequence[Sequence[LogPosition]] = ()
+    unhandled: Sequence[LogPosition] = ()
+    is_resetting: bool = False
 
     def is_replay(self, entry: LogEntry) -> bool:
         """Tell whether an event was handled before this generation was live, or was reset."""
+        if entry.position in self.unhandled:
+            return False
         store_id, aggregate_id = entry.event_store_id, entry.record.aggregate_id
         return any(
             entry.position <= positions[find_partition(store_id, aggregate_id, len(positions))]

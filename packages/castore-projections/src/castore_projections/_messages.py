@@ -55,7 +55,7 @@ class MessageHandling:
         is_replay: bool,
     ) -> int:
         """Handle the event of a message, and those that are missing before it."""
-        store = self._event_stores[message.event_store_id]
+        store = self._get_store(message)
         aggregate_id = message.event.aggregate_id
         bookmark_id = self._identity.get_aggregate_id(store.event_store_id, aggregate_id)
         async with self._get_lock(bookmark_id):
@@ -71,6 +71,18 @@ class MessageHandling:
                     entry = LogEntry(LOG_START, store.event_store_id, each)
                     await self._handle_one(entry, lease, is_replay=is_replay)
             return len(records)
+
+    def _get_store(self, message: object) -> EventStore:
+        if not isinstance(message, (NotificationMessage, StateCarryingMessage)):
+            raise TypeError(f"a message that carries an event is needed, not {type(message)!r}")
+        store = self._event_stores.get(message.event_store_id)
+        if store is None:
+            stores = ", ".join(self._event_stores)
+            raise ValueError(
+                f"the message is of event store {message.event_store_id!r}, and projection "
+                f"{self._identity.name!r} follows {stores}"
+            )
+        return store
 
     def _get_lock(self, bookmark_id: str) -> asyncio.Lock:
         """Return the lock of an aggregate, which all tasks of the event loop share."""

@@ -1,4 +1,4 @@
-"""What readers of a log do with its events: the seam between reading and handling."""
+"""The seam between reading the events of a log and handling them."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -59,7 +59,8 @@ class Processor(Protocol):
         Raises:
             EntryFailedError: an event failed.
             LeaseLostError: the bookmark could not move.
-            StorageError: the storage of bookmarks did not answer.
+            StorageError: the storage of bookmarks did not answer. Where an event failed because
+                the transaction was lost, an `EntryFailedError` is the cause.
         """
         ...
 

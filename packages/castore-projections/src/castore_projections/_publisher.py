@@ -1,5 +1,6 @@
 """Publishes stored events to channels, those of an aggregate one after the other."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
@@ -11,9 +12,10 @@ from castore_core import (
     MessageChannel,
     MessagePublishError,
     MessageRecord,
-    StorageError,
 )
 from castore_core.workers import ends_task
+from castore_projections._deliveries import Deliveries
+from castore_projections._failures import is_unreadable
 from castore_projections._processing import EntryFailedError, Step
 
 _Aggregate: TypeAlias = tuple[str, str]  # store, aggregate
@@ -32,6 +34,7 @@ class Publisher:
         channels: each is given all the events.
         bookmarks: where the bookmarks are.
         is_replay: tells whether consumers may have seen an event.
+        timeout: seconds after which a channel that does not answer has failed.
     """
 
     def __init__(
@@ -39,18 +42,21 @@ class Publisher:
         channels: Sequence[MessageChannel[Any]],
         bookmarks: BookmarkStorageAdapter[Any],
         is_replay: Callable[[LogEntry], bool],
+        timeout: float,
     ) -> None:
         self._channels = channels
         self._bookmarks = bookmarks
         self._is_replay = is_replay
+        self._timeout = timeout
+        self._deliveries: dict[str, Deliveries] = {}  # by bookmark
 
     def wants(self, entry: LogEntry) -> bool:  # noqa: ARG002 every event is published
         """Tell that every event is published."""
         return True
 
-    def is_hopeless(self, error: BaseException) -> bool:  # noqa: ARG002 of every error
-        """Tell that a channel may take later what it refused."""
-        return False
+    def is_hopeless(self, error: BaseException) -> bool:
+        """Tell whether a further attempt would fail, too: the state cannot be computed here."""
+        return is_unreadable(error)
 
     def is_fatal(self, error: BaseException) -> bool:  # noqa: ARG002 of every error
         """Tell that no event ends a relay."""
@@ -63,7 +69,7 @@ class Publisher:
             EntryFailedError: a channel did not take the message of an event. Later events of its
                 aggregate were not published; those of others may have been.
         """
-        taken, errors = await self._publish_all(step.entries)
+        taken, errors = await self._publish_all(step)
         for each in step.entries:
             if each.position in errors:
                 raise EntryFailedError(each, taken) from errors[each.position]
@@ -71,47 +77,89 @@ class Publisher:
         async with move(step.lease, step.position, parked=step.parked, unparked=step.unparked):
             pass
 
-    async def _publish_all(self, entries: Iterable[LogEntry]) -> tuple[set[LogPosition], _Errors]:
+    async def _publish_all(self, step: Step) -> tuple[set[LogPosition], _Errors]:
         """Return the positions of the events that were taken, and the errors of others."""
+        deliveries = self._get_deliveries(step)
         taken: set[LogPosition] = set()
         errors: _Errors = {}
         held: set[_Aggregate] = set()
-        for wave in _split(entries):
+        for wave in _split(step.entries):
             ready = [each for each in wave if _get_aggregate(each) not in held]
-            failed = await self._publish_wave(ready)
+            failed = await self._publish_wave(ready, deliveries)
             taken.update(each.position for each in ready if each.position not in failed)
             held.update(_get_aggregate(each) for each in ready if each.position in failed)
             errors.update(failed)
         return taken, errors
 
-    async def _publish_wave(self, wave: Sequence[LogEntry]) -> _Errors:
+    def _get_deliveries(self, step: Step) -> Deliveries:
+        lease = step.lease
+        deliveries = self._deliveries.get(lease.bookmark_id)
+        if deliveries is None or deliveries.lease != lease:  # another reader may have gone on
+            deliveries = self._deliveries[lease.bookmark_id] = Deliveries(lease)
+        return deliveries
+
+    async def _publish_wave(self, wave: Sequence[LogEntry], deliveries: Deliveries) -> _Errors:
         """Publish events of different aggregates, and return the errors of those not taken.
 
         A channel may refuse all because of one. So they go one by one then, until several fail in
         a row: the channel is down.
         """
-        failed = await self._publish(wave)
+        failed = await self._publish(wave, deliveries)
         if len(wave) == 1 or len(failed) < len(wave):
             return failed
         in_a_row = 0
         for each in wave:
             if in_a_row == _MOST_FAILURES:
                 break
-            if await self._publish([each]):
-                in_a_row += 1
-            else:
-                in_a_row = 0
-                del failed[each.position]
+            error = await self._publish([each], deliveries)
+            del failed[each.position]
+            failed.update(error)
+            in_a_row = in_a_row + 1 if error else 0
         return failed
 
-    async def _publish(self, wave: Sequence[LogEntry]) -> _Errors:
+    async def _publish(self, wave: Sequence[LogEntry], deliveries: Deliveries) -> _Errors:
         failed: _Errors = {}
-        for channel in self._channels:
-            for is_replay in (True, False):
-                chosen = [each for each in wave if self._is_replay(each) is is_replay]
-                messages = await _make_messages(channel, chosen, failed)
-                failed.update(await _hand_over(channel, messages, is_replay=is_replay))
+        for number, channel in enumerate(self._channels):
+            missing = deliveries.get_missing(number, wave)
+            errors = await self._publish_to(channel, missing)
+            deliveries.add(number, [each for each in missing if each.position not in errors])
+            failed.update(errors)
+        deliveries.drop(each for each in wave if each.position not in failed)
         return failed
+
+    async def _publish_to(
+        self, channel: MessageChannel[Any], entries: Sequence[LogEntry]
+    ) -> _Errors:
+        errors: _Errors = {}
+        for is_replay in (True, False):
+            chosen = [each for each in entries if self._is_replay(each) is is_replay]
+            messages = await _make_messages(channel, chosen, errors)
+            errors.update(await self._hand_over(channel, messages, is_replay=is_replay))
+        return errors
+
+    async def _hand_over(
+        self,
+        channel: MessageChannel[Any],
+        messages: Mapping[LogPosition, MessageRecord],
+        *,
+        is_replay: bool,
+    ) -> _Errors:
+        """Publish messages, and return the errors of those that were not taken."""
+        if not messages:
+            return {}
+        adapter = channel.get_message_channel_adapter()
+        try:
+            async with asyncio.timeout(self._timeout):
+                await adapter.publish_messages(list(messages.values()), replay=is_replay)
+        except MessagePublishError as error:
+            positions = list(messages)
+            refused = error.find_refused(messages.values())
+            return {positions[index]: error for index in refused}
+        except BaseException as error:
+            if ends_task(error):
+                raise
+            return dict.fromkeys(messages, error)
+        return {}
 
 
 def _split(entries: Iterable[LogEntry]) -> list[list[LogEntry]]:
@@ -132,47 +180,18 @@ def _get_aggregate(entry: LogEntry) -> _Aggregate:
 
 
 async def _make_messages(
-    channel: MessageChannel[Any], entries: Iterable[LogEntry], failed: _Errors
+    channel: MessageChannel[Any], entries: Iterable[LogEntry], errors: _Errors
 ) -> dict[LogPosition, MessageRecord]:
-    """Return the messages of events, and note the errors of those that have none.
-
-    Raises:
-        StorageError: the state after an event could not be read.
-    """
+    """Return the messages of events, and note the errors of those that have none."""
     messages: dict[LogPosition, MessageRecord] = {}
     for position, event_store_id, record in entries:
         try:
             message = await channel.record_to_message(event_store_id, record)
-        except StorageError:
-            raise
         except BaseException as error:
             if ends_task(error):
                 raise
-            failed[position] = error
+            errors[position] = error
         else:
             if message is not None:
                 messages[position] = message
     return messages
-
-
-async def _hand_over(
-    channel: MessageChannel[Any], messages: Mapping[LogPosition, MessageRecord], *, is_replay: bool
-) -> _Errors:
-    """Publish messages, and return the errors of those that were not taken."""
-    if not messages:
-        return {}
-    adapter = channel.get_message_channel_adapter()
-    try:
-        await adapter.publish_messages(list(messages.values()), replay=is_replay)
-    except MessagePublishError as error:
-        refused = {(each.event_store_id, each.aggregate_id) for each, _ in error.failures}
-        return {
-            position: error
-            for position, each in messages.items()
-            if (each.event_store_id, each.aggregate_id) in refused
-        } or dict.fromkeys(messages, error)
-    except BaseException as error:
-        if ends_task(error):
-            raise
-        return dict.fromkeys(messages, error)
-    return {}

@@ -12,6 +12,8 @@ from castore_core import (
     LogEntry,
     LogPosition,
     ParkedEvent,
+    StorageError,
+    UndefinedStorageAdapterError,
 )
 from castore_projections._buffer import Batch, Buffer
 from castore_projections._circuit import Circuit
@@ -40,6 +42,9 @@ from castore_projections._source import Source
 PARKED_INTERVAL: Final = 5.0
 """Seconds after which a reader looks again which parked events it is to try."""
 
+MOST_LOST: Final = 10
+"""Fewest attempts before an event whose transaction was lost is parked."""
+
 SAVE_INTERVAL: Final = 5.0
 """Seconds after which a bookmark moves over events of others."""
 
@@ -49,7 +54,7 @@ Pause: TypeAlias = Callable[[float], Awaitable[None]]
 
 @dataclass(frozen=True, kw_only=True)
 class ReaderParts:
-    """What a reader is made of.
+    """The parts of a reader.
 
     Attributes:
         source: where the events are.
@@ -60,6 +65,8 @@ class ReaderParts:
         pause: lets seconds pass, or fewer where the reader is to stop.
         bound: returns the position that the reader must not pass, or ``None``.
         skips_failed: whether an event is passed over after its last attempt, and not parked.
+        parked_delay: returns the seconds after which a parked event is tried again by itself, from
+            the number of its attempts. ``None`` stands for never.
     """
 
     source: Source
@@ -70,6 +77,7 @@ class ReaderParts:
     pause: Pause
     bound: Bound
     skips_failed: bool = False
+    parked_delay: Callable[[int], float] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,23 @@ class _Suspect:
     is_over: bool
 
 
+@dataclass(frozen=True)
+class Doubt:
+    """A step that the storage refused as a whole, though it had given the lease before.
+
+    Attributes:
+        entry: the first event of the step.
+        count: how many events are to be handled alone, until the one at fault is found.
+        attempts: how often the first one was refused when it was alone.
+        error: the error of the storage.
+    """
+
+    entry: LogEntry
+    count: int
+    attempts: int
+    error: StorageError
+
+
 class PartitionReader:
     """Reads the events of a partition while it has the lease.
 
@@ -90,14 +115,22 @@ class PartitionReader:
     attempt it is parked, and so are the later events of its aggregate.
 
     Any error but those of the events means that the reader no longer knows where its bookmark is:
-    make another one.
+    make another one, and give it the doubt of this one.
     """
 
-    def __init__(self, partition: Partition, lease: Lease, parts: ReaderParts) -> None:
+    def __init__(
+        self,
+        partition: Partition,
+        lease: Lease,
+        parts: ReaderParts,
+        *,
+        circuit: Circuit,
+        doubt: Doubt | None = None,
+    ) -> None:
         self._partition = partition
         self._lease = lease
         self._parts = parts
-        self._parking = Parking(parts.bookmarks, partition.bookmark_id)
+        self._parking = Parking(parts.bookmarks, partition.bookmark_id, parts.parked_delay)
         self._buffer = Buffer()
         self._saved: LogPosition = LOG_START
         self._suspect: _Suspect | None = None
@@ -105,7 +138,9 @@ class PartitionReader:
         self._next_look = 0.0
         self._next_save = 0.0
         self._has_passed_own = False
-        self.circuit = Circuit(parts.options.circuit_threshold)
+        self._alone = 0 if doubt is None else doubt.count
+        self.doubt = doubt
+        self._circuit = circuit
         self.count = 0
 
     async def open(self) -> None:
@@ -123,14 +158,16 @@ class PartitionReader:
     @property
     def has_ready_events(self) -> bool:
         """Whether a parked event is to be tried again."""
-        return self._parking.get_ready() is not None
+        parking = self._parking
+        return parking.get_ready() is not None or parking.get_due() is not None
 
     async def step(self) -> bool:
         """Handle the next events, if there are any, and tell whether there were."""
         if await self._retry_parked():
             return True
+        was_due = await self._retry_due()
         if not self._buffer and not await self._fill():
-            return False
+            return was_due
         if self._buffer:
             await self._advance()
         return True
@@ -175,11 +212,17 @@ class PartitionReader:
     # Handling
 
     async def _advance(self) -> None:
+        doubt = self._find_doubt(self._buffer.first.position)
+        if doubt is not None:
+            self._suspect = _Suspect(self._buffer.first, doubt.attempts, doubt.error, is_over=True)
         suspect = self._suspect
         if suspect is None or self._buffer.first.position != suspect.entry.position:
             before = None if suspect is None else suspect.entry.position
             batch = self._buffer.take(
-                before=before, handled=self._handled, holds=self._parking.holds
+                before=before,
+                handled=self._handled,
+                holds=self._parking.holds,
+                limit=1 if self._alone else None,
             )
             await self._try(self._make_step(batch))
         elif suspect.is_over:
@@ -192,7 +235,11 @@ class PartitionReader:
         try:
             await self._process(step)
         except EntryFailedError as failure:
-            await self._suspect_entry(step, failure)
+            await self._suspect_entry(step, failure, self._parts.options.max_attempts)
+        except StorageError as error:
+            self._doubt_step(step, error)
+            attempts = max(self._parts.options.max_attempts, MOST_LOST)
+            await self._suspect_entry(step, _find_failure(error), attempts)
 
     async def _process(self, step: Step) -> None:
         if not step.entries:
@@ -214,9 +261,15 @@ class PartitionReader:
     def _follow(self, step: Step) -> None:
         """Go on after a step that was committed."""
         self._saved = step.position
-        self._has_passed_own = False
-        self._next_save = monotonic() + SAVE_INTERVAL
+        self._alone = max(0, self._alone - len(step.entries))
+        settled = {each.position for each in step.entries}
+        settled.update(each.position for each in step.parked)
+        if self.doubt is not None and self.doubt.entry.position in settled:
+            self.doubt = None
         self._buffer.drop(step.position)
+        if step.position == self.position:
+            self._has_passed_own = False
+            self._next_save = monotonic() + SAVE_INTERVAL
         self._parking.update(step.parked, step.unparked)
         if not self._buffer:
             self._handled.clear()
@@ -242,16 +295,36 @@ class PartitionReader:
 
     # Failures
 
-    async def _suspect_entry(self, step: Step, failure: EntryFailedError) -> None:
+    async def _suspect_entry(
+        self, step: Step, failure: EntryFailedError, max_attempts: int
+    ) -> None:
         entry, error, parts = failure.entry, failure.get_error(), self._parts
         attempt = step.attempt
         self.count += len(failure.handled)
         self._handled.update(failure.handled)
-        is_over = attempt >= parts.options.max_attempts or parts.processor.is_hopeless(error)
+        is_over = attempt >= max_attempts or parts.processor.is_hopeless(error)
         self._suspect = _Suspect(entry, attempt, error, is_over)
         self._tell_failure(EventFailed, entry, attempt, error)
         if not is_over:
             await parts.pause(parts.options.retry_delay(attempt))
+
+    def _doubt_step(self, step: Step, error: StorageError) -> None:
+        """Note which events the storage refused: a reader that follows tries them one by one."""
+        if not step.entries:
+            return
+        entry, count, attempts = step.entries[0], len(step.entries), 0
+        if count == 1:
+            before = self.doubt
+            is_same = before is not None and before.entry.position == entry.position
+            attempts = before.attempts + 1 if before is not None and is_same else 1
+        self.doubt = Doubt(entry, max(count, self._alone), attempts, error)
+
+    def _find_doubt(self, position: LogPosition) -> Doubt | None:
+        """Return the doubt about an event that the storage refused too often."""
+        doubt = self.doubt
+        if doubt is None or doubt.entry.position != position or doubt.attempts < MOST_LOST:
+            return None
+        return doubt
 
     async def _settle(self, suspect: _Suspect) -> None:
         """Park an event after its last attempt, pass over it, or end with its error."""
@@ -262,30 +335,28 @@ class PartitionReader:
         if self._parts.skips_failed:
             await self._process(self._make_step(batch))
             self._tell_failure(EventSkipped, entry, attempts, error)
-            await self._open_circuit(entry)
+            self._open_circuit(entry)
             return
         parked = park(entry, attempts, describe_failure(error))
         await self._process(self._make_step(batch, parked=[parked]))
         self._tell(EventParked, parked, error)
-        await self._open_circuit(entry)
+        self._open_circuit(entry)
 
-    async def _open_circuit(self, entry: LogEntry) -> None:
-        self.circuit.fail(entry.position)
-        if self.circuit.is_open:
-            self._tell(CircuitOpened, self.circuit.failures, self.circuit.delay)
-            await self._parts.pause(self.circuit.delay)
+    def _open_circuit(self, entry: LogEntry) -> None:
+        self._circuit.fail(entry.position)
+        if self._circuit.is_open:
+            self._tell(CircuitOpened, self._circuit.failures, self._circuit.delay)
 
     async def _close_circuit(self) -> None:
-        failed = self.circuit.close()
-        if not failed:
-            return
-        if self._parts.skips_failed:
-            self._tell(CircuitClosed, 0)
-            return
-        bookmark_id = self._partition.bookmark_id
-        await self._parts.bookmarks.retry_parked_events(bookmark_id, failed)
-        self.look_at_parked()
-        self._tell(CircuitClosed, len(failed))
+        failed = [] if self._parts.skips_failed else self._circuit.failed
+        was_open = self._circuit.is_open
+        if was_open and failed:
+            bookmark_id = self._partition.bookmark_id
+            await self._parts.bookmarks.retry_parked_events(bookmark_id, failed)
+            self.look_at_parked()
+        self._circuit.close()
+        if was_open:
+            self._tell(CircuitClosed, len(failed))
 
     # Parked events
 
@@ -304,19 +375,44 @@ class PartitionReader:
         await self._retry(parked)
         return True
 
+    async def _retry_due(self) -> bool:
+        """Retry an event that failed some time ago: the next events need not wait for it."""
+        parked = self._parking.get_due()
+        if parked is not None:
+            await self._retry(parked)
+        return parked is not None
+
     async def _retry(self, parked: ParkedEvent) -> None:
+        if not await self._parking.is_parked_still(parked):
+            self._parking.update(unparked=[parked.position])
+            return
         attempt = parked.attempts + 1
         try:
             entry = await self._read_again(parked)
             batch = Batch([entry], [], self._saved)
-            await self._process(self._make_step(batch, attempt=attempt, unparked=[parked.position]))
+            step = self._make_step(batch, attempt=attempt, unparked=[parked.position])
+            await self._retry_step(step)
         except EntryFailedError as failure:
             await self._park_again(parked, attempt, failure)
         else:
             self._tell(EventUnparked, parked)
 
+    async def _retry_step(self, step: Step) -> None:
+        doubt = self._find_doubt(step.entries[0].position)
+        if doubt is not None:
+            raise EntryFailedError(step.entries[0]) from doubt.error
+        try:
+            await self._process(step)
+        except StorageError as error:
+            self._doubt_step(step, error)
+            failure = _find_failure(error)
+            raise failure from failure.__cause__
+
     async def _read_again(self, parked: ParkedEvent) -> LogEntry:
-        entry = await self._parts.source.read_again(parked)
+        try:
+            entry = await self._parts.source.read_again(parked)
+        except UndefinedStorageAdapterError as error:
+            raise EntryFailedError(get_lost_entry(parked)) from error
         if entry is None:
             raise EntryFailedError(get_lost_entry(parked)) from MissingParkedEventError()
         return entry
@@ -324,6 +420,9 @@ class PartitionReader:
     async def _park_again(
         self, parked: ParkedEvent, attempt: int, failure: EntryFailedError
     ) -> None:
+        if not await self._parking.is_parked_still(parked):  # dropped while it was tried
+            self._parking.update(unparked=[parked.position])
+            return
         error = failure.get_error()
         described = describe_failure(error)
         again = parked._replace(attempts=attempt, failure=described)
@@ -340,3 +439,10 @@ class PartitionReader:
     ) -> None:
         aggregate_id, version, event_type, *_ = entry.record
         self._tell(report, entry.event_store_id, aggregate_id, version, event_type, attempt, error)
+
+
+def _find_failure(error: StorageError) -> EntryFailedError:
+    """Return the failure of an event whose transaction was lost, or raise the error again."""
+    if isinstance(error.__cause__, EntryFailedError):
+        return error.__cause__
+    raise error

@@ -13,7 +13,14 @@ from castore_core import (
 )
 from castore_projections._consumer import LogConsumer
 from castore_projections._identity import Identity
-from castore_projections._options import ReaderOptions, RetryDelay, double_delay
+from castore_projections._options import (
+    ReaderOptions,
+    RetryDelay,
+    check_callable,
+    check_seconds,
+    double_delay,
+    double_parked_delay,
+)
 from castore_projections._processing import Processor
 from castore_projections._publisher import Publisher
 from castore_projections._reports import ReportHook
@@ -29,8 +36,10 @@ class Relay(LogConsumer[Any]):
     partition are published again. State-carrying channels get the aggregate as it was after the
     event.
 
-    A channel that is down delays the events, and loses none. A message that it never takes is
-    parked after its last attempt, and only the events of its aggregate wait behind it::
+    A channel that is down delays the events, and loses none. A message that it does not take is
+    parked after its last attempt, and only the events of its aggregate wait behind it. Parked
+    messages are tried again by themselves, at growing intervals, until a channel takes them or you
+    drop them::
 
         relay = Relay("to-sqs", event_stores=[pokemons], channels=[queue], bookmarks=bookmarks)
 
@@ -40,11 +49,16 @@ class Relay(LogConsumer[Any]):
     Args:
         name: names its bookmarks; two relays with the same storage have different names.
         event_stores: the stores whose events it publishes, with one storage adapter.
-        channels: queues and buses, of which all the stores are sources.
+        channels: queues and buses, of which all the stores are sources. Each gets all events.
+            A channel that is down delays all of them; give each its own relay to avoid that.
         bookmarks: keeps its bookmarks, in any storage.
-        log, tail_stream, partitions, batch_size, poll_interval, lease_duration, max_attempts,
-        retry_delay, circuit_threshold, grace_period, on_report, log_error_texts: as in
-            `Projection`.
+        parked_delay: returns the seconds after which a parked message is tried again by itself,
+            from the number of its attempts; by default two seconds after three attempts, and twice
+            as long after each later one, up to five minutes. ``None`` leaves it to
+            `retry_parked_events`.
+        publish_timeout: after how many seconds a publish is cancelled, and has failed.
+
+    The other arguments are those of `Projection`.
 
     Raises:
         MessageChannelEventStoreNotFoundError: a store is no source of a channel.
@@ -66,7 +80,9 @@ class Relay(LogConsumer[Any]):
         lease_duration: timedelta = timedelta(seconds=30),
         max_attempts: int = 3,
         retry_delay: RetryDelay = double_delay,
+        parked_delay: RetryDelay | None = double_parked_delay,
         circuit_threshold: int = 5,
+        publish_timeout: float = 60.0,
         grace_period: float = 20.0,
         on_report: ReportHook | None = None,
         log_error_texts: bool = False,
@@ -83,13 +99,22 @@ class Relay(LogConsumer[Any]):
             on_report=on_report,
             log_error_texts=log_error_texts,
         )
+        check_callable("parked_delay", parked_delay)
+        check_seconds("publish_timeout", publish_timeout, least=0.001)
         source = Source(event_stores, log)
         self._channels = _check_channels(channels, source)
-        identity = Identity.make("relay", name)
-        super().__init__(identity, source, bookmarks, options, tail_stream=tail_stream)
+        self._publish_timeout = publish_timeout
+        super().__init__(
+            Identity.make("relay", name),
+            source,
+            bookmarks,
+            options,
+            parked_delay=parked_delay,
+            tail_stream=tail_stream,
+        )
 
     def _make_processor(self, is_replay: Callable[[LogEntry], bool]) -> Processor:
-        return Publisher(self._channels, self._bookmarks, is_replay)
+        return Publisher(self._channels, self._bookmarks, is_replay, self._publish_timeout)
 
 
 def _check_channels(

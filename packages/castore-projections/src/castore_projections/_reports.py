@@ -53,7 +53,10 @@ class EventsHandled(_Report):
 
 @dataclass(frozen=True)
 class EventFailed(_EventReport):
-    """The handling of an event raised ``error``. It is tried again unless another report tells."""
+    """The handling of an event raised ``error``.
+
+    It is tried again, unless `EventParked` or `EventSkipped` follows.
+    """
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class EventUnparked(_Report):
 
 @dataclass(frozen=True)
 class CircuitOpened(_Report):
-    """So many events failed in a row that the next one is tried after ``delay`` seconds only."""
+    """``failures`` events failed in a row. The next is tried after ``delay`` seconds."""
 
     failures: int
     delay: float

@@ -1,9 +1,10 @@
 """One run of a projection in this process: a runner for each partition, until it is stopped."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Final
 
 from castore_core import (
@@ -27,7 +28,7 @@ from castore_projections._reports import Retired
 from castore_projections._runner import CHECK_INTERVAL, PartitionRunner, RunnerParts
 from castore_projections._sharing import Sharing
 from castore_projections._source import Source
-from castore_projections.errors import ProjectionRetiredError
+from castore_projections.errors import ProjectionBusyError, ProjectionRetiredError
 
 _LONGEST_LEAVE: Final = 5.0  # seconds
 _REBUILD_PAUSE: Final = 0.1  # seconds, at the place to which the live version has come
@@ -35,7 +36,7 @@ _REBUILD_PAUSE: Final = 0.1  # seconds, at the place to which the live version h
 
 @dataclass(frozen=True, kw_only=True)
 class RunParts:
-    """What the runs of a projection are made of."""
+    """The parts of the runs of a projection."""
 
     identity: Identity
     source: Source
@@ -44,7 +45,9 @@ class RunParts:
     reporter: Reporter
     control: Control
     on_moved: Callable[[], object]
+    finish_reset: Callable[[], Awaitable[None]]
     skips_failed: bool
+    parked_delay: Callable[[int], float] | None
 
 
 class Run:
@@ -78,6 +81,7 @@ class Run:
             may_run=self._may_run,
             on_moved=parts.on_moved,
             get_skip_to=lambda: self._skip_to,
+            is_live=self._is_live,
         )
         self._runners = [PartitionRunner(each, runner_parts) for each in partitions]
 
@@ -123,6 +127,7 @@ class Run:
             pause=self._pause,
             bound=self._get_bound,
             skips_failed=parts.skips_failed,
+            parked_delay=parts.parked_delay,
         )
 
     def _make_claim(self, bookmark_id: str) -> LeaseKeeper:
@@ -147,7 +152,16 @@ class Run:
             self._retire(partition)
         if is_claimed or self.stop.is_set():
             return False
+        if self._ledger.generations[self._parts.identity.version].is_resetting:
+            return await self._finish_reset(is_held=is_held)
         return self._sharing.may_keep(partition) if is_held else self._sharing.may_take()
+
+    async def _finish_reset(self, *, is_held: bool) -> bool:
+        """Give the lease back, and then finish a reset whose caller is gone."""
+        if not is_held:
+            with suppress(ProjectionBusyError):
+                await self._parts.finish_reset()
+        return False
 
     def _retire(self, partition: Partition) -> None:
         if not self.stop.is_set():
@@ -171,12 +185,14 @@ class Run:
     async def _pause(self, seconds: float) -> None:
         await self._wait(asyncio.sleep(seconds))
 
-    async def _idle(self, position: LogPosition) -> None:
-        interval = self._parts.options.poll_interval
-        if self._is_live():
-            await self._wait(self._parts.source.get_log().wait_for_events(position, interval))
-        else:
-            await self._pause(min(interval, _REBUILD_PAUSE))
+    async def _idle(self, position: LogPosition, seconds: float) -> bool:
+        """Wait for events, and tell whether there may be some."""
+        if not self._is_live():
+            await self._pause(min(seconds, _REBUILD_PAUSE))
+            return True
+        began = monotonic()
+        await self._wait(self._parts.source.get_log().wait_for_events(position, seconds))
+        return monotonic() - began < seconds
 
     async def _wait(self, work: Coroutine[Any, Any, None]) -> None:
         """Wait for some work, or until there is something else to do."""

@@ -7,9 +7,10 @@ from time import monotonic
 from typing import Any, Final, TypeAlias
 
 from castore_core import Lease, LeaseLostError, LogPosition, StorageError
+from castore_projections._circuit import Circuit
 from castore_projections._leases import LeaseKeeper
 from castore_projections._partition import Partition
-from castore_projections._reader import PartitionReader, ReaderParts
+from castore_projections._reader import MOST_LOST, Doubt, PartitionReader, ReaderParts
 from castore_projections._reports import LeaseLost, LeaseTaken, ReadingFailed
 from castore_projections.errors import CircuitOpenError
 
@@ -25,27 +26,30 @@ MayRun: TypeAlias = Callable[[Partition, bool], Awaitable[bool]]
 
 @dataclass(frozen=True, kw_only=True)
 class RunnerParts:
-    """What a runner is made of.
+    """The parts of a runner.
 
     Attributes:
         reader: what its readers are made of.
         owner: names this process, and this run.
         stop: is set when it is to end.
-        idle: lets a reader wait at a position until there is something to do.
+        idle: lets a reader wait at a position, at most so many seconds, until there is something to
+            do; tells whether there may be.
         look: looks which version is live.
         may_run: tells whether it may take the lease, or keep it.
         on_moved: is called after each step.
         get_skip_to: returns the position at which the first reader begins, at the earliest.
+        is_live: tells whether this version is the live one.
     """
 
     reader: ReaderParts
     owner: str
     stop: asyncio.Event
-    idle: Callable[[LogPosition], Awaitable[None]]
+    idle: Callable[[LogPosition, float], Awaitable[bool]]
     look: Callable[[], Awaitable[None]]
     may_run: MayRun
     on_moved: Callable[[], object]
     get_skip_to: Callable[[], LogPosition]
+    is_live: Callable[[], bool]
 
 
 class PartitionRunner:
@@ -65,6 +69,8 @@ class PartitionRunner:
         self._has_begun = False
         self._next_check = 0.0
         self._reader: PartitionReader | None = None
+        self._doubt: Doubt | None = None
+        self._circuit = Circuit(reader.options.circuit_threshold)
 
     def look_at_parked(self) -> None:
         """Look soon which parked events are to be tried again."""
@@ -98,14 +104,26 @@ class PartitionRunner:
         lease = await self._keeper.take_or_raise(self._partition.name)
         async with self._keeper.keep(lease):
             await self._parts.look()  # what was true before the lease was had may be so no longer
-            reader = await self._open(lease)
-            while await self._step(reader):
-                if reader.circuit.is_open:
-                    raise CircuitOpenError(self._partition.name, reader.circuit.failures)
-                if reader.position >= end and not reader.has_ready_events:
-                    break
-            await reader.save()
-            return reader.count
+            count = refused = 0
+            while True:
+                reader = await self._open(lease)
+                try:
+                    await self._read_to(reader, end)
+                    return count + reader.count
+                except StorageError:
+                    refused = 1 if reader.count else refused + 1
+                    if reader.doubt is None or refused > 2 * MOST_LOST:
+                        raise
+                count += reader.count
+                self._doubt = reader.doubt  # the next one finds out which event is refused
+
+    async def _read_to(self, reader: PartitionReader, end: LogPosition) -> None:
+        while await self._step(reader):
+            if self._circuit.is_open:
+                raise CircuitOpenError(self._partition.name, self._circuit.failures)
+            if reader.position >= end and not reader.has_ready_events:
+                break
+        await reader.save()
 
     @property
     def _take_interval(self) -> float:
@@ -126,9 +144,11 @@ class PartitionRunner:
         return True
 
     async def _open(self, lease: Lease) -> PartitionReader:
-        reader = PartitionReader(self._partition, lease, self._parts.reader)
+        reader = PartitionReader(
+            self._partition, lease, self._parts.reader, circuit=self._circuit, doubt=self._doubt
+        )
         await reader.open()
-        if not self._has_begun:
+        if not self._has_begun and self._parts.is_live():
             await reader.skip_to(self._parts.get_skip_to())
         self._has_begun = True
         return reader
@@ -137,12 +157,22 @@ class PartitionRunner:
         self._reader = reader
         try:
             while not self._parts.stop.is_set() and await self._may_go_on(lease):
-                if not await self._step(reader):
+                if self._circuit.left:
+                    await self._parts.reader.pause(min(self._circuit.left, CHECK_INTERVAL))
+                elif not await self._step(reader):
                     await reader.save_if_due()
-                    await self._parts.idle(reader.position)
+                    await self._idle(reader.position, lease)
             await reader.save()
         finally:
             self._reader = None
+            self._doubt = reader.doubt
+
+    async def _idle(self, position: LogPosition, lease: Lease) -> None:
+        """Wait for events, and look in between whether the lease is still to be held."""
+        deadline = monotonic() + self._parts.reader.options.poll_interval
+        while (left := deadline - monotonic()) > 0 and await self._may_go_on(lease):
+            if await self._parts.idle(position, min(left, CHECK_INTERVAL)):
+                return
 
     async def _step(self, reader: PartitionReader) -> bool:
         has_more = await reader.step()

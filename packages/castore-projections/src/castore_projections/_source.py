@@ -1,17 +1,21 @@
 """The source of a projection: its event stores, and the log that has their events."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from castore_core import (
+    Aggregate,
     Event,
     EventLog,
     EventRecord,
+    EventStorageAdapter,
     EventStore,
     LogEntry,
     LogPosition,
     LogSlice,
     ParkedEvent,
+    UndefinedStorageAdapterError,
 )
 
 
@@ -33,8 +37,11 @@ class Source:
             if not isinstance(cast("Any", each), EventStore):
                 raise TypeError(f"event_stores has {each!r}, which is no EventStore")
         self.event_stores: dict[str, EventStore] = {each.event_store_id: each for each in stores}
-        if not stores or len(self.event_stores) < len(stores):
-            raise ValueError("event_stores is empty, or has two of one event_store_id")
+        if not stores:
+            raise ValueError("event_stores is empty")
+        if len(self.event_stores) < len(stores):
+            ids = Counter(each.event_store_id for each in stores)
+            raise ValueError(f"two event stores have the id {ids.most_common(1)[0][0]!r}")
         self._log = log
 
     @property
@@ -65,17 +72,34 @@ class Source:
             )
         return cast("EventLog", adapter)
 
-    def find_store(self, event: Event, event_store: EventStore | None = None) -> EventStore:
+    def find_log(self) -> EventLog | None:
+        """Return the log, or ``None`` where there is none: messages bring the events."""
+        adapters = {id(each.storage_adapter): each for each in self.event_stores.values()}
+        (store, *others) = adapters.values()
+        if self._log is None and (others or not hasattr(store.storage_adapter, "read_events")):
+            return None
+        return self.get_log()
+
+    def find_store(
+        self, event: Event | Aggregate, event_store: EventStore | None = None
+    ) -> EventStore:
         """Return the store of an event: the given one, or the only one that has its class.
 
+        An aggregate is that of the only store.
+
         Raises:
+            TypeError: it is neither.
             ValueError: the store is none of these, or there is not exactly one.
         """
+        if not hasattr(event, "aggregate_id") or not hasattr(event, "version"):
+            raise TypeError(f"neither an event nor an aggregate: {type(event).__qualname__}")
         if event_store is not None:
             if event_store.event_store_id not in self.event_stores:
                 raise ValueError(f"{event_store!r} is no event store of the projection")
             return event_store
-        found = [each for each in self.event_stores.values() if type(event) in each.event_types]
+        found = list(self.event_stores.values())
+        if isinstance(event, Event):
+            found = [each for each in found if type(event) in each.event_types]
         if len(found) != 1:
             raise ValueError(
                 f"{len(found)} event stores of the projection have {type(event).__name__}: "
@@ -92,7 +116,10 @@ class Source:
         store = self.event_stores.get(parked.event_store_id)
         if store is None:  # it is followed no longer
             return None
-        records: Sequence[EventRecord] = await store.get_storage_adapter().get_events(
+        adapter = self._log if store.storage_adapter is None else store.storage_adapter
+        if not hasattr(adapter, "get_events"):
+            raise UndefinedStorageAdapterError(parked.event_store_id)
+        records: Sequence[EventRecord] = await cast("EventStorageAdapter", adapter).get_events(
             parked.event_store_id,
             parked.aggregate_id,
             min_version=parked.version,

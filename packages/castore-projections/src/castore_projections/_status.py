@@ -1,25 +1,26 @@
 """The status of a projection: how far it has come, and who runs it."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from castore_core import (
     LOG_START,
     BookmarkStorageAdapter,
     LogPosition,
+    utc_now,
 )
 from castore_projections._ledger import Ledger
 from castore_projections._parking import iter_parked
 from castore_projections._partition import Partition
 from castore_projections._source import Source
 
-_PAGE_SIZE = 1000
+_PAGE_SIZE: Final = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class PartitionStatus:
-    """How far a partition has come, and who runs it.
+    """The progress of a partition, and the process that runs it.
 
     Attributes:
         partition: its number, from 0.
@@ -77,7 +78,7 @@ class ProjectionStatus:
 
     @property
     def events_behind(self) -> int:
-        """How many events are still to be handled, at most."""
+        """The most events that are still to be handled."""
         return max(each.events_behind for each in self.partitions)
 
     @property
@@ -90,12 +91,12 @@ class ProjectionStatus:
 
     @property
     def failed(self) -> int:
-        """How many parked events wait for a decision."""
+        """The number of parked events that wait for a decision."""
         return sum(each.failed for each in self.partitions)
 
     @property
     def waiting(self) -> int:
-        """How many parked events wait behind these, or are to be tried again."""
+        """The number of parked events that wait behind these, or are to be tried again."""
         return sum(each.waiting for each in self.partitions)
 
 
@@ -114,7 +115,7 @@ async def read_status(
         name=name,
         version=version,
         live_version=ledger.live,
-        asked_at=datetime.now(UTC),
+        asked_at=utc_now(),
         partitions=tuple(found),
     )
 

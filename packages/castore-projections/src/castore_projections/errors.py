@@ -2,14 +2,15 @@
 
 CastoreError
 └── ProjectionError
-├── ProjectionBusyError        another process runs it
-├── ProjectionRetiredError     a later version of it has taken over
-├── PartitionsChangedError     it was started with another number of partitions
-├── CatchUpTimeoutError        a version did not come to the place of the live one
-├── ProjectionWaitTimeoutError a read model did not get an event in time
-├── EventParkedError           a read model waits for a deliberate decision
-├── CircuitOpenError           every event fails
-└── MissingEventsError         a message came before those that it follows
+├── ProjectionBusyError         another process runs it
+├── ProjectionRetiredError      a later version of it has taken over
+├── PartitionsChangedError      it was started with another number of partitions
+├── CatchUpTimeoutError         a version did not come to the place of the live one
+├── ProjectionWaitTimeoutError  a read model did not get an event in time
+├── EventParkedError            a read model waits for a deliberate decision
+├── CircuitOpenError            every event fails
+├── TooManyParkedError          a reset would forget which events were never handled
+└── MissingEventsError          a message came before those that it follows
 """
 
 from castore_core import CastoreError
@@ -24,6 +25,7 @@ __all__ = [
     "ProjectionError",
     "ProjectionRetiredError",
     "ProjectionWaitTimeoutError",
+    "TooManyParkedError",
 ]
 
 
@@ -152,7 +154,7 @@ class EventParkedError(ProjectionError):
 class CircuitOpenError(ProjectionError):
     """Several events of different aggregates failed in a row: `run_once` gave up.
 
-    They are parked. Retry them once the cause is mended.
+    They are parked, or were passed over with ``continue_on_error``.
     """
 
     def __init__(self, name: str, failures: int) -> None:
@@ -160,7 +162,25 @@ class CircuitOpenError(ProjectionError):
         self.failures = failures
 
     def __str__(self) -> str:
-        return f"{self.failures} events of {self.name!r} failed in a row, and are parked"
+        return f"{self.failures} events of {self.name!r} failed in a row: run_once gave up"
+
+
+class TooManyParkedError(ProjectionError):
+    """A reset would forget which of ``count`` parked events were never handled.
+
+    Retry or drop some: a reset remembers at most ``most``.
+    """
+
+    def __init__(self, name: str, count: int, most: int) -> None:
+        super().__init__(name, count, most)
+        self.count = count
+        self.most = most
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name!r} has {self.count} parked events, and a reset remembers {self.most}: "
+            "retry or drop some first"
+        )
 
 
 class MissingEventsError(ProjectionError):

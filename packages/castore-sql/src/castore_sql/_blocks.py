@@ -55,6 +55,11 @@ class Block:
             self._database.wakeup.wake()  # events may have been pushed in the block
         return is_committed
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection broke, and the transaction with it."""
+        return not self.connection.closed and self.connection.invalidated
+
     async def roll_back(self) -> None:
         """Undo what the block has written. The end of the connection does what is left of it."""
         with suppress(Exception):  # the error that the block ended with says more
@@ -81,7 +86,8 @@ async def open_block(
     """Give a transaction on a connection of the engine's pool; roll back what was not committed.
 
     Raises:
-        StorageError: no connection could be had, or the database was busy for too long.
+        StorageError: no connection could be had, the database was busy for too long, or the
+            connection broke in the block, whose error is the cause.
     """
     async with AsyncExitStack() as stack:
         connection = await database.begin(lambda: _connect(engine, stack))
@@ -89,8 +95,12 @@ async def open_block(
         try:
             await block.begin()
             yield block
-        except BaseException:
+        except BaseException as error:
+            is_lost = block.is_lost
             await block.roll_back()
+            if is_lost and isinstance(error, Exception) and not isinstance(error, StorageError):
+                text = "the connection of the block broke, and nothing of it was written"
+                raise StorageError(text) from error
             raise
 
 

@@ -16,10 +16,11 @@ from castore_core import (
     LeaseLostError,
     LogPosition,
     ParkedEvent,
+    check_limit,
     check_parked,
 )
 from castore_sql._blocks import open_block
-from castore_sql._checks import check_busy_timeout, check_limit, check_position, check_table_name
+from castore_sql._checks import check_busy_timeout, check_position, check_table_name, clamp_limit
 from castore_sql._connection import Connection as DriverConnection
 from castore_sql._database import EngineDatabase, fetch_all, read_briefly
 from castore_sql._engines import get_dialect
@@ -109,9 +110,10 @@ class SQLBookmarkStorageAdapter(Generic[C_co]):
         await self._database.transact(self._parked.create)
 
     async def get_bookmark(self, bookmark_id: str) -> Bookmark:
-        """Return what is known of a bookmark. The position of none is ``None``.
+        """Return a bookmark and its lease.
 
-        Its moments are of the clock on which the leases run.
+        ``position`` is ``None`` where the bookmark does not exist. Its moments are of the clock on
+        which the leases run.
         """
         query = self._table.select(bookmark_id)
         rows = await read_briefly(self._database, lambda each: fetch(each, query))
@@ -163,8 +165,9 @@ class SQLBookmarkStorageAdapter(Generic[C_co]):
                 Nothing was written. It is raised at the end of the block.
             ValueError: the position is no text, or more than 25 events are parked or unparked, or
                 one twice.
-            StorageError: no transaction could be had, the block has ended it by itself, or the
-                commit failed. If its answer was lost, the position tells what became of it.
+            StorageError: no transaction could be had, the block has ended it by itself, its
+                connection broke (the error of the block is the cause), or the commit failed. If
+                the answer of the commit was lost, the position tells what became of it.
         """
         check_position(position)
         check_parked(parked, unparked)
@@ -203,7 +206,8 @@ class SQLBookmarkStorageAdapter(Generic[C_co]):
     ) -> list[ParkedEvent]:
         """Read the parked events of a bookmark that follow a position, in the order of the log."""
         check_position(after)
-        query = self._parked.select(bookmark_id, after, check_limit(limit))
+        check_limit(limit)
+        query = self._parked.select(bookmark_id, after, clamp_limit(limit))
         return await fetch_all(self._database, query, self._parked.to_parked)
 
     async def retry_parked_events(self, bookmark_id: str, positions: Sequence[LogPosition]) -> None:

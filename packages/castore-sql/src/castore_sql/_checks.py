@@ -27,10 +27,8 @@ def check_position(position: object) -> None:
         raise ValueError(f"position is no text: {position!r}")
 
 
-def check_limit(limit: object) -> int:
-    """Return a limit that a column can hold."""
-    if type(limit) is not int or limit < 1:
-        raise ValueError(f"limit is not 1 or more: {limit!r}")
+def clamp_limit(limit: int) -> int:
+    """Return the nearest limit that a column can hold."""
     return min(limit, MAX_INTEGER - 1)  # a list looks one further
 
 

@@ -154,17 +154,17 @@ class Dialect(Protocol):
         ...
 
     def make_runner(self, engine: Engine | AsyncEngine) -> Runner:
-        """Return what runs work on an engine."""
+        """Return the runner of an engine."""
         ...
 
     def make_inner_runner(self, connection: SQLAlchemyConnection | AsyncConnection) -> Runner:
-        """Return what runs work on a connection of the user's, inside its transaction."""
+        """Return the runner of a connection of the user's, for work inside its transaction."""
         ...
 
     def make_listener(
         self, engine: Engine | AsyncEngine, table_name: str, wake: Callable[[], None], /
     ) -> Listener | None:
-        """Return what hears of the pushes of other processes, if the database can tell."""
+        """Return a listener for the pushes of other processes, if the database can tell."""
         ...
 
     def commit(

@@ -19,15 +19,16 @@ from castore_core import (
     ListedAggregate,
     LogPosition,
     LogSlice,
+    check_limit,
     check_log_query,
 )
 from castore_sql._checks import (
     MAX_INTEGER,
     check_busy_timeout,
-    check_limit,
     check_rows_in_loop,
     check_table_name,
     clamp,
+    clamp_limit,
 )
 from castore_sql._database import (
     Database,
@@ -220,7 +221,7 @@ class SQLEventStorageAdapter:
         reverse: bool = False,
     ) -> list[EventRecord]:
         """Read the events of an aggregate in the order of their versions."""
-        limit = None if limit is None else check_limit(limit)
+        limit = _to_limit(limit)
 
         def select(limit: int | None) -> Query:
             return self._table.select_events(
@@ -250,7 +251,7 @@ class SQLEventStorageAdapter:
         cursor: JSONValue = None,
     ) -> AggregateIdsSlice:
         """List the aggregates that have an event of version 1, ordered by its timestamp and id."""
-        limit = None if limit is None else check_limit(limit)
+        limit = _to_limit(limit)
         after, before = _get_range(initial_event_after, initial_event_before)
         if cursor is not None:
             last = ListedAggregate.from_cursor(event_store_id, cursor)
@@ -360,6 +361,14 @@ class SQLEventStorageAdapter:
         return Assertion(
             self._table, asserted.event_store_id, asserted.aggregate_id, asserted.version
         )
+
+
+def _to_limit(limit: int | None) -> int | None:
+    """Refuse a limit below 1, and return one that a column can hold."""
+    if limit is None:
+        return None
+    check_limit(limit)
+    return clamp_limit(limit)
 
 
 def _get_range(

@@ -7,10 +7,12 @@ from threading import Event, Lock, Thread
 from typing import Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Engine, PoolProxiedConnection
+from sqlalchemy import Pool as SQLAlchemyPool
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from castore_sql._alarm import Alarm, AlarmError
+from castore_sql._completion import MAY_LOSE_CONNECTIONS, complete
 from castore_sql._connection import Work
 from castore_sql._errors import LostConnectionError, OutOfTimeError
 from castore_sql._threads import Threads
@@ -23,7 +25,7 @@ _INTERRUPTION = 1.0  # seconds for a server to end a statement
 _END = 2.5  # seconds until a thread is left alone whose server does not answer
 
 
-class Server(NamedTuple):
+class ServerHooks(NamedTuple):
     """The parts of lending a connection that differ between servers.
 
     Args:
@@ -91,7 +93,7 @@ class Pool:
         server: what is known of it.
     """
 
-    def __init__(self, engine: Engine, server: Server) -> None:
+    def __init__(self, engine: Engine, server: ServerHooks) -> None:
         self.engine = engine
         self._server = server
 
@@ -102,12 +104,9 @@ class Pool:
             LostConnectionError: the connection broke meanwhile. It is not used again.
             OutOfTimeError: another thread has interrupted it.
         """
-        if attempt.is_given_up:
-            raise attempt.to_error()
         pool = self.engine.pool
-        connection = self.engine.raw_connection()
+        connection = self._take(attempt)
         try:
-            attempt.begin(connection)
             self._server.prepare(self.engine, connection)
             attempt.results.append(work(connection))
             self._server.restore(self.engine, connection)
@@ -115,9 +114,9 @@ class Pool:
             is_interrupted = attempt.end()
             is_lost = self._is_lost(connection, error)
             if is_lost or is_interrupted:
-                connection.invalidate(error)
+                _discard(connection, error)
             else:
-                self._give_up(connection)
+                self._give_up(connection, pool)
             if is_interrupted:
                 attempt.has_stopped = not is_lost
                 raise attempt.to_error() from error
@@ -129,11 +128,32 @@ class Pool:
             self._cancel(connection, attempt, error)
             raise
         if attempt.end():
-            connection.invalidate()  # the interruption may be on its way
-        elif self.engine.pool is not pool:  # disposed of meanwhile: nobody would close it
-            connection.detach()
-        connection.close()
+            _discard(connection)  # the interruption may be on its way
+        else:
+            self._give_back(connection, pool)
         return attempt.results[0]
+
+    def _take(self, attempt: _Attempt[T]) -> PoolProxiedConnection:
+        if not MAY_LOSE_CONNECTIONS:
+            return self._open(attempt)
+        try:
+            return complete(lambda: self._open(attempt))
+        except asyncio.CancelledError:
+            if attempt.give_up() and attempt.connection is not None:
+                _discard(attempt.connection)
+            raise
+
+    def _open(self, attempt: _Attempt[T]) -> PoolProxiedConnection:
+        if attempt.is_given_up:
+            raise attempt.to_error()
+        pool = self.engine.pool
+        connection = self.engine.raw_connection()
+        try:
+            attempt.begin(connection)
+        except OutOfTimeError:
+            self._give_back(connection, pool)
+            raise
+        return connection
 
     def interrupt(self, attempt: _Attempt[T]) -> None:
         """End the statement that a thread waits for, or its connection."""
@@ -155,26 +175,43 @@ class Pool:
                 attempt.alarm.hurry()
             with suppress(Exception, asyncio.CancelledError):  # the first is the one to tell
                 attempt.has_stopped = self._server.stop(self.engine, connection)
-        connection.invalidate(error)
+        _discard(connection, error)
 
-    def _give_up(self, connection: PoolProxiedConnection) -> None:
+    def _give_up(self, connection: PoolProxiedConnection, pool: SQLAlchemyPool) -> None:
         try:
             self._server.restore(self.engine, connection)
         except Exception as error:  # noqa: BLE001 the error of the work is the one to tell
-            connection.invalidate(error)
+            _discard(connection, error)
+        except BaseException as error:
+            _discard(connection, error)
+            raise
         else:
+            self._give_back(connection, pool)
+
+    def _give_back(self, connection: PoolProxiedConnection, pool: SQLAlchemyPool) -> None:
+        if self.engine.pool is not pool:  # disposed of meanwhile: nobody would close it
+            connection.detach()
+        try:
             connection.close()
+        except BaseException as error:
+            _discard(connection, error)
+            raise
 
     def _is_lost(self, connection: PoolProxiedConnection, error: Exception) -> bool:
         """Tell whether the connection broke, or its answer did not come in time."""
         if isinstance(error, (OSError, EOFError)):  # also the timeout of a driver
             return True
         driver = self.engine.dialect
-        if not isinstance(error, driver.loaded_dbapi.Error):
-            return False
-        return self._server.is_lost(error) or driver.is_disconnect(
-            error, connection.dbapi_connection, None
+        return self._server.is_lost(error) or (
+            isinstance(error, driver.loaded_dbapi.Error)
+            and driver.is_disconnect(error, connection.dbapi_connection, None)
         )
+
+
+def _discard(connection: PoolProxiedConnection, error: BaseException | None = None) -> None:
+    """Close a connection, and give its place in the pool back, unless SQLAlchemy has."""
+    if connection.is_valid:
+        complete(lambda: connection.invalidate(error))
 
 
 class PoolThreadRunner:
@@ -325,7 +362,7 @@ class PoolLoopRunner:
 
 
 def make_pool_runner(
-    engine: Engine | AsyncEngine, server: Server
+    engine: Engine | AsyncEngine, server: ServerHooks
 ) -> PoolThreadRunner | PoolLoopRunner:
     """Return the runner for the kind of an engine."""
     if isinstance(engine, AsyncEngine):

@@ -20,7 +20,7 @@ class Runner(Protocol):
     can_commit_in_loop: bool
 
     def check_before_write(self) -> Awaitable[None] | None:
-        """Return what refuses a push that would wait for itself, or ``None`` where none can."""
+        """Return a check that refuses a push which would wait for itself; ``None``: none can."""
         ...
 
     async def write(self, work: Work[T], until: float | None = None, /) -> T:

@@ -1,5 +1,7 @@
 """The errors that all servers have in common."""
 
+from typing import Any
+
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -9,8 +11,11 @@ from castore_core import StorageError
 
 def get_errors(engine: Engine, /) -> tuple[type[Exception], ...]:
     """Return the errors that a statement, or a value bound to it, can raise."""
-    driver_error = engine.dialect.loaded_dbapi.Error
-    return (driver_error, SQLAlchemyError, UnicodeError, OverflowError, OSError)
+    driver: Any = engine.dialect.loaded_dbapi
+    errors = (driver.Error, SQLAlchemyError, UnicodeError, OverflowError, OSError)
+    if engine.dialect.driver == "asyncpg":  # SQLAlchemy 2.0 leaves an error of a connect as it is
+        return (*errors, driver.asyncpg.PostgresError)
+    return errors
 
 
 def translate_error_of_client(error: Exception) -> StorageError | None:

@@ -1,5 +1,6 @@
-"""Within a transaction that reads the same again, a conflict is raised at once."""
+"""Transactions of the user's that conflict with others: what commands meet, and what ends them."""
 
+import asyncio
 from dataclasses import dataclass
 
 import pytest
@@ -11,7 +12,7 @@ from castore_core import (
     EventAlreadyExistsError,
     EventDraft,
     EventStore,
-    StorageError,
+    TransactionAbortedError,
 )
 from castore_sql import SQLEventStorageAdapter
 from sql_servers import Kind, ServerDatabase, dispose
@@ -95,6 +96,33 @@ async def test_a_serialization_failure_ends_the_transaction(
     """PostgreSQL refuses what its snapshot does not show: the whole transaction begins anew."""
     engine = database.make_engine(kind, isolation_level="REPEATABLE READ")
     assert isinstance(engine, AsyncEngine)
-    with pytest.raises(StorageError, match="could not serialize"):
+    with pytest.raises(TransactionAbortedError, match="could not serialize"):
         await count_after_another(engine, [])
+    await dispose(engine)
+
+
+@pytest.mark.parametrize("kind", ["asyncpg", "psycopg", "asyncmy", "aiomysql"], indirect=True)
+async def test_a_deadlock_ends_one_of_two_transactions(
+    database: ServerDatabase, kind: Kind
+) -> None:
+    """Its error says so, and the other one is committed."""
+    engine = database.make_engine(kind)
+    assert isinstance(engine, AsyncEngine)
+    adapter = SQLEventStorageAdapter(engine)
+    await adapter.create_tables()
+    both = asyncio.Barrier(2)
+
+    async def push_in_turn(first: str, second: str) -> None:
+        async with engine.begin() as connection:
+            inner = make_store(adapter).using(adapter.within(connection))
+            await inner.push_event(Counted(first, 1))
+            await both.wait()
+            await inner.push_event(Counted(second, 1))
+
+    outcomes = await asyncio.gather(
+        push_in_turn("a", "b"), push_in_turn("b", "a"), return_exceptions=True
+    )
+    assert 1 == outcomes.count(None)
+    assert 1 == len([each for each in outcomes if isinstance(each, TransactionAbortedError)])
+    assert 1 == len(await make_store(adapter).get_events("a"))
     await dispose(engine)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from castore_test_tools._race import Race, RaceError, race
     from castore_test_tools._recorded import RecordedMessage, RecordedMessageChannelAdapter
     from castore_test_tools._reducer_versions import check_reducer_version
+    from castore_test_tools._run_projection import run_projection
     from castore_test_tools._snapshot_contract import SnapshotStorageAdapterTests
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "mute_event_store",
     "overrides_contract",
     "race",
+    "run_projection",
 ]
 
 _HOMES: Final = {
@@ -84,6 +86,7 @@ _HOMES: Final = {
     "mute_event_store": "_mute",
     "overrides_contract": "_contract",
     "race": "_race",
+    "run_projection": "_run_projection",
 }
 
 if not TYPE_CHECKING:  # checkers would take it for a promise of every name

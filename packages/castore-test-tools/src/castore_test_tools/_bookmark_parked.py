@@ -397,7 +397,7 @@ class BookmarkParkedContract(BookmarkContract):
     async def test_any_course_of_parked_events(
         self, adapter: BookmarkStorageAdapter, steps: list[tuple[str, list[str]]]
     ) -> None:
-        """Whatever was done before, events are parked as they were last."""
+        """After any course of moves, events are parked as they were last."""
         bookmark_id = f"parked-{next(_fresh_numbers)}"
         lease = await acquire(adapter, bookmark_id=bookmark_id)
         expected: dict[str, ParkedEvent] = {}

@@ -16,7 +16,7 @@ from castore_sql._mysql.interruption import interrupt, sever, stop
 from castore_sql._mysql.server import isolate_next, keeps_snapshot
 from castore_sql._mysql.snapshots import make_snapshot_table
 from castore_sql._mysql.table import MySQLEventTable
-from castore_sql._pool_runner import Server, make_pool_runner
+from castore_sql._pool_runner import ServerHooks, make_pool_runner
 from castore_sql._runner import Runner
 from castore_sql._server_blocks import begin_block, commit_block, roll_back_block
 from castore_sql._server_errors import get_errors
@@ -55,10 +55,10 @@ def make_listener(
 
 
 def make_runner(engine: Engine | AsyncEngine) -> Runner:
-    """Return what runs work on an engine, in the mode that it has."""
+    """Return the runner of an engine, in the mode that it has."""
     return make_pool_runner(
         engine,
-        Server(
+        ServerHooks(
             prepare=_prepare,
             restore=_restore,
             is_lost=is_lost,
@@ -70,7 +70,7 @@ def make_runner(engine: Engine | AsyncEngine) -> Runner:
 
 
 def make_inner_runner(connection: Connection | AsyncConnection) -> Runner:
-    """Return what runs work on a connection of the user's, inside its transaction."""
+    """Return the runner of a connection of the user's, for work inside its transaction."""
     return InnerRunner(connection, run_inside)
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from castore_core import StorageError
+from castore_core import StorageError, TransactionAbortedError
 from castore_sql._server_errors import translate_error_of_client
 
 # https://mariadb.com/kb/en/mariadb-error-code-reference/
@@ -16,7 +16,8 @@ DENIED: Final = {1142, 1143, 1044}
 NOT_NULL: Final = 1048
 _DEADLOCK: Final = 1213
 _CHANGED: Final = 1020  # since the snapshot of the transaction, with innodb_snapshot_isolation
-_BUSY: Final = {_LOCK_TIMEOUT, _DEADLOCK, _CHANGED}
+_ABORTED: Final = {_DEADLOCK, _CHANGED}
+_BUSY: Final = {_LOCK_TIMEOUT, *_ABORTED}
 _LOST: Final = {1053, 1927}  # the server shuts down; the connection was killed
 _HINTS: Final = {
     1146: "await create_tables() of the adapter first",
@@ -66,4 +67,5 @@ def translate(error: Exception, _engine: Engine, /) -> StorageError:
         return StorageError(str(error))
     text = f"{error.args[1] if len(error.args) > 1 else error} ({code})"
     hint = _HINTS.get(code)
-    return StorageError(f"{text}: {hint}" if hint else text)
+    kind = TransactionAbortedError if code in _ABORTED else StorageError
+    return kind(f"{text}: {hint}" if hint else text)

@@ -25,11 +25,7 @@ class EventStatements:
 
     def __init__(self, name: str) -> None:
         table = quote(name).replace("%", "%%")
-        self._table = table
-
-        def make(sql: str) -> Statement:
-            return Statement(text(sql.replace("@", quote(name).replace(":", "\\:"))), _DIALECT)
-
+        self._quoted = quote(name).replace(":", "\\:")
         self._insert = f"INSERT INTO {table} ({_COLUMNS}) VALUES "
         # Of one row, as VALUES: INSERT ... SELECT would keep all others from inserting while it
         # waits. The limit keeps MySQL from merging the inner query, which it refuses then.
@@ -47,21 +43,33 @@ class EventStatements:
             f"INSERT INTO {table} "
             "(id, aggregate_name, aggregate_id, version, type, timestamp, write_token) VALUES "
         )
-        self.replace = make(
+        self._count_log = f"SELECT COUNT(*) FROM {table} WHERE "
+        self._select_log = f"SELECT id, aggregate_name, {_EVENT} FROM {table} WHERE "
+        self._make_writes()
+        self._make_reads()
+        self._make_reads_of_log()
+
+    def _make(self, sql: str) -> Statement:
+        return Statement(text(sql.replace("@", self._quoted)), _DIALECT)
+
+    def _make_writes(self) -> None:
+        self.replace = self._make(
             "UPDATE @ SET type = :type, data = :data, metadata = :metadata, "
             "timestamp = :timestamp, write_token = :write_token "
             f"WHERE {_OF_AGGREGATE} AND version = :version"
         )
         # The version that is there now, and not that of the snapshot of the transaction.
-        self.lock_version = make(
+        self.lock_version = self._make(
             f"SELECT version FROM @ WHERE {_OF_AGGREGATE} AND version = :version LOCK IN SHARE MODE"
         )
-        self.select_later = make(
+        self.select_later = self._make(
             f"SELECT 1 FROM @ WHERE {_OF_AGGREGATE} AND version > :version LIMIT 1"
         )
-        self.delete = make(f"DELETE FROM @ WHERE {_OF_AGGREGATE} AND version = :version")
+        self.delete = self._make(f"DELETE FROM @ WHERE {_OF_AGGREGATE} AND version = :version")
+
+    def _make_reads(self) -> None:
         self.select_events = [
-            make(
+            self._make(
                 f"SELECT {_EVENT} FROM @ WHERE {_OF_AGGREGATE} "
                 "AND version BETWEEN :min_version AND :max_version "
                 f"ORDER BY version{direction} LIMIT :limit"
@@ -79,7 +87,7 @@ class EventStatements:
             "OR initial_timestamp = :before AND aggregate_id < :before_id)"
         )
         self.select_ids = [
-            make(
+            self._make(
                 "SELECT aggregate_id, initial_timestamp FROM @ "
                 "WHERE aggregate_name >= :aggregate_name AND aggregate_name <= :aggregate_name "
                 f"AND {is_after} AND {is_before} ORDER BY aggregate_name{direction}, "
@@ -87,16 +95,18 @@ class EventStatements:
             )
             for direction in ("", " DESC")
         ]
-        self.select_next_ids = make("SELECT id FROM @ WHERE id > :after ORDER BY id LIMIT :limit")
-        self.count_ids = make("SELECT COUNT(*) FROM @ WHERE id > :after AND id <= :until")
-        by_id = "SELECT IFNULL(write_token, 0) FROM @ WHERE id = :id"
-        self.select_token = make(by_id)
-        self.select_end = make(f"SELECT (SELECT MAX(id) FROM @), ({by_id})")
-        self.select_position = make(
+        self.select_position = self._make(
             f"SELECT id FROM @ WHERE {_OF_AGGREGATE} AND version = :version"
         )
-        self._count_log = f"SELECT COUNT(*) FROM {table} WHERE "
-        self._select_log = f"SELECT id, aggregate_name, {_EVENT} FROM {table} WHERE "
+
+    def _make_reads_of_log(self) -> None:
+        self.select_next_ids = self._make(
+            "SELECT id FROM @ WHERE id > :after ORDER BY id LIMIT :limit"
+        )
+        self.count_ids = self._make("SELECT COUNT(*) FROM @ WHERE id > :after AND id <= :until")
+        by_id = "SELECT IFNULL(write_token, 0) FROM @ WHERE id = :id"
+        self.select_token = self._make(by_id)
+        self.select_end = self._make(f"SELECT (SELECT MAX(id) FROM @), ({by_id})")
 
     def insert(self, rows: Sequence[Row]) -> Query:
         """Insert rows, or none of them."""

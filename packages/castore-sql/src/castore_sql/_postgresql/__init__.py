@@ -7,14 +7,14 @@ from sqlalchemy import Connection, Dialect, Engine, PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from castore_sql._inner_runner import InnerRunner, run_on_driver
-from castore_sql._pool_runner import Server, make_pool_runner
+from castore_sql._pool_runner import ServerHooks, make_pool_runner
 from castore_sql._postgresql.age import get_oldest_transaction_age
 from castore_sql._postgresql.bookmarks import make_bookmark_table, make_parked_table
 from castore_sql._postgresql.commit import commit, find_outcome, write_inside
 from castore_sql._postgresql.drivers import check_driver
 from castore_sql._postgresql.errors import is_busy, is_lost, translate
 from castore_sql._postgresql.interruption import interrupt, sever, stop
-from castore_sql._postgresql.listening import Listener
+from castore_sql._postgresql.listening import AsyncpgListener
 from castore_sql._postgresql.snapshots import make_snapshot_table
 from castore_sql._postgresql.table import PostgreSQLEventTable
 from castore_sql._postgresql.transactions import keeps_snapshot
@@ -63,18 +63,18 @@ def make_event_table(name: str, driver: Dialect, /, *, allow_gaps: bool) -> Post
 
 def make_listener(
     engine: Engine | AsyncEngine, table_name: str, wake: Callable[[], None], /
-) -> Listener | None:
-    """Return what listens through asyncpg. Other drivers would need a thread of their own."""
+) -> AsyncpgListener | None:
+    """Return a listener through asyncpg. Other drivers would need a thread of their own."""
     if isinstance(engine, AsyncEngine) and engine.dialect.driver == "asyncpg":
-        return Listener(engine, table_name, wake)
+        return AsyncpgListener(engine, table_name, wake)
     return None
 
 
 def make_runner(engine: Engine | AsyncEngine) -> Runner:
-    """Return what runs work on an engine, in AUTOCOMMIT mode."""
+    """Return the runner of an engine, in AUTOCOMMIT mode."""
     return make_pool_runner(
         engine,
-        Server(
+        ServerHooks(
             prepare=_begin_autocommit,
             restore=_end_autocommit,
             is_lost=is_lost,
@@ -86,7 +86,7 @@ def make_runner(engine: Engine | AsyncEngine) -> Runner:
 
 
 def make_inner_runner(connection: Connection | AsyncConnection) -> Runner:
-    """Return what runs work on a connection of the user's, inside its transaction."""
+    """Return the runner of a connection of the user's, for work inside its transaction."""
     return InnerRunner(connection, run_on_driver)
 
 

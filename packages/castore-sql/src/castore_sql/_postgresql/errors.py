@@ -4,16 +4,20 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from castore_core import StorageError
+from castore_core import StorageError, TransactionAbortedError
 from castore_sql._server_errors import translate_error_of_client
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-_BUSY: Final = {
+_ABORTED: Final = {
     "40001",  # serialization_failure
     "40P01",  # deadlock_detected
-    "55P03",  # lock_not_available
 }
+_BUSY: Final = {*_ABORTED, "55P03"}  # lock_not_available
 _LOST: Final = ("08", "57P")  # connection_exception; the server shuts down
+_LOST_BY_ASYNCPG: Final = {
+    "InternalClientError",  # it has read the end of the session, but not yet that of the connection
+    "InvalidCachedStatementError",
+}
 _NOT_SUPPORTED: Final = "0A000"
 UNIQUE_VIOLATION: Final = "23505"
 NOT_NULL_VIOLATION: Final = "23502"
@@ -42,7 +46,7 @@ def is_busy(error: BaseException | None) -> bool:
 
 def is_lost(error: Exception) -> bool:
     """Tell whether the server ends the connection, or the driver needs a new one."""
-    if type(error).__name__ == "InvalidCachedStatementError":  # of SQLAlchemy's asyncpg
+    if type(error).__name__ in _LOST_BY_ASYNCPG:
         return True
     if get_sqlstate(error) == _NOT_SUPPORTED and "cached plan" in str(error):  # a table was altered
         return True
@@ -54,5 +58,8 @@ def translate(error: Exception, _engine: Engine, /) -> StorageError:
     if (translated := translate_error_of_client(error)) is not None:
         return translated
     text = str(error.__cause__ or error)  # SQLAlchemy puts the class of asyncpg's before it
-    hint = _HINTS.get(get_sqlstate(error) or "")
+    code = get_sqlstate(error) or ""
+    if code in _ABORTED:
+        return TransactionAbortedError(f"{text}: begin the transaction again")
+    hint = _HINTS.get(code)
     return StorageError(f"{text}: {hint}" if hint else text)

@@ -38,7 +38,7 @@ def make_notification(table_name: str) -> str:
     )
 
 
-class Listener:
+class AsyncpgListener:
     """A connection beside the pool, on which asyncpg hears of pushes.
 
     Args:

@@ -1,6 +1,6 @@
 """The statements of the event table on PostgreSQL, compiled once for a driver."""
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Dialect, text
 from sqlalchemy.engine.default import DefaultDialect
@@ -8,7 +8,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from castore_sql._postgresql.listening import make_notification
 from castore_sql._postgresql.schema import EventSchema, snapshot
 from castore_sql._postgresql.values import TextColumns
-from castore_sql._queries import Statement
+from castore_sql._queries import Query, Statement
 
 # One statement for any number of events: their values come as arrays, one for each column.
 # ``follows``: the version before comes earlier in the same push.
@@ -39,6 +39,7 @@ _KEYS: Final = """\
 unnest(
   CAST(:aggregate_name AS TEXT[]), CAST(:aggregate_id AS TEXT[]), CAST(:version AS BIGINT[])
 ) AS pushed (aggregate_name, aggregate_id, version)"""
+_KEY: Final = "(aggregate_name, aggregate_id, version)"
 _IS_NEW: Final = """\
 event.aggregate_name = pushed.aggregate_name AND event.aggregate_id = {id}
   AND event.version = pushed.version"""
@@ -55,6 +56,35 @@ _PLACE: Final = """\
     AND timestamp >= CAST(CAST(:{at} AS TEXT) AS TIMESTAMPTZ)
     AND timestamp < CAST(CAST(:{at} AS TEXT) AS TIMESTAMPTZ) + INTERVAL '1 millisecond'
 ), CAST(CAST(:{at} AS TEXT) AS TIMESTAMPTZ)), CAST(:{at}_id AS TEXT))"""
+
+
+_MOST_LIMITS: Final = 8  # a connection keeps 100 statements
+
+
+class PageStatement:
+    """A statement that ends with ``LIMIT :limit``.
+
+    The first few limits become a part of its text. The server would plan each small page anew where
+    the limit is a parameter, which takes longer than the page.
+    """
+
+    def __init__(self, sql: str, dialect: Dialect) -> None:
+        self._sql = sql
+        self._dialect = dialect
+        self._any_limit = Statement(text(f"{sql} LIMIT :limit"), dialect)
+        self._by_limit: dict[int, Statement] = {}
+
+    def bind(self, limit: int | None, **values: Any) -> Query:
+        """Return the statement with its parameters; without a limit it finds all."""
+        if limit is None:
+            return self._any_limit.bind(limit=None, **values)
+        statement = self._by_limit.get(limit)
+        if statement is None:
+            if len(self._by_limit) >= _MOST_LIMITS:
+                return self._any_limit.bind(limit=limit, **values)
+            statement = Statement(text(f"{self._sql} LIMIT {limit:d}"), self._dialect)
+            self._by_limit[limit] = statement
+        return statement.bind(**values)
 
 
 def make_dialect(driver: Dialect) -> Dialect:
@@ -87,77 +117,79 @@ class WriteStatements:
         has_token: bool,
         allow_gaps: bool,
     ) -> None:
-        table, new_id = schema.table, f"CAST(pushed.aggregate_id AS {id_type})"
-        token = ", write_token" if has_token else ""
-        new_token = ", pushed.write_token" if has_token else ""
-        replaced_token = ", write_token = excluded.write_token" if has_token else ""
-        has_place = "TRUE" if allow_gaps else _HAS_PLACE.format(table=table, id=new_id)
+        self._table = schema.table
+        self._new_id = f"CAST(pushed.aggregate_id AS {id_type})"
+        self._has_token = has_token
+        self._notification = make_notification(schema.name)
+        self._dialect = dialect
+        self.columns = columns
+        has_place = _HAS_PLACE.format(table=self._table, id=self._new_id)
+        self._make_inserts("TRUE" if allow_gaps else has_place)
+        self._make_selects()
+        self._make_claims(id_type)
 
-        def insert(
-            version: str, where: str, on_conflict: str, source: str = _NEW_EVENTS
-        ) -> Statement:
-            sql = f"""\
-INSERT INTO {table} (
+    def _make_inserts(self, has_place: str) -> None:
+        if_free = ("pushed.version", has_place, f"ON CONFLICT {_KEY} DO NOTHING")
+        self.insert_free = self._insert(*if_free)
+        """Insert the events whose version is free and has a place."""
+        self.insert_one = self._insert(*if_free, source=_NEW_EVENT)
+        self.insert_all = self._insert(f"CASE WHEN {has_place} THEN pushed.version END", "TRUE", "")
+        """Insert all the events, or fail: a version without a place is NULL, which is refused."""
+        new_token = ", write_token = excluded.write_token" if self._has_token else ""
+        self.replace = self._insert(
+            "pushed.version",
+            "TRUE",
+            f"ON CONFLICT {_KEY} DO UPDATE SET type = excluded.type, data = excluded.data, "
+            f"metadata = excluded.metadata, timestamp = excluded.timestamp{new_token}",
+        )
+
+    def _insert(
+        self, version: str, where: str, on_conflict: str, source: str = _NEW_EVENTS
+    ) -> Statement:
+        token, new_token = (
+            (", write_token", ", pushed.write_token") if self._has_token else ("", "")
+        )
+        return self._make(f"""\
+INSERT INTO {self._table} (
   aggregate_name, aggregate_id, version, type, data, metadata, timestamp{token}
 )
 SELECT
-  pushed.aggregate_name, {new_id}, {version}, pushed.type, CAST(pushed.data AS JSONB),
+  pushed.aggregate_name, {self._new_id}, {version}, pushed.type, CAST(pushed.data AS JSONB),
   CAST(pushed.metadata AS JSONB), CAST(pushed.timestamp AS TIMESTAMPTZ){new_token}
 FROM {source}
 WHERE {where}
 ORDER BY pushed.place
 {on_conflict}
-RETURNING aggregate_name, CAST(aggregate_id AS TEXT), version, {notification}"""
-            return Statement(text(sql), dialect)
+RETURNING aggregate_name, CAST(aggregate_id AS TEXT), version, {self._notification}""")
 
-        notification = make_notification(schema.name)
-        key = "(aggregate_name, aggregate_id, version)"
-        if_free = ("pushed.version", has_place, f"ON CONFLICT {key} DO NOTHING")
-        self.insert_free = insert(*if_free)
-        """Insert the events whose version is free and has a place."""
-        self.insert_one = insert(*if_free, source=_NEW_EVENT)
-        self.insert_all = insert(f"CASE WHEN {has_place} THEN pushed.version END", "TRUE", "")
-        """Insert all the events, or fail: a version without a place is NULL, which is refused."""
-        self.replace = insert(
-            "pushed.version",
-            "TRUE",
-            f"ON CONFLICT {key} DO UPDATE SET type = excluded.type, data = excluded.data, "
-            f"metadata = excluded.metadata, timestamp = excluded.timestamp{replaced_token}",
+    def _make_selects(self) -> None:
+        of_keys = f"FROM {self._table} AS event JOIN {_KEYS} ON {_IS_NEW.format(id=self._new_id)}"
+        self.select_keys = self._make(
+            "SELECT event.aggregate_name, CAST(event.aggregate_id AS TEXT), event.version "
+            f"{of_keys}"
         )
-        is_new = _IS_NEW.format(id=new_id)
-        self.select_keys = Statement(
-            text(
-                "SELECT event.aggregate_name, CAST(event.aggregate_id AS TEXT), event.version "
-                f"FROM {table} AS event JOIN {_KEYS} ON {is_new}"
-            ),
-            dialect,
+        self.select_tokens = (
+            self._make(f"SELECT event.write_token {of_keys}") if self._has_token else None
         )
-        self.select_tokens: Statement | None = None
-        if has_token:
-            self.select_tokens = Statement(
-                text(f"SELECT event.write_token FROM {table} AS event JOIN {_KEYS} ON {is_new}"),
-                dialect,
-            )
-        self.columns = columns
+
+    def _make_claims(self, id_type: str) -> None:
         of_aggregate = (
             f"aggregate_name = :aggregate_name AND aggregate_id = CAST(:aggregate_id AS {id_type})"
         )
-        self.select_last_version = Statement(
-            text(f"SELECT max(version) FROM {table} WHERE {of_aggregate}"),
-            dialect,
+        self.select_last_version = self._make(
+            f"SELECT max(version) FROM {self._table} WHERE {of_aggregate}"
         )
-        self.claim = Statement(
-            text(
-                f"INSERT INTO {table} (aggregate_name, aggregate_id, version, type) "
-                f"VALUES (:aggregate_name, CAST(:aggregate_id AS {id_type}), :version, '') "
-                f"ON CONFLICT {key} DO NOTHING"
-            ),
-            dialect,
+        self.claim = self._make(
+            f"INSERT INTO {self._table} (aggregate_name, aggregate_id, version, type) "
+            f"VALUES (:aggregate_name, CAST(:aggregate_id AS {id_type}), :version, '') "
+            f"ON CONFLICT {_KEY} DO NOTHING"
         )
-        self.give_back = Statement(
-            text(f"DELETE FROM {table} WHERE {of_aggregate} AND version = :version"),
-            dialect,
+        self.give_back = self._make(
+            f"DELETE FROM {self._table} WHERE {of_aggregate} AND version = :version"
         )
+
+    def _make(self, sql: str) -> Statement:
+        return Statement(text(sql), self._dialect)
 
 
 class EventStatements:
@@ -180,33 +212,25 @@ class EventStatements:
             "AND NOT attisdropped"
         )
         self.select_events = [
-            make(
+            PageStatement(
                 f"SELECT {event} FROM {table} WHERE {of_aggregate} "
                 "AND version BETWEEN CAST(:min_version AS BIGINT) AND CAST(:max_version AS BIGINT) "
-                f"ORDER BY version{direction} LIMIT :limit"
+                f"ORDER BY version{direction}",
+                dialect,
             )
             for direction in ("", " DESC")
         ]
-        place = f"(timestamp, {_ID})"
-        after, before = (
-            _PLACE.format(table=table, id=_ID, at=each) for each in ("after", "before")
-        )
         self.select_ids = [
-            make(
-                f"SELECT CAST(aggregate_id AS TEXT), {in_utc} FROM {table} "
-                "WHERE aggregate_name = :aggregate_name AND version = 1 "
-                f"AND {place} > {after} AND {place} < {before} "
-                f"ORDER BY timestamp{direction}, {_ID}{direction} LIMIT :limit"
-            )
+            PageStatement(_select_ids(table, in_utc, direction), dialect)
             for direction in ("", " DESC")
         ]
         select_log = f"SELECT tx, id, aggregate_name, {event} FROM {table} WHERE "
-        page = f"(tx, id) > (:tx, CAST(:id AS BIGINT)) AND {is_below} ORDER BY tx, id LIMIT :limit"
-        self.select_whole_log = make(select_log + page)
+        page = f"(tx, id) > (:tx, CAST(:id AS BIGINT)) AND {is_below} ORDER BY tx, id"
+        self.select_whole_log = PageStatement(select_log + page, dialect)
         # An expression, of which the server guesses that it holds for every other row: it would
         # rather sort all the events of a rare store than walk the log.
         of_stores = "COALESCE(aggregate_name = ANY(CAST(:aggregate_names AS TEXT[])), FALSE) AND "
-        self.select_log = make(select_log + of_stores + page)
+        self.select_log = PageStatement(select_log + of_stores + page, dialect)
         count_log = f"SELECT count(*) FROM {table} WHERE "
         rest = f"(tx, id) > (:tx, CAST(:id AS BIGINT)) AND {is_below}"
         self.count_whole_log = make(count_log + rest)
@@ -221,3 +245,14 @@ class EventStatements:
             "AND version = CAST(:version AS BIGINT)"
         )
         self.select_is_restored = make(schema.select_is_restored)
+
+
+def _select_ids(table: str, in_utc: str, direction: str) -> str:
+    place = f"(timestamp, {_ID})"
+    after, before = (_PLACE.format(table=table, id=_ID, at=each) for each in ("after", "before"))
+    return (
+        f"SELECT CAST(aggregate_id AS TEXT), {in_utc} FROM {table} "
+        "WHERE aggregate_name = :aggregate_name AND version = 1 "
+        f"AND {place} > {after} AND {place} < {before} "
+        f"ORDER BY timestamp{direction}, {_ID}{direction}"
+    )

@@ -66,7 +66,7 @@ def make_listener(
 
 
 def make_runner(engine: Engine | AsyncEngine) -> Runner:
-    """Return what runs work on an engine, and watch its transactions."""
+    """Return the runner of an engine, and watch its transactions."""
     watch(engine.sync_engine if isinstance(engine, AsyncEngine) else engine)
     if isinstance(engine, AsyncEngine):
         return LoopRunner(engine)
@@ -76,5 +76,5 @@ def make_runner(engine: Engine | AsyncEngine) -> Runner:
 
 
 def make_inner_runner(connection: SQLAlchemyConnection | AsyncConnection) -> Runner:
-    """Return what runs work on a connection of the user's, inside its transaction."""
+    """Return the runner of a connection of the user's, for work inside its transaction."""
     return InnerRunner(connection, run_inside)

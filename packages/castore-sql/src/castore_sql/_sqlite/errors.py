@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import Engine, SingletonThreadPool
 from sqlalchemy.exc import SQLAlchemyError
 
-from castore_core import StorageError
+from castore_core import StorageError, TransactionAbortedError
 
 ERRORS = (sqlite3.Error, SQLAlchemyError, UnicodeError, OverflowError)
 
@@ -34,6 +34,9 @@ def is_busy(error: BaseException | None) -> bool:
 
 def translate(error: Exception, engine: Engine) -> StorageError:
     """Return the castore error for an error of the backend."""
+    if _get_extended_code(error) == sqlite3.SQLITE_BUSY_SNAPSHOT:
+        reason = "others have written since the transaction began: begin it again"
+        return TransactionAbortedError(f"{error}: {reason}")
     if is_busy(error):
         reason = "another process, or a transaction of this one, kept it locked for too long"
         return StorageError(f"{error}: {reason}")
@@ -48,8 +51,13 @@ def translate(error: Exception, engine: Engine) -> StorageError:
 
 def _get_code(error: BaseException | None) -> int | None:
     """Return SQLite's primary code."""
-    code = getattr(getattr(error, "orig", error), "sqlite_errorcode", None)
+    code = _get_extended_code(error)
     return None if code is None else code & 0xFF
+
+
+def _get_extended_code(error: BaseException | None) -> int | None:
+    code: int | None = getattr(getattr(error, "orig", error), "sqlite_errorcode", None)
+    return code
 
 
 def _hint(engine: Engine) -> str:

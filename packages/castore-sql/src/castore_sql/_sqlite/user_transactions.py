@@ -36,7 +36,7 @@ def watch(engine: Engine) -> None:
 
 
 def check_own_lock(engine: Engine) -> Awaitable[None] | None:
-    """Return what refuses a push that would wait for a transaction of the task that pushes.
+    """Return a check that refuses a push which would wait for a transaction of its own task.
 
     Returns ``None`` where no transaction is open on any engine that is watched.
 

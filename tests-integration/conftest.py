@@ -1,0 +1,44 @@
+"""Databases with a log of events, and processes that run a projection on them."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from counting import Counting, Place
+from projection_processes import Processes
+from sql_servers import KINDS, ServerDatabase, using_servers
+
+
+@pytest.fixture
+def place(
+    request: pytest.FixtureRequest, tmp_path: Path, find_server: Callable[[str], str]
+) -> Iterator[Place]:
+    """Give a database: a file of SQLite, or a schema of PostgreSQL that no other test holds up."""
+    if request.param.startswith("sqlite"):
+        yield Place(f"{request.param}:///{tmp_path}/events.db", {})
+        return
+    driver = KINDS[request.param].driver
+    database = ServerDatabase("postgres", find_server("postgres"))
+    with using_servers(alone=True):
+        database.create()
+        url = database.get_url(driver).render_as_string(hide_password=False)
+        yield Place(url, database.get_connect_args(driver))
+        database.drop()
+
+
+@pytest.fixture
+async def counting(place: Place) -> AsyncIterator[Counting]:
+    """Give a database with its tables."""
+    counting = Counting(place.create_engine())
+    await counting.create_tables()
+    yield counting
+    await counting.dispose()
+
+
+@pytest.fixture
+def processes(place: Place, counting: Counting) -> Iterator[Processes]:  # noqa: ARG001 it has tables
+    """Give a starter of processes."""
+    processes = Processes(place)
+    yield processes
+    processes.close()

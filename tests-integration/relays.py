@@ -1,0 +1,154 @@
+"""A process that forks others, which relay events to a file until they are killed.
+
+It is a program of its own, so that it imports everything once and starts a relay in no time. Its
+argument is a JSON object: ``url`` and ``connect_args`` of an engine, and the ``channel``, a file to
+which messages are appended. It reads commands: ``start KIND`` forks a relay, and ``wait`` waits
+until all of them have ended.
+
+It writes lines of JSON: ``{"started": PID}``, ``{"waited": true}``, and ``READY`` of the relays,
+which each says when it publishes for the first time. Each line is one system call.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from accounts import make_accounts
+from castore_core import LogEntry, MessageRecord, NotificationMessageQueue
+from castore_projections import Relay
+from castore_projections._processing import Processor, Step
+from castore_projections._publisher import Publisher
+from castore_sql import SQLBookmarkStorageAdapter, SQLEventStorageAdapter
+
+BATCH = 5
+WINDOW = 0.004  # seconds between a publish and the move of the bookmark
+LEASE = timedelta(milliseconds=100)  # the next relay waits for it after a kill
+
+
+def tell(**values: object) -> None:
+    """Write a line, at once."""
+    os.write(sys.stdout.fileno(), json.dumps(values).encode() + b"\n")
+
+
+class FileChannelAdapter:
+    """Appends each message to a file, with one system call."""
+
+    def __init__(self, path: str) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._is_ready = False
+
+    async def publish_message(self, message: MessageRecord, *, replay: bool = False) -> None:
+        """Append one message."""
+        await self.publish_messages([message], replay=replay)
+
+    async def publish_messages(
+        self, messages: Sequence[MessageRecord], *, replay: bool = False
+    ) -> None:
+        """Append messages, and take a moment to say so."""
+        assert not replay
+        if not self._is_ready:
+            self._is_ready = True
+            tell(READY=os.getpid())
+        for each in messages:
+            line = json.dumps([each.aggregate_id, each.version])
+            os.write(self._file, line.encode() + b"\n")
+        await asyncio.sleep(WINDOW)
+
+
+class HastyPublisher(Publisher):
+    """Does what its base does, but wrong: the bookmark moves before the messages are published."""
+
+    async def process(self, step: Step) -> None:
+        """Move the bookmark, and publish then."""
+        move = self._bookmarks.move_bookmark
+        async with move(step.lease, step.position, parked=step.parked, unparked=step.unparked):
+            pass
+        await asyncio.sleep(WINDOW)
+        await self._publish_all(step)
+
+
+class HastyRelay(Relay):
+    """A relay that can lose messages."""
+
+    def _make_processor(self, is_replay: Callable[[LogEntry], bool]) -> Processor:
+        return HastyPublisher(self._channels, self._bookmarks, is_replay, 60.0)
+
+
+def make_engine(url: str, connect_args: dict[str, Any]) -> Engine | AsyncEngine:
+    """Return an engine of the kind that the driver needs."""
+    create: Any = create_async_engine if "+asyncpg" in url else create_engine
+    return create(url, connect_args=connect_args)
+
+
+def make_relay(kind: str, place: dict[str, Any]) -> Relay:
+    """Return a relay to the file."""
+    engine = make_engine(place["url"], place["connect_args"])
+    accounts = make_accounts(SQLEventStorageAdapter(engine))
+    queue = NotificationMessageQueue(
+        "QUEUE",
+        source_event_stores=(accounts,),
+        message_channel_adapter=FileChannelAdapter(place["channel"]),
+    )
+    relay = HastyRelay if kind == "hasty" else Relay
+    return relay(
+        "relay",
+        event_stores=[accounts],
+        channels=[queue],
+        bookmarks=SQLBookmarkStorageAdapter(engine),
+        batch_size=BATCH,
+        lease_duration=LEASE,
+        poll_interval=0.05,
+    )
+
+
+async def run(kind: str, place: dict[str, Any]) -> None:
+    """Relay, until this process is killed."""
+    await make_relay(kind, place).run()
+
+
+def start(kind: str, place: dict[str, Any]) -> None:
+    """Fork a process."""
+    if os.fork():
+        return
+    status = 1
+    try:
+        tell(started=os.getpid())
+        asyncio.run(run(kind, place))
+        status = 0
+    except BaseException:  # noqa: BLE001 whatever it is, the parent's loop must not go on here
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def wait() -> None:
+    """Wait until all processes have ended."""
+    while True:
+        try:
+            os.wait()
+        except ChildProcessError:
+            break
+    tell(waited=True)
+
+
+def main() -> None:
+    """Do what stdin says."""
+    place = json.loads(sys.argv[1])
+    for line in sys.stdin:
+        match line.split():
+            case ["start", kind]:
+                start(kind, place)
+            case _:
+                wait()
+
+
+if __name__ == "__main__":
+    main()
