@@ -79,7 +79,7 @@ class Receiver:
         )
         self._bus = bus
         self.reporter: Reporter = make_reporter(on_report)
-        self.feed = Feed(
+        self.feed: Feed = Feed(
             adapter.redis,
             subscriptions,
             buffer_size=buffer_size,
