@@ -11,19 +11,25 @@ from pathlib import Path
 from typing import Any
 
 from counting import Place
+from redis_counting import RedisPlace
 
 SUPPORT = Path(__file__).parent
 PROGRAM = SUPPORT.parents[1] / "tests-integration" / "projection_runners.py"
 
 
 class Processes:
-    """Starts, stops and kills processes, and gathers what they say."""
+    """Starts, stops and kills processes, and gathers what they say.
 
-    def __init__(self, place: Place) -> None:
+    Args:
+        place: the argument of the program.
+        program: forks the processes.
+    """
+
+    def __init__(self, place: Place | RedisPlace, program: Path = PROGRAM) -> None:
         self.lines: list[dict[str, Any]] = []
         self._lines: queue.Queue[dict[str, Any]] = queue.Queue()
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", PROGRAM, json.dumps(place._asdict())],
+            [sys.executable, "-W", "error", program, json.dumps(place._asdict())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -1,0 +1,69 @@
+"""Publishing to a bus: what is refused is named, and all other messages are published."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from castore_core import MessagePublishError, NotificationMessageQueue
+from castore_redis import RedisMessageBusAdapter, listen
+from parcels import delivered, make_bus, ordered, written
+
+
+async def test_channels_that_a_user_may_not_use(
+    redis: Redis, reader: Redis, place: tuple[str, int], prefix: str
+) -> None:
+    """The messages on them are named, each with the server's reason, and all others arrive."""
+    anything: Any = reader
+    name = f"u{uuid4().hex}"
+    allowed = f"&{prefix}:{{PARCELS}}:ORDERED"
+    await anything.execute_command(
+        *("ACL", "SETUSER", name, "on", ">pw", "+@all", "resetchannels", allowed)
+    )
+    pool: Any = reader.connection_pool
+    port: int = pool.connection_kwargs["port"]
+    user = Redis(port=port, username=name, password="pw", protocol=place[1])  # noqa: S106 of a test
+
+    async with listen(make_bus(redis, prefix)) as messages:
+        expected = [ordered(1), ordered(2)]
+        with pytest.raises(MessagePublishError) as caught:
+            await make_bus(user, prefix).publish_messages(
+                [expected[0], delivered(1), written(1), expected[1]]
+            )
+        received = aiter(messages)
+        assert expected == [await anext(received), await anext(received)]
+
+    names = [(message.type, reason) for message, reason in caught.value.failures]
+    assert ["DELIVERED", "WRITTEN"] == [each for each, _ in names]
+    assert all("NoPermissionError" in reason for _, reason in names)
+    await user.aclose()
+    await anything.execute_command("ACL", "DELUSER", name)
+
+
+async def test_more_than_a_pipeline_takes(redis: Redis, prefix: str) -> None:
+    """They arrive all, in their order."""
+    bus = make_bus(redis, prefix)
+    expected = [ordered(number) for number in range(2_500)]
+
+    async with listen(bus) as messages:
+        await bus.publish_messages(expected)
+        received = aiter(messages)
+        assert expected == [await anext(received) for _ in expected]
+
+
+async def test_mistakes(redis: Redis) -> None:
+    """A queue does not take the adapter of a bus, and a URL is no client."""
+    anything: Any = RedisMessageBusAdapter
+    with pytest.raises(TypeError, match="is for a bus"):
+        NotificationMessageQueue(
+            "QUEUE", source_event_stores=(), message_channel_adapter=RedisMessageBusAdapter(redis)
+        )
+    with pytest.raises(TypeError, match=r"none of redis\.asyncio"):
+        anything("redis://")
+    adapter = RedisMessageBusAdapter(redis, channel_prefix="post")
+    assert ("RedisMessageBusAdapter(channel_prefix='post')", redis, "post") == (
+        repr(adapter),
+        adapter.redis,
+        adapter.channel_prefix,
+    )
