@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any, TypeAlias
 from uuid import uuid4
 
-import msgspec.json
+import pydantic_core
 import pytest
 
 from castore_core import (
@@ -394,7 +394,7 @@ def test_a_compiled_function_has_no_source(load: Load) -> None:
     """A change of an extension module would not be seen."""
     shop = load(SHOP + REDUCERS)
     with pytest.raises(UndefinedReducerVersionError, match="is compiled"):
-        get_version(shop.make_store(msgspec.json.encode))
+        get_version(shop.make_store(pydantic_core.to_json))
     assert get_version(shop.make_store(shop.make(len)))  # Python's own may count by their names
 
 

@@ -518,6 +518,8 @@ def _is_descriptor(value: object) -> bool:
 
 
 def _is_generated(function: FunctionType) -> bool:
+    if function.__name__ == "__annotate__":  # of a class, since Python 3.14; its hints count
+        return True
     found: Any = inspect.unwrap(function)
     return isinstance(found, FunctionType) and found.__code__.co_filename.startswith("<")
 
