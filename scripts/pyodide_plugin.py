@@ -67,10 +67,14 @@ class TimerLoop(asyncio.BaseEventLoop):
     def _write_to_self(self) -> None: ...
 
 
+def _set_no_timer(*_: object) -> tuple[float, float]:
+    return 0.0, 0.0
+
+
 def pytest_configure() -> None:
     """Replace Pyodide's event loop, which runs in JavaScript, and the alarm that it lacks."""
     asyncio.events._set_running_loop(None)
-    signal.setitimer = lambda *_: (0.0, 0.0)
+    signal.setitimer = _set_no_timer
     asyncio.new_event_loop = asyncio.events.new_event_loop = TimerLoop
 
 
