@@ -10,10 +10,7 @@ among them: ``READY``, ``lost`` and ``finished``. Each is one system call.
 
 import asyncio
 import itertools
-import json
 import os
-import sys
-import traceback
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -23,17 +20,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from castore_core import LOG_START, Lease, LeaseLostError, LogPosition
 from castore_sql import SQLBookmarkStorageAdapter, SQLEventStorageAdapter
+from forked import serve, tell
 
 BOOKMARK = "counter"
 OF_A_BLOCK = 2
 LEASE = timedelta(milliseconds=80)  # the next reader waits for it after a kill
 LEASE_OF_ONE_THAT_STANDS = timedelta(milliseconds=400)
 COUNT = text("UPDATE counted SET total = total + :number")
-
-
-def tell(**values: object) -> None:
-    """Write a line, at once."""
-    os.write(sys.stdout.fileno(), json.dumps(values).encode() + b"\n")
 
 
 class Reader:
@@ -120,41 +113,5 @@ async def read(kind: str, place: dict[str, Any]) -> None:
             return
 
 
-def start(kind: str, place: dict[str, Any]) -> None:
-    """Fork a reader."""
-    if os.fork():
-        return
-    status = 1
-    try:
-        tell(started=os.getpid())
-        asyncio.run(read(kind, place))
-        status = 0
-    except BaseException:  # noqa: BLE001 whatever it is, the parent's loop must not go on here
-        traceback.print_exc()
-    finally:
-        os._exit(status)
-
-
-def wait() -> None:
-    """Wait until all readers have ended."""
-    while True:
-        try:
-            os.wait()
-        except ChildProcessError:
-            break
-    tell(waited=True)
-
-
-def main() -> None:
-    """Do what stdin says."""
-    place = json.loads(sys.argv[1])
-    for line in sys.stdin:
-        match line.split():
-            case ["start", kind]:
-                start(kind, place)
-            case _:
-                wait()
-
-
 if __name__ == "__main__":
-    main()
+    serve(read)

@@ -12,8 +12,6 @@ which each says when it publishes for the first time. Each line is one system ca
 import asyncio
 import json
 import os
-import sys
-import traceback
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -27,15 +25,11 @@ from castore_projections import Relay
 from castore_projections._processing import Processor, Step
 from castore_projections._publisher import Publisher
 from castore_sql import SQLBookmarkStorageAdapter, SQLEventStorageAdapter
+from forked import serve, tell
 
 BATCH = 5
 WINDOW = 0.004  # seconds between a publish and the move of the bookmark
 LEASE = timedelta(milliseconds=100)  # the next relay waits for it after a kill
-
-
-def tell(**values: object) -> None:
-    """Write a line, at once."""
-    os.write(sys.stdout.fileno(), json.dumps(values).encode() + b"\n")
 
 
 class FileChannelAdapter:
@@ -114,41 +108,5 @@ async def run(kind: str, place: dict[str, Any]) -> None:
     await make_relay(kind, place).run()
 
 
-def start(kind: str, place: dict[str, Any]) -> None:
-    """Fork a process."""
-    if os.fork():
-        return
-    status = 1
-    try:
-        tell(started=os.getpid())
-        asyncio.run(run(kind, place))
-        status = 0
-    except BaseException:  # noqa: BLE001 whatever it is, the parent's loop must not go on here
-        traceback.print_exc()
-    finally:
-        os._exit(status)
-
-
-def wait() -> None:
-    """Wait until all processes have ended."""
-    while True:
-        try:
-            os.wait()
-        except ChildProcessError:
-            break
-    tell(waited=True)
-
-
-def main() -> None:
-    """Do what stdin says."""
-    place = json.loads(sys.argv[1])
-    for line in sys.stdin:
-        match line.split():
-            case ["start", kind]:
-                start(kind, place)
-            case _:
-                wait()
-
-
 if __name__ == "__main__":
-    main()
+    serve(run)

@@ -20,6 +20,7 @@ from castore_core import LOG_START, EventRecord
 from castore_sql import SQLBookmarkStorageAdapter, SQLEventStorageAdapter
 from sql_servers import KINDS, SYNC_DRIVERS, ServerDatabase, using_servers
 
+SUPPORT = Path(__file__).parent.parent / "tests" / "support"
 PROGRAM = Path(__file__).parent / "counting_readers.py"
 MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 EVENTS = 1500
@@ -44,6 +45,7 @@ class Readers:
         argument = json.dumps({"url": place.url, "connect_args": place.connect_args})
         self._process = subprocess.Popen(
             [sys.executable, "-W", "error", PROGRAM, argument],
+            env={**os.environ, "PYTHONPATH": str(SUPPORT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

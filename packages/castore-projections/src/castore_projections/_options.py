@@ -32,16 +32,16 @@ class ReaderOptions:
         TypeError, ValueError: names the option that is not valid.
     """
 
-    partitions: int = 1
-    batch_size: int = 100
-    poll_interval: float = 1.0
-    lease_duration: timedelta = timedelta(seconds=30)
-    max_attempts: int = 3
-    retry_delay: RetryDelay = double_delay
-    circuit_threshold: int = 5
-    grace_period: float = 20.0
-    on_report: ReportHook | None = None
-    log_error_texts: bool = False
+    partitions: int
+    batch_size: int
+    poll_interval: float
+    lease_duration: timedelta
+    max_attempts: int
+    retry_delay: RetryDelay
+    circuit_threshold: int
+    grace_period: float
+    on_report: ReportHook | None
+    log_error_texts: bool
 
     def __post_init__(self) -> None:
         _check_whole("partitions", self.partitions, MAX_PARTITIONS)
