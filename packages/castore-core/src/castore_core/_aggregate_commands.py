@@ -13,8 +13,10 @@ from castore_core._conflicts import (
     ConflictRetries,
 )
 from castore_core._event import E, EventDraft
+from castore_core._operations import describe_aggregate_command
 from castore_core._results import LoadedAggregate
 from castore_core._store import EventStore
+from castore_core._telemetry import observed
 
 C = TypeVar("C", bound="AggregateCommand[..., Any]")
 P = ParamSpec("P")
@@ -45,6 +47,7 @@ class AggregateCommand(Generic[P, A, E]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
 
+    @observed(describe_aggregate_command)
     async def __call__(self, aggregate_id: str, /, *args: P.args, **kwargs: P.kwargs) -> A | None:
         """Run the command, and return the aggregate after it.
 

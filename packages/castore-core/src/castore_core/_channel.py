@@ -24,8 +24,10 @@ from castore_core._message import (
     text_from_body,
     timestamp_from_body,
 )
+from castore_core._publishing import publish_observed
 from castore_core._record import EventRecord
 from castore_core._results import ExistingAggregate, PushedEvent
+from castore_core._telemetry import installed
 from castore_core._timestamp import format_timestamp
 from castore_core.errors import (
     EventDecodeError,
@@ -47,7 +49,9 @@ class MessageChannelAdapter(Protocol):
     """Carries messages. A plugin implements it for one kind of infrastructure.
 
     The class of an adapter may have an attribute ``channel_kind``, of type `ChannelKind`: channels
-    of the other kind refuse it then.
+    of the other kind refuse it then; and an attribute ``messaging_system``, by which telemetry
+    names what carries the messages. Where the infrastructure has a place for the headers of a
+    message, beside its body, they go along.
     """
 
     async def publish_message(self, message: MessageRecord, *, replay: bool = False) -> None:
@@ -177,7 +181,11 @@ class MessageChannel(ABC, Generic[M]):
             MessagePublishError: the adapter could not hand it over.
         """
         adapter = self.get_message_channel_adapter()
-        await adapter.publish_message(self.message_to_record(message), replay=replay)
+        record = self.message_to_record(message)
+        if installed.telemetry is None:
+            await adapter.publish_message(record, replay=replay)
+        else:
+            await publish_observed(self, adapter, [record], replay=replay, alone=True)
 
     async def publish_messages(self, messages: Iterable[M], *, replay: bool = False) -> None:
         """Publish several messages, those of one aggregate in the given order.
@@ -185,9 +193,23 @@ class MessageChannel(ABC, Generic[M]):
         Raises:
             MessagePublishError: names the messages that were not handed over; all others were.
         """
-        adapter = self.get_message_channel_adapter()
+        self.get_message_channel_adapter()
         records = [self.message_to_record(each) for each in messages]
-        await adapter.publish_messages(records, replay=replay)
+        await self.publish_records(records, replay=replay)
+
+    async def publish_records(
+        self, records: Sequence[MessageRecord], *, replay: bool = False
+    ) -> None:
+        """Publish several messages as `record_to_message` returns them.
+
+        Raises:
+            MessagePublishError: names the messages that were not handed over; all others were.
+        """
+        adapter = self.get_message_channel_adapter()
+        if installed.telemetry is None:
+            await adapter.publish_messages(records, replay=replay)
+        else:
+            await publish_observed(self, adapter, records, replay=replay)
 
     def parse_message(self, body: str | bytes | Mapping[str, Any]) -> M:
         """Turn a received body, as JSON text or as the object it stands for, into its message.

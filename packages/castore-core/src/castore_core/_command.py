@@ -10,7 +10,9 @@ from castore_core._conflicts import (
     ConflictCallback,
     ConflictRetries,
 )
+from castore_core._operations import describe_command
 from castore_core._store import EventStore
+from castore_core._telemetry import observed
 
 P = ParamSpec("P")
 I = TypeVar("I")  # noqa: E741 the input
@@ -79,6 +81,7 @@ class Command(Generic[I, S, P, O]):
         """Called with each conflict."""
         return self._retries.callback
 
+    @observed(describe_command)
     async def __call__(self, input: I, event_stores: S, *args: P.args, **kwargs: P.kwargs) -> O:
         """Run the command, again after a conflict.
 

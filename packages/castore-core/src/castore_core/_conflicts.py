@@ -7,6 +7,7 @@ from inspect import isawaitable
 from random import uniform
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
+from castore_core._telemetry import note
 from castore_core.errors import EventAlreadyExistsError
 
 T = TypeVar("T")
@@ -63,8 +64,10 @@ class ConflictRetries:
             await asyncio.sleep(self._draw_pause(number))
 
     async def _tell(self, conflict: EventAlreadyExistsError, number: int) -> None:
+        left = self.retries + 1 - number
+        note("ConflictMet", error=conflict, attempt=number, retries_left=left)
         if self.callback is not None:
-            answer = self.callback(conflict, ConflictAttempt(number, self.retries + 1 - number))
+            answer = self.callback(conflict, ConflictAttempt(number, left))
             if isawaitable(answer):
                 await answer
 

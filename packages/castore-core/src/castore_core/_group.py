@@ -1,12 +1,13 @@
 """Groups: events of one or several event stores that are written together, or not at all."""
 
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
 
 from castore_core._aggregate import A, Aggregate
 from castore_core._event import E, Event
+from castore_core._operations import describe_group
 from castore_core._publish_order import Turn
 from castore_core._reducer import reduce_next
 from castore_core._results import PushedEvent
@@ -17,6 +18,8 @@ from castore_core._storage import (
     joins_transaction,
 )
 from castore_core._store_snapshots import StoreSnapshots, replacing
+from castore_core._telemetry import installed, observed
+from castore_core._trace_metadata import add_trace
 from castore_core.errors import EventPublishError, InvalidEventGroupError, describe
 
 if TYPE_CHECKING:
@@ -98,6 +101,7 @@ class EventGroups(Generic[E, A]):
     ) -> tuple[PushedEvent[Any, Any], ...]: ...
 
     @staticmethod
+    @observed(describe_group)
     async def push_event_group(
         *grouped: GroupedEvent[Any, Any] | VersionAssertion, force: bool = False
     ) -> tuple[PushedEvent[Any, Any], ...]:
@@ -137,6 +141,8 @@ class EventGroups(Generic[E, A]):
                 events, stores, EventGroups._get_ready_adapters(stores), strict=True
             )
         ]
+        if installed.telemetry is not None:
+            events, group = _add_traces(events, group)
         asserted = _check_assertions(map(_to_asserted_version, assertions), _check_versions(group))
         EventGroups._refuse_transactions(stores, [*group, *asserted])
         adapter = _get_common_adapter([*group, *asserted])
@@ -259,6 +265,18 @@ def _split(grouped: Sequence[Any]) -> tuple[list[GroupedEvent], list[VersionAsse
         [each for each in grouped if isinstance(each, GroupedEvent)],
         [each for each in grouped if isinstance(each, VersionAssertion)],
     )
+
+
+def _add_traces(
+    events: Sequence[GroupedEvent], group: Sequence[GroupedRecord]
+) -> tuple[list[GroupedEvent], list[GroupedRecord]]:
+    traced_events: list[GroupedEvent] = []
+    traced_group: list[GroupedRecord] = []
+    for each, grouped in zip(events, group, strict=True):
+        event, record = add_trace(each.event, grouped.record)
+        traced_events.append(replace(each, event=event))
+        traced_group.append(grouped._replace(record=record))
+    return traced_events, traced_group
 
 
 def _reduce_all(

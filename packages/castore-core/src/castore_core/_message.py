@@ -1,5 +1,6 @@
 """Messages: what is told to others about what was pushed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, NamedTuple, TypeAlias
@@ -8,6 +9,7 @@ from castore_core._aggregate import A_co
 from castore_core._event import MAX_VERSION, E_co
 from castore_core._json import ABSENT, Absent, JSONValue, check_json, is_unicode
 from castore_core._record import EventRecord
+from castore_core._telemetry import NO_HEADERS
 from castore_core._timestamp import format_timestamp, parse_timestamp
 
 
@@ -42,7 +44,8 @@ class MessageRecord(NamedTuple):
 
     ``type`` is the event's type, or ``__AGGREGATE_EXISTS__``; ``version`` the event's version, or
     ``None`` then. ``body`` is the message as it is written on the wire, in camelCase; the repr,
-    which may be logged, leaves it out.
+    which may be logged, leaves it out. ``headers`` go beside the body, where the channel has a place
+    for them: the trace that the message belongs to.
     """
 
     event_store_id: str
@@ -50,6 +53,7 @@ class MessageRecord(NamedTuple):
     version: int | None
     type: str
     body: "MessageBody"
+    headers: Mapping[str, str] = NO_HEADERS
 
     def __repr__(self) -> str:
         return (

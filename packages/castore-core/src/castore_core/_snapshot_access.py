@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from castore_core._error_texts import format_error
 from castore_core._snapshot_format import GENERATION, GENERATION_AT, Content, Generation
 from castore_core._snapshot_storage import Snapshot, SnapshotStorageAdapter
+from castore_core._telemetry import installed, note
 
 SnapshotCount: TypeAlias = Literal[
     "used",
@@ -73,6 +74,9 @@ class SnapshotAccess:
         ``place`` is the id of the event store where it concerns all aggregates.
         """
         self.counts[reason] += 1
+        if installed.telemetry is not None:
+            store_id = place if isinstance(place, str) else place.event_store_id
+            note("SnapshotCounted", event_store_id=store_id, outcome=reason)
         if error is not None:
             text = format_error(error)
         if text is not None:

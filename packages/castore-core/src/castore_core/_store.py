@@ -19,6 +19,13 @@ from castore_core._decoding import Upcaster, decode, upcast
 from castore_core._event import E, Event, EventDraft, index_event_types
 from castore_core._group import EventGroups, GroupedEvent, VersionAssertion
 from castore_core._json import is_unicode
+from castore_core._operations import (
+    describe_load,
+    describe_push,
+    describe_read,
+    tell_load,
+    tell_read,
+)
 from castore_core._paging import AggregateIdsQuery, PageTokens
 from castore_core._publish_order import Turn
 from castore_core._record import EventRecord
@@ -33,6 +40,8 @@ from castore_core._schema import get_event_schema
 from castore_core._snapshots import Snapshots
 from castore_core._storage import EventStorageAdapter, joins_transaction
 from castore_core._store_snapshots import StoreSnapshots, replacing
+from castore_core._telemetry import installed, observed
+from castore_core._trace_metadata import add_trace
 from castore_core.errors import (
     AggregateNotFoundError,
     EventAlreadyExistsError,
@@ -192,6 +201,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
 
     # Writing
 
+    @observed(describe_push)
     async def push_event(
         self, event: E, *, prev_aggregate: A | None = None, force: bool = False
     ) -> PushedEvent[E, A]:
@@ -224,6 +234,8 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         """
         adapter = self._get_ready_adapter()
         record = self.event_to_record(event)
+        if installed.telemetry is not None:
+            event, record = add_trace(event, record)
         pushed = PushedEvent(event, reduce_next(self, event, record, prev_aggregate))
         turns = self._take_turns(event)
         try:
@@ -252,6 +264,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
 
     # Reading
 
+    @observed(describe_read, tell_read)
     async def get_events(
         self,
         aggregate_id: str,
@@ -271,16 +284,15 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
             EventDecodeError: a stored event does not fit its type.
             ValueError: ``aggregate_id`` is empty or no text, or a bound or ``limit`` is no integer.
         """
-        records = await self.get_storage_adapter().get_events(
-            self.event_store_id,
-            checked_aggregate_id(aggregate_id),
-            min_version=checked_integer("min_version", min_version),
-            max_version=checked_integer("max_version", max_version),
-            limit=checked_limit(limit),
+        return await self._read_events(
+            aggregate_id,
+            min_version=min_version,
+            max_version=max_version,
+            limit=limit,
             reverse=reverse,
         )
-        return [self.event_from_record(each) for each in records]
 
+    @observed(describe_load, tell_load)
     async def get_aggregate(
         self, aggregate_id: str, *, max_version: int | None = None
     ) -> LoadedAggregate[E, A]:
@@ -298,7 +310,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         snapshots = self._get_snapshots()
         if snapshots is not None:
             return await snapshots.load(self, aggregate_id, max_version=max_version)
-        events = await self.get_events(aggregate_id, max_version=max_version)
+        events = await self._read_events(aggregate_id, max_version=max_version)
         if not events:
             return LoadedAggregate(None, (), None)
         aggregate = check_state(self, events[-1], self.build_aggregate(events))
@@ -450,6 +462,25 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         has a default is not required, and a key that is not named may be there.
         """
         return {name: get_event_schema(each) for name, each in self._event_types.items()}
+
+    async def _read_events(
+        self,
+        aggregate_id: str,
+        *,
+        min_version: int | None = None,
+        max_version: int | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+    ) -> list[E]:
+        records = await self.get_storage_adapter().get_events(
+            self.event_store_id,
+            checked_aggregate_id(aggregate_id),
+            min_version=checked_integer("min_version", min_version),
+            max_version=checked_integer("max_version", max_version),
+            limit=checked_limit(limit),
+            reverse=reverse,
+        )
+        return [self.event_from_record(each) for each in records]
 
     # Overridden by `ConnectedEventStore`
 

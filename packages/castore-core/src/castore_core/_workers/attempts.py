@@ -5,6 +5,8 @@ from enum import Enum, auto
 from typing import Generic, Protocol, TypeVar
 
 from castore_core._cancellation import ends_task
+from castore_core._operations import Destination, describe_message_handling
+from castore_core._telemetry import Observation, installed
 from castore_core._workers.handler_calls import CallResult, Ending, HandlerCalls
 from castore_core._workers.reporter import Reporter
 from castore_core._workers.reports import (
@@ -53,6 +55,7 @@ class Attempts(Generic[R, C]):
         skips: tells whether a message is passed over that ``read`` raised an error for.
         calls: calls the handler with both.
         reporter: is told how each attempt ended.
+        destination: where the messages were published to, for telemetry.
     """
 
     def __init__(
@@ -62,11 +65,13 @@ class Attempts(Generic[R, C]):
         reporter: Reporter,
         *,
         skips: Callable[[BaseException], bool],
+        destination: Destination | None = None,
     ) -> None:
         self._read = read
         self._skips = skips
         self._calls = calls
         self._reporter = reporter
+        self._destination = destination
 
     async def attempt(self, received: R) -> Outcome:
         """Handle a message, and report how that ended."""
@@ -76,8 +81,20 @@ class Attempts(Generic[R, C]):
             if ends_task(error):
                 raise
             return self._tell_unread(received, error)
-        result = await self._calls.call(message, context)
+        if installed.telemetry is None or self._destination is None:
+            result = await self._calls.call(message, context)
+        else:
+            result = await self._call_observed(self._destination, message, context)
         return self._tell(result, context, find_subject(message))
+
+    async def _call_observed(
+        self, destination: Destination, message: object, context: C
+    ) -> CallResult:
+        with Observation(describe_message_handling(destination, message, context)) as operation:
+            result = await self._calls.call(message, context)
+            operation.error = result.error
+            operation.results["ending"] = result.ending.name.lower()
+        return result
 
     def _tell_unread(self, received: R, error: BaseException) -> Outcome:
         subject = find_unread_subject(error)

@@ -6,6 +6,7 @@ from typing import Any, Final, TypeAlias
 
 from castore_core._cancellation import ends_task
 from castore_core._error_texts import format_error, name_type
+from castore_core._telemetry import installed, note
 from castore_core._workers.reports import (
     HandlerGivenUp,
     HeartbeatFailed,
@@ -53,6 +54,8 @@ class Reporter:
     def tell(self, report: object) -> None:
         """Tell a report. An error of the hook is logged, and stops nothing."""
         self._log(report)
+        if installed.telemetry is not None:
+            note(type(report).__name__, **_get_fields(report))
         if self._hook is None:
             return
         try:
