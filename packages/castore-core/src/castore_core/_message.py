@@ -44,8 +44,8 @@ class MessageRecord(NamedTuple):
 
     ``type`` is the event's type, or ``__AGGREGATE_EXISTS__``; ``version`` the event's version, or
     ``None`` then. ``body`` is the message as it is written on the wire, in camelCase; the repr,
-    which may be logged, leaves it out. ``headers`` go beside the body, where the channel has a place
-    for them: the trace that the message belongs to.
+    which may be logged, leaves it out. ``headers`` go beside the body, where the channel has a
+    place for them: the trace that the message belongs to.
     """
 
     event_store_id: str

@@ -1,12 +1,12 @@
 """An invocation that parks the records that it cannot publish, and publishes all others."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from castore_core import MessageChannelAdapter, StorageError
+from castore_core import MessageRecord, StorageError
 from castore_dynamodb._parking import Aggregate, Park, ParkedRecord, Suspect, hand_over
 from castore_dynamodb._pending import Pending, find_failures, split
 
@@ -19,7 +19,7 @@ class InvocationParts:
     """The parts of an invocation.
 
     Attributes:
-        adapter: publishes.
+        publish: publishes messages.
         park: is given what is passed over.
         park_after: seconds after which a record is parked though the channel took no other one.
         retry_delay: returns the seconds to wait after an attempt that failed, by its number.
@@ -27,7 +27,7 @@ class InvocationParts:
         log_error: logs an error and a text.
     """
 
-    adapter: MessageChannelAdapter
+    publish: Callable[[Sequence[MessageRecord]], Awaitable[None]]
     park: Park
     park_after: float
     retry_delay: Callable[[int], float]
@@ -113,7 +113,7 @@ class Invocation:
 
     async def _publish(self, chunk: Sequence[Pending]) -> Exception | None:
         try:
-            await self._parts.adapter.publish_messages([each.message for each in chunk])
+            await self._parts.publish([each.message for each in chunk])
         except Exception as error:  # noqa: BLE001 an adapter may raise anything
             return error
         return None

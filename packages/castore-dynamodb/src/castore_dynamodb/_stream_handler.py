@@ -12,7 +12,6 @@ from castore_core import (
     AggregateExistsMessageBus,
     AggregateExistsMessageQueue,
     Event,
-    MessageChannelAdapter,
     NotificationMessageBus,
     NotificationMessageQueue,
     StateCarryingMessageBus,
@@ -132,12 +131,12 @@ class DynamoDBStreamHandler(Generic[E]):
         Raises:
             UndefinedMessageChannelAdapterError: the channel has no adapter.
         """
-        adapter = self._channel.get_message_channel_adapter()
+        self._channel.get_message_channel_adapter()
         deadline = inf if time_limit is None else monotonic() + time_limit * _SHARE_OF_TIME
         pending, suspects = await self._prepare(records)
         if self._park is not None:
             parts = InvocationParts(
-                adapter=adapter,
+                publish=self._channel.publish_records,
                 park=self._park,
                 park_after=self._park_after,
                 retry_delay=self._retry_delay,
@@ -149,7 +148,7 @@ class DynamoDBStreamHandler(Generic[E]):
             if index and monotonic() > deadline:
                 _logger.warning("time is nearly up: Lambda goes on from %s", chunk[0])
                 return _answer(chunk[0].sequence_number)
-            if (first := await self._publish(adapter, chunk)) is not None:
+            if (first := await self._publish(chunk)) is not None:
                 return _answer(first.sequence_number)
         return _answer(suspects[0].parked.sequence_number if suspects else None)
 
@@ -184,12 +183,10 @@ class DynamoDBStreamHandler(Generic[E]):
             return Suspect(place, ParkedRecord(record, stored, error), is_hopeless)
         return None if message is None else Pending(place, record, stored, message)
 
-    async def _publish(
-        self, adapter: MessageChannelAdapter, chunk: Sequence[Pending]
-    ) -> Pending | None:
+    async def _publish(self, chunk: Sequence[Pending]) -> Pending | None:
         """Publish messages, and return the first that was not taken, if any."""
         try:
-            await adapter.publish_messages([each.message for each in chunk])
+            await self._channel.publish_records([each.message for each in chunk])
         except Exception as error:  # noqa: BLE001 an adapter may raise anything
             first = find_first_failure(chunk, error)
             self._log_error(error, f"{first} was not published")

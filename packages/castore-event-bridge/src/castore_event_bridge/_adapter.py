@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import repeat
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from castore_aws import (
     AWSClient,
@@ -47,6 +47,8 @@ class EventBridgeMessageBusAdapter:
     Raises:
         TypeError: ``client`` is not a client for ``events``, or an option is a class.
     """
+
+    messaging_system: ClassVar[str] = "aws_eventbridge"
 
     def __init__(
         self,

@@ -8,7 +8,12 @@ from typing import Any, Generic, TypeVar
 
 from castore_aws import S3ClaimCheck
 from castore_core import CastoreError, MessageChannel
-from castore_event_bridge._received import EventBridgeMessageParser, Handler
+from castore_core.telemetry import Observation, describe_message_handling, installed
+from castore_event_bridge._received import (
+    EventBridgeMessageContext,
+    EventBridgeMessageParser,
+    Handler,
+)
 
 M = TypeVar("M")
 
@@ -61,6 +66,14 @@ class EventBridgeHandler(Generic[M]):
             place = event.get("id"), type(error).__name__
             _logger.error("event %.100s is no message of the channel: %s", *place)  # noqa: TRY400 its text may have values
             raise
+        if installed.telemetry is None:
+            await self._call(message, context)
+        else:
+            destination = self._parser.destination
+            with Observation(describe_message_handling(destination, message, context)):
+                await self._call(message, context)
+
+    async def _call(self, message: M, context: EventBridgeMessageContext) -> None:
         result = self._handler(message, context)
         if isawaitable(result):
             await result

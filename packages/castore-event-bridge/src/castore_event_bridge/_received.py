@@ -7,6 +7,7 @@ from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from castore_aws import S3ClaimCheck, receive_message
 from castore_core import InvalidMessageError, MessageChannel
+from castore_core.telemetry import Destination
 
 M = TypeVar("M")
 
@@ -52,6 +53,11 @@ class EventBridgeMessageParser(Generic[M]):
     ) -> None:
         self._channel = channel
         self._claim_check = claim_check
+
+    @property
+    def destination(self) -> Destination:
+        """Where the messages were published to."""
+        return Destination(self._channel.message_channel_id, "aws_eventbridge")
 
     def skips(self, error: BaseException) -> bool:
         """Tell whether the channel passes over a message that was not read because of an error."""

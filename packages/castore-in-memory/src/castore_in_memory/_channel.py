@@ -29,6 +29,7 @@ _MOST_NAMED = 10  # messages in the text of an error
 class InMemoryMessageChannelAdapter(Generic[M]):
     """Takes messages, and hands each to the consumers that want it."""
 
+    messaging_system: ClassVar[str] = "in_memory"
     _channel_class: ClassVar[type[Any]]
 
     def __init__(

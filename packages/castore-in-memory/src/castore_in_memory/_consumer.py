@@ -6,6 +6,12 @@ from contextvars import Context
 from typing import Any, Generic, TypeVar
 
 from castore_core import MessageChannel, MessageRecord
+from castore_core.telemetry import (
+    Destination,
+    Observation,
+    describe_record_handling,
+    installed,
+)
 from castore_in_memory._delivery import (
     DeadLetter,
     Handler,
@@ -150,10 +156,22 @@ class Consumer(Generic[M]):
     async def _attempt(self, delivery: Delivery, handler: Handler[M]) -> BaseException | None:
         self._attempted = delivery, handler
         try:
-            attempt = call(self._hand_out, delivery, handler)
+            attempt = self._call(delivery, handler)
             return await get_outcome(self._spawn(attempt, delivery.letter.context))
         finally:
             self._attempted = None
+
+    async def _call(self, delivery: Delivery, handler: Handler[M]) -> BaseException | None:
+        if installed.telemetry is None:
+            return await call(self._hand_out, delivery, handler)
+        letter = delivery.letter
+        destination = Destination(self._channel.message_channel_id, "in_memory")
+        operation = describe_record_handling(
+            destination, letter.message, attempt=delivery.attempt, replay=letter.replay
+        )
+        with Observation(operation):
+            operation.error = await call(self._hand_out, delivery, handler)
+        return operation.error
 
     def _hand_out(self, delivery: Delivery, handler: Handler[M]) -> object:
         letter, retries_left = delivery.letter, self._count_retries_left(delivery)
@@ -161,7 +179,9 @@ class Consumer(Generic[M]):
         delivery.is_readable = True
         if message is None:  # of a type that the channel skips
             return None
-        return handler(message, MessageContext(delivery.attempt, retries_left, letter.replay))
+        headers = {**letter.message.headers}
+        context = MessageContext(delivery.attempt, retries_left, letter.replay, headers)
+        return handler(message, context)
 
     def _retry(
         self, delivery: Delivery, handler: Handler[M], lineup: Lineup, error: BaseException

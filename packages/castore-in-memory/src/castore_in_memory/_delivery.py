@@ -1,9 +1,9 @@
 """Messages on their way through an in-memory channel, and how often they are tried."""
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import Context, copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Self, TypeAlias, TypedDict, TypeVar
 
 from castore_core import MessageRecord, check_json, copy_json
@@ -18,12 +18,13 @@ class MessageContext:
     """What a worker or a listener is told beside the message.
 
     ``attempt`` counts from 1, and ``retries_left`` down to 0. ``replay`` is the flag that the
-    message was published with.
+    message was published with, and ``headers`` are what it carries beside its body.
     """
 
     attempt: int
     retries_left: int
     replay: bool
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 Handler: TypeAlias = Callable[[M, MessageContext], Awaitable[object] | None]
@@ -161,4 +162,4 @@ def check_count(name: str, value: int) -> None:
 
 
 def _copy(message: MessageRecord) -> MessageRecord:
-    return message._replace(body=copy_json(message.body))
+    return message._replace(body=copy_json(message.body), headers={**message.headers})

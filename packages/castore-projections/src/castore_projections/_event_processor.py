@@ -1,6 +1,6 @@
 """Handles events with the handlers of a projection, in the transaction of its bookmark."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from castore_core import (
@@ -8,12 +8,14 @@ from castore_core import (
     LogEntry,
     LogPosition,
 )
+from castore_core.telemetry import installed
 from castore_core.workers import ends_task
 from castore_projections._context import ProjectionContext
 from castore_projections._failures import is_unreadable
-from castore_projections._handlers import Handlers
+from castore_projections._handlers import AnyHandler, Handlers
 from castore_projections._identity import Identity
 from castore_projections._processing import EntryFailedError, Step
+from castore_projections._telemetry import observe_event
 
 
 class EventProcessor:
@@ -82,10 +84,19 @@ class EventProcessor:
             is_replay=is_replay,
             attempt=attempt,
         )
+        if installed.telemetry is None:
+            await self._call(handlers, event, entry, context)
+        else:
+            with observe_event(self._identity, entry, context):
+                await self._call(handlers, event, entry, context)
+        return True
+
+    async def _call(
+        self, handlers: Sequence[AnyHandler], event: Any, entry: LogEntry, context: Any
+    ) -> None:
         for handler in handlers:
             await handler(event, context)
             event = self._handlers.decode(entry) if handler is not handlers[-1] else None
-        return True
 
     def is_hopeless(self, error: BaseException) -> bool:
         """Tell whether a further attempt would fail, too: the event is not readable."""

@@ -147,10 +147,10 @@ class Publisher:
         """Publish messages, and return the errors of those that were not taken."""
         if not messages:
             return {}
-        adapter = channel.get_message_channel_adapter()
+        channel.get_message_channel_adapter()
         try:
             async with asyncio.timeout(self._timeout):
-                await adapter.publish_messages(list(messages.values()), replay=is_replay)
+                await channel.publish_records(list(messages.values()), replay=is_replay)
         except MessagePublishError as error:
             positions = list(messages)
             refused = error.find_refused(messages.values())

@@ -15,6 +15,7 @@ from castore_core import (
     StorageError,
     UndefinedStorageAdapterError,
 )
+from castore_core.telemetry import installed
 from castore_projections._buffer import Batch, Buffer
 from castore_projections._circuit import Circuit
 from castore_projections._failures import (
@@ -38,6 +39,7 @@ from castore_projections._reports import (
     EventUnparked,
 )
 from castore_projections._source import Source
+from castore_projections._telemetry import process_observed
 
 PARKED_INTERVAL: Final = 5.0
 """Seconds after which a reader looks again which parked events it is to try."""
@@ -246,7 +248,10 @@ class PartitionReader:
             await self._move(step)
             return
         began = monotonic()
-        await self._parts.processor.process(step)
+        if installed.telemetry is None:
+            await self._parts.processor.process(step)
+        else:
+            await process_observed(self._partition, self._parts.processor, step)
         self._follow(step)
         self.count += len(step.entries)
         self._tell(EventsHandled, len(step.entries), step.position, monotonic() - began)

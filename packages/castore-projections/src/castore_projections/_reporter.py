@@ -5,6 +5,7 @@ from dataclasses import fields
 from typing import Final
 
 from castore_core import ParkedEvent, format_error, name_type
+from castore_core.telemetry import installed, note
 from castore_core.workers import ends_task
 from castore_projections._reports import (
     CircuitOpened,
@@ -50,6 +51,8 @@ class Reporter:
     def tell(self, report: ProjectionReport) -> None:
         """Tell a report. An error of the hook is logged, and stops nothing."""
         self._log(report, _LEVELS.get(type(report), logging.INFO), getattr(report, "error", None))
+        if installed.telemetry is not None:
+            note(type(report).__name__, **_get_safe_fields(report))
         if self._hook is None:
             return
         try:
@@ -69,6 +72,14 @@ class Reporter:
             extra["castore_error"] = name_type(error)
             text = "%r: %s\n%s"
             logger.log(level, text, report, name_type(error), format_error(error), extra=extra)
+
+
+def _get_safe_fields(report: ProjectionReport) -> dict[str, object]:
+    values = _get_fields(report)
+    error = values.pop("error", None)
+    if isinstance(error, BaseException):
+        values["error_type"] = name_type(error)
+    return values
 
 
 def _get_fields(report: ProjectionReport) -> dict[str, object]:

@@ -40,6 +40,7 @@ class RedisMessageQueueAdapter:
     """
 
     channel_kind: ClassVar[ChannelKind] = "queue"
+    messaging_system: ClassVar[str] = "redis"
 
     def __init__(self, redis: RedisClient, *, stream: str, streams: int = 1) -> None:
         check_client(redis)

@@ -38,6 +38,7 @@ class RedisMessageBusAdapter:
     """
 
     channel_kind: ClassVar[ChannelKind] = "bus"
+    messaging_system: ClassVar[str] = "redis"
 
     def __init__(self, redis: RedisClient, *, channel_prefix: str = "castore") -> None:
         check_client(redis)

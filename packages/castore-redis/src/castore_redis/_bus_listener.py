@@ -16,6 +16,12 @@ from castore_core import (
     NotificationMessage,
     StateCarryingMessage,
 )
+from castore_core.telemetry import (
+    Destination,
+    Observation,
+    describe_message_handling,
+    installed,
+)
 from castore_core.workers import HandlerFunction, Lifecycle, Tasks, check_seconds, ends_task
 from castore_redis._listener_reports import HandlerFailed
 from castore_redis._listening import (
@@ -261,13 +267,22 @@ class RedisBusListener(Generic[M]):
     async def _handle(self, handler: _Handler, received: Received, receiver: Receiver) -> None:
         context = RedisBusContext(received.channel, received.replay)
         try:
-            answer = await handler.function.call(received.message, context)
-            await handler.function.await_result(answer)
+            if installed.telemetry is None:
+                await self._call(handler, received, context)
+            else:
+                destination = Destination(self._bus.message_channel_id, "redis")
+                with Observation(describe_message_handling(destination, received.message, context)):
+                    await self._call(handler, received, context)
         except BaseException as error:
             if ends_task(error):
                 raise
             report = HandlerFailed(handler.name, received.channel, received.message, error)
             receiver.reporter.tell(report)
+
+    @staticmethod
+    async def _call(handler: _Handler, received: Received, context: RedisBusContext) -> None:
+        answer = await handler.function.call(received.message, context)
+        await handler.function.await_result(answer)
 
     async def _put_down(self, tasks: Tasks) -> None:
         """Let the running handler finish, and the connections go."""

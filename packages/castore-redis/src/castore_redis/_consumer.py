@@ -7,6 +7,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from castore_core import InvalidMessageError, MessageChannel
+from castore_core.telemetry import Destination
 from castore_core.workers import (
     Attempts,
     HandlerCalls,
@@ -22,7 +23,7 @@ from castore_redis._client import REDIS_ERRORS, Commands, describe_fault
 from castore_redis._context import RedisMessageContext
 from castore_redis._deliveries import Deliveries
 from castore_redis._delivery import Delivery, Held
-from castore_redis._entries import BODY, REPLAY
+from castore_redis._entries import BODY, REPLAY, read_headers
 from castore_redis._heartbeat import Balance, Heartbeat, trim
 from castore_redis._keys import name_keys
 from castore_redis._options import WorkerOptions
@@ -75,7 +76,13 @@ class Consumer:
             grace=max(options.grace_period, _LAST_MOMENT),
         )
         self._deliveries = Deliveries(
-            Attempts(self._read, self._handler_calls, reporter, skips=self._channel.skips),
+            Attempts(
+                self._read,
+                self._handler_calls,
+                reporter,
+                skips=self._channel.skips,
+                destination=Destination(self._channel.message_channel_id, "redis"),
+            ),
             held=held,
             acknowledger=Acknowledger(held, reporter, patience=options.visibility_timeout),
             returns=Returns(held, reporter),
@@ -155,7 +162,7 @@ class Consumer:
         message = self._channel.parse_message(fields[BODY])
         is_replay = fields.get(REPLAY) == "1"
         return message, RedisMessageContext(
-            delivery.message_id, delivery.attempt, is_replay, stream
+            delivery.message_id, delivery.attempt, is_replay, stream, read_headers(fields)
         )
 
     def _take(self, deliveries: Iterable[Delivery]) -> None:

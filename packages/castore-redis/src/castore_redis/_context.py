@@ -1,6 +1,7 @@
 """What a handler is told beside the message."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -8,10 +9,12 @@ class RedisMessageContext:
     """What a handler is told beside the message.
 
     ``message_id`` is the id of the entry in its ``stream``. ``attempt`` counts from 1 how often
-    workers of the group had the message, this time included.
+    workers of the group had the message, this time included. ``headers`` are what the message
+    carries beside its body.
     """
 
     message_id: str
     attempt: int
     replay: bool
     stream: str
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)

@@ -9,6 +9,7 @@ EVENT_STORE_ID: Final = "eventStoreId"
 AGGREGATE_ID: Final = "aggregateId"
 BODY: Final = "body"
 REPLAY: Final = "replay"
+HEADER: Final = "header:"
 
 
 def make_fields(message: MessageRecord, *, replay: bool) -> list[bytes]:
@@ -20,7 +21,15 @@ def make_fields(message: MessageRecord, *, replay: bool) -> list[bytes]:
     fields = [EVENT_STORE_ID, message.event_store_id, AGGREGATE_ID, message.aggregate_id]
     fields += [BODY, format_json(message.body)]
     fields += [REPLAY, "1"] if replay else []
+    for name, value in message.headers.items():
+        fields += [HEADER + name, value]
     return [each.encode() for each in fields]
+
+
+def read_headers(fields: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the headers among the fields of a message."""
+    found = [each for each in fields if each.startswith(HEADER)]
+    return {each.removeprefix(HEADER): fields[each] for each in found}
 
 
 def read_fields(fields: Sequence[bytes]) -> Mapping[str, str]:

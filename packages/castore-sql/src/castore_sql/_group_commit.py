@@ -6,6 +6,8 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import Generic, TypeAlias, TypeVar
 
+from castore_core.telemetry import installed, note
+
 W = TypeVar("W")
 
 
@@ -51,11 +53,16 @@ class GroupCommit(Generic[W]):
             return
         self._is_committing = True
         try:
-            (outcome,) = await self._commit([write])
+            (outcome,) = await self._hand_over([write])
         finally:
             self._go_on()
         if isinstance(outcome, Exception):
             raise outcome
+
+    def _hand_over(self, writes: Sequence[W]) -> Awaitable[Sequence[Outcome]]:
+        if installed.telemetry is not None:
+            note("GroupCommitted", size=len(writes))
+        return self._commit(writes)
 
     def _go_on(self) -> None:
         self._waiting = [each for each in self._waiting if not each[1].cancelled()]
@@ -85,7 +92,7 @@ class GroupCommit(Generic[W]):
         return bool(self._batch)
 
     async def _commit_batch(self, batch: Sequence[_Waiting[W]]) -> None:
-        outcomes = await self._commit([write for write, _ in batch])
+        outcomes = await self._hand_over([write for write, _ in batch])
         again: list[_Waiting[W]] = []
         for each, outcome in zip(batch, outcomes, strict=True):
             if outcome is NotYet.TOGETHER:
@@ -98,7 +105,7 @@ class GroupCommit(Generic[W]):
 
     async def _commit_alone(self, write: W, future: asyncio.Future[None]) -> None:
         if not future.cancelled():
-            (outcome,) = await self._commit([write])
+            (outcome,) = await self._hand_over([write])
             _settle(future, outcome)
 
 

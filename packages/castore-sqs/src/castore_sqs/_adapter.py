@@ -1,6 +1,7 @@
 """Publishing to a queue of SQS."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from castore_aws import (
     AWS_ERRORS,
@@ -44,6 +45,8 @@ class SQSMessageQueueAdapter:
         TypeError: ``client`` is not a client for ``sqs``, or an option is a class.
         ValueError: ``queue_url`` is no URL, or ``fifo`` contradicts it.
     """
+
+    messaging_system: ClassVar[str] = "aws_sqs"
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ class QueueCalls:
             "VisibilityTimeout": options.visibility_timeout,
             # MessageSystemAttributeNames, the newer name, is unknown to older clients.
             "AttributeNames": ["ApproximateReceiveCount", "MessageGroupId"],
-            "MessageAttributeNames": ["replay"],
+            "MessageAttributeNames": ["All"],
         }
 
     async def receive(self, most: int, attempt_id: str | None) -> Sequence[Mapping[str, Any]]:

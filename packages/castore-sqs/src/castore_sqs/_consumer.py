@@ -70,7 +70,13 @@ class Consumer:
             grace=max(options.grace_period, _LAST_MOMENT),
         )
         self._deliveries = Deliveries(
-            Attempts(self._read, self._handler_calls, reporter, skips=self._parser.skips),
+            Attempts(
+                self._read,
+                self._handler_calls,
+                reporter,
+                skips=self._parser.skips,
+                destination=self._parser.destination,
+            ),
             in_flight=in_flight,
             deleter=Deleter(calls, in_flight, reporter),
             visibility=self._visibility,

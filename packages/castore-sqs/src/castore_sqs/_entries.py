@@ -1,13 +1,16 @@
 """Messages of castore as entries of SQS: their attributes, ids and sizes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
 from castore_aws import Entry, count_bytes
 from castore_core import MessageRecord
-from castore_sqs._ids import make_deduplication_id, make_group_id, make_message_id
+from castore_sqs._headers import is_header
+from castore_sqs._ids import is_text, make_deduplication_id, make_group_id, make_message_id
 
+_MOST_ATTRIBUTES: Final = 10  # of a message
 _REPLAY: Final = {"DataType": "Number", "StringValue": "1"}
 # AWS counts the name, the type and the value of an attribute.
 _MESSAGE_ID_SIZE: Final = len("messageId" + "String")
@@ -35,10 +38,13 @@ class EntryWriter:
         body = escape(text)
         message_id = make_message_id(message)
         size = count_bytes(body) + count_bytes(message_id) + _MESSAGE_ID_SIZE
-        attributes = {"messageId": {"DataType": "String", "StringValue": message_id}}
+        attributes = {"messageId": _make_attribute(message_id)}
         if self.replay is not None:
             attributes["replay"] = _REPLAY
             size += _REPLAY_SIZE
+        for name, value in _choose(message.headers, _MOST_ATTRIBUTES - len(attributes)).items():
+            attributes[name] = _make_attribute(value)
+            size += count_bytes(name) + len("String") + count_bytes(value)
         parameters: dict[str, Any] = {"MessageBody": body, "MessageAttributes": attributes}
         if not self.fifo:
             return Entry(message, parameters, size)
@@ -46,6 +52,16 @@ class EntryWriter:
         parameters["MessageDeduplicationId"] = make_deduplication_id(message, self.replay)
         parameters["MessageGroupId"] = group
         return Entry(message, parameters, size, group)
+
+
+def _make_attribute(value: str) -> dict[str, str]:
+    return {"DataType": "String", "StringValue": value}
+
+
+def _choose(headers: Mapping[str, str], most: int) -> dict[str, str]:
+    """Return the headers that SQS takes as attributes, and no more than a message may have."""
+    fit = {name: each for name, each in headers.items() if is_header(name) and is_text(each)}
+    return dict(list(fit.items())[:most])
 
 
 def escape(text: str) -> str:

@@ -12,6 +12,11 @@ _TEXT: Final = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 # Each id that is not hashed has a "#", and no hash has one: the two are never mistaken.
 
 
+def is_text(text: str) -> bool:
+    """Tell whether SQS takes a text as an attribute."""
+    return _TEXT.fullmatch(text) is not None
+
+
 def make_message_id(message: MessageRecord) -> str:
     """Return the id that consumers see: ``store#aggregate#version``, as Castore has it.
 
@@ -19,7 +24,7 @@ def make_message_id(message: MessageRecord) -> str:
     """
     parts = _get_parts(message)
     text = "#".join(parts)
-    return text if _TEXT.fullmatch(text) else _hash(parts)
+    return text if is_text(text) else _hash(parts)
 
 
 def make_group_id(message: MessageRecord) -> str:

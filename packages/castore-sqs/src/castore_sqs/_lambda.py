@@ -121,7 +121,13 @@ class SQSHandler(Generic[M]):
         """
         grace = max(_LEAST_GRACE, self._get_grace(time_limit))
         calls = HandlerCalls(self._handler, timeout=self._handler_timeout, grace=grace / 2)
-        attempts = Attempts(self._read, calls, self._reporter, skips=self._parser.skips)
+        attempts = Attempts(
+            self._read,
+            calls,
+            self._reporter,
+            skips=self._parser.skips,
+            destination=self._parser.destination,
+        )
         batch = _Batch(records, attempts, self._reporter, self._concurrency)
         tasks = [begin(batch.handle_group(each)) for each in _group(records)]
         try:

@@ -5,7 +5,9 @@ from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from castore_aws import S3ClaimCheck, receive_message
 from castore_core import InvalidMessageError, MessageChannel
+from castore_core.telemetry import Destination
 from castore_sqs._context import SQSMessageContext
+from castore_sqs._headers import read_headers
 
 M = TypeVar("M")
 
@@ -36,6 +38,11 @@ class SQSMessageParser(Generic[M]):
         self._channel = channel
         self._claim_check = claim_check
 
+    @property
+    def destination(self) -> Destination:
+        """Where the messages were published to."""
+        return Destination(self._channel.message_channel_id, "aws_sqs")
+
     def skips(self, error: BaseException) -> bool:
         """Tell whether the channel passes over a message that was not read because of an error."""
         return self._channel.skips(error)
@@ -43,9 +50,8 @@ class SQSMessageParser(Generic[M]):
     async def parse_record(self, record: Mapping[str, Any]) -> SQSMessage[M]:
         """Read a record of Lambda, or a message as ``receive_message`` of a client returns it.
 
-        To tell replays, attempts and groups, a client has to ask for them: for the message
-        attribute ``replay``, and the system attributes ``ApproximateReceiveCount`` and
-        ``MessageGroupId``.
+        To tell replays, headers, attempts and groups, a client has to ask for them: for all message
+        attributes, and the system attributes ``ApproximateReceiveCount`` and ``MessageGroupId``.
 
         Raises:
             InvalidMessageError, MessageChannelEventStoreNotFoundError, UnknownEventTypeError,
@@ -55,7 +61,11 @@ class SQSMessageParser(Generic[M]):
         raw = _read_record(self._channel, record)
         received = await receive_message(self._channel, raw.body, self._claim_check)
         context = SQSMessageContext(
-            raw.message_id, raw.attempt, received.replay or raw.is_replay, raw.group_id
+            raw.message_id,
+            raw.attempt,
+            received.replay or raw.is_replay,
+            raw.group_id,
+            raw.headers,
         )
         return SQSMessage(received.message, context)
 
@@ -66,6 +76,7 @@ class _Record(NamedTuple):
     attempt: int
     group_id: str | None
     is_replay: bool
+    headers: Mapping[str, str]
 
 
 class _Names(NamedTuple):
@@ -84,13 +95,15 @@ def _read_record(channel: MessageChannel[Any], record: Mapping[str, Any]) -> _Re
     names = _LAMBDA if _LAMBDA.message_id in record else _CLIENT
     try:
         attributes = record.get(names.attributes, {})
-        replay = record.get(names.message_attributes, {}).get("replay", {}).get(names.value)
+        message_attributes: Mapping[str, Any] = record.get(names.message_attributes, {})
+        replay = message_attributes.get("replay", {}).get(names.value)
         return _Record(
             record[names.message_id],
             _check_text(record[names.body]),
             int(attributes.get("ApproximateReceiveCount", 1)),
             attributes.get("MessageGroupId"),
             replay == "1",
+            read_headers(message_attributes, names.value),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         reason = f"it is no record of SQS: {error!r:.200}"

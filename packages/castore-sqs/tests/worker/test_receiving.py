@@ -27,7 +27,7 @@ async def test_what_a_request_asks_for(make_fake_queue: Make, make_bench: Make) 
         "WaitTimeSeconds": 3,
         "VisibilityTimeout": 7,
         "AttributeNames": ["ApproximateReceiveCount", "MessageGroupId"],
-        "MessageAttributeNames": ["replay"],
+        "MessageAttributeNames": ["All"],
     } == queue.called("receive")[0]
 
 
