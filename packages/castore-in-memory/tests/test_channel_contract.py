@@ -20,7 +20,7 @@ class Inbox:
     def __call__(self, message: Any, context: MessageContext) -> None:
         """Keep a message."""
         body = self._channel.message_to_record(message).body
-        self.received.append(ReceivedMessage(body, context.replay))
+        self.received.append(ReceivedMessage(body, context.replay, context.headers))
 
 
 class QueueHarness:
@@ -60,6 +60,7 @@ class BusHarness(Listener):
 class InMemoryChannelTests(MessageChannelAdapterTests):
     """What the two have in common."""
 
+    carries_headers = True
     harness_class: type[QueueHarness | BusHarness]
 
     @pytest.fixture

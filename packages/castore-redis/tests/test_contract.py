@@ -8,6 +8,7 @@ import pytest
 
 from castore_core import MessageChannel
 from castore_redis import RedisMessageQueueAdapter
+from castore_redis._entries import read_headers
 from castore_redis._keys import name_streams
 from castore_test_tools import MessageChannelAdapterTests, ReceivedMessage
 
@@ -24,12 +25,16 @@ class QueueHarness:
         entries = [
             fields for each in self.adapter.streams for _, fields in await self._reader.xrange(each)
         ]
-        return [ReceivedMessage(json.loads(each["body"]), "replay" in each) for each in entries]
+        return [
+            ReceivedMessage(json.loads(each["body"]), "replay" in each, read_headers(each))
+            for each in entries
+        ]
 
 
 class RedisContract(MessageChannelAdapterTests):
     """A queue, and its fixtures."""
 
+    carries_headers = True
     integral_floats_stay_floats = False  # bodies are JSON as JavaScript writes it
 
     server: str

@@ -10,6 +10,7 @@ import pytest
 
 from castore_core import MessageChannel
 from castore_sqs import SQSMessageQueueAdapter
+from castore_sqs._headers import read_headers
 from castore_test_tools import MessageChannelAdapterTests, ReceivedMessage
 
 PATIENCE = 20  # seconds
@@ -38,8 +39,10 @@ class QueueHarness:
         )
         messages = answer.get("Messages", [])
         for each in messages:
-            replay = each["MessageAttributes"].get("replay", {}).get("StringValue") == "1"
-            self._received.append(ReceivedMessage(json.loads(each["Body"]), replay))
+            attributes = each["MessageAttributes"]
+            replay = attributes.get("replay", {}).get("StringValue") == "1"
+            headers = read_headers(attributes, "StringValue")
+            self._received.append(ReceivedMessage(json.loads(each["Body"]), replay, headers))
             self._consumer.delete_message(QueueUrl=queue_url, ReceiptHandle=each["ReceiptHandle"])
         return bool(messages)
 
@@ -49,6 +52,7 @@ class SQSContract(MessageChannelAdapterTests):
 
     keeps_order = False
     delivers_once = False
+    carries_headers = True
     largest_payload = 1_000_000  # a message has 1,048,576 bytes, with its attributes
     integral_floats_stay_floats = False  # bodies are JSON as JavaScript writes it
 

@@ -22,7 +22,7 @@ def describe_push(
         "aggregate_id": getattr(event, "aggregate_id", None),
         "version": getattr(event, "version", None),
         "event_type": getattr(event, "type", None),
-        "force": force,
+        "force": force or None,
     }
     return Operation("push", store_id, values)
 
@@ -31,7 +31,7 @@ def describe_group(*grouped: Any, force: bool = False) -> Operation:
     """Describe the push of events of one or several stores."""
     events = [each.event for each in grouped if hasattr(each, "event")]
     stores = sorted({str(each.event_store.event_store_id) for each in grouped})
-    values: dict[str, Any] = {"count": len(events), "force": force}
+    values: dict[str, Any] = {"count": len(events), "force": force or None}
     values["event_type"] = sorted({str(each.type) for each in events})
     if len(stores) == 1:
         values["event_store_id"] = stores[0]

@@ -1,7 +1,7 @@
 """What the parts of the channel contract share: the harness, and what is declared."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -23,10 +23,14 @@ M = TypeVar("M")
 
 
 class ReceivedMessage(NamedTuple):
-    """A message as a consumer got it: its body, as the object that its JSON stands for."""
+    """A message as a consumer got it: its body, as the object that its JSON stands for.
+
+    ``headers`` are needed where the suite declares ``carries_headers``.
+    """
 
     body: MessageBody
     replay: bool
+    headers: Mapping[str, str] = {}
 
 
 class Receiver(Protocol):
@@ -105,6 +109,9 @@ class ChannelContract(JSONContract):
 
     keeps_repeats: ClassVar[bool] = True
     """Whether a message that is published twice arrives twice, rather than being deduplicated."""
+
+    carries_headers: ClassVar[bool] = False
+    """Whether a consumer gets the headers of a message, beside its body."""
 
     largest_payload: ClassVar[int | None] = None
     """How many bytes of text surely fit into a payload; a message of twice as many is refused."""

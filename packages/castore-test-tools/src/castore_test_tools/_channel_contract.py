@@ -19,7 +19,7 @@ from castore_test_tools._any_ids import with_any_ids
 from castore_test_tools._channel_base import Connect, Line, in_any_order
 from castore_test_tools._channel_batches import BatchesContract
 from castore_test_tools._channel_failures import FailuresContract
-from castore_test_tools._contract import properties
+from castore_test_tools._contract import properties, requires
 from castore_test_tools._messages import (
     SOURCES,
     Cleared,
@@ -57,9 +57,9 @@ class MessageChannelAdapterTests(BatchesContract, FailuresContract):
     channel, and a consumer that got nothing yet and that gets all that the adapter publishes.
 
     The class attributes ``is_bus``, ``keeps_order``, ``delivers_once``, ``keeps_repeats``,
-    ``largest_payload`` and ``integral_floats_stay_floats``, and the method ``holds_number``,
-    declare what the channel is and can do. Some tests need a hand on the backend. They are
-    collected where the suite has the fixture that gives it: ``refuse_messages`` (partial
+    ``carries_headers``, ``largest_payload`` and ``integral_floats_stay_floats``, and the method
+    ``holds_number``, declare what the channel is and can do. Some tests need a hand on the backend.
+    They are collected where the suite has the fixture that gives it: ``refuse_messages`` (partial
     failures), ``break_backend`` (failures), ``connect_again`` (other adapters on the same client:
     it is given the channel) and ``connect_receiver`` (a second consumer of a bus). A test of the
     contract is replaced with `overrides_contract` only.
@@ -259,6 +259,31 @@ class MessageChannelAdapterTests(BatchesContract, FailuresContract):
         await line.channel.publish_messages([message], replay=True)
         assert [False, True] == sorted(await line.receive_replays(2))
 
+    # Headers
+
+    async def test_a_message_with_headers_arrives(self, connect: Connect) -> None:
+        """Headers keep no message from arriving, whether the channel carries them or not."""
+        line = self.connect_notifications(connect)
+        messages = make_notifications("a1", 3)
+        records = [line.channel.message_to_record(each) for each in messages]
+        first, *others = [each._replace(headers=_make_headers(each.version)) for each in records]
+        await line.harness.adapter.publish_message(first)
+        await line.harness.adapter.publish_messages(others)
+        assert in_any_order(messages) == in_any_order(await line.receive(3))
+
+    @requires("carries_headers")
+    async def test_headers_arrive(self, connect: Connect) -> None:
+        """Each message comes with its own headers, alone and in a batch, and with none if none."""
+        line = self.connect_notifications(connect)
+        records = [line.channel.message_to_record(each) for each in make_notifications("a1", 4)]
+        expected = [_make_headers(1), _make_headers(2), {}, _make_headers(4)]
+        sent = [each._replace(headers=own) for each, own in zip(records, expected, strict=True)]
+        await line.harness.adapter.publish_message(sent[0])
+        await line.harness.adapter.publish_messages(sent[1:])
+        received = await line.receive_raw(4)
+        headers = {_get_version(each.body): {**each.headers} for each in received}
+        assert expected == [headers[version] for version in (1, 2, 3, 4)]
+
     # Publishers and consumers share nothing
 
     async def test_a_message_was_taken_when_publish_returns(self, connect: Connect) -> None:
@@ -297,6 +322,19 @@ class MessageChannelAdapterTests(BatchesContract, FailuresContract):
         await line.harness.adapter.publish_message(records[0], replay=True)
         await line.harness.adapter.publish_messages(records, replay=True)
         assert expected == records
+
+
+def _make_headers(version: int | None) -> dict[str, str]:
+    return {
+        "traceparent": f"00-0af7651916cd43dd8448eb211c80319c-b7ad6b716920333{version}-01",
+        "tracestate": "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE",
+    }
+
+
+def _get_version(body: MessageBody) -> int:
+    event = cast("dict[str, Any]", body["event"])
+    version: int = event["version"]
+    return version
 
 
 def _is_about(body: MessageBody, aggregate_id: str) -> bool:

@@ -620,6 +620,8 @@ _CHANNELS: Final[Rules] = {
     "test_a_batch_of_replays_is_one": [channels.ReplayOfBatchesLost],
     "test_the_flag_is_not_remembered": [channels.ReplayRemembered],
     "test_a_replay_of_a_message_arrives_beside_it": [channels.Deduplicating],
+    "test_a_message_with_headers_arrives": [channels.HeadersRefused],
+    "test_headers_arrive": [channels.HeadersLost, channels.HeadersOfTheFirst],
     "test_equal_messages_of_a_batch_all_arrive": [channels.Deduplicating],
     "test_an_empty_batch_is_fine": [channels.EmptyBatchFails],
     "test_a_batch_of_any_size_arrives": [channels.FirstTenOnly, channels.MessageTwice],

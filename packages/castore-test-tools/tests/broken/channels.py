@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 
 import pytest
@@ -17,16 +17,18 @@ class Broker:
     """Takes texts, in order, and gives them to one consumer."""
 
     def __init__(self) -> None:
-        self.sent: list[tuple[str, bool]] = []
+        self.sent: list[tuple[str, bool, Mapping[str, str]]] = []
         self.refused: Collection[str] = ()
         self.is_open = True
 
-    async def send(self, aggregate_id: str, text: str, *, replay: bool) -> None:
+    async def send(
+        self, aggregate_id: str, text: str, *, replay: bool, headers: Mapping[str, str]
+    ) -> None:
         """Take a text."""
         await asyncio.sleep(0)
         if not self.is_open or aggregate_id in self.refused or len(text) > MOST_CHARACTERS:
             raise ConnectionError("the broker does not take it")
-        self.sent.append((text, replay))
+        self.sent.append((text, replay, headers))
 
     def refuse(self, aggregate_ids: Collection[str]) -> None:
         """Take no messages of these."""
@@ -55,11 +57,18 @@ class Channel:
         texts = [json.dumps(self.get_body(each)) for each in messages]
         for message, text in zip(messages, texts, strict=True):
             try:
-                await self.broker.send(message.aggregate_id, text, replay=replay)
+                headers = self.choose_headers(message, messages)
+                await self.broker.send(message.aggregate_id, text, replay=replay, headers=headers)
             except ConnectionError as error:
                 failures.append((message, str(error)))
         if failures:
             self.fail(messages, failures)
+
+    def choose_headers(
+        self, message: MessageRecord, batch: Sequence[MessageRecord]
+    ) -> Mapping[str, str]:
+        """Return the headers that a message of a batch is sent with."""
+        return {**message.headers}
 
     def get_body(self, message: MessageRecord) -> MessageBody:
         """Return what is sent."""
@@ -83,13 +92,14 @@ class Harness:
     async def receive(self, count: int) -> Sequence[ReceivedMessage]:
         """Return all that was sent."""
         sent = self.adapter.broker.sent
-        return [ReceivedMessage(json.loads(text), replay) for text, replay in sent]
+        return [ReceivedMessage(json.loads(text), *others) for text, *others in sent]
 
 
 class ChannelTests(MessageChannelAdapterTests):
     """Everything is declared."""
 
     adapter_class = Channel
+    carries_headers = True
     largest_payload = 400_000
 
     @pytest.fixture
@@ -189,6 +199,42 @@ class LimitedChannelTests(ChannelTests):
     def holds_number(self, number: float) -> bool:
         """Tell whether it is no integer beyond 64 bits, as it is written."""
         return abs(number) < 2**63 or (isinstance(number, float) and abs(number) >= 1e21)
+
+
+class HeadersRefused(Channel):
+    """Sends no message that has headers."""
+
+    def choose_headers(
+        self, message: MessageRecord, batch: Sequence[MessageRecord]
+    ) -> Mapping[str, str]:
+        """Refuse them."""
+        if message.headers:
+            raise ConnectionError("the broker does not take headers")
+        return super().choose_headers(message, batch)
+
+
+class HeadersLost(Channel):
+    """Sends bodies only."""
+
+    def choose_headers(
+        self,
+        message: MessageRecord,
+        batch: Sequence[MessageRecord],
+    ) -> Mapping[str, str]:
+        """Send none."""
+        return {}
+
+
+class HeadersOfTheFirst(Channel):
+    """Sends the whole batch with the headers of its first message."""
+
+    def choose_headers(
+        self,
+        message: MessageRecord,
+        batch: Sequence[MessageRecord],
+    ) -> Mapping[str, str]:
+        """Take those of the first."""
+        return {**batch[0].headers}
 
 
 class EveryIntegerIsSent(LimitedChannel):
