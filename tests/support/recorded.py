@@ -30,8 +30,9 @@ class Recorded:
 
     def instrument(self, **options: Any) -> None:
         """Instrument the library with these providers."""
-        providers = {"tracer_provider": self.tracer_provider, "meter_provider": self.meter_provider}
-        instrument_castore(**{**providers, **options})
+        instrument_castore(
+            tracer_provider=self.tracer_provider, meter_provider=self.meter_provider, **options
+        )
 
     @property
     def spans(self) -> list[ReadableSpan]:

@@ -16,6 +16,7 @@ from castore_in_memory import (
     InMemoryEventStorageAdapter,
     InMemoryMessageQueueAdapter,
     InMemorySnapshotStorageAdapter,
+    MessageContext,
 )
 from castore_opentelemetry import record_projection_status, uninstrument_castore
 from notes import Noted, NoteStore, make_notes, make_queue
@@ -25,6 +26,10 @@ from recorded import Recorded
 def of(**attributes: Any) -> frozenset[tuple[str, Any]]:
     """Return the attributes of a point."""
     return frozenset((f"castore.{name}", each) for name, each in attributes.items())
+
+
+def ignore(_: object, __: MessageContext) -> None:
+    """Handle a message."""
 
 
 STORE = frozenset({("castore.event_store.id", "NOTES")})
@@ -70,7 +75,7 @@ async def test_durations(recorded: Recorded) -> None:
 async def test_messages(recorded: Recorded) -> None:
     """Messages are counted as they are sent and consumed, in OpenTelemetry's words."""
     queue = make_queue(make_notes())
-    adapter = InMemoryMessageQueueAdapter.attach_to(queue, worker=lambda *_: None)
+    adapter = InMemoryMessageQueueAdapter.attach_to(queue, worker=ignore)
     events = [Noted("n1", each, payload="milk") for each in (1, 2, 3)]
     async with adapter:
         await queue.publish_messages([NotificationMessage("NOTES", each) for each in events])

@@ -42,6 +42,10 @@ class Kept:
         self.messages.extend(messages)
 
 
+def ignore(_: object, __: MessageContext) -> None:
+    """Handle a message."""
+
+
 def tell(version: int = 1, **metadata: JSONValue) -> NotificationMessage[Noted]:
     """Return a message."""
     return NotificationMessage("NOTES", Noted("n1", version, payload="milk", metadata=metadata))
@@ -131,7 +135,7 @@ async def test_a_replay_begins_a_trace(recorded: Recorded) -> None:
     """A replay does not go on with a trace that may be long over, and is linked to it."""
     notes = make_notes(InMemoryEventStorageAdapter())
     queue = make_queue(notes)
-    adapter = InMemoryMessageQueueAdapter.attach_to(queue, worker=lambda *_: None)
+    adapter = InMemoryMessageQueueAdapter.attach_to(queue, worker=ignore)
     async with adapter:
         await queue.publish_message(tell(traceparent=PARENT), replay=True)
         await adapter.join()
@@ -144,7 +148,7 @@ async def test_a_replay_begins_a_trace(recorded: Recorded) -> None:
 async def test_headers_of_others_are_continued(recorded: Recorded) -> None:
     """A message of a publisher elsewhere is handled in its trace, by its headers."""
     queue = make_queue(make_notes())
-    adapter = InMemoryMessageQueueAdapter.attach_to(queue, worker=lambda *_: None)
+    adapter = InMemoryMessageQueueAdapter.attach_to(queue, worker=ignore)
     record = queue.message_to_record(tell())._replace(headers={"traceparent": PARENT})
     async with adapter:
         with recorded.tracer.start_as_current_span("elsewhere"):
@@ -159,7 +163,7 @@ async def test_headers_of_others_are_continued(recorded: Recorded) -> None:
 async def test_metadata_without_headers_are_continued(recorded: Recorded) -> None:
     """A message without headers is handled in the trace of its event."""
     queue = make_queue(make_notes())
-    adapter = InMemoryMessageQueueAdapter.attach_to(queue, worker=lambda *_: None)
+    adapter = InMemoryMessageQueueAdapter.attach_to(queue, worker=ignore)
     async with adapter:
         await adapter.publish_message(queue.message_to_record(tell(traceparent=PARENT)))
         await adapter.join()
@@ -169,7 +173,7 @@ async def test_metadata_without_headers_are_continued(recorded: Recorded) -> Non
 async def test_headers_that_are_no_trace(recorded: Recorded) -> None:
     """A message with a damaged header is handled in a trace of its own."""
     queue = make_queue(make_notes())
-    adapter = InMemoryMessageQueueAdapter.attach_to(queue, worker=lambda *_: None)
+    adapter = InMemoryMessageQueueAdapter.attach_to(queue, worker=ignore)
     record = queue.message_to_record(tell())._replace(headers={"traceparent": "damaged"})
     async with adapter:
         await adapter.publish_message(record)

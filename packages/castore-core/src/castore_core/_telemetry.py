@@ -172,7 +172,7 @@ def observed(
     return decorate
 
 
-def note(name: str, **values: Any) -> None:
+def note(name: str, /, **values: Any) -> None:
     """Tell the telemetry, if there is one, of something that happened."""
     telemetry = installed.telemetry
     if telemetry is not None:

@@ -92,7 +92,7 @@ class Harness:
     async def receive(self, count: int) -> Sequence[ReceivedMessage]:
         """Return all that was sent."""
         sent = self.adapter.broker.sent
-        return [ReceivedMessage(json.loads(text), *others) for text, *others in sent]
+        return [ReceivedMessage(json.loads(text), replay, own) for text, replay, own in sent]
 
 
 class ChannelTests(MessageChannelAdapterTests):
