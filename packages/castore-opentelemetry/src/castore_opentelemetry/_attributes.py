@@ -1,10 +1,8 @@
 """Names: those of spans and attributes, in OpenTelemetry's conventions where they have one."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final, TypeAlias
 
-from castore_core import name_type
 from castore_core.telemetry import Operation
 
 Attribute: TypeAlias = str | int | float | bool | list[str]
@@ -39,11 +37,12 @@ _NAMES: Final[Mapping[str, str]] = {
 """The attributes of values that all kinds of operation share."""
 
 _OWN_NAMES: Final[Mapping[str, Mapping[str, str]]] = {
-    "push": {"count": "castore.push.events"},
-    "publish": {"count": "messaging.batch.message_count"},
-    "batch": {"count": "castore.batch.events"},
-    "load": {"version": "castore.aggregate.version"},
+    "push": {**_NAMES, "count": "castore.push.events"},
+    "publish": {**_NAMES, "count": "messaging.batch.message_count"},
+    "batch": {**_NAMES, "count": "castore.batch.events"},
+    "load": {**_NAMES, "version": "castore.aggregate.version"},
 }
+"""The attributes of the values that kinds of operation have beside these."""
 
 _MESSAGING: Final[Mapping[str, tuple[str, str]]] = {
     "publish": ("publish", "send"),
@@ -100,15 +99,8 @@ def make_metric_attributes(operation: Operation) -> Attributes:
     return attributes
 
 
-def name_error(error: BaseException) -> str:
-    """Return how attributes name an error: by its type."""
-    return name_type(error)
-
-
 def _translate(operation: Operation, values: Mapping[str, Any]) -> Attributes:
-    names = {**_NAMES, **_OWN_NAMES.get(operation.kind, {})}
+    names = _OWN_NAMES.get(operation.kind, _NAMES)
     return {
-        names[name]: value
-        for name, value in values.items()
-        if name in names and value is not None and not isinstance(value, datetime)
+        names[name]: value for name, value in values.items() if name in names and value is not None
     }

@@ -6,14 +6,13 @@ from typing import Any, Final
 
 from opentelemetry.metrics import Meter
 
-from castore_core import EventAlreadyExistsError, utc_now
+from castore_core import EventAlreadyExistsError, name_type, utc_now
 from castore_core.telemetry import Operation
 from castore_opentelemetry._attributes import (
     ERROR_TYPE,
     PROJECTION,
     STORE,
     make_metric_attributes,
-    name_error,
 )
 
 _SECONDS: Final = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
@@ -82,7 +81,7 @@ class Instruments:
         attributes = make_metric_attributes(operation)
         error, results = operation.error, operation.results
         if error is not None:
-            attributes[ERROR_TYPE] = name_error(error)
+            attributes[ERROR_TYPE] = name_type(error)
         self._durations.get(operation.kind, self._duration).record(seconds, attributes)
         if operation.kind == "publish":
             self._sent.add(operation.values["count"], attributes)

@@ -16,7 +16,7 @@ from opentelemetry.metrics import Meter
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanKind, Status, StatusCode, Tracer
 
-from castore_core import EventAlreadyExistsError
+from castore_core import EventAlreadyExistsError, name_type
 from castore_core.telemetry import NO_HEADERS, Operation, Origin
 from castore_opentelemetry._attributes import (
     ATTEMPT,
@@ -24,7 +24,6 @@ from castore_opentelemetry._attributes import (
     ERROR_TYPE,
     make_result_attributes,
     make_span_attributes,
-    name_error,
     name_span,
 )
 from castore_opentelemetry._contexts import TraceContexts, get_current
@@ -108,7 +107,7 @@ class OpenTelemetry:
     def _note_conflict(self, span: Span, values: Mapping[str, Any]) -> None:
         attempt, is_retried = values["attempt"], values["retries_left"] > 0
         if span.is_recording():
-            error_type = name_error(values["error"])
+            error_type = name_type(values["error"])
             span.add_event("castore.conflict", {ATTEMPT: attempt, ERROR_TYPE: error_type})
             span.set_attribute(ATTEMPTS, attempt + is_retried)
 
@@ -156,7 +155,7 @@ class _Scope:
         self._instruments.end(operation, perf_counter() - self._began)
 
     def _tell_error(self, error: BaseException) -> None:
-        span, name = self._span, name_error(error)
+        span, name = self._span, name_type(error)
         span.set_attribute(ERROR_TYPE, name)
         if not self._is_failure(error):
             return
