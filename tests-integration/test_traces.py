@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from sqlalchemy import create_engine
 
 from castore_core import NotificationMessage, NotificationMessageBus, NotificationMessageQueue
+from castore_event_bridge import EventBridgeHandler
 from castore_in_memory import InMemoryBookmarkStorageAdapter, InMemoryEventStorageAdapter
 from castore_opentelemetry import record_projection_status, uninstrument_castore
 from castore_projections import Projection, ProjectionContext, Relay
@@ -189,6 +190,24 @@ async def test_lambda(recorded: Recorded, notes: NoteStore) -> None:
     process = recorded.find("process NOTE_QUEUE")
     assert 0x0AF7651916CD43DD8448EB211C80319C == get_trace_id(process)
     assert is_child(find_pushes(recorded)[1], process)
+
+
+async def test_event_bridge(recorded: Recorded, notes: NoteStore) -> None:
+    """A Lambda function behind a rule of EventBridge goes on with the trace of the metadata."""
+    await request(recorded, notes)
+    (event,) = await notes.get_events("n1")
+    bus = NotificationMessageBus("NOTE_BUS", source_event_stores=(notes,))
+    envelope: dict[str, Any] = {
+        "id": "e1",
+        "time": "2026-01-01T00:00:00Z",
+        "detail-type": "NOTED",
+        "detail": bus.message_to_record(NotificationMessage("NOTES", event)).body,
+    }
+    await EventBridgeHandler(bus, Worker(notes).handle).handle_event(envelope)
+    first, second = find_pushes(recorded)
+    process = recorded.find("process NOTE_BUS")
+    assert is_child(process, first)
+    assert is_child(second, process)
 
 
 async def test_a_thread(recorded: Recorded, notes: NoteStore, redis: Any, stream: str) -> None:

@@ -169,6 +169,19 @@ async def test_an_operation_has_its_error(keeper: Keeper, notes: EventStore[Note
     assert raised.value is keeper.ended[1].error
 
 
+@pytest.mark.usefixtures("keeper")
+async def test_a_wrong_call_says_so_itself(notes: EventStore[Noted, Noted]) -> None:
+    """A call with wrong arguments raises what it raises without telemetry."""
+    group: Any = EventStore.push_event_group
+    with pytest.raises(TypeError, match="not made by group_event"):
+        await group("an event")
+    push: Any = notes.push_event
+    with pytest.raises(TypeError, match="unexpected keyword argument 'when'"):
+        await push(Noted("n1", 1, payload="milk"), when="now")
+    with pytest.raises(TypeError, match="not an event: str"):
+        await push("an event")
+
+
 async def test_a_cancelled_operation_ends(keeper: Keeper) -> None:
     """An operation that is cancelled is told to have ended."""
 

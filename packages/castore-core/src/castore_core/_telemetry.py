@@ -155,7 +155,11 @@ def observed(
         function: Callable[P, Coroutine[Any, Any, T]],
     ) -> Callable[P, Coroutine[Any, Any, T]]:
         async def observe(*args: P.args, **kwargs: P.kwargs) -> T:
-            with Observation(describe(*args, **kwargs)) as operation:
+            try:
+                operation = describe(*args, **kwargs)
+            except Exception:  # noqa: BLE001 the call is not as it should be, and says so itself
+                return await function(*args, **kwargs)
+            with Observation(operation):
                 result = await function(*args, **kwargs)
                 if tell is not None:
                     tell(operation, result)

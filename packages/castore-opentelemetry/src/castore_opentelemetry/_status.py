@@ -5,7 +5,7 @@ from typing import Final, Protocol
 
 from opentelemetry.metrics import Meter
 
-from castore_opentelemetry._attributes import PROJECTION
+from castore_opentelemetry._attributes import PROJECTION, Attributes
 
 
 class LogProgress(Protocol):
@@ -75,7 +75,7 @@ def record_projection_status(status: LogProgress) -> None:
     gauges = _current.gauges
     if gauges is None:
         return
-    attributes = {PROJECTION: status.name, "castore.projection.version": status.version}
+    attributes: Attributes = {PROJECTION: status.name, "castore.projection.version": status.version}
     gauges.lag.set(status.lag.total_seconds(), attributes)
     gauges.behind.set(status.events_behind, attributes)
     for state, count in (("failed", status.failed), ("waiting", status.waiting)):

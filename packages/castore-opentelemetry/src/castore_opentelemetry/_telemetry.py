@@ -171,7 +171,7 @@ class _Scope:
         A conflict is an answer to a push, and its command fails only if it raises one. An operation
         that was cancelled, or whose worker was stopped, has not failed.
         """
-        ending = self._operation.results.get("ending")
+        ending: str | None = self._operation.results.get("ending")
         if ending is not None:
             return ending != "stopped"
         if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
