@@ -45,7 +45,7 @@ def describe_read(store: Any, aggregate_id: object, **_: object) -> Operation:
     return _describe_reading("read", store, aggregate_id)
 
 
-def describe_load(store: Any, aggregate_id: object, **_: object) -> Operation:
+def describe_load(store: Any, aggregate_id: object, *_: object) -> Operation:
     """Describe the loading of an aggregate."""
     return _describe_reading("load", store, aggregate_id)
 

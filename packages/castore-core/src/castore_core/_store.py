@@ -284,15 +284,16 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
             EventDecodeError: a stored event does not fit its type.
             ValueError: ``aggregate_id`` is empty or no text, or a bound or ``limit`` is no integer.
         """
-        return await self._read_events(
-            aggregate_id,
-            min_version=min_version,
-            max_version=max_version,
-            limit=limit,
+        records = await self.get_storage_adapter().get_events(
+            self.event_store_id,
+            checked_aggregate_id(aggregate_id),
+            min_version=checked_integer("min_version", min_version),
+            max_version=checked_integer("max_version", max_version),
+            limit=checked_limit(limit),
             reverse=reverse,
         )
+        return [self.event_from_record(each) for each in records]
 
-    @observed(describe_load, tell_load)
     async def get_aggregate(
         self, aggregate_id: str, *, max_version: int | None = None
     ) -> LoadedAggregate[E, A]:
@@ -307,14 +308,9 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
                 could be computed.
             UnknownEventTypeError, EventDecodeError: as in `get_events`.
         """
-        snapshots = self._get_snapshots()
-        if snapshots is not None:
-            return await snapshots.load(self, aggregate_id, max_version=max_version)
-        events = await self._read_events(aggregate_id, max_version=max_version)
-        if not events:
-            return LoadedAggregate(None, (), None)
-        aggregate = check_state(self, events[-1], self.build_aggregate(events))
-        return LoadedAggregate(aggregate, tuple(events), events[-1], events_read=len(events))
+        if installed.telemetry is not None:
+            return await self._load_observed(aggregate_id, max_version)
+        return await self._load(aggregate_id, max_version)
 
     async def get_existing_aggregate(
         self, aggregate_id: str, *, max_version: int | None = None
@@ -463,24 +459,22 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         """
         return {name: get_event_schema(each) for name, each in self._event_types.items()}
 
-    async def _read_events(
-        self,
-        aggregate_id: str,
-        *,
-        min_version: int | None = None,
-        max_version: int | None = None,
-        limit: int | None = None,
-        reverse: bool = False,
-    ) -> list[E]:
+    async def _load(self, aggregate_id: str, max_version: int | None) -> LoadedAggregate[E, A]:
+        snapshots = self._get_snapshots()
+        if snapshots is not None:
+            return await snapshots.load(self, aggregate_id, max_version=max_version)
         records = await self.get_storage_adapter().get_events(
             self.event_store_id,
             checked_aggregate_id(aggregate_id),
-            min_version=checked_integer("min_version", min_version),
             max_version=checked_integer("max_version", max_version),
-            limit=checked_limit(limit),
-            reverse=reverse,
         )
-        return [self.event_from_record(each) for each in records]
+        if not records:
+            return LoadedAggregate(None, (), None)
+        events = tuple([self.event_from_record(each) for each in records])
+        aggregate = check_state(self, events[-1], self.build_aggregate(events))
+        return LoadedAggregate(aggregate, events, events[-1], events_read=len(events))
+
+    _load_observed = observed(describe_load, tell_load)(_load)
 
     # Overridden by `ConnectedEventStore`
 
