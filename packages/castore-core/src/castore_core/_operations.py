@@ -11,11 +11,8 @@ from castore_core._telemetry import NO_HEADERS, Operation, Origin
 # Stores
 
 
-def describe_push(
-    store: Any, event: Any, *, prev_aggregate: object = None, force: bool = False
-) -> Operation:
+def describe_push(store: Any, event: Any, _: object = None, *, force: bool = False) -> Operation:
     """Describe the push of an event."""
-    del prev_aggregate
     store_id = str(store.event_store_id)
     values = {
         "event_store_id": store_id,

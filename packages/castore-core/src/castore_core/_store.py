@@ -201,7 +201,6 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
 
     # Writing
 
-    @observed(describe_push)
     async def push_event(
         self, event: E, *, prev_aggregate: A | None = None, force: bool = False
     ) -> PushedEvent[E, A]:
@@ -232,18 +231,9 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
             EventPublishError: the store is connected, and the event is written, but its message was
                 not published.
         """
-        adapter = self._get_ready_adapter()
-        record = self.event_to_record(event)
         if installed.telemetry is not None:
-            event, record = add_trace(event, record)
-        pushed = PushedEvent(event, reduce_next(self, event, record, prev_aggregate))
-        turns = self._take_turns(event)
-        try:
-            await self._write(adapter, record, force=force)
-            return await self._finish_push(pushed, turns)
-        finally:
-            for each in turns:
-                each.end()
+            return await self._push_observed(event, prev_aggregate, force=force)
+        return await self._push(event, prev_aggregate, force=force)
 
     def group_event(self, event: E, *, prev_aggregate: A | None = None) -> GroupedEvent[E, A]:
         """Prepare an event for `push_event_group`. Nothing is written yet."""
@@ -459,6 +449,31 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         """
         return {name: get_event_schema(each) for name, each in self._event_types.items()}
 
+    async def _push(self, event: E, prev_aggregate: A | None, *, force: bool) -> PushedEvent[E, A]:
+        adapter = self._get_ready_adapter()
+        record = self.event_to_record(event)
+        if installed.telemetry is not None:
+            event, record = add_trace(event, record)
+        pushed = PushedEvent(event, reduce_next(self, event, record, prev_aggregate))
+        turns = self._take_turns(event)
+        try:
+            if force:
+                await self._replace(adapter, record)
+            else:
+                await adapter.push_event(self.event_store_id, record)
+            return await self._finish_push(pushed, turns)
+        finally:
+            for each in turns:
+                each.end()
+
+    _push_observed = observed(describe_push)(_push)
+
+    async def _replace(self, adapter: EventStorageAdapter, record: EventRecord) -> None:
+        joins = joins_transaction(adapter)
+        snapshots, aggregate_id = self._get_snapshots(), record.aggregate_id
+        async with replacing([(snapshots, self.event_store_id, aggregate_id, joins)]):
+            await adapter.push_event(self.event_store_id, record, force=True)
+
     async def _load(self, aggregate_id: str, max_version: int | None) -> LoadedAggregate[E, A]:
         snapshots = self._get_snapshots()
         if snapshots is not None:
@@ -488,17 +503,6 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
 
     def _refuse_transaction(self) -> None:
         pass
-
-    async def _write(
-        self, adapter: EventStorageAdapter, record: EventRecord, *, force: bool
-    ) -> None:
-        if not force:
-            await adapter.push_event(self.event_store_id, record)
-            return
-        joins = joins_transaction(adapter)
-        snapshots, aggregate_id = self._get_snapshots(), record.aggregate_id
-        async with replacing([(snapshots, self.event_store_id, aggregate_id, joins)]):
-            await adapter.push_event(self.event_store_id, record, force=True)
 
     def _take_turns(self, event: E) -> tuple[Turn, ...]:  # noqa: ARG002 nothing is published
         return ()
