@@ -92,10 +92,12 @@ class Worker:
     def __init__(self, notes: NoteStore) -> None:
         self._notes = notes
         self.handled = asyncio.Event()
+        self.headers: dict[str, str] = {}
 
-    async def handle(self, message: NotificationMessage[Noted], _: object) -> None:
+    async def handle(self, message: NotificationMessage[Noted], context: object) -> None:
         """Push, and let the test go on."""
         event = message.event
+        self.headers = dict(getattr(context, "headers", {}))
         if event.version == 1:
             await self._notes.push_event(Noted(event.aggregate_id, 2, payload="done"))
         self.handled.set()
@@ -151,6 +153,7 @@ async def test_redis(recorded: Recorded, notes: NoteStore, redis: Any, stream: s
     async with RedisWorker(queue, worker.handle), asyncio.timeout(20):
         await worker.handled.wait()
     check_one_trace(recorded)
+    assert ["traceparent"] == list(worker.headers)
     assert "redis" == get_attributes(recorded.find("process NOTE_QUEUE"))["messaging.system"]
 
 
@@ -164,6 +167,7 @@ async def test_sqs(recorded: Recorded, notes: NoteStore, sqs_queue: tuple[Any, s
     async with SQSWorker(queue, worker.handle, wait_time=1), asyncio.timeout(20):
         await worker.handled.wait()
     check_one_trace(recorded)
+    assert ["traceparent"] == list(worker.headers)
     assert "aws_sqs" == get_attributes(recorded.find("process NOTE_QUEUE"))["messaging.system"]
 
 
