@@ -177,6 +177,7 @@ async def test_handling(recorded: Recorded, notes: NoteStore) -> None:
     assert SpanKind.CONSUMER == span.kind
     assert is_child(publish, push)
     assert is_child(span, publish)
+    assert [] == [*publish.links, *span.links]  # it is their own trace
     assert is_child(recorded.find("read NOTES"), span)
     assert 1 == get_attributes(span)["castore.attempt"]
     assert ["traceparent"] == list(seen[0].headers)
