@@ -4,7 +4,16 @@ from castore_core._aggregate import Aggregate, AggregateCodec, DataclassCodec
 from castore_core._aggregate_commands import (
     AggregateCommand,
     AggregateCommands,
+    Drafts,
     ExistingAggregateCommand,
+)
+from castore_core._aggregate_sources import (
+    AggregateIds,
+    AggregateSource,
+    one,
+    one_existing,
+    several,
+    several_existing,
 )
 from castore_core._bookmarks import (
     MAX_PARKED_AT_ONCE,
@@ -36,6 +45,7 @@ from castore_core._decoding import Upcaster
 from castore_core._error_texts import drop_frames, format_error, name_type
 from castore_core._event import AGGREGATE_EXISTS, REPLAYED, Event, EventDraft, draft
 from castore_core._group import GroupedEvent, VersionAssertion
+from castore_core._group_command import GroupCommand, group_command
 from castore_core._json import ABSENT, Absent, JSONSchema, JSONValue, check_json, copy_json
 from castore_core._message import (
     AggregateExistsMessage,
@@ -124,9 +134,11 @@ __all__ = [
     "AggregateExistsMessage",
     "AggregateExistsMessageBus",
     "AggregateExistsMessageQueue",
+    "AggregateIds",
     "AggregateIdsPage",
     "AggregateIdsSlice",
     "AggregateNotFoundError",
+    "AggregateSource",
     "AssertedVersion",
     "Bookmark",
     "BookmarkStorageAdapter",
@@ -139,6 +151,7 @@ __all__ = [
     "ConflictCallback",
     "ConnectedEventStore",
     "DataclassCodec",
+    "Drafts",
     "Event",
     "EventAlreadyExistsError",
     "EventDecodeError",
@@ -153,6 +166,7 @@ __all__ = [
     "ExistingAggregateCommand",
     "Failure",
     "ForeignEventError",
+    "GroupCommand",
     "GroupedEvent",
     "GroupedRecord",
     "InvalidCommandInputError",
@@ -231,10 +245,15 @@ __all__ = [
     "format_path",
     "format_position",
     "format_timestamp",
+    "group_command",
     "join_violations",
     "name_type",
+    "one",
+    "one_existing",
     "parse_position",
     "parse_timestamp",
+    "several",
+    "several_existing",
     "use_clock",
     "utc_now",
 ]

@@ -13,6 +13,7 @@ from castore_core._conflicts import (
     ConflictRetries,
 )
 from castore_core._event import E, EventDraft
+from castore_core._group import GroupedEvent
 from castore_core._results import LoadedAggregate
 from castore_core._store import EventStore
 
@@ -208,7 +209,15 @@ def _get_name(handler: Callable[..., object]) -> str:
 
 
 async def _decide(decision: Decision[E]) -> Sequence[EventDraft[E]]:
-    drafts = await decision if isawaitable(decision) else decision
+    return list_drafts(await decision if isawaitable(decision) else decision)
+
+
+def list_drafts(drafts: Drafts[E]) -> Sequence[EventDraft[E]]:
+    """Return what happens as a sequence.
+
+    Raises:
+        TypeError: it is anything but drafts.
+    """
     if drafts is None:
         return ()
     if isinstance(drafts, EventDraft):
@@ -234,9 +243,19 @@ async def _push(
     drafts: Sequence[EventDraft[E]],
 ) -> A | None:
     """Push drafts as the next events of an aggregate, and return the aggregate after them."""
+    group = group_drafts(event_store, aggregate_id, loaded, drafts)
+    pushed_events = await EventStore.push_event_group(*group)
+    return pushed_events[-1].next_aggregate if pushed_events else loaded.aggregate
+
+
+def group_drafts(
+    event_store: EventStore[E, A],
+    aggregate_id: str,
+    loaded: LoadedAggregate[E, A],
+    drafts: Sequence[EventDraft[E]],
+) -> list[GroupedEvent[E, A]]:
+    """Return the events that drafts become after what was loaded, side by side in a group."""
     next_version = loaded.last_event.version + 1 if loaded.last_event else 1
     events = [draft.to_event(aggregate_id, each) for each, draft in enumerate(drafts, next_version)]
     group = [event_store.group_event(each, prev_aggregate=loaded.aggregate) for each in events[:1]]
-    group += [replace(event_store.group_event(each), follows=True) for each in events[1:]]
-    pushed_events = await EventStore.push_event_group(*group)
-    return pushed_events[-1].next_aggregate if pushed_events else loaded.aggregate
+    return group + [replace(event_store.group_event(each), follows=True) for each in events[1:]]
