@@ -33,7 +33,6 @@ class Quantity(Model):
 class Reservation(Model):
     """How many pieces are kept for an order."""
 
-    order_id: str
     quantity: PositiveInt
 
 
