@@ -571,7 +571,7 @@ async def test_aggregates_are_loaded_at_once(shop: Shop) -> None:
 
 
 async def test_within_a_transaction_one_aggregate_is_loaded_after_the_other(shop: Shop) -> None:
-    """A connection does one thing at a time, and a load that is cancelled would end it."""
+    """A connection does one thing at a time."""
     inner: Any = shop.adapter
     inner.joins_transaction = True
     place = place_order.using(shop.orders, shop.products)

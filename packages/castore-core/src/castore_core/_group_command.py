@@ -186,7 +186,7 @@ class GroupCommand(Generic[P, O, *Ss]):
         return [{each: next(loaded) for each in own} for own in ids]
 
     def _count_loads_at_once(self) -> int:
-        """Return 1 within a transaction of yours: a cancelled load would end its connection."""
+        """Return 1 within a transaction of yours: its connection does one thing at a time."""
         adapters = [each.event_store.storage_adapter for each in self._sources]
         return 1 if any(map(joins_transaction, adapters)) else _LOADS_AT_ONCE
 
