@@ -24,6 +24,7 @@ from castore_core._bookmarks import (
     ParkedEvent,
     check_parked,
 )
+from castore_core._calling_thread import CallingThread, find_calling_thread
 from castore_core._channel import (
     AggregateExistsMessageBus,
     AggregateExistsMessageQueue,
@@ -143,6 +144,7 @@ __all__ = [
     "Bookmark",
     "BookmarkStorageAdapter",
     "CastoreError",
+    "CallingThread",
     "ChannelKind",
     "Clock",
     "Command",
@@ -239,6 +241,7 @@ __all__ = [
     "copy_json",
     "draft",
     "drop_frames",
+    "find_calling_thread",
     "format_error",
     "format_float",
     "format_json",

@@ -41,7 +41,7 @@ from castore_core.errors import (
     UnknownEventTypeError,
 )
 
-_PAGE_SIZE: Final = 1000
+PAGE_SIZE: Final = 1000
 
 
 class EventStore(EventGroups[E, A], Generic[E, A]):
@@ -374,7 +374,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
     ) -> AsyncIterator[str]:
         """Walk all the pages of `list_aggregate_ids`, ``limit`` (1,000 by default) ids a page."""
         if limit is None and page_token is None:
-            limit = _PAGE_SIZE
+            limit = PAGE_SIZE
         page = await self.list_aggregate_ids(
             limit=limit,
             initial_event_after=initial_event_after,
