@@ -5,7 +5,17 @@
 `shop.fastapi_app`, `shop.flask_app` and `shop.django_app` put it on the web.
 """
 
-from shop._commands import order_commands, product_commands
+from shop._commands import (
+    cancel_order,
+    change_price,
+    list_product,
+    order_commands,
+    pay,
+    place_order,
+    product_commands,
+    receive_stock,
+    withdraw,
+)
 from shop._errors import (
     AlreadyExistsError,
     OrderStatusError,
@@ -25,7 +35,9 @@ from shop._orders import (
     OrderPlaced,
     Payment,
     Reason,
+    orders,
 )
+from shop._payments import payments
 from shop._products import (
     Listing,
     Price,
@@ -39,6 +51,7 @@ from shop._products import (
     StockReceived,
     StockReleased,
     StockReserved,
+    products,
 )
 from shop._read_models import catalogue, order_list, tables
 from shop._shop import Followers, Shop
@@ -74,9 +87,19 @@ __all__ = [
     "StockReleased",
     "StockReserved",
     "WithdrawnError",
+    "cancel_order",
     "catalogue",
+    "change_price",
+    "list_product",
     "order_commands",
     "order_list",
+    "orders",
+    "pay",
+    "payments",
+    "place_order",
     "product_commands",
+    "products",
+    "receive_stock",
     "tables",
+    "withdraw",
 ]
