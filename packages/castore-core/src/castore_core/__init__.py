@@ -36,6 +36,7 @@ from castore_core._decoding import Upcaster
 from castore_core._error_texts import drop_frames, format_error, name_type
 from castore_core._event import AGGREGATE_EXISTS, REPLAYED, Event, EventDraft, draft
 from castore_core._group import GroupedEvent, VersionAssertion
+from castore_core._idempotency import COMMANDS_STORE_ID
 from castore_core._json import ABSENT, Absent, JSONSchema, JSONValue, check_json, copy_json
 from castore_core._message import (
     AggregateExistsMessage,
@@ -86,6 +87,7 @@ from castore_core.errors import (
     EventDecodeError,
     EventPublishError,
     ForeignEventError,
+    IdempotencyKeyReusedError,
     InvalidCommandInputError,
     InvalidCommandOutputError,
     InvalidEventDataError,
@@ -130,6 +132,7 @@ __all__ = [
     "AssertedVersion",
     "Bookmark",
     "BookmarkStorageAdapter",
+    "COMMANDS_STORE_ID",
     "CastoreError",
     "ChannelKind",
     "Clock",
@@ -155,6 +158,7 @@ __all__ = [
     "ForeignEventError",
     "GroupedEvent",
     "GroupedRecord",
+    "IdempotencyKeyReusedError",
     "InvalidCommandInputError",
     "InvalidCommandOutputError",
     "InvalidEventDataError",

@@ -51,6 +51,14 @@ class ValueCodec(Generic[T]):
             raise PydanticSerializationError(str(error)) from error
         return encoded
 
+    def encode_given(self, value: T) -> JSONValue:
+        """Return the JSON value without the fields that models filled in by themselves."""
+        adapter = self._adapter or self._build()
+        encoded: JSONValue = adapter.serializer.to_python(
+            value, mode="json", by_alias=True, exclude_unset=True
+        )
+        return encoded
+
     def find_change(self, value: T, encoded: JSONValue) -> Change | None:
         """Return where a value would be read as another one, or raise ``ValidationError``."""
         return find_change(value, self.decode(encoded))
