@@ -323,7 +323,7 @@ async def _run_with_key(
                 loaded = await event_store.get_aggregate(aggregate_id, max_version=version)
                 return loaded.aggregate
             case _:
-                raise ValueError("no version of an aggregate")
+                raise keyed.refuse_output()
 
     return await keyed.run(attempt, restore)
 

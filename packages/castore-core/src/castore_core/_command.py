@@ -122,6 +122,7 @@ class Command(Generic[I, S, P, O]):
             IdempotencyKeyReusedError: the command has run with its key and another input.
             NotJSONError: the command has a key, and its output is not made of JSON values. Nothing
                 was written.
+            EventDecodeError: the output of the first run does not fit the command any more.
         """
         return await self._run(self.check_input(input), event_stores, *args, **kwargs)
 
@@ -178,8 +179,7 @@ class Command(Generic[I, S, P, O]):
     def decode_output(self, encoded: JSONValue) -> O:
         """Return a recorded output as it was returned.
 
-        Raises:
-            ValueError: it does not fit.
+        Whatever it raises becomes an `EventDecodeError`.
         """
         return cast("O", encoded)
 
@@ -208,7 +208,10 @@ class Command(Generic[I, S, P, O]):
             return output
 
         async def restore(encoded: JSONValue) -> O:
-            return self.decode_output(encoded)
+            try:
+                return self.decode_output(encoded)
+            except Exception as error:
+                raise run.refuse_output() from error
 
         return await run.run(attempt, restore)
 

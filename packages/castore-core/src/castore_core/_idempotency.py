@@ -146,6 +146,10 @@ class KeyedRun:
         self._is_pushing = True
         return await push(self._store.group_event(event))
 
+    def refuse_output(self) -> EventDecodeError:
+        """Return the error of a recorded output that cannot be restored."""
+        return self._refuse("its output does not fit the command")
+
     async def _note_write(self, _: PushedEvent[CommandRan, CommandRun]) -> None:
         self._is_written = True
 
@@ -177,10 +181,7 @@ class KeyedRun:
             raise self._refuse("it records another command")
         if self._input is not None and payload.get("input", self._input) != self._input:
             raise IdempotencyKeyReusedError(self._key.command[-1], self._key.key)
-        try:
-            return await restore(payload["output"])
-        except ValueError as error:
-            raise self._refuse("the output does not fit the command") from error
+        return await restore(payload["output"])
 
     def _refuse(self, reason: str) -> EventDecodeError:
         return EventDecodeError(COMMANDS_STORE_ID, self._aggregate_id, 1, CommandRan.type, reason)
