@@ -34,6 +34,12 @@ CLIENTS = 16
 ACCOUNTS = 8
 RATE = 0.1
 
+ACCOUNT: dict[str, Any] = {
+    "region_name": "eu-west-1",
+    "aws_access_key_id": "key",
+    "aws_secret_access_key": "secret",
+}
+
 FindServer = Callable[[str], str]
 
 
@@ -73,10 +79,8 @@ async def open_dynamodb(_: Path, find_server: FindServer) -> AsyncGenerator[Even
     client: Any = boto3.client(
         "dynamodb",
         endpoint_url=find_server("ministack"),
-        region_name="eu-west-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
         config=AioConfig(max_pool_connections=CLIENTS),
+        **ACCOUNT,
     )
     name = f"events-{uuid4()}"
     await create_table(client, table_definition(name))

@@ -27,7 +27,6 @@ from castore_core import (
     InvalidCommandOutputError,
     InvalidEventGroupError,
     LogSlice,
-    MessageRecord,
     NotJSONError,
     PushedEvent,
     Snapshots,
@@ -39,6 +38,7 @@ from castore_core import (
     Violation,
 )
 from castore_in_memory import InMemoryEventStorageAdapter, InMemorySnapshotStorageAdapter
+from recording_channel import RecordingChannelAdapter
 
 
 class Counted(Event, type="COUNTED"):
@@ -364,9 +364,10 @@ async def test_inputs_that_are_no_json_are_not_compared(store: Store) -> None:
 # Outputs
 
 
-@pytest.mark.parametrize(
-    "output", [None, True, 0, -1.5, "", "é", [], {"a": [None, {}]}, 2**70], ids=repr
-)
+OUTPUTS: list[Any] = [None, True, 0, -1.5, "", "é", [], {"a": [None, {}]}, 2**70]
+
+
+@pytest.mark.parametrize("output", OUTPUTS, ids=repr)
 async def test_a_repeated_call_returns_an_equal_output(store: Store, output: Any) -> None:
     """Of the same type, all through."""
 
@@ -390,7 +391,7 @@ async def test_an_output_that_would_not_come_back_is_refused(
         await count_one(input, event_stores)
         return output
 
-    with pytest.raises(NotJSONError, match="^output "):
+    with pytest.raises(NotJSONError, match=r"^output "):
         await make_command(store, answer).with_idempotency_key("a")("c", (store,))
 
     assert [] == storage.groups
@@ -467,13 +468,11 @@ async def test_a_record_of_something_else(store: Store, storage: Storage) -> Non
 async def test_a_conflict_runs_the_whole_handler_again(store: Store, storage: Storage) -> None:
     """Another writer was faster: the handler reads the new state, as without a key."""
     conflicts: list[tuple[str, ConflictAttempt]] = []
-    command = make_command(
-        store,
-        count_one,
-        on_event_already_exists=lambda error, attempt: conflicts.append(
-            (error.event_store_id, attempt)
-        ),
-    )
+
+    def remember(error: EventAlreadyExistsError, attempt: ConflictAttempt) -> None:
+        conflicts.append((error.event_store_id, attempt))
+
+    command = make_command(store, count_one, on_event_already_exists=remember)
 
     async def push_before() -> None:
         await store.push_event(Counted("c", 1))
@@ -499,12 +498,16 @@ async def test_sixteen_calls_at_once(store: Store) -> None:
 
 async def test_the_same_command_was_faster(store: Store, storage: Storage) -> None:
     """Its output is returned at once: that is no conflict to run again after, or to log."""
-    conflicts: list[Any] = []
+    conflicts: list[object] = []
+
+    def remember(*conflict: object) -> None:
+        conflicts.append(conflict)
+
     command = make_command(
         store,
         count_one,
         event_already_exists_retries=0,
-        on_event_already_exists=lambda *conflict: conflicts.append(conflict),
+        on_event_already_exists=remember,
     ).with_idempotency_key("a")
 
     async def run_before() -> None:
@@ -624,30 +627,11 @@ async def test_what_follows_the_push_fails(storage: Storage, error: Exception) -
     assert [1] == pushed == await get_versions(store)
 
 
-class Channel:
-    """Keeps what is published, or refuses it."""
-
-    def __init__(self) -> None:
-        self.messages: list[MessageRecord] = []
-        self.stored: list[int] = []
-        self.storage: Storage | None = None
-        self.is_down = False
-
-    async def publish_message(self, record: MessageRecord, **_: Any) -> None:
-        """Keep a message."""
-        if self.is_down:
-            raise OSError
-        self.messages.append(record)
-
-    async def publish_messages(self, records: Sequence[MessageRecord], **_: Any) -> None:
-        """Keep messages."""
-        for each in records:
-            await self.publish_message(each)
-
-
-def connect(store: Store) -> tuple[ConnectedEventStore[Counted, Counter], Channel]:
+def connect(
+    store: Store,
+) -> tuple[ConnectedEventStore[Counted, Counter], RecordingChannelAdapter]:
     """Return the store with a channel that carries states."""
-    channel = Channel()
+    channel = RecordingChannelAdapter()
     queue = StateCarryingMessageQueue(
         "QUEUE", source_event_stores=[store], message_channel_adapter=channel
     )
@@ -660,13 +644,13 @@ async def test_a_connected_store_publishes_once(storage: Storage) -> None:
 
     async def count_two(input: str, event_stores: tuple[Store]) -> int:
         await count_one(input, event_stores)
-        assert [] == channel.messages
+        assert [] == channel.taken
         return await count_one(input, event_stores)
 
     command = make_command(connected, count_two).with_idempotency_key("a")
     assert [2, 2] == [await command("c", (connected,)) for _ in range(2)]
 
-    assert [("COUNTERS", 1), ("COUNTERS", 2)] == [each[0::2][:2] for each in channel.messages]
+    assert [("c", 1), ("c", 2)] == channel.places
     assert 2 + 1 + 1 == storage.reads  # no state was loaded to be published
 
 
@@ -681,7 +665,7 @@ async def test_a_message_that_was_not_published(storage: Storage) -> None:
     channel.is_down = False
 
     assert 1 == await command("c", (connected,))
-    assert [] == channel.messages
+    assert [] == channel.taken
 
 
 async def test_snapshots_are_used_and_written_after_the_write(storage: Storage) -> None:
