@@ -891,6 +891,38 @@ async def test_a_store_that_is_used_after_the_end(store: Store, storage: Storage
     assert [[COMMANDS_STORE_ID]] == storage.groups
 
 
+async def test_a_store_that_is_used_after_an_error(store: Store) -> None:
+    """The same holds where the handler has raised."""
+    kept: list[Store] = []
+
+    async def fail(_: str, event_stores: tuple[Store]) -> None:
+        kept.extend(event_stores)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await run(store, fail)
+    with pytest.raises(RuntimeError, match="the command has ended"):
+        await kept[0].push_event(Counted("c", 1))
+
+
+async def test_a_store_that_is_used_during_the_write(store: Store, storage: Storage) -> None:
+    """What a task of the handler pushes then would be in no write."""
+    kept: list[Store] = []
+
+    async def keep(_: str, event_stores: tuple[Store]) -> None:
+        kept.extend(event_stores)
+
+    async def push_late() -> None:
+        with pytest.raises(RuntimeError, match="the command has ended"):
+            await kept[0].push_event(Counted("c", 1))
+        kept.clear()
+
+    storage.before_write = push_late
+    await run(store, keep)
+
+    assert [] == kept
+
+
 async def test_a_command_within_a_command(store: Store, storage: Storage) -> None:
     """It is part of the same write, with its own key or without."""
     inner = make_command(store, count_one)

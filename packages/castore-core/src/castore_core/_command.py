@@ -202,8 +202,8 @@ class Command(Generic[I, S, P, O]):
         async def attempt() -> O:
             with UnitOfWork(looks_first=run.looks_first) as unit:
                 answer = self._handle(input, unit.copy_stores(event_stores), *args, **kwargs)
-                output = await check_awaitable(answer, f"the handler of {self!r}")
-                output = self.check_output(output)
+                handled: O = await check_awaitable(answer, f"the handler of {self!r}")
+                output = self.check_output(handled)
                 await run.push(self.encode_output(output), unit.write)
             return output
 

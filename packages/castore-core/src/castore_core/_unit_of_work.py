@@ -92,20 +92,17 @@ class UnitOfWork:
             EventAlreadyExistsError: a version is taken, as far as it is known.
             VersionAssertionError: an aggregate is not at its asserted version, as far as known.
         """
-        for each in asserted:
-            await self._look(_place_assertion(each), each.storage_adapter)
+        for assertion in asserted:
+            await self._look(_place_assertion(assertion), assertion.storage_adapter)
         for each in group:
             await self._look_up(each)
         if not self._is_open:
             raise RuntimeError("the command has ended: its event stores do not push any more")
-        self._check(group, asserted)
+        self._check_assertions(asserted)
+        self._check_versions(group)  # nothing is awaited between these and the rest
         self._asserted.update({_place_assertion(each): each for each in asserted})
         for each in group:
-            place, record = _place(each), each.record.copy()
-            self._pending.setdefault(place, {})[record.version] = record
-            last = self._last_versions.get(place, 0)
-            self._last_versions[place] = max(last, record.version)
-            self._group.append(each._replace(record=record))
+            self._keep(each._replace(record=each.record.copy()))
 
     def see(
         self, place: _Place, stored: Sequence[EventRecord], *, starts_at: int, is_last_seen: bool
@@ -149,18 +146,24 @@ class UnitOfWork:
             last = await adapter.get_events(*place[1:], limit=1, reverse=True)
             self._last_versions.setdefault(place, last[0].version if last else 0)
 
-    def _check(self, group: Sequence[GroupedRecord], asserted: Sequence[AssertedVersion]) -> None:
+    def _check_assertions(self, asserted: Sequence[AssertedVersion]) -> None:
         for each in asserted:
             place = _place_assertion(each)
             earlier = each if place in self._pending else self._asserted.get(place, each)
             if {self._last_versions[place], earlier.version} != {each.version}:
                 raise VersionAssertionError(each.event_store_id, each.aggregate_id, each.version)
+
+    def _check_versions(self, group: Sequence[GroupedRecord]) -> None:
         for each in group:
-            record = each.record
+            store_id, record, _ = each
             if record.version in self._pending.get(_place(each), {}):
-                raise EventAlreadyExistsError(
-                    each.event_store_id, record.aggregate_id, record.version
-                )
+                raise EventAlreadyExistsError(store_id, record.aggregate_id, record.version)
+
+    def _keep(self, grouped: GroupedRecord) -> None:
+        place, record = _place(grouped), grouped.record
+        self._group.append(grouped)
+        self._pending.setdefault(place, {})[record.version] = record
+        self._last_versions[place] = max(self._last_versions.get(place, 0), record.version)
 
     def _get_open_assertions(self) -> list[AssertedVersion]:
         """Return the assertions that the versions of the collected events do not imply."""
