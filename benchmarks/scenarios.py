@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from statistics import median
 
 from contestants import Contestant, Durable, Kinds, Listing, OnFile, check_durability, opened
+from idempotency import measure_idempotency
 from imports import measure_imports
 from measuring import Job, Measurement, Target, interleave
 from postgres import POSTGRES_SCENARIOS
@@ -200,6 +201,7 @@ SCENARIOS: Mapping[str, Callable[[Sizes], Measurements]] = {
     "page": measure_pages,
     "import": measure_import_cost,
     "snapshots": measure_snapshots,
+    "idempotency": measure_idempotency,
     "validation": lambda sizes: measure_validation(sizes.rounds),
     **POSTGRES_SCENARIOS,
 }

@@ -47,6 +47,7 @@ from castore_core._error_texts import drop_frames, format_error, name_type
 from castore_core._event import AGGREGATE_EXISTS, REPLAYED, Event, EventDraft, draft
 from castore_core._group import GroupedEvent, VersionAssertion
 from castore_core._group_command import GroupCommand, group_command
+from castore_core._idempotency import COMMANDS_STORE_ID
 from castore_core._json import ABSENT, Absent, JSONSchema, JSONValue, check_json, copy_json
 from castore_core._message import (
     AggregateExistsMessage,
@@ -97,6 +98,7 @@ from castore_core.errors import (
     EventDecodeError,
     EventPublishError,
     ForeignEventError,
+    IdempotencyKeyReusedError,
     InvalidCommandInputError,
     InvalidCommandOutputError,
     InvalidEventDataError,
@@ -143,6 +145,7 @@ __all__ = [
     "AssertedVersion",
     "Bookmark",
     "BookmarkStorageAdapter",
+    "COMMANDS_STORE_ID",
     "CastoreError",
     "CallingThread",
     "ChannelKind",
@@ -171,6 +174,7 @@ __all__ = [
     "GroupCommand",
     "GroupedEvent",
     "GroupedRecord",
+    "IdempotencyKeyReusedError",
     "InvalidCommandInputError",
     "InvalidCommandOutputError",
     "InvalidEventDataError",

@@ -1,6 +1,7 @@
 """Aggregate commands: handlers that say what happens to one aggregate, and a runner."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from inspect import isawaitable
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast
@@ -14,8 +15,11 @@ from castore_core._conflicts import (
 )
 from castore_core._event import E, EventDraft
 from castore_core._group import GroupedEvent
+from castore_core._idempotency import CommandKey, KeyedRun, make_key
+from castore_core._json import JSONValue, check_json
 from castore_core._results import LoadedAggregate
 from castore_core._store import EventStore
+from castore_core.errors import NotJSONError
 
 C = TypeVar("C", bound="AggregateCommand[..., Any]")
 P = ParamSpec("P")
@@ -37,11 +41,14 @@ class AggregateCommand(Generic[P, A, E]):
         self,
         name: str,
         event_store: EventStore[E, A],
-        run: Callable[Concatenate[EventStore[E, A], str, P], Awaitable[A | None]],
+        run: Callable[
+            Concatenate[EventStore[E, A], CommandKey | None, str, P], Awaitable[A | None]
+        ],
     ) -> None:
         self.name = name
         self.event_store = event_store
         self._run = run
+        self._key: str | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -51,15 +58,33 @@ class AggregateCommand(Generic[P, A, E]):
 
         Raises:
             EventAlreadyExistsError: the last attempt ended with a conflict too.
+            IdempotencyKeyReusedError: the command has run with its key and other arguments.
         """
-        return await self._run(self.event_store, aggregate_id, *args, **kwargs)
+        key = self._key and make_key((self.event_store.event_store_id, self.name), self._key)
+        return await self._run(self.event_store, key or None, aggregate_id, *args, **kwargs)
 
     def using(self, event_store: EventStore[E, A]) -> Self:
         """Return the same command, with the same options, for another store of the same kind.
 
         A test gives it a store of its own; a program, one for each tenant.
         """
-        return type(self)(self.name, event_store, self._run)
+        bound = copy(self)
+        bound.event_store = event_store
+        return bound
+
+    def with_idempotency_key(self, key: str) -> Self:
+        """Return the same command, bound to a key: of all its calls, one has an effect.
+
+        The key is recorded with the events, in one group. Any later call with it, in any process,
+        pushes nothing, and returns the aggregate as it was after the first call. See
+        `Command.with_idempotency_key`.
+
+        Raises:
+            ValueError: ``key`` is no text of 1 to 1,000 characters.
+        """
+        bound = copy(self)
+        bound._key = make_key((), key).key
+        return bound
 
 
 class ExistingAggregateCommand(AggregateCommand[P, A, E]):
@@ -166,31 +191,54 @@ class AggregateCommands(Generic[E, A]):
 
         A handler that is added to the one is not added to the other.
         """
-        commands = AggregateCommands(
-            event_store,
-            event_already_exists_retries=self._retries.retries,
-            event_already_exists_pause=self._retries.pause,
-            on_event_already_exists=self._retries.callback,
-        )
-        commands._commands.update(
-            {name: each.using(event_store) for name, each in self._commands.items()}
-        )
+        commands = copy(self)
+        commands.event_store = event_store
+        commands._commands = {
+            name: each.using(event_store) for name, each in self._commands.items()
+        }
+        return commands
+
+    def with_idempotency_key(self, key: str) -> Self:
+        """Return the commands that there are, each bound to a key, to `run` one by its name.
+
+        See `AggregateCommand.with_idempotency_key`.
+
+        Raises:
+            ValueError: ``key`` is no text of 1 to 1,000 characters.
+        """
+        commands = copy(self)
+        commands._commands = {
+            name: each.with_idempotency_key(key) for name, each in self._commands.items()
+        }
         return commands
 
     def _make_runner(
         self, handler: Callable[Concatenate[Any, P], Decision[E]], *, must_exist: bool
-    ) -> Callable[Concatenate[EventStore[E, A], str, P], Awaitable[A | None]]:
+    ) -> Callable[Concatenate[EventStore[E, A], CommandKey | None, str, P], Awaitable[A | None]]:
         async def run(
-            event_store: EventStore[E, A], aggregate_id: str, /, *args: P.args, **kwargs: P.kwargs
+            event_store: EventStore[E, A],
+            key: CommandKey | None,
+            aggregate_id: str,
+            /,
+            *args: P.args,
+            **kwargs: P.kwargs,
         ) -> A | None:
             load = event_store.get_existing_aggregate if must_exist else event_store.get_aggregate
 
-            async def attempt() -> A | None:
+            async def decide() -> _Decided[E, A]:
                 loaded = await load(aggregate_id)
                 drafts = await _decide(handler(loaded.aggregate, *args, **kwargs))
-                return await _push(event_store, aggregate_id, loaded, drafts)
+                return _Decided(event_store, aggregate_id, loaded, drafts)
 
-            return await self._retries.run(attempt)
+            async def attempt() -> A | None:
+                return await (await decide()).push()
+
+            if key is None:
+                return await self._retries.run(attempt)
+            adapter = event_store.get_storage_adapter()
+            arguments = encode_arguments(aggregate_id, args, kwargs)
+            keyed = KeyedRun(key, adapter, arguments, self._retries)
+            return await _run_with_key(keyed, event_store, decide)
 
         return run
 
@@ -236,16 +284,26 @@ def _check_drafts(drafts: object) -> None:
     raise TypeError(f"a handler returns drafts, made by draft() of an event type, not {found}")
 
 
-async def _push(
-    event_store: EventStore[E, A],
-    aggregate_id: str,
-    loaded: LoadedAggregate[E, A],
-    drafts: Sequence[EventDraft[E]],
-) -> A | None:
-    """Push drafts as the next events of an aggregate, and return the aggregate after them."""
-    group = group_drafts(event_store, aggregate_id, loaded, drafts)
-    pushed_events = await EventStore.push_event_group(*group)
-    return pushed_events[-1].next_aggregate if pushed_events else loaded.aggregate
+class _Decided(Generic[E, A]):
+    """What a handler has decided on an aggregate: the events that come next."""
+
+    def __init__(
+        self,
+        event_store: EventStore[E, A],
+        aggregate_id: str,
+        loaded: LoadedAggregate[E, A],
+        drafts: Sequence[EventDraft[E]],
+    ) -> None:
+        self.aggregate_id = aggregate_id
+        self.version = get_version(loaded) + len(drafts)
+        self._aggregate = loaded.aggregate
+        self._group = group_drafts(event_store, aggregate_id, loaded, drafts)
+
+    async def push(self, *marks: GroupedEvent) -> A | None:
+        """Push the events, and some more in the same group; return the aggregate after them."""
+        pushed_events = await EventStore.push_event_group(*self._group, *marks)
+        last = len(self._group)
+        return pushed_events[last - 1].next_aggregate if last else self._aggregate
 
 
 def group_drafts(
@@ -255,7 +313,47 @@ def group_drafts(
     drafts: Sequence[EventDraft[E]],
 ) -> list[GroupedEvent[E, A]]:
     """Return the events that drafts become after what was loaded, side by side in a group."""
-    next_version = loaded.last_event.version + 1 if loaded.last_event else 1
-    events = [draft.to_event(aggregate_id, each) for each, draft in enumerate(drafts, next_version)]
+    first = get_version(loaded) + 1
+    events = [draft.to_event(aggregate_id, each) for each, draft in enumerate(drafts, first)]
     group = [event_store.group_event(each, prev_aggregate=loaded.aggregate) for each in events[:1]]
     return group + [replace(event_store.group_event(each), follows=True) for each in events[1:]]
+
+
+def get_version(loaded: LoadedAggregate[Any, Any]) -> int:
+    """Return the version of what was loaded, which is 0 where there are no events."""
+    return loaded.last_event.version if loaded.last_event else 0
+
+
+async def _run_with_key(
+    keyed: KeyedRun,
+    event_store: EventStore[E, A],
+    decide: Callable[[], Awaitable[_Decided[E, A]]],
+) -> A | None:
+    """Run a command that has a key, or return the aggregate as it was after the run before."""
+
+    async def attempt() -> A | None:
+        decided = await decide()
+        place: JSONValue = {"aggregateId": decided.aggregate_id, "version": decided.version}
+        return await keyed.push(place, decided.push)
+
+    async def restore(output: JSONValue) -> A | None:
+        match output:
+            case {"version": 0}:
+                return None
+            case {"aggregateId": str(aggregate_id), "version": int(version)}:
+                loaded = await event_store.get_aggregate(aggregate_id, max_version=version)
+                return loaded.aggregate
+            case _:
+                raise keyed.refuse_output()
+
+    return await keyed.run(attempt, restore)
+
+
+def encode_arguments(ids: JSONValue, args: Sequence[Any], kwargs: dict[str, Any]) -> JSONValue:
+    """Return what a repeated call is compared by: the arguments, if they are JSON values."""
+    arguments: list[Any] = [[*args], kwargs]
+    try:
+        check_json(arguments, "arguments")
+    except NotJSONError:
+        arguments = []
+    return [ids, *arguments]

@@ -52,15 +52,19 @@ class AggregateSource(Generic[S, Ids, Loaded, Decided]):
         """Return the same source of another store."""
         return replace(self, event_store=event_store)
 
-    async def load(self, aggregate_id: str) -> LoadedAggregate[Any, Any]:
-        """Load one of the aggregates.
+    async def load(
+        self, aggregate_id: str, version: int | None = None
+    ) -> LoadedAggregate[Any, Any]:
+        """Load one of the aggregates, as it is or as it was at a version, 0 for before all events.
 
         Raises:
             AggregateNotFoundError: it must exist, and has no events.
         """
+        if version == 0:
+            return LoadedAggregate(None, (), None)
         if self.must_exist:
-            return await self.event_store.get_existing_aggregate(aggregate_id)
-        return await self.event_store.get_aggregate(aggregate_id)
+            return await self.event_store.get_existing_aggregate(aggregate_id, max_version=version)
+        return await self.event_store.get_aggregate(aggregate_id, max_version=version)
 
     def list_ids(self, ids: Ids) -> list[str]:
         """Return the ids, in the order in which they were given.

@@ -1,7 +1,8 @@
 """Groups: events of one or several event stores that are written together, or not at all."""
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
 
@@ -137,17 +138,56 @@ class EventGroups(Generic[E, A]):
                 events, stores, EventGroups._get_ready_adapters(stores), strict=True
             )
         ]
-        asserted = _check_assertions(map(_to_asserted_version, assertions), _check_versions(group))
-        EventGroups._refuse_transactions(stores, [*group, *asserted])
-        adapter = _get_common_adapter([*group, *asserted])
+        adapter, asserted = EventGroups._check_group(
+            stores, group, map(_to_asserted_version, assertions)
+        )
         pushed_events = _reduce_all(events, group)
-        turns = EventGroups._take_all_turns(stores, events)
-        try:
+
+        async def write() -> None:
             if force:
                 async with replacing(EventGroups._find_snapshots(stores, group)):
                     await adapter.push_event_group(group, asserted=asserted, force=True)
             else:
                 await adapter.push_event_group(group, asserted=asserted)
+
+        return await EventGroups._write_and_finish(stores, pushed_events, write)
+
+    @staticmethod
+    async def _push_collected(
+        stores: "Sequence[EventGroups[Any, Any]]",
+        pushed_events: Sequence[PushedEvent[Any, Any]],
+        group: Sequence[GroupedRecord],
+        asserted: Sequence[AssertedVersion],
+    ) -> None:
+        """Write records of events that were encoded and reduced before, as a group.
+
+        A record may be of no store of ``stores``; nothing follows its write then.
+        """
+        EventGroups._get_ready_adapters(stores)
+        adapter, kept = EventGroups._check_group(stores, group, asserted)
+        write = partial(adapter.push_event_group, group, asserted=kept)
+        await EventGroups._write_and_finish(stores, pushed_events, write)
+
+    @staticmethod
+    def _check_group(
+        stores: "Sequence[EventGroups[Any, Any]]",
+        group: Sequence[GroupedRecord],
+        assertions: Iterable[AssertedVersion],
+    ) -> tuple[EventStorageAdapter, list[AssertedVersion]]:
+        """Return the adapter that writes a group, and its assertions, each once."""
+        asserted = _check_assertions(assertions, _check_versions(group))
+        EventGroups._refuse_transactions(stores, [*group, *asserted])
+        return _get_common_adapter([*group, *asserted]), asserted
+
+    @staticmethod
+    async def _write_and_finish(
+        stores: "Sequence[EventGroups[Any, Any]]",
+        pushed_events: Sequence[PushedEvent[Any, Any]],
+        write: Callable[[], Awaitable[None]],
+    ) -> tuple[PushedEvent[Any, Any], ...]:
+        turns = EventGroups._take_all_turns(stores, pushed_events)
+        try:
+            await write()
             return await EventGroups._finish_group(stores, pushed_events, turns)
         finally:
             for each in chain.from_iterable(turns):
@@ -179,9 +219,11 @@ class EventGroups(Generic[E, A]):
 
     @staticmethod
     def _take_all_turns(
-        stores: "Sequence[EventGroups[Any, Any]]", events: Sequence[GroupedEvent]
+        stores: "Sequence[EventGroups[Any, Any]]", pushed_events: Sequence[PushedEvent[Any, Any]]
     ) -> list[tuple[Turn, ...]]:
-        return [store._take_turns(each.event) for store, each in zip(stores, events, strict=True)]
+        return [
+            store._take_turns(each.event) for store, each in zip(stores, pushed_events, strict=True)
+        ]
 
     @staticmethod
     def _get_ready_adapters(

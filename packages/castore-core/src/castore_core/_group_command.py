@@ -19,7 +19,7 @@ from typing import (
     overload,
 )
 
-from castore_core._aggregate_commands import group_drafts
+from castore_core._aggregate_commands import encode_arguments, get_version, group_drafts
 from castore_core._aggregate_sources import AggregateSource
 from castore_core._command import CommandOptions
 from castore_core._concurrency import run_all
@@ -31,6 +31,8 @@ from castore_core._conflicts import (
 )
 from castore_core._event import EventDraft
 from castore_core._group import GroupedEvent, VersionAssertion
+from castore_core._idempotency import KeyedRun, find_adapter, make_key
+from castore_core._json import JSONValue
 from castore_core._results import LoadedAggregate
 from castore_core._storage import joins_transaction
 from castore_core._store import EventStore
@@ -89,6 +91,7 @@ class GroupCommand(Generic[P, O, *Ss]):
         self._retries = ConflictRetries(
             event_already_exists_retries, event_already_exists_pause, on_event_already_exists
         )
+        self._key: str | None = None
         self.__doc__ = handler.__doc__
 
     def __repr__(self) -> str:
@@ -123,18 +126,27 @@ class GroupCommand(Generic[P, O, *Ss]):
             EventAlreadyExistsError, VersionAssertionError: the last attempt ended with a conflict
                 too.
             InvalidEventGroupError: the stores cannot write together, or not so much at once.
+            IdempotencyKeyReusedError: the command has run with its key and other arguments.
         """
         count = len(self._sources)
         ids = self._list_ids(args[:count])
 
-        async def attempt() -> Any:
+        async def decide() -> tuple[list[_Loaded], list[_Drafts]]:
             loaded = await self._load(ids)
             arguments = self._arrange([_get_aggregates(each) for each in loaded])
             answer = self._handle(*arguments, *args[count:], **kwargs)
             decision = await answer if isawaitable(answer) else answer
-            return await self._push(loaded, self._split(decision, ids))
+            return loaded, self._split(decision, ids)
 
-        aggregates = self._arrange(await self._retries.run(attempt))
+        async def attempt() -> list[dict[str, Any]]:
+            return await self._push(*await decide())
+
+        if self._key is None:
+            found = await self._retries.run(attempt)
+        else:
+            run = self._make_run(self._key, encode_arguments(_sort(ids), args[count:], kwargs))
+            found = await self._run_with_key(run, ids, decide)
+        aggregates = self._arrange(found)
         return cast("O", aggregates[0] if count == 1 else aggregates)
 
     def using(self, *event_stores: *Ss) -> Self:
@@ -150,6 +162,54 @@ class GroupCommand(Generic[P, O, *Ss]):
             source.using(store) for source, store in zip(self._sources, stores, strict=True)
         )
         return command
+
+    def with_idempotency_key(self, key: str) -> Self:
+        """Return the same command, bound to a key: of all its calls, one has an effect.
+
+        The key is recorded with the events, in one group. Any later call with it, in any process,
+        pushes nothing, and returns the aggregates as they were after the first call. See
+        `Command.with_idempotency_key`.
+
+        Raises:
+            ValueError: ``key`` is no text of 1 to 1,000 characters.
+        """
+        bound = copy(self)
+        bound._key = make_key((), key).key
+        return bound
+
+    def _make_run(self, key: str, arguments: JSONValue) -> KeyedRun:
+        stores = [each.event_store for each in self._sources]
+        name = (*(each.event_store_id for each in stores), self.command_id)
+        adapter = find_adapter(repr(self), stores)
+        return KeyedRun(make_key(name, key), adapter, arguments, self._retries)
+
+    async def _run_with_key(
+        self,
+        run: KeyedRun,
+        ids: Sequence[Sequence[str]],
+        decide: Callable[[], Awaitable[tuple[list[_Loaded], list[_Drafts]]]],
+    ) -> list[dict[str, Any]]:
+        """Run the command, or return the aggregates as they were after the run before."""
+
+        async def attempt() -> list[dict[str, Any]]:
+            loaded, decisions = await decide()
+            versions = [
+                {
+                    each: get_version(before) + len(drafts.get(each, ()))
+                    for each, before in own.items()
+                }
+                for own, drafts in zip(loaded, decisions, strict=True)
+            ]
+            push = partial(self._push, loaded, decisions)
+            return await run.push(cast("JSONValue", versions), push)
+
+        async def restore(output: JSONValue) -> list[dict[str, Any]]:
+            if not _are_versions(output, ids):
+                raise run.refuse_output()
+            loaded = await self._load(ids, cast("list[dict[str, int]]", output))
+            return [_get_aggregates(each) for each in loaded]
+
+        return await run.run(attempt, restore)
 
     def _list_ids(self, given: Sequence[object]) -> list[list[str]]:
         """Return the ids of each source.
@@ -176,11 +236,13 @@ class GroupCommand(Generic[P, O, *Ss]):
                     )
                 seen.add(aggregate)
 
-    async def _load(self, ids: Sequence[Sequence[str]]) -> list[_Loaded]:
+    async def _load(
+        self, ids: Sequence[Sequence[str]], versions: Sequence[dict[str, int]] | None = None
+    ) -> list[_Loaded]:
+        """Load the aggregates of all sources, as they are or as they were at some versions."""
+        parts = zip(self._sources, ids, versions or [{} for _ in ids], strict=True)
         jobs = [
-            partial(source.load, each)
-            for source, own in zip(self._sources, ids, strict=True)
-            for each in own
+            partial(source.load, each, at.get(each)) for source, own, at in parts for each in own
         ]
         loaded = iter(await run_all(jobs, at_once=self._count_loads_at_once()))
         return [{each: next(loaded) for each in own} for own in ids]
@@ -211,17 +273,16 @@ class GroupCommand(Generic[P, O, *Ss]):
         return decisions
 
     async def _push(
-        self, loaded: Sequence[_Loaded], decisions: Sequence[_Drafts]
+        self, loaded: Sequence[_Loaded], decisions: Sequence[_Drafts], *marks: GroupedEvent
     ) -> list[dict[str, Any]]:
-        """Push what was decided as one group, and return the aggregates after it."""
+        """Push what was decided, and some more, as one group; return the aggregates after it."""
         aggregates = [_get_aggregates(each) for each in loaded]
         numbered = list(self._number_events(loaded, decisions))
-        if numbered:  # nothing else needs to hold
-            assertions = self._assert_unchanged(loaded, decisions)
-            events = [event for _, event in numbered]
-            pushed_events = await EventStore.push_event_group(*events, *assertions)
-            for (number, _), pushed in zip(numbered, pushed_events, strict=True):
-                aggregates[number][pushed.event.aggregate_id] = pushed.next_aggregate
+        assertions = list(self._assert_unchanged(loaded, decisions)) if numbered else []
+        events = [event for _, event in numbered]
+        pushed_events = await EventStore.push_event_group(*events, *marks, *assertions)
+        for (number, _), pushed in zip(numbered, pushed_events, strict=False):
+            aggregates[number][pushed.event.aggregate_id] = pushed.next_aggregate
         return aggregates
 
     def _number_events(
@@ -240,8 +301,24 @@ class GroupCommand(Generic[P, O, *Ss]):
         for source, own, drafts in zip(self._sources, loaded, decisions, strict=True):
             for each, before in own.items():
                 if source.asserted and not drafts.get(each):
-                    version = before.last_event.version if before.last_event else 0
-                    yield source.event_store.assert_version(each, version)
+                    yield source.event_store.assert_version(each, get_version(before))
+
+
+def _sort(ids: Sequence[Sequence[str]]) -> JSONValue:
+    """Return ids as they are compared with those of a repeated call, where a set has no order."""
+    return [cast("JSONValue", sorted(own)) for own in ids]
+
+
+def _are_versions(output: JSONValue, ids: Sequence[Sequence[str]]) -> bool:
+    """Tell whether a recorded output has a version of each aggregate."""
+    if not isinstance(output, list) or len(output) != len(ids):
+        return False
+    return all(
+        isinstance(each, dict)
+        and each.keys() == set(own)
+        and all(type(version) is int for version in each.values())
+        for each, own in zip(output, ids, strict=True)
+    )
 
 
 def _get_aggregates(loaded: _Loaded) -> dict[str, Any]:
