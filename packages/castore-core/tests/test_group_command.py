@@ -21,6 +21,7 @@ from castore_core import (
     EventStore,
     ForeignEventError,
     GroupedRecord,
+    IdempotencyKeyReusedError,
     InvalidEventGroupError,
     NotificationMessage,
     NotificationMessageQueue,
@@ -723,3 +724,75 @@ async def test_arguments_are_the_handlers(shop: Shop) -> None:
 
     with pytest.raises(TypeError, match="amount"):
         await place("o1", [], lines={}, amount=1)
+
+
+# Keys
+
+
+async def test_a_repeated_call_with_a_key(shop: Shop) -> None:
+    """It pushes nothing, and returns the aggregates as they were after the first call."""
+    place = place_order.using(shop.orders, shop.products).with_idempotency_key("request-1")
+    first = await place("o1", ["bike", "bell"], lines={"bike": 1, "bell": 0})
+    await shop.products.push_event(Reserved("bike", 3, payload=9))
+
+    assert first == await place("o1", ["bell", "bike"], lines={"bike": 1, "bell": 0})
+
+    ((written, asserted),) = shop.adapter.groups
+    assert ["o1.1", "bike.2"] == written[:2]
+    assert [("bell", 1)] == asserted
+    assert 3 == len(written)  # the record of the run
+
+
+async def test_a_key_with_other_arguments(shop: Shop) -> None:
+    """Other aggregates or other arguments are refused."""
+    place = place_order.using(shop.orders, shop.products).with_idempotency_key("request-1")
+    await place("o1", ["bike"], lines={"bike": 1})
+
+    with pytest.raises(IdempotencyKeyReusedError):
+        await place("o2", ["bike"], lines={"bike": 1})
+    with pytest.raises(IdempotencyKeyReusedError):
+        await place("o1", ["bike"], lines={"bike": 2})
+    assert 1 == len(shop.adapter.groups)
+
+
+async def test_a_key_of_a_command_that_decides_nothing(shop: Shop) -> None:
+    """The run is recorded alone, with nothing asserted; states that were missing stay so."""
+
+    @group_command(one(shop.orders), one_existing(shop.products))
+    def look(_: Order | None, product: Product) -> None:
+        seen.append(product.stock)
+
+    seen: list[int] = []
+    keyed = look.with_idempotency_key("request-1")
+    first = await keyed("o1", "bike")
+    await shop.orders.push_event(Placed("o1", 1, payload={}))
+
+    assert (None, Product("bike", 1, 10)) == first == await keyed("o1", "bike")
+    assert [10] == seen
+    assert [1] == [len(written) for written, _ in shop.adapter.groups]
+    assert [] == shop.adapter.groups[0][1]
+
+
+async def test_calls_with_a_key_at_once(shop: Shop) -> None:
+    """One of them has an effect, and all return the same."""
+    place = place_order.using(shop.orders, shop.products).with_idempotency_key("request-1")
+
+    results = await asyncio.gather(*(place("o1", ["bike"], lines={"bike": 1}) for _ in range(16)))
+
+    assert [results[0]] * 16 == results
+    assert 9 == (await shop.products.get_existing_aggregate("bike")).aggregate.stock
+    assert 1 == len(await shop.orders.get_events("o1"))
+
+
+async def test_a_key_holds_for_its_command_and_stores(shop: Shop) -> None:
+    """The key of one command says nothing about another."""
+    place = place_order.using(shop.orders, shop.products).with_idempotency_key("request-1")
+
+    @group_command(one(shop.orders))
+    def confirm(_: Order | None) -> EventDraft[Confirmed]:
+        return Confirmed.draft()
+
+    await place("o1", ["bike"], lines={"bike": 1})
+    confirmed = await confirm.with_idempotency_key("request-1")("o1")
+
+    assert Order("o1", 2, {"bike": 1}) == confirmed

@@ -193,15 +193,8 @@ class GroupCommand(Generic[P, O, *Ss]):
 
         async def attempt() -> list[dict[str, Any]]:
             loaded, decisions = await decide()
-            versions = [
-                {
-                    each: get_version(before) + len(drafts.get(each, ()))
-                    for each, before in own.items()
-                }
-                for own, drafts in zip(loaded, decisions, strict=True)
-            ]
             push = partial(self._push, loaded, decisions)
-            return await run.push(cast("JSONValue", versions), push)
+            return await run.push(_get_versions_after(loaded, decisions), push)
 
         async def restore(output: JSONValue) -> list[dict[str, Any]]:
             if not _are_versions(output, ids):
@@ -307,6 +300,14 @@ class GroupCommand(Generic[P, O, *Ss]):
 def _sort(ids: Sequence[Sequence[str]]) -> JSONValue:
     """Return ids as they are compared with those of a repeated call, where a set has no order."""
     return [cast("JSONValue", sorted(own)) for own in ids]
+
+
+def _get_versions_after(loaded: Sequence[_Loaded], decisions: Sequence[_Drafts]) -> JSONValue:
+    """Return the version of each aggregate after what was decided, for each source."""
+    return [
+        {each: get_version(before) + len(drafts.get(each, ())) for each, before in own.items()}
+        for own, drafts in zip(loaded, decisions, strict=True)
+    ]
 
 
 def _are_versions(output: JSONValue, ids: Sequence[Sequence[str]]) -> bool:
