@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from inspect import isawaitable
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast
 
@@ -224,21 +225,24 @@ class AggregateCommands(Generic[E, A]):
             **kwargs: P.kwargs,
         ) -> A | None:
             load = event_store.get_existing_aggregate if must_exist else event_store.get_aggregate
-
-            async def decide() -> _Decided[E, A]:
-                loaded = await load(aggregate_id)
-                drafts = await _decide(handler(loaded.aggregate, *args, **kwargs))
-                return _Decided(event_store, aggregate_id, loaded, drafts)
+            keyed: KeyedRun | None = None
+            if key is not None:
+                arguments = encode_arguments(aggregate_id, args, kwargs)
+                adapter = event_store.get_storage_adapter()
+                keyed = KeyedRun(key, adapter, arguments, self._retries)
 
             async def attempt() -> A | None:
-                return await (await decide()).push()
+                loaded = await load(aggregate_id)
+                drafts = await _decide(handler(loaded.aggregate, *args, **kwargs))
+                if keyed is None:
+                    return await _push(event_store, aggregate_id, loaded, drafts)
+                place = _find_place(aggregate_id, loaded, drafts)
+                push = partial(_push, event_store, aggregate_id, loaded, drafts)
+                return await keyed.push(place, push)
 
-            if key is None:
+            if keyed is None:
                 return await self._retries.run(attempt)
-            adapter = event_store.get_storage_adapter()
-            arguments = encode_arguments(aggregate_id, args, kwargs)
-            keyed = KeyedRun(key, adapter, arguments, self._retries)
-            return await _run_with_key(keyed, event_store, decide)
+            return await keyed.run(attempt, partial(_restore, keyed, event_store))
 
         return run
 
@@ -284,26 +288,20 @@ def _check_drafts(drafts: object) -> None:
     raise TypeError(f"a handler returns drafts, made by draft() of an event type, not {found}")
 
 
-class _Decided(Generic[E, A]):
-    """What a handler has decided on an aggregate: the events that come next."""
+async def _push(
+    event_store: EventStore[E, A],
+    aggregate_id: str,
+    loaded: LoadedAggregate[E, A],
+    drafts: Sequence[EventDraft[E]],
+    *marks: GroupedEvent,
+) -> A | None:
+    """Push drafts as the next events of an aggregate, and return the aggregate after them.
 
-    def __init__(
-        self,
-        event_store: EventStore[E, A],
-        aggregate_id: str,
-        loaded: LoadedAggregate[E, A],
-        drafts: Sequence[EventDraft[E]],
-    ) -> None:
-        self.aggregate_id = aggregate_id
-        self.version = get_version(loaded) + len(drafts)
-        self._aggregate = loaded.aggregate
-        self._group = group_drafts(event_store, aggregate_id, loaded, drafts)
-
-    async def push(self, *marks: GroupedEvent) -> A | None:
-        """Push the events, and some more in the same group; return the aggregate after them."""
-        pushed_events = await EventStore.push_event_group(*self._group, *marks)
-        last = len(self._group)
-        return pushed_events[last - 1].next_aggregate if last else self._aggregate
+    Marks are more events of the same group.
+    """
+    group = group_drafts(event_store, aggregate_id, loaded, drafts)
+    pushed_events = await EventStore.push_event_group(*group, *marks)
+    return pushed_events[len(group) - 1].next_aggregate if group else loaded.aggregate
 
 
 def group_drafts(
@@ -324,29 +322,23 @@ def get_version(loaded: LoadedAggregate[Any, Any]) -> int:
     return loaded.last_event.version if loaded.last_event else 0
 
 
-async def _run_with_key(
-    keyed: KeyedRun,
-    event_store: EventStore[E, A],
-    decide: Callable[[], Awaitable[_Decided[E, A]]],
-) -> A | None:
-    """Run a command that has a key, or return the aggregate as it was after the run before."""
+def _find_place(
+    aggregate_id: str, loaded: LoadedAggregate[E, A], drafts: Sequence[EventDraft[E]]
+) -> JSONValue:
+    """Return the output that is recorded: where the aggregate is found again as it is after."""
+    return {"aggregateId": aggregate_id, "version": get_version(loaded) + len(drafts)}
 
-    async def attempt() -> A | None:
-        decided = await decide()
-        place: JSONValue = {"aggregateId": decided.aggregate_id, "version": decided.version}
-        return await keyed.push(place, decided.push)
 
-    async def restore(output: JSONValue) -> A | None:
-        match output:
-            case {"version": 0}:
-                return None
-            case {"aggregateId": str(aggregate_id), "version": int(version)}:
-                loaded = await event_store.get_aggregate(aggregate_id, max_version=version)
-                return loaded.aggregate
-            case _:
-                raise keyed.refuse_output()
-
-    return await keyed.run(attempt, restore)
+async def _restore(keyed: KeyedRun, event_store: EventStore[E, A], output: JSONValue) -> A | None:
+    """Return the aggregate as it was after the run that recorded the output."""
+    match output:
+        case {"version": 0}:
+            return None
+        case {"aggregateId": str(aggregate_id), "version": int(version)}:
+            loaded = await event_store.get_aggregate(aggregate_id, max_version=version)
+            return loaded.aggregate
+        case _:
+            raise keyed.refuse_output()
 
 
 def encode_arguments(ids: JSONValue, args: Sequence[Any], kwargs: dict[str, Any]) -> JSONValue:

@@ -131,21 +131,22 @@ class GroupCommand(Generic[P, O, *Ss]):
         count = len(self._sources)
         ids = self._list_ids(args[:count])
 
-        async def decide() -> tuple[list[_Loaded], list[_Drafts]]:
+        keyed = self._make_run(ids, args[count:], kwargs)
+
+        async def attempt() -> list[dict[str, Any]]:
             loaded = await self._load(ids)
             arguments = self._arrange([_get_aggregates(each) for each in loaded])
             answer = self._handle(*arguments, *args[count:], **kwargs)
-            decision = await answer if isawaitable(answer) else answer
-            return loaded, self._split(decision, ids)
+            decisions = self._split(await answer if isawaitable(answer) else answer, ids)
+            if keyed is None:
+                return await self._push(loaded, decisions)
+            push = partial(self._push, loaded, decisions)
+            return await keyed.push(_get_versions_after(loaded, decisions), push)
 
-        async def attempt() -> list[dict[str, Any]]:
-            return await self._push(*await decide())
-
-        if self._key is None:
+        if keyed is None:
             found = await self._retries.run(attempt)
         else:
-            run = self._make_run(self._key, encode_arguments(_sort(ids), args[count:], kwargs))
-            found = await self._run_with_key(run, ids, decide)
+            found = await keyed.run(attempt, partial(self._restore, keyed, ids))
         aggregates = self._arrange(found)
         return cast("O", aggregates[0] if count == 1 else aggregates)
 
@@ -177,32 +178,25 @@ class GroupCommand(Generic[P, O, *Ss]):
         bound._key = make_key((), key).key
         return bound
 
-    def _make_run(self, key: str, arguments: JSONValue) -> KeyedRun:
+    def _make_run(
+        self, ids: Sequence[Sequence[str]], args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> KeyedRun | None:
+        if self._key is None:
+            return None
         stores = [each.event_store for each in self._sources]
         name = (*(each.event_store_id for each in stores), self.command_id)
         adapter = find_adapter(repr(self), stores)
-        return KeyedRun(make_key(name, key), adapter, arguments, self._retries)
+        arguments = encode_arguments(_sort(ids), args, kwargs)
+        return KeyedRun(make_key(name, self._key), adapter, arguments, self._retries)
 
-    async def _run_with_key(
-        self,
-        run: KeyedRun,
-        ids: Sequence[Sequence[str]],
-        decide: Callable[[], Awaitable[tuple[list[_Loaded], list[_Drafts]]]],
+    async def _restore(
+        self, keyed: KeyedRun, ids: Sequence[Sequence[str]], output: JSONValue
     ) -> list[dict[str, Any]]:
-        """Run the command, or return the aggregates as they were after the run before."""
-
-        async def attempt() -> list[dict[str, Any]]:
-            loaded, decisions = await decide()
-            push = partial(self._push, loaded, decisions)
-            return await run.push(_get_versions_after(loaded, decisions), push)
-
-        async def restore(output: JSONValue) -> list[dict[str, Any]]:
-            if not _are_versions(output, ids):
-                raise run.refuse_output()
-            loaded = await self._load(ids, cast("list[dict[str, int]]", output))
-            return [_get_aggregates(each) for each in loaded]
-
-        return await run.run(attempt, restore)
+        """Return the aggregates as they were after the run that recorded the output."""
+        if not _are_versions(output, ids):
+            raise keyed.refuse_output()
+        loaded = await self._load(ids, cast("list[dict[str, int]]", output))
+        return [_get_aggregates(each) for each in loaded]
 
     def _list_ids(self, given: Sequence[object]) -> list[list[str]]:
         """Return the ids of each source.

@@ -1,6 +1,6 @@
 """Values of any type that pydantic knows, validated, and as JSON values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 from threading import RLock
@@ -109,9 +109,11 @@ class ValueCodec(Generic[T]):
             return self._adapter
 
 
-def _holds_set(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_holds_set, cast("dict[Any, Any]", value).values()))
-    if isinstance(value, list | tuple):
-        return any(map(_holds_set, cast("list[Any]", value)))
-    return isinstance(value, AbstractSet)
+def _holds_set(value: object) -> bool:
+    match value:
+        case dict():
+            return any(map(_holds_set, cast("dict[object, object]", value).values()))
+        case list() | tuple():
+            return any(map(_holds_set, cast("Sequence[object]", value)))
+        case _:
+            return isinstance(value, AbstractSet)
