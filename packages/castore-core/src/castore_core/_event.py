@@ -259,9 +259,13 @@ class Event(_FrozenBySubclass):
         Raises:
             TypeError: the annotation speaks of something that does not exist.
         """
-        room = find_annotated_room(type(self))
+        room = self._find_declared_room()
         defaults = find_default_keys(getattr(self, "metadata", None))
         return room._replace(defaults=defaults) if room and defaults else room
+
+    @classmethod
+    def _find_declared_room(cls) -> MetadataRoom | None:
+        return find_annotated_room(cls)
 
     def with_metadata(self, values: Mapping[str, JSONValue]) -> Self:
         """Return the event with more metadata, or the event itself if there is no room for any.
