@@ -82,9 +82,12 @@ async def test_an_invalid_value() -> None:
         storage_adapter=InMemoryEventStorageAdapter(),
     )
 
-    with event_metadata(correlation_id="secret"):
-        with pytest.raises(InvalidEventError, match=r"metadata\.correlationId: .*valid UUID") as e:
-            await store.push_event(Caught("a", 1))
+    reason = r"metadata\.correlationId: .*valid UUID"
+    with (
+        event_metadata(correlation_id="secret"),
+        pytest.raises(InvalidEventError, match=reason) as e,
+    ):
+        await store.push_event(Caught("a", 1))
 
     assert "secret" not in str(e.value)
     assert [] == await store.get_events("a")
@@ -104,7 +107,7 @@ def test_values_that_were_not_given_are_kept() -> None:
     """A default of a factory is not made anew."""
 
     class Numbered(BaseModel):
-        numbers: list[int] = Field(default_factory=list)
+        numbers: list[int] = Field(default_factory=list[int])
         actor: str | None = None
 
     numbered = Numbered()
