@@ -9,6 +9,7 @@ from statistics import median
 from contestants import Contestant, Durable, Kinds, Listing, OnFile, check_durability, opened
 from imports import measure_imports
 from measuring import Job, Measurement, Target, interleave
+from metadata import measure_metadata
 from postgres import POSTGRES_SCENARIOS
 from sizes import BATCH, PAGE, WRITERS, Measurements, Sizes, name_of_size, push_versions
 from snapshots import measure_snapshots
@@ -200,6 +201,7 @@ SCENARIOS: Mapping[str, Callable[[Sizes], Measurements]] = {
     "page": measure_pages,
     "import": measure_import_cost,
     "snapshots": measure_snapshots,
+    "metadata": measure_metadata,
     "validation": lambda sizes: measure_validation(sizes.rounds),
     **POSTGRES_SCENARIOS,
 }

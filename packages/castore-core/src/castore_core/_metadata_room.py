@@ -39,9 +39,11 @@ class MetadataRoom(NamedTuple):
 
     def _find_place(self, name: str, held: Mapping[str, JSONValue]) -> str | None:
         """Return the key for a value, which may be spelled ``correlationId`` there."""
-        for each in (name, respell(name)):
-            if each in self.keys or each in held:
-                return each
+        if name in self.keys or name in held:
+            return name
+        other = respell(name)
+        if other in self.keys or other in held:
+            return other
         return name if self.is_open else None
 
     def meet(self, other: "MetadataRoom") -> "MetadataRoom":
