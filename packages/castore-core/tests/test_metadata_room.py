@@ -7,7 +7,7 @@ from typing import Annotated, Any, Generic, NotRequired, Required, TypedDict, Ty
 import pytest
 from typing_extensions import TypeAliasType
 
-from castore_core import Event, InvalidEventError, JSONValue, MetadataRoom, find_schema_room
+from castore_core import Event, InvalidEventDataError, JSONValue, MetadataRoom, find_schema_room
 
 T = TypeVar("T")
 
@@ -211,9 +211,10 @@ def test_values_that_do_not_fit() -> None:
     """A value that the codec refuses is an error."""
     event = Visited("a", 1, metadata=Place("Cerulean"))
 
-    with pytest.raises(InvalidEventError, match=r"event_metadata.*its actor has no name") as caught:
+    with pytest.raises(InvalidEventDataError, match=r"event_metadata.*its actor has no name") as caught:
         event.with_metadata({"actor": 5})
     assert "metadata" == caught.value.field
+    assert ["metadata"] == [each.path for each in caught.value.violations]
 
 
 # Schemas

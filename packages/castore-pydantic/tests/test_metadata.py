@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.dataclasses import dataclass as validated
 from typing_extensions import TypedDict
 
-from castore_core import EventStore, InvalidEventError, event_metadata
+from castore_core import EventStore, InvalidEventDataError, event_metadata
 from castore_in_memory import InMemoryEventStorageAdapter
 from castore_pydantic import PydanticEvent
 
@@ -85,7 +85,7 @@ async def test_an_invalid_value() -> None:
     reason = r"metadata\.correlationId: .*valid UUID"
     with (
         event_metadata(correlation_id="secret"),
-        pytest.raises(InvalidEventError, match=reason) as e,
+        pytest.raises(InvalidEventDataError, match=reason) as e,
     ):
         await store.push_event(Caught("a", 1))
 

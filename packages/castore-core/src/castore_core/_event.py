@@ -24,7 +24,13 @@ from castore_core._metadata_annotations import find_annotated_room, find_default
 from castore_core._metadata_room import MetadataRoom
 from castore_core._record import EventRecord
 from castore_core._timestamp import to_utc_milliseconds, utc_now
-from castore_core.errors import InvalidEventError, InvalidEventTypeError, describe
+from castore_core._violation import Violation
+from castore_core.errors import (
+    InvalidEventDataError,
+    InvalidEventError,
+    InvalidEventTypeError,
+    describe,
+)
 
 REPLAYED: Final = "__REPLAYED__"
 AGGREGATE_EXISTS: Final = "__AGGREGATE_EXISTS__"
@@ -274,7 +280,7 @@ class Event(_FrozenBySubclass):
         this with the values of `event_metadata`.
 
         Raises:
-            InvalidEventError: a value does not fit the type of the metadata.
+            InvalidEventDataError: a value does not fit the type of the metadata.
             TypeError: as in `get_metadata_room`.
         """
         room = self.get_metadata_room()
@@ -291,8 +297,8 @@ class Event(_FrozenBySubclass):
         try:
             metadata = self.decode_field("metadata", stored)
         except ValueError as error:
-            reason = f"does not take the values of event_metadata(): {describe(error)}"
-            raise InvalidEventError(self.type, "metadata", reason) from error
+            reason = f"values of event_metadata() do not fit: {describe(error)}"
+            raise InvalidEventDataError(self.type, [Violation("metadata", reason)]) from error
         event = object.__new__(type(self))
         event.__dict__.update(self.__dict__, metadata=metadata)
         return event

@@ -226,8 +226,8 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
             VersionGapError: the version before is not stored. Nothing was written. (On DynamoDB,
                 where its adapter was asked to refuse gaps.)
             ForeignEventError: the store does not have the type. Nothing was written.
-            InvalidEventError: the metadata does not take what `event_metadata` gives, or
-                ``prepare_event`` changed the id or the version. Nothing was written.
+            InvalidEventDataError: a value of `event_metadata` does not fit. Nothing was written.
+            InvalidEventError: ``prepare_event`` changed the id or the version. Nothing was written.
             NotJSONError: the payload or metadata is not made of JSON values. Nothing was written.
             EventDecodeError: the event would not be read back. Nothing was written.
             ReducerError: the reducer did not return the state after the event. Nothing was written.
