@@ -211,7 +211,7 @@ def test_values_that_do_not_fit() -> None:
     """A value that the codec refuses is an error."""
     event = Visited("a", 1, metadata=Place("Cerulean"))
 
-    with pytest.raises(InvalidEventDataError, match=r"event_metadata.*its actor has no name") as caught:
+    with pytest.raises(InvalidEventDataError, match="its actor has no name") as caught:
         event.with_metadata({"actor": 5})
     assert "metadata" == caught.value.field
     assert ["metadata"] == [each.path for each in caught.value.violations]
