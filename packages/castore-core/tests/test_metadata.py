@@ -1,7 +1,7 @@
 """Values of a context are added to the metadata of the events that are pushed in it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from dataclasses import dataclass
 from threading import Thread
@@ -312,17 +312,31 @@ def test_contexts_nest() -> None:
     assert {} == get_event_metadata()
 
 
-def test_a_context_is_used_again() -> None:
-    """One object serves several blocks, also within each other."""
+def test_one_object_for_each_block() -> None:
+    """An object serves one block after the other, and is refused where it is in use."""
     context = event_metadata(actor="misty")
 
-    with context, event_metadata(actor="brock"), context:
-        inner = get_event_metadata()
+    with context, pytest.raises(RuntimeError, match="in use"), context:
+        pass
     with context:
         again = get_event_metadata()
 
-    assert [{"actor": "misty"}] * 2 == [inner, again]
+    assert {"actor": "misty"} == again
     assert {} == get_event_metadata()
+
+
+def test_a_block_ends_where_it_began() -> None:
+    """A generator that ends in another context, where nobody saw the values, is told so."""
+
+    def depend() -> Iterator[None]:
+        with event_metadata(actor="misty"):
+            yield
+
+    dependency = depend()
+    copy_context().run(next, dependency)
+
+    with pytest.raises(RuntimeError, match="began in another context"):
+        next(dependency)
 
 
 def test_an_error_ends_the_context() -> None:

@@ -190,11 +190,9 @@ def test_the_adapter_is_told_what_is_passed_on(park: Any) -> None:
     bus = NotificationMessageBus(
         "BUS", source_event_stores=(DOORS,), message_channel_adapter=adapter
     )
-    metadata = {"metadata": {"M": {"correlationId": {"S": "c"}}}}
+    record = make_record(make_image(metadata={"M": {"correlationId": {"S": "c"}}}))
 
-    DynamoDBStreamHandler(PARSER, bus, park=park)(
-        {"Records": [make_record(make_image(**metadata))]}
-    )
+    DynamoDBStreamHandler(PARSER, bus, park=park)({"Records": [record]})
 
     assert [{"correlation_id": "c", "causation_id": "DOORS#a1#1"}] == adapter.seen
 

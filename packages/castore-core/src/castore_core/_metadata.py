@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from types import MappingProxyType, TracebackType
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from castore_core._json import JSONValue, check_json, copy_json
 
@@ -20,14 +20,16 @@ find_metadata: Final = _current.get
 class MetadataScope:
     """Gives a context its values, and takes them back at the end of a ``with`` block."""
 
-    __slots__ = ("_metadata", "_tokens")
+    __slots__ = ("_metadata", "_token")
 
     def __init__(self, metadata: Metadata) -> None:
         self._metadata = metadata
-        self._tokens: list[Token[Metadata]] = []
+        self._token: Token[Metadata] | None = None
 
     def __enter__(self) -> None:
-        self._tokens.append(_current.set(self._find_values()))
+        if self._token is not None:
+            raise RuntimeError(f"this {type(self).__name__}() is in use: make one for each block")
+        self._token = _current.set(self._find_values())
 
     def __exit__(
         self,
@@ -35,7 +37,14 @@ class MetadataScope:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _current.reset(self._tokens.pop())
+        token, self._token = self._token, None
+        try:
+            _current.reset(cast("Token[Metadata]", token))
+        except ValueError:
+            raise RuntimeError(
+                f"{type(self).__name__}() began in another context: a generator around such a "
+                "block has to run in one task"
+            ) from None
 
     def _find_values(self) -> Metadata:
         return self._metadata
@@ -61,6 +70,8 @@ class event_metadata(MetadataScope):  # noqa: N801 it is used as a function is
 
     Raises:
         NotJSONError: a value is no JSON value.
+        RuntimeError: the object is in use, by another task say; or the block ends in another
+            context than it began in, where the values were not seen.
     """
 
     __slots__ = ()
