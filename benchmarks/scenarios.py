@@ -10,6 +10,7 @@ from contestants import Contestant, Durable, Kinds, Listing, OnFile, check_durab
 from idempotency import measure_idempotency
 from imports import measure_imports
 from measuring import Job, Measurement, Target, interleave
+from metadata import measure_metadata
 from postgres import POSTGRES_SCENARIOS
 from sizes import BATCH, PAGE, WRITERS, Measurements, Sizes, name_of_size, push_versions
 from snapshots import measure_snapshots
@@ -202,6 +203,7 @@ SCENARIOS: Mapping[str, Callable[[Sizes], Measurements]] = {
     "import": measure_import_cost,
     "snapshots": measure_snapshots,
     "idempotency": measure_idempotency,
+    "metadata": measure_metadata,
     "validation": lambda sizes: measure_validation(sizes.rounds),
     **POSTGRES_SCENARIOS,
 }

@@ -25,6 +25,8 @@ LEFT_OUT: Final = {
         "*::test_pushes_of_several_event_loops",
         "*::test_event_loops_of_other_threads_keep_the_order",
         "*/test_snapshot_jobs.py::test_several_event_loops",
+        "*::test_threads_of_asyncio_have_the_values",
+        "*::test_threads_of_yours_are_given_the_values",
     ],
     "it starts a process": [
         "*::test_a_broken_adapter_is_caught[[]*",

@@ -55,7 +55,11 @@ from castore_core._message import (
     MessageRecord,
     NotificationMessage,
     StateCarryingMessage,
+    format_message_id,
 )
+from castore_core._metadata import event_metadata, get_event_metadata
+from castore_core._metadata_room import MetadataRoom
+from castore_core._metadata_schemas import find_schema_room
 from castore_core._position import (
     LOG_START,
     LogPosition,
@@ -203,6 +207,7 @@ __all__ = [
     "MessagePublishError",
     "MessageQueue",
     "MessageRecord",
+    "MetadataRoom",
     "NotJSONError",
     "NotificationMessage",
     "NotificationMessageBus",
@@ -246,13 +251,17 @@ __all__ = [
     "draft",
     "drop_frames",
     "find_calling_thread",
+    "event_metadata",
+    "find_schema_room",
     "format_error",
     "format_float",
     "format_json",
+    "format_message_id",
     "format_path",
     "format_position",
     "format_timestamp",
     "group_command",
+    "get_event_metadata",
     "join_violations",
     "name_type",
     "one",

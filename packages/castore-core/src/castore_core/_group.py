@@ -1,7 +1,7 @@
 """Groups: events of one or several event stores that are written together, or not at all."""
 
 from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
@@ -123,20 +123,21 @@ class EventGroups(Generic[E, A]):
             VersionGapError: the version before that of an event is neither stored nor earlier in
                 the group. Nothing was written.
             InvalidEventGroupError: the events cannot be written at once. Nothing was written.
-            ForeignEventError, NotJSONError, ValueError: as in `EventStore.push_event`.
+            ForeignEventError, InvalidEventError, NotJSONError, ValueError: as in
+                `EventStore.push_event`.
             UnknownOutcomeError: the storage's answer was lost. The events are stored, or none is.
             TransactionNotPublishableError: a store of an event is connected, and an adapter of the
                 group joins a transaction of yours. Nothing was written.
         """
         if not grouped:
             return ()
-        events, assertions = _split(grouped)
-        stores = [each.event_store for each in events]
+        given, assertions = _split(grouped)
+        stores = [each.event_store for each in given]
+        adapters = EventGroups._get_ready_adapters(stores)
+        events = EventGroups._prepare_all(stores, given)
         group = [
             GroupedRecord(store.event_store_id, store.event_to_record(each.event), adapter)
-            for each, store, adapter in zip(
-                events, stores, EventGroups._get_ready_adapters(stores), strict=True
-            )
+            for each, store, adapter in zip(events, stores, adapters, strict=True)
         ]
         adapter, asserted = EventGroups._check_group(
             stores, group, map(_to_asserted_version, assertions)
@@ -192,6 +193,20 @@ class EventGroups(Generic[E, A]):
         finally:
             for each in chain.from_iterable(turns):
                 each.end()
+
+    def _prepare(self, event: E) -> E:
+        """Return an event as it is to be encoded."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _prepare_all(
+        stores: "Sequence[EventGroups[Any, Any]]", given: Sequence[GroupedEvent]
+    ) -> list[GroupedEvent]:
+        prepared: list[GroupedEvent] = []
+        for store, each in zip(stores, given, strict=True):
+            event = store._prepare(each.event)
+            prepared.append(each if event is each.event else replace(each, event=event))
+        return prepared
 
     # Overridden by `ConnectedEventStore`
 

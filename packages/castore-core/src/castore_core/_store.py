@@ -19,7 +19,9 @@ from castore_core._decoding import Upcaster, decode, upcast
 from castore_core._event import E, Event, EventDraft, index_event_types
 from castore_core._group import EventGroups, GroupedEvent, VersionAssertion
 from castore_core._json import is_unicode
+from castore_core._metadata import find_metadata
 from castore_core._paging import AggregateIdsQuery, PageTokens
+from castore_core._preparing import prepare
 from castore_core._publish_order import Turn
 from castore_core._record import EventRecord
 from castore_core._reducer import Reducer, check_state, hold, reduce_events, reduce_next, renumber
@@ -54,6 +56,8 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         event_types: the classes of its events.
         reduce: computes the state after an event.
         storage_adapter: where the events are.
+        prepare_event: given each event that is pushed, before it is encoded; what it returns is
+            pushed. It may change payload, metadata and timestamp. If it raises, nothing is written.
         on_event_pushed: awaited after each write. If it raises, the event stays written, and the
             error goes to the caller. Within a transaction of yours, it runs before you commit.
         simulate_side_effect: see `simulate_aggregate`.
@@ -78,6 +82,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         event_types: Iterable[Callable[..., E]],
         reduce: Reducer[E, A],
         storage_adapter: EventStorageAdapter | None = None,
+        prepare_event: Callable[[E], E] | None = None,
         on_event_pushed: Callable[[PushedEvent[E, A]], Awaitable[None]] | None = None,
         simulate_side_effect: Callable[[dict[int, E], E], dict[int, E]] | None = None,
         aggregate_codec: AggregateCodec[A] | None = None,
@@ -91,6 +96,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         self._event_types = index_event_types(event_types)
         self._reduce = reduce
         self._storage_adapter = _check_adapter(storage_adapter)
+        self._prepare_event = prepare_event
         self._on_event_pushed = on_event_pushed
         self._simulate_side_effect = simulate_side_effect or hold
         self._aggregate_codec = aggregate_codec
@@ -151,6 +157,15 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         self._storage_adapter = _check_adapter(storage_adapter)
 
     @property
+    def prepare_event(self) -> Callable[[E], E] | None:
+        """Given each event that is pushed, before it is encoded."""
+        return self._prepare_event
+
+    @prepare_event.setter
+    def prepare_event(self, prepare_event: Callable[[E], E] | None) -> None:
+        self._prepare_event = prepare_event
+
+    @property
     def on_event_pushed(self) -> Callable[[PushedEvent[E, A]], Awaitable[None]] | None:
         """Awaited after each write."""
         return self._on_event_pushed
@@ -199,6 +214,9 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
 
         On a storage adapter that joins a transaction of yours, it is durable once you commit.
 
+        The event gets the metadata of `event_metadata` for which its type has room; then
+        ``prepare_event`` sees it, and then it is encoded. The result has it as it was written.
+
         With ``prev_aggregate``, the state before the event, the result has the state after it.
         With ``force``, an event of the same version is replaced, and gaps are allowed. The
         snapshots of the aggregate are invalidated first.
@@ -208,6 +226,8 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
             VersionGapError: the version before is not stored. Nothing was written. (On DynamoDB,
                 where its adapter was asked to refuse gaps.)
             ForeignEventError: the store does not have the type. Nothing was written.
+            InvalidEventDataError: a value of `event_metadata` does not fit. Nothing was written.
+            InvalidEventError: ``prepare_event`` changed the id or the version. Nothing was written.
             NotJSONError: the payload or metadata is not made of JSON values. Nothing was written.
             EventDecodeError: the event would not be read back. Nothing was written.
             ReducerError: the reducer did not return the state after the event. Nothing was written.
@@ -223,6 +243,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
                 not published.
         """
         adapter = self._get_ready_adapter()
+        event = self._prepare(event)
         record = self.event_to_record(event)
         pushed = PushedEvent(event, reduce_next(self, event, record, prev_aggregate))
         turns = self._take_turns(event)
@@ -423,8 +444,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
             ForeignEventError: the store does not have the type.
             NotJSONError: the payload or metadata is not made of JSON values.
         """
-        if self._event_types.get(getattr(event, "type", "")) is not type(event):
-            raise _refuse_event(self.event_store_id, event)
+        self._check_event(event)
         return event.to_record()
 
     def event_from_record(self, record: EventRecord) -> E:
@@ -450,6 +470,20 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         has a default is not required, and a key that is not named may be there.
         """
         return {name: get_event_schema(each) for name, each in self._event_types.items()}
+
+    def _check_event(self, event: E) -> None:
+        if self._event_types.get(getattr(event, "type", "")) is not type(event):
+            raise _refuse_event(self.event_store_id, event)
+
+    def _prepare(self, event: E) -> E:
+        """Return an event as it is to be encoded: the event itself, where nobody asks for more."""
+        values, prepare_event = find_metadata(), self.prepare_event
+        if not values and prepare_event is None:
+            return event
+        self._check_event(event)
+        if values:
+            event = event.with_metadata(values)
+        return event if prepare_event is None else prepare(prepare_event, event)
 
     # Overridden by `ConnectedEventStore`
 

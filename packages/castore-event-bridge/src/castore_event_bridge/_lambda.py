@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from castore_aws import S3ClaimCheck
 from castore_core import CastoreError, MessageChannel
+from castore_core.workers import handling
 from castore_event_bridge._received import EventBridgeMessageParser, Handler
 
 M = TypeVar("M")
@@ -61,6 +62,7 @@ class EventBridgeHandler(Generic[M]):
             place = event.get("id"), type(error).__name__
             _logger.error("event %.100s is no message of the channel: %s", *place)  # noqa: TRY400 its text may have values
             raise
-        result = self._handler(message, context)
-        if isawaitable(result):
-            await result
+        with handling(message):
+            result = self._handler(message, context)
+            if isawaitable(result):
+                await result

@@ -6,6 +6,7 @@ from contextvars import Context
 from typing import Any, Generic, TypeVar
 
 from castore_core import MessageChannel, MessageRecord
+from castore_core.workers import handling
 from castore_in_memory._delivery import (
     DeadLetter,
     Handler,
@@ -18,7 +19,7 @@ from castore_in_memory._delivery import (
 from castore_in_memory._functions import name_function
 from castore_in_memory._lineup import Delivery, Lineup
 from castore_in_memory._log import DeliveryLog
-from castore_in_memory._tasks import call, ends_task, get_outcome, is_cancelled
+from castore_in_memory._tasks import call, complete, ends_task, get_outcome, is_cancelled
 
 T = TypeVar("T")
 
@@ -155,13 +156,15 @@ class Consumer(Generic[M]):
         finally:
             self._attempted = None
 
-    def _hand_out(self, delivery: Delivery, handler: Handler[M]) -> object:
+    async def _hand_out(self, delivery: Delivery, handler: Handler[M]) -> None:
         letter, retries_left = delivery.letter, self._count_retries_left(delivery)
         message = self._channel.parse_received_message(letter.open().body)
         delivery.is_readable = True
         if message is None:  # of a type that the channel skips
-            return None
-        return handler(message, MessageContext(delivery.attempt, retries_left, letter.replay))
+            return
+        context = MessageContext(delivery.attempt, retries_left, letter.replay)
+        with handling(message, is_apart=True):  # the context is the publisher's
+            await complete(handler(message, context))
 
     def _retry(
         self, delivery: Delivery, handler: Handler[M], lineup: Lineup, error: BaseException

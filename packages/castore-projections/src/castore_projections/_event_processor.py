@@ -8,7 +8,7 @@ from castore_core import (
     LogEntry,
     LogPosition,
 )
-from castore_core.workers import ends_task
+from castore_core.workers import ends_task, handling
 from castore_projections._context import ProjectionContext
 from castore_projections._failures import is_unreadable
 from castore_projections._handlers import Handlers
@@ -82,9 +82,10 @@ class EventProcessor:
             is_replay=is_replay,
             attempt=attempt,
         )
-        for handler in handlers:
-            await handler(event, context)
-            event = self._handlers.decode(entry) if handler is not handlers[-1] else None
+        with handling(entry):
+            for handler in handlers:
+                await handler(event, context)
+                event = self._handlers.decode(entry) if handler is not handlers[-1] else None
         return True
 
     def is_hopeless(self, error: BaseException) -> bool:

@@ -16,7 +16,14 @@ from castore_core import (
     NotificationMessage,
     StateCarryingMessage,
 )
-from castore_core.workers import HandlerFunction, Lifecycle, Tasks, check_seconds, ends_task
+from castore_core.workers import (
+    HandlerFunction,
+    Lifecycle,
+    Tasks,
+    check_seconds,
+    ends_task,
+    handling,
+)
 from castore_redis._listener_reports import HandlerFailed
 from castore_redis._listening import (
     ListenOptions,
@@ -261,8 +268,9 @@ class RedisBusListener(Generic[M]):
     async def _handle(self, handler: _Handler, received: Received, receiver: Receiver) -> None:
         context = RedisBusContext(received.channel, received.replay)
         try:
-            answer = await handler.function.call(received.message, context)
-            await handler.function.await_result(answer)
+            with handling(received.message):
+                answer = await handler.function.call(received.message, context)
+                await handler.function.await_result(answer)
         except BaseException as error:
             if ends_task(error):
                 raise

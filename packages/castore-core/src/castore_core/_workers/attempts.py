@@ -6,6 +6,7 @@ from typing import Generic, Protocol, TypeVar
 
 from castore_core._cancellation import ends_task
 from castore_core._workers.handler_calls import CallResult, Ending, HandlerCalls
+from castore_core._workers.handling import handling
 from castore_core._workers.reporter import Reporter
 from castore_core._workers.reports import (
     HandlerGivenUp,
@@ -76,7 +77,8 @@ class Attempts(Generic[R, C]):
             if ends_task(error):
                 raise
             return self._tell_unread(received, error)
-        result = await self._calls.call(message, context)
+        with handling(message):
+            result = await self._calls.call(message, context)
         return self._tell(result, context, find_subject(message))
 
     def _tell_unread(self, received: R, error: BaseException) -> Outcome:
