@@ -1,9 +1,9 @@
 """The cause of events: the message, or the stored event, that is being handled."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
-from castore_core._json import JSONValue
+from castore_core._json import ABSENT, JSONValue
 from castore_core._message import (
     AggregateExistsMessage,
     NotificationMessage,
@@ -17,9 +17,8 @@ from castore_core._storage import LogEntry
 CORRELATION_ID: Final = "correlation_id"
 CAUSATION_ID: Final = "causation_id"
 
-_OWN_KEYS: Final = frozenset(
-    each for key in (CORRELATION_ID, CAUSATION_ID) for each in (key, respell(key))
-)
+_CORRELATION_IDS: Final = (CORRELATION_ID, respell(CORRELATION_ID))
+_OWN_KEYS: Final = frozenset({*_CORRELATION_IDS, CAUSATION_ID, respell(CAUSATION_ID)})
 
 Handled: TypeAlias = (
     AggregateExistsMessage | NotificationMessage[Any] | StateCarryingMessage[Any, Any] | LogEntry
@@ -95,9 +94,11 @@ def _find_cause(handled: object) -> _Cause | None:
 
 
 def _make_cause(message_id: str, metadata: object) -> _Cause:
-    for each in (CORRELATION_ID, respell(CORRELATION_ID)):
-        if isinstance(metadata, Mapping):
-            found = cast("Mapping[str, object]", metadata).get(each)
+    if metadata is None or metadata is ABSENT:
+        return _Cause(message_id, message_id)
+    for each in _CORRELATION_IDS:
+        if isinstance(metadata, dict):
+            found = cast("dict[str, object]", metadata).get(each)
         else:  # an object of the user's, such as a model
             found = getattr(metadata, each, None)
         if found is not None:
