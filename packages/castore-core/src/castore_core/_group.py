@@ -1,8 +1,7 @@
 """Groups: events of one or several event stores that are written together, or not at all."""
 
-from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
 
@@ -143,15 +142,9 @@ class EventGroups(Generic[E, A]):
             stores, group, map(_to_asserted_version, assertions)
         )
         pushed_events = _reduce_all(events, group)
-
-        async def write() -> None:
-            if force:
-                async with replacing(EventGroups._find_snapshots(stores, group)):
-                    await adapter.push_event_group(group, asserted=asserted, force=True)
-            else:
-                await adapter.push_event_group(group, asserted=asserted)
-
-        return await EventGroups._write_and_finish(stores, pushed_events, write)
+        return await EventGroups._write_and_finish(
+            stores, pushed_events, group, asserted, adapter, force=force
+        )
 
     @staticmethod
     async def _push_collected(
@@ -166,8 +159,7 @@ class EventGroups(Generic[E, A]):
         """
         EventGroups._get_ready_adapters(stores)
         adapter, kept = EventGroups._check_group(stores, group, asserted)
-        write = partial(adapter.push_event_group, group, asserted=kept)
-        await EventGroups._write_and_finish(stores, pushed_events, write)
+        await EventGroups._write_and_finish(stores, pushed_events, group, kept, adapter)
 
     @staticmethod
     def _check_group(
@@ -184,11 +176,19 @@ class EventGroups(Generic[E, A]):
     async def _write_and_finish(
         stores: "Sequence[EventGroups[Any, Any]]",
         pushed_events: Sequence[PushedEvent[Any, Any]],
-        write: Callable[[], Awaitable[None]],
+        group: Sequence[GroupedRecord],
+        asserted: Sequence[AssertedVersion],
+        adapter: EventStorageAdapter,
+        *,
+        force: bool = False,
     ) -> tuple[PushedEvent[Any, Any], ...]:
         turns = EventGroups._take_all_turns(stores, pushed_events)
         try:
-            await write()
+            if force:
+                async with replacing(EventGroups._find_snapshots(stores, group)):
+                    await adapter.push_event_group(group, asserted=asserted, force=True)
+            else:
+                await adapter.push_event_group(group, asserted=asserted)
             return await EventGroups._finish_group(stores, pushed_events, turns)
         finally:
             for each in chain.from_iterable(turns):

@@ -408,8 +408,9 @@ class UnknownOutcomeError(StorageError):
     """It is not known whether the events of a push were stored: its answer was lost.
 
     The adapter has tried to find out, and could not. No command runs again, since the events may
-    be there. Read the aggregate before you push again. The values are those of the event or, in a
-    group, of its first event; all the events of a group are stored, or none.
+    be there, unless it has an idempotency key. Read the aggregate before you push again. The values
+    are those of the event or, in a group, of its first event; all the events of a group are stored,
+    or none.
     """
 
     def __init__(
