@@ -12,6 +12,7 @@ from measuring import Job, Measurement, Target, interleave
 from postgres import POSTGRES_SCENARIOS
 from sizes import BATCH, PAGE, WRITERS, Measurements, Sizes, name_of_size, push_versions
 from snapshots import measure_snapshots
+from sync_facade import measure_sync
 from validation import measure_validation
 from with_castore import Castore, CastoreAsync, CastoreInLoop, CastoreInMemory
 from with_eventsourcing import EventSourcing, EventSourcingInMemory, EventSourcingThreads
@@ -200,6 +201,7 @@ SCENARIOS: Mapping[str, Callable[[Sizes], Measurements]] = {
     "page": measure_pages,
     "import": measure_import_cost,
     "snapshots": measure_snapshots,
+    "sync": measure_sync,
     "validation": lambda sizes: measure_validation(sizes.rounds),
     **POSTGRES_SCENARIOS,
 }
