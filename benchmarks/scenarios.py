@@ -14,6 +14,7 @@ from metadata import measure_metadata
 from postgres import POSTGRES_SCENARIOS
 from sizes import BATCH, PAGE, WRITERS, Measurements, Sizes, name_of_size, push_versions
 from snapshots import measure_snapshots
+from sync_facade import measure_sync
 from validation import measure_validation
 from with_castore import Castore, CastoreAsync, CastoreInLoop, CastoreInMemory
 from with_eventsourcing import EventSourcing, EventSourcingInMemory, EventSourcingThreads
@@ -204,6 +205,7 @@ SCENARIOS: Mapping[str, Callable[[Sizes], Measurements]] = {
     "snapshots": measure_snapshots,
     "idempotency": measure_idempotency,
     "metadata": measure_metadata,
+    "sync": measure_sync,
     "validation": lambda sizes: measure_validation(sizes.rounds),
     **POSTGRES_SCENARIOS,
 }

@@ -125,7 +125,13 @@ MODULES: Final = [
                     SyncCommand(catch_pokemon)("pikachu1", (pokemon_store,))
                 """,
                 attributes={"command_id": "str", "required_event_stores": "S"},
-                skip=["check_input", "check_output"],
+                skip=[
+                    "check_input",
+                    "check_output",
+                    "encode_input",
+                    "encode_output",
+                    "decode_output",
+                ],
             )
         ],
         CORE_IMPORTS,
@@ -166,6 +172,22 @@ MODULES: Final = [
                 attributes={"event_store": "EventStore[E, A]"},
                 skip=["handler", "existing_handler"],
             ),
+        ],
+        CORE_IMPORTS,
+    ),
+    Module(
+        "castore-core",
+        "castore_core/_sync/group_commands.py",
+        "Commands over several aggregates for synchronous programs.",
+        [
+            Facade(
+                "SyncGroupCommand",
+                "command",
+                [("_group_command", "GroupCommand")],
+                "P, O, *Ss",
+                """A command over several aggregates for synchronous programs: call it as it is.""",
+                attributes={"command_id": "str"},
+            )
         ],
         CORE_IMPORTS,
     ),

@@ -1,6 +1,6 @@
 """The shop behind FastAPI, in an asynchronous program.
 
-    SHOP_DATABASE=sqlite+aiosqlite:///shop.db uvicorn --factory shop.fastapi_app:create_app
+SHOP_DATABASE=sqlite+aiosqlite:///shop.db uvicorn --factory shop.fastapi_app:create_app
 """
 
 import os

@@ -15,6 +15,7 @@ from castore_core._sync.channels import SyncMessageChannel, SyncStateCarryingMes
 from castore_core._sync.commands import SyncCommand
 from castore_core._sync.event_loop import EventLoopThread, run
 from castore_core._sync.facade import Facade
+from castore_core._sync.group_commands import SyncGroupCommand
 from castore_core._sync.stores import SyncEventStore
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "SyncCommand",
     "SyncEventStore",
     "SyncExistingAggregateCommand",
+    "SyncGroupCommand",
     "SyncMessageChannel",
     "SyncStateCarryingMessageChannel",
     "run",

@@ -46,6 +46,7 @@ class SyncAggregateCommand(Facade[AggregateCommand[P, A, E]], Generic[P, A, E]):
 
         Raises:
             EventAlreadyExistsError: the last attempt ended with a conflict too.
+            IdempotencyKeyReusedError: the command has run with its key and other arguments.
         """
         return self._run(self._target(aggregate_id, *args, **kwargs))
 
@@ -55,6 +56,18 @@ class SyncAggregateCommand(Facade[AggregateCommand[P, A, E]], Generic[P, A, E]):
         A test gives it a store of its own; a program, one for each tenant.
         """
         return self._wrap(self._target.using(event_store))
+
+    def with_idempotency_key(self, key: str) -> Self:
+        """Return the same command, bound to a key: of all its calls, one has an effect.
+
+        The key is recorded with the events, in one group. Any later call with it, in any process,
+        pushes nothing, and returns the aggregate as it was after the first call. See
+        `Command.with_idempotency_key`.
+
+        Raises:
+            ValueError: ``key`` is no text of 1 to 1,000 characters.
+        """
+        return self._wrap(self._target.with_idempotency_key(key))
 
 
 class SyncExistingAggregateCommand(Facade[ExistingAggregateCommand[P, A, E]], Generic[P, A, E]):
@@ -94,6 +107,18 @@ class SyncExistingAggregateCommand(Facade[ExistingAggregateCommand[P, A, E]], Ge
         A test gives it a store of its own; a program, one for each tenant.
         """
         return self._wrap(self._target.using(event_store))
+
+    def with_idempotency_key(self, key: str) -> Self:
+        """Return the same command, bound to a key: of all its calls, one has an effect.
+
+        The key is recorded with the events, in one group. Any later call with it, in any process,
+        pushes nothing, and returns the aggregate as it was after the first call. See
+        `Command.with_idempotency_key`.
+
+        Raises:
+            ValueError: ``key`` is no text of 1 to 1,000 characters.
+        """
+        return self._wrap(self._target.with_idempotency_key(key))
 
 
 class SyncAggregateCommands(Facade[AggregateCommands[E, A]], Generic[E, A]):
@@ -152,3 +177,13 @@ class SyncAggregateCommands(Facade[AggregateCommands[E, A]], Generic[E, A]):
         A handler that is added to the one is not added to the other.
         """
         return self._wrap(self._target.using(event_store))
+
+    def with_idempotency_key(self, key: str) -> Self:
+        """Return the commands that there are, each bound to a key, to `run` one by its name.
+
+        See `AggregateCommand.with_idempotency_key`.
+
+        Raises:
+            ValueError: ``key`` is no text of 1 to 1,000 characters.
+        """
+        return self._wrap(self._target.with_idempotency_key(key))

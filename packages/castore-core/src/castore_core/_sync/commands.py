@@ -3,7 +3,7 @@
 scripts/generate_sync.py writes this file.
 """
 
-from typing import Generic
+from typing import Generic, Self
 
 from castore_core._command import Command, I, O, P, S
 from castore_core._conflicts import ConflictCallback
@@ -53,6 +53,21 @@ class SyncCommand(Facade[Command[I, S, P, O]], Generic[I, S, P, O]):
         """Called with each conflict."""
         return self._target.on_event_already_exists
 
+    def with_idempotency_key(self, key: str) -> Self:
+        """Return the same command, bound to a key: of all its calls, one has an effect.
+
+        What the handler pushes through the stores that it is given is collected, and written in
+        one group when it returns, together with an event of the store `COMMANDS_STORE_ID` that
+        records the key and the output. That event is in the storage of the first store. Any later
+        call with the key returns an equal output, in any process, and pushes nothing. A lost answer
+        is resolved: the command runs again, if nothing was written. A handler that raises writes
+        and records nothing.
+
+        Raises:
+            ValueError: ``key`` is no text of 1 to 1,000 characters.
+        """
+        return self._wrap(self._target.with_idempotency_key(key))
+
     def __call__(self, input: I, event_stores: S, *args: P.args, **kwargs: P.kwargs) -> O:
         """Run the command, again after a conflict.
 
@@ -60,6 +75,10 @@ class SyncCommand(Facade[Command[I, S, P, O]], Generic[I, S, P, O]):
             EventAlreadyExistsError: the last attempt ended with a conflict too.
             InvalidCommandInputError: a subclass refused the input. The handler did not run.
             InvalidCommandOutputError: a subclass refused what the handler returned.
+            IdempotencyKeyReusedError: the command has run with its key and another input.
+            NotJSONError: the command has a key, and its output is not made of JSON values. Nothing
+                was written.
+            EventDecodeError: the output of the first run does not fit the command any more.
         """
         return self._run(self._target(input, event_stores, *args, **kwargs))
 

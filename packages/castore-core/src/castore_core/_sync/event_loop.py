@@ -152,11 +152,11 @@ class _Loop:
     def close(self) -> None:
         """Cancel all, and wait for the end, except in its own thread."""
         with self._lock:
-            if not self._is_closing and self._loop is not None:
+            was_closing, self._is_closing = self._is_closing, True
+            if self._loop is not None and not was_closing:
                 for each in self._calls.copy():
                     each.shut()
                 self._loop.call_soon_threadsafe(self._loop.stop)
-            self._is_closing = True
         if self._thread.is_alive() and not self.is_current():
             self._thread.join(LONGEST_END)
 

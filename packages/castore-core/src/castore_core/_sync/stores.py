@@ -94,6 +94,15 @@ class SyncEventStore(Facade[EventStore[E, A]], Generic[E, A]):
         self._target.storage_adapter = storage_adapter
 
     @property
+    def prepare_event(self) -> Callable[[E], E] | None:
+        """Given each event that is pushed, before it is encoded."""
+        return self._target.prepare_event
+
+    @prepare_event.setter
+    def prepare_event(self, prepare_event: Callable[[E], E] | None) -> None:
+        self._target.prepare_event = prepare_event
+
+    @property
     def on_event_pushed(self) -> Callable[[PushedEvent[E, A]], Awaitable[None]] | None:
         """Awaited after each write."""
         return self._target.on_event_pushed
@@ -134,6 +143,9 @@ class SyncEventStore(Facade[EventStore[E, A]], Generic[E, A]):
 
         On a storage adapter that joins a transaction of yours, it is durable once you commit.
 
+        The event gets the metadata of `event_metadata` for which its type has room; then
+        ``prepare_event`` sees it, and then it is encoded. The result has it as it was written.
+
         With ``prev_aggregate``, the state before the event, the result has the state after it.
         With ``force``, an event of the same version is replaced, and gaps are allowed. The
         snapshots of the aggregate are invalidated first.
@@ -143,6 +155,8 @@ class SyncEventStore(Facade[EventStore[E, A]], Generic[E, A]):
             VersionGapError: the version before is not stored. Nothing was written. (On DynamoDB,
                 where its adapter was asked to refuse gaps.)
             ForeignEventError: the store does not have the type. Nothing was written.
+            InvalidEventDataError: a value of `event_metadata` does not fit. Nothing was written.
+            InvalidEventError: ``prepare_event`` changed the id or the version. Nothing was written.
             NotJSONError: the payload or metadata is not made of JSON values. Nothing was written.
             EventDecodeError: the event would not be read back. Nothing was written.
             ReducerError: the reducer did not return the state after the event. Nothing was written.
@@ -397,7 +411,8 @@ class SyncEventStore(Facade[EventStore[E, A]], Generic[E, A]):
             VersionGapError: the version before that of an event is neither stored nor earlier in
                 the group. Nothing was written.
             InvalidEventGroupError: the events cannot be written at once. Nothing was written.
-            ForeignEventError, NotJSONError, ValueError: as in `EventStore.push_event`.
+            ForeignEventError, InvalidEventError, NotJSONError, ValueError: as in
+                `EventStore.push_event`.
             UnknownOutcomeError: the storage's answer was lost. The events are stored, or none is.
             TransactionNotPublishableError: a store of an event is connected, and an adapter of the
                 group joins a transaction of yours. Nothing was written.
