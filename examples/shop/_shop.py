@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from castore_core import EventStorageAdapter, NotificationMessageBus
+from castore_in_memory import InMemoryMessageBusAdapter
 from castore_projections import Relay
 from shop._commands import (
     cancel_order,
@@ -14,6 +15,7 @@ from shop._commands import (
     receive_stock,
     withdraw,
 )
+from shop._letters import Letters
 from shop._orders import OrderEvent, orders
 from shop._products import ProductEvent, products
 from shop._read_models import Bookmarks, make_catalogue, make_order_list
@@ -56,6 +58,10 @@ class Followers:
         self.bus: NotificationMessageBus[ProductEvent | OrderEvent] = NotificationMessageBus(
             "SHOP_EVENTS", source_event_stores=(shop.products, shop.orders)
         )
+        self.letters = Letters()
+        # In several processes, this is `RedisMessageBusAdapter`, say.
+        self.bus_adapter = InMemoryMessageBusAdapter.attach_to(self.bus)
+        self.bus_adapter.on(self.letters.thank)
         self.catalogue = make_catalogue(shop.products, bookmarks)
         self.order_list = make_order_list(shop.orders, bookmarks)
         self.relay = Relay(
@@ -68,10 +74,11 @@ class Followers:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Follow the events in the background."""
-        async with self.catalogue, self.order_list, self.relay:
+        async with self.bus_adapter, self.catalogue, self.order_list, self.relay:
             yield
 
     async def run_once(self) -> None:
         """Handle the events that there are: for tests."""
         for each in (self.catalogue, self.order_list, self.relay):
             await each.run_once()
+        await self.bus_adapter.join()

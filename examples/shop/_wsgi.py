@@ -51,6 +51,10 @@ class SyncShop:
         run(self._bookmarks.create_tables())
         tables.create_all(self._engine)
 
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self._engine.dispose()
+
     def follow_once(self) -> None:
         """Handle the events that there are: for a test, or a job that runs each minute."""
         run(Followers(self.shop, self._bookmarks).run_once())

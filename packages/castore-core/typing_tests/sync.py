@@ -146,7 +146,7 @@ def catch_all(
     _pokemon: Pokemon | None, _trainers: Mapping[str, Trainer | None], ball: str, *, at: int
 ) -> tuple[Drafts[PokemonEvent], dict[str, EventDraft[TrainerEvent]]]:
     """Handle a command over several aggregates."""
-    return None, {}
+    return [PokemonLeveledUp.draft()] * at if ball else None, {}
 
 
 sync_catch_all = SyncGroupCommand(catch_all).with_idempotency_key("key")
