@@ -493,6 +493,7 @@ def test_the_calling_thread_leaves(event_loop: EventLoopThread) -> None:
         assert caller is not None
         callers.append(caller)
         await asyncio.sleep(0.05)
+        assert not caller.is_alone
         return await caller.run(threading.current_thread)
 
     async def call() -> None:
@@ -504,6 +505,7 @@ def test_the_calling_thread_leaves(event_loop: EventLoopThread) -> None:
             await tasks[0]
 
     event_loop.run(call())
+    assert [False] == [each.is_waiting for each in callers]
     event_loop.run(join())
 
     assert [threading.current_thread()] == [each.thread for each in callers]

@@ -31,9 +31,14 @@ class CallingThread:
         self._has_left = False
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether it still waits: tasks may outlive the call that made them."""
+        return not self._has_left
+
+    @property
     def is_alone(self) -> bool:
-        """Whether no other thread waits for the event loop, which may stand still for a moment."""
-        return len(self._calls) == 1
+        """Whether it waits, and no other thread: the event loop may stand still for a moment."""
+        return len(self._calls) == 1 and not self._has_left
 
     async def run(self, function: Callable[[], T]) -> T:
         """Call a function in the thread, after the earlier ones, and return its result.
@@ -126,7 +131,8 @@ current_caller: Final[ContextVar[CallingThread | None]] = ContextVar("current_ca
 def find_calling_thread() -> CallingThread | None:
     """Return the thread that made the call in which this runs, if a façade did so.
 
-    It is ``None`` in other event loops, and where no event loop runs.
+    A task has that of the call which made it, also when the call has ended. It is ``None`` in other
+    event loops, and where no event loop runs.
     """
     caller = current_caller.get()
     if caller is None or caller.loop is not _find_running_loop():

@@ -176,13 +176,16 @@ class _Loop:
         return loop
 
     def _serve(self) -> None:
+        runner = asyncio.Runner(loop_factory=self._get_loop)
+        loop = runner.get_loop()
         try:
-            with asyncio.Runner(loop_factory=self._get_loop) as runner:
-                loop = runner.get_loop()
-                while not self._is_closing:
-                    with suppress(SystemExit, KeyboardInterrupt):  # of a coroutine: its caller's
-                        loop.run_forever()
+            while not self._is_closing:
+                with suppress(SystemExit, KeyboardInterrupt):  # of a coroutine: its caller's
+                    loop.run_forever()
         finally:
+            # At the exit, Python 3.12 starts no thread that waits for those of `asyncio.to_thread`.
+            with suppress(RuntimeError):
+                runner.close()
             for each in self._calls.copy():
                 each.abandon()
 

@@ -14,7 +14,7 @@ from weakref import ref
 
 from sqlalchemy import Connection, Engine, event
 
-from castore_core import StorageError, find_calling_thread
+from castore_core import CallingThread, StorageError, find_calling_thread
 from castore_sql._sqlite.aiosqlite import run_in_driver
 from castore_sql._sqlite.transactions import is_writing
 
@@ -80,7 +80,7 @@ def _find_own(engine: Engine) -> list[Connection]:
 
     Under a façade it is also the thread that waits for it.
     """
-    caller = find_calling_thread()
+    caller = _find_waiting_thread()
     thread = threading.current_thread() if caller is None else caller.thread
     own = (asyncio.current_task(), thread)
     found = [each.connection() for each in list(_open.values()) if each.owner() in own]
@@ -92,6 +92,11 @@ def _find_own(engine: Engine) -> list[Connection]:
     ]
 
 
+def _find_waiting_thread() -> CallingThread | None:
+    caller = find_calling_thread()
+    return caller if caller is not None and caller.is_waiting else None
+
+
 def _is_lost(connection: Connection) -> bool:
     return connection.closed or connection.invalidated
 
@@ -100,7 +105,7 @@ async def _is_writing(connection: Connection) -> bool:
     driver_connection = connection.connection.driver_connection
     if not isinstance(driver_connection, sqlite3.Connection):
         return await run_in_driver(driver_connection, is_writing)
-    caller = find_calling_thread()
+    caller = _find_waiting_thread()
     try:
         if caller is not None:
             return await caller.run(partial(is_writing, driver_connection))
