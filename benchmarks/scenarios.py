@@ -10,6 +10,7 @@ from contestants import Contestant, Durable, Kinds, Listing, OnFile, check_durab
 from imports import measure_imports
 from measuring import Job, Measurement, Target, interleave
 from postgres import POSTGRES_SCENARIOS
+from redis_messages import measure_redis
 from sizes import BATCH, PAGE, WRITERS, Measurements, Sizes, name_of_size, push_versions
 from snapshots import measure_snapshots
 from validation import measure_validation
@@ -21,6 +22,9 @@ from workload import make_id
 OURS = Castore.name
 BARE = SQLite3.name
 GROUP_COMMIT = SQLite3GroupCommit.name
+REDIS = "redis"
+"""The scenario that needs a server of Redis."""
+
 PEERS = (EventSourcing.name, EventSourcingThreads.name)
 
 
@@ -201,6 +205,7 @@ SCENARIOS: Mapping[str, Callable[[Sizes], Measurements]] = {
     "import": measure_import_cost,
     "snapshots": measure_snapshots,
     "validation": lambda sizes: measure_validation(sizes.rounds),
+    REDIS: measure_redis,
     **POSTGRES_SCENARIOS,
 }
 
