@@ -6,11 +6,16 @@ Each has keys and a client of its own, and notes the messages that its consumer 
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeAlias
 from uuid import uuid4
 
-from castore_core import NotificationMessage, NotificationMessageBus, NotificationMessageQueue
+from castore_core import (
+    NotificationMessage,
+    NotificationMessageBus,
+    NotificationMessageQueue,
+    format_json,
+)
 from castore_in_memory import InMemoryEventStorageAdapter
 from castore_redis import (
     RedisBusListener,
@@ -31,7 +36,16 @@ GROUP = "castore"
 
 Message: TypeAlias = NotificationMessage[OrderEvent]
 Publish: TypeAlias = Callable[[Sequence[Message]], Awaitable[object]]
+Write: TypeAlias = Callable[[Message], str]
 Read: TypeAlias = Callable[[bytes], object]
+Take: TypeAlias = Callable[[Any, str], Awaitable[Any]]
+"""Takes messages of a stream, for which it waits."""
+
+READ_LEASED = """
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return false end
+return redis.call('XREADGROUP', 'GROUP', ARGV[2], 'consumer', 'COUNT', ARGV[3],
+  'STREAMS', KEYS[1], '>')
+"""
 
 
 class Arrivals:
@@ -60,18 +74,37 @@ class Arrivals:
 Contestant: TypeAlias = Callable[[Arrivals], AbstractAsyncContextManager[Publish]]
 
 ORDERS = make_store(InMemoryEventStorageAdapter())
-_PARSER = NotificationMessageQueue[OrderEvent]("PARSER", source_event_stores=(ORDERS,))
+_CHANNEL = NotificationMessageQueue[OrderEvent]("ORDERS", source_event_stores=(ORDERS,))
 
 
-def parse(body: bytes) -> Message:
-    """Read a message as the channels do."""
-    return _PARSER.parse_message(body.decode())
+def write_typed(message: Message) -> str:
+    """Write a message as channels do, which check that it is JSON."""
+    return format_json(_CHANNEL.message_to_record(message).body)
+
+
+def read_typed(body: bytes) -> Message:
+    """Read a message as channels do."""
+    return _CHANNEL.parse_message(body.decode())
+
+
+def write_by_hand(message: Message) -> str:
+    """Write the same JSON without castore."""
+    event = message.event
+    values = {
+        "aggregateId": event.aggregate_id,
+        "version": event.version,
+        "type": event.type,
+        "timestamp": "2026-01-01T00:00:00.000Z",
+        "payload": event.payload,
+    }
+    body = {"eventStoreId": STORE, "event": values}
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
 # Bus
 
 
-def bare_bus(read: Read) -> Contestant:
+def bare_bus(write: Write, read: Read) -> Contestant:
     """Return ``PUBLISH`` in pipelines, and ``PSUBSCRIBE``."""
 
     @asynccontextmanager
@@ -89,7 +122,7 @@ def bare_bus(read: Read) -> Contestant:
             async def publish(messages: Sequence[Message]) -> None:
                 async with client.pipeline(transaction=False) as pipeline:
                     for each in messages:
-                        pipeline.publish(f"{prefix}:{each.event.type}", to_text(each))
+                        pipeline.publish(f"{prefix}:{each.event.type}", write(each))
                     await pipeline.execute()
 
             async with in_background(hear()):
@@ -137,23 +170,21 @@ def _make_bus(client: Any) -> NotificationMessageBus[OrderEvent]:
 # Queue
 
 
-def bare_queue(read: Read) -> Contestant:
-    """Return ``XADD`` in pipelines, ``XREADGROUP`` that waits, and ``XACK``."""
+def bare_queue(write: Write, read: Read, take: Take) -> Contestant:
+    """Return ``XADD`` in pipelines, a way to take messages, and ``XACK``."""
 
     @asynccontextmanager
     async def open_queue(arrivals: Arrivals) -> AsyncGenerator[Publish]:
         stream = f"bench-{uuid4()}"
         async with opened_client() as client:
             await client.xgroup_create(stream, GROUP, "0", mkstream=True)
+            await client.set(f"{stream}:lease", "token")
 
             async def consume() -> None:
                 while True:
-                    answer = await client.xreadgroup(
-                        GROUP, "consumer", {stream: ">"}, count=BATCH, block=1000 * WAIT
-                    )
-                    entries = _get_entries(answer)
-                    for _, fields in entries:
-                        read(fields[b"body"])
+                    entries = await take(client, stream)
+                    for _, body in entries:
+                        read(body)
                         arrivals.note()
                     if entries:
                         await client.xack(stream, GROUP, *(each for each, _ in entries))
@@ -161,14 +192,42 @@ def bare_queue(read: Read) -> Contestant:
             async def publish(messages: Sequence[Message]) -> None:
                 async with client.pipeline(transaction=False) as pipeline:
                     for each in messages:
-                        pipeline.xadd(stream, _to_fields(each))
+                        pipeline.xadd(stream, _to_fields(each, write))
                     await pipeline.execute()
 
             async with in_background(consume()):
                 yield publish
-            await client.delete(stream)
+            await client.delete(stream, f"{stream}:lease")
 
     return open_queue
+
+
+async def take_waiting(client: Any, stream: str) -> Any:
+    """Take messages by ``XREADGROUP``, which waits for them."""
+    answer = await client.xreadgroup(
+        GROUP, "consumer", {stream: ">"}, count=BATCH, block=1000 * WAIT
+    )
+    if isinstance(answer, dict):
+        answer = [*answer.items()]
+    return [(each, fields[b"body"]) for each, fields in answer[0][1]] if answer else ()
+
+
+class TakeLeased:
+    """Takes messages under a lease, as castore does: a script, and ``XREAD`` that waits."""
+
+    def __init__(self) -> None:
+        self._last_id: bytes | str = "0"
+
+    async def __call__(self, client: Any, stream: str) -> Any:
+        """Take messages, or wait for some."""
+        keys = stream, f"{stream}:lease"
+        answer = await client.register_script(READ_LEASED)(keys, ("token", GROUP, BATCH))
+        if not answer:
+            await client.xread({stream: self._last_id}, count=1, block=1000 * WAIT)
+            return ()
+        entries = answer[0][1]
+        self._last_id = entries[-1][0]
+        return [(each, fields[5]) for each, fields in entries]
 
 
 @asynccontextmanager
@@ -189,35 +248,15 @@ async def castore_queue(arrivals: Arrivals) -> AsyncGenerator[Publish]:
         await client.delete(*adapter.streams)
 
 
-def _get_entries(answer: Any) -> Sequence[tuple[bytes, dict[bytes, bytes]]]:
-    """Return the entries of an answer, which has one stream or none, in either shape."""
-    if isinstance(answer, dict):
-        answer = [*answer.items()]
-    return answer[0][1] if answer else ()
-
-
-def _to_fields(message: Message) -> dict[str, str]:
+def _to_fields(message: Message, write: Write) -> dict[str, str]:
     return {
         "eventStoreId": message.event_store_id,
         "aggregateId": message.event.aggregate_id,
-        "body": to_text(message),
+        "body": write(message),
     }
 
 
 # Both
-
-
-def to_text(message: Message) -> str:
-    """Write a message as JSON, as it is written by hand."""
-    event = message.event
-    values = {
-        "aggregateId": event.aggregate_id,
-        "version": event.version,
-        "type": event.type,
-        "timestamp": "2026-01-01T00:00:00.000Z",
-        "payload": event.payload,
-    }
-    return json.dumps({"eventStoreId": STORE, "event": values}, separators=(",", ":"))
 
 
 @asynccontextmanager
@@ -227,19 +266,20 @@ async def in_background(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        while not task.done():  # on Python 3.11, redis-py may swallow a cancellation
+            task.cancel()
+            await asyncio.wait([task], timeout=0.1)
 
 
 BUSES: dict[str, Contestant] = {
-    "redis-py": bare_bus(json.loads),
-    "redis-py, parsing": bare_bus(parse),
+    "redis-py": bare_bus(write_by_hand, json.loads),
+    "redis-py, typed": bare_bus(write_typed, read_typed),
     "castore, listen": castore_iterator,
     "castore, RedisBusListener": castore_listener,
 }
 QUEUES: dict[str, Contestant] = {
-    "redis-py": bare_queue(json.loads),
-    "redis-py, parsing": bare_queue(parse),
+    "redis-py": bare_queue(write_by_hand, json.loads, take_waiting),
+    "redis-py, typed": bare_queue(write_typed, read_typed, take_waiting),
+    "redis-py, typed, leased": bare_queue(write_typed, read_typed, TakeLeased()),
     "castore, RedisWorker": castore_queue,
 }
