@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -105,7 +106,7 @@ def write_by_hand(message: Message) -> str:
 
 
 def bare_bus(write: Write, read: Read) -> Contestant:
-    """Return ``PUBLISH`` in pipelines, and ``PSUBSCRIBE``."""
+    """Return ``PUBLISH``, and ``PSUBSCRIBE``."""
 
     @asynccontextmanager
     async def open_bus(arrivals: Arrivals) -> AsyncGenerator[Publish]:
@@ -119,14 +120,11 @@ def bare_bus(write: Write, read: Read) -> Contestant:
                     read(message["data"])
                     arrivals.note()
 
-            async def publish(messages: Sequence[Message]) -> None:
-                async with client.pipeline(transaction=False) as pipeline:
-                    for each in messages:
-                        pipeline.publish(f"{prefix}:{each.event.type}", write(each))
-                    await pipeline.execute()
+            def send(client: Any, message: Message) -> Any:
+                return client.publish(f"{prefix}:{message.event.type}", write(message))
 
             async with in_background(hear()):
-                yield publish
+                yield partial(_send_all, client, send)
 
     return open_bus
 
@@ -171,7 +169,7 @@ def _make_bus(client: Any) -> NotificationMessageBus[OrderEvent]:
 
 
 def bare_queue(write: Write, read: Read, take: Take) -> Contestant:
-    """Return ``XADD`` in pipelines, a way to take messages, and ``XACK``."""
+    """Return ``XADD``, a way to take messages, and ``XACK``."""
 
     @asynccontextmanager
     async def open_queue(arrivals: Arrivals) -> AsyncGenerator[Publish]:
@@ -189,14 +187,11 @@ def bare_queue(write: Write, read: Read, take: Take) -> Contestant:
                     if entries:
                         await client.xack(stream, GROUP, *(each for each, _ in entries))
 
-            async def publish(messages: Sequence[Message]) -> None:
-                async with client.pipeline(transaction=False) as pipeline:
-                    for each in messages:
-                        pipeline.xadd(stream, _to_fields(each, write))
-                    await pipeline.execute()
+            def send(client: Any, message: Message) -> Any:
+                return client.xadd(stream, _to_fields(message, write))
 
             async with in_background(consume()):
-                yield publish
+                yield partial(_send_all, client, send)
             await client.delete(stream, f"{stream}:lease")
 
     return open_queue
@@ -207,9 +202,8 @@ async def take_waiting(client: Any, stream: str) -> Any:
     answer = await client.xreadgroup(
         GROUP, "consumer", {stream: ">"}, count=BATCH, block=1000 * WAIT
     )
-    if isinstance(answer, dict):
-        answer = [*answer.items()]
-    return [(each, fields[b"body"]) for each, fields in answer[0][1]] if answer else ()
+    entries: Any = answer[0][1] if answer else ()
+    return [(each, fields[b"body"]) for each, fields in entries]
 
 
 class TakeLeased:
@@ -225,7 +219,7 @@ class TakeLeased:
         if not answer:
             await client.xread({stream: self._last_id}, count=1, block=1000 * WAIT)
             return ()
-        entries = answer[0][1]
+        entries: Any = answer[0][1]
         self._last_id = entries[-1][0]
         return [(each, fields[5]) for each, fields in entries]
 
@@ -257,6 +251,19 @@ def _to_fields(message: Message, write: Write) -> dict[str, str]:
 
 
 # Both
+
+
+async def _send_all(
+    client: Any, send: Callable[[Any, Message], Any], messages: Sequence[Message]
+) -> None:
+    """Send a message at once, and several in a pipeline."""
+    if len(messages) == 1:
+        await send(client, messages[0])
+        return
+    async with client.pipeline(transaction=False) as pipeline:
+        for each in messages:
+            send(pipeline, each)
+        await pipeline.execute()
 
 
 @asynccontextmanager
