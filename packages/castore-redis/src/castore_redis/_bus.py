@@ -80,7 +80,7 @@ class RedisMessageBusAdapter:
         for message in messages:
             try:
                 bodies.append((message, format_json(message.body)))
-            except (ValueError, TypeError) as error:
+            except (TypeError, ValueError, RecursionError) as error:
                 failures.append((message, f"its body is not JSON: {error}"))
         while bodies:
             some, bodies = bodies[:_AT_ONCE], bodies[_AT_ONCE:]
