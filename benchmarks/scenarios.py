@@ -12,6 +12,7 @@ from imports import measure_imports
 from measuring import Job, Measurement, Target, interleave
 from metadata import measure_metadata
 from postgres import POSTGRES_SCENARIOS
+from redis_messages import measure_redis
 from sizes import BATCH, PAGE, WRITERS, Measurements, Sizes, name_of_size, push_versions
 from snapshots import measure_snapshots
 from sync_facade import measure_sync
@@ -24,6 +25,9 @@ from workload import make_id
 OURS = Castore.name
 BARE = SQLite3.name
 GROUP_COMMIT = SQLite3GroupCommit.name
+REDIS = "redis"
+"""The scenario that needs a server of Redis."""
+
 PEERS = (EventSourcing.name, EventSourcingThreads.name)
 
 
@@ -207,6 +211,7 @@ SCENARIOS: Mapping[str, Callable[[Sizes], Measurements]] = {
     "metadata": measure_metadata,
     "sync": measure_sync,
     "validation": lambda sizes: measure_validation(sizes.rounds),
+    REDIS: measure_redis,
     **POSTGRES_SCENARIOS,
 }
 
