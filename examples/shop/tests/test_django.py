@@ -21,6 +21,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     run(get_site().shop.list_product("bike", name="Bike", price=40_000, stock=10))
     yield Client()
     get_site().close()
+    get_site.cache_clear()
 
 
 def test_an_order_and_its_payment(client: Client) -> None:
