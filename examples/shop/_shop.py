@@ -3,8 +3,8 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from castore_core import EventStorageAdapter, NotificationMessageBus
-from castore_in_memory import InMemoryMessageBusAdapter
+from castore_core import EventStorageAdapter, NotificationMessageBus, Snapshots
+from castore_in_memory import InMemoryMessageBusAdapter, InMemorySnapshotStorageAdapter
 from castore_projections import Relay
 from shop._commands import (
     cancel_order,
@@ -27,8 +27,9 @@ class Shop:
     It is cheap to make: make one for a transaction, with ``adapter.within(connection)``.
     """
 
-    def __init__(self, storage: EventStorageAdapter) -> None:
-        self.products = products.using(storage)
+    def __init__(self, storage: EventStorageAdapter, snapshots: Snapshots | None = None) -> None:
+        # Each order is an event of its products: they have many.
+        self.products = products.using(storage, snapshots=snapshots)
         self.list_product = list_product.using(self.products)
         self.receive_stock = receive_stock.using(self.products)
         self.change_price = change_price.using(self.products)
@@ -49,6 +50,11 @@ class Shop:
         order = (await self.orders.get_existing_aggregate(order_id)).aggregate
         product_ids = [line.product_id for line in order.lines]  # they never change
         await self._cancel_order(order_id, product_ids, reason=reason)
+
+
+def make_cache() -> Snapshots:
+    """Return a cache of products, in this process: a load reads the events since the last one."""
+    return Snapshots(InMemorySnapshotStorageAdapter(max_size=1000), every=20, keep=1)
 
 
 class Followers:

@@ -13,7 +13,7 @@ from castore_sql import SQLBookmarkStorageAdapter, SQLEventStorageAdapter
 from shop._orders import Order
 from shop._payments import payments
 from shop._read_models import catalogue, tables
-from shop._shop import Followers, Shop
+from shop._shop import Followers, Shop, make_cache
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -43,7 +43,7 @@ class SyncShop:
         self._engine = engine
         self._storage = SQLEventStorageAdapter(engine)
         self._bookmarks = SQLBookmarkStorageAdapter(engine)
-        self.shop = Shop(self._storage)
+        self.shop = Shop(self._storage, make_cache())
 
     def create_tables(self) -> None:
         """Create the tables that are missing."""

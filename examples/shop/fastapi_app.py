@@ -22,7 +22,7 @@ from shop._errors import ShopError
 from shop._orders import Order
 from shop._products import Product
 from shop._read_models import catalogue, order_list, tables
-from shop._shop import Followers, Shop
+from shop._shop import Followers, Shop, make_cache
 
 
 class NewProduct(BaseModel):
@@ -76,7 +76,7 @@ class Site:
         self._engine = engine
         self._storage = SQLEventStorageAdapter(engine)
         self._bookmarks = SQLBookmarkStorageAdapter(engine)
-        self.shop = Shop(self._storage)
+        self.shop = Shop(self._storage, make_cache())
         self.followers = Followers(self.shop, self._bookmarks)
 
     @asynccontextmanager
