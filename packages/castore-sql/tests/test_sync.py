@@ -221,5 +221,5 @@ def test_ctrl_c_in_many_pushes(path: Path, start: Callable[[str], "subprocess.Po
     ((stored,),) = connection.execute("SELECT count(*) FROM event").fetchall()
     connection.close()
     assert acknowledged > 0
-    assert stored - acknowledged == ("returned" in output), output
+    assert stored - acknowledged in ((1,) if "returned" in output else (0, 1)), output
     assert "" == errors
