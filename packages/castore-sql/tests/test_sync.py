@@ -199,7 +199,8 @@ def test_ctrl_c_in_many_pushes(path: Path, start: Callable[[str], "subprocess.Po
     """What was acknowledged is stored, and at most the interrupted push beside it."""
     program = """
         run(adapter.create_tables())
-        count = 0
+        accounts.push_event(open_account("first"))
+        count = 1
         print("begun", flush=True)
         try:
             while True:
@@ -216,10 +217,9 @@ def test_ctrl_c_in_many_pushes(path: Path, start: Callable[[str], "subprocess.Po
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=20)
 
+    assert "Traceback (" not in errors  # Python may warn of a coroutine that had not begun
     acknowledged = int(output.split()[0])
     connection = sqlite3.connect(path)
     ((stored,),) = connection.execute("SELECT count(*) FROM event").fetchall()
     connection.close()
-    assert acknowledged > 0
-    assert stored - acknowledged == ("returned" in output), output
-    assert "" == errors
+    assert stored - acknowledged in ((1,) if "returned" in output else (0, 1)), output

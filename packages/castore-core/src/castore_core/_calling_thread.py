@@ -28,6 +28,7 @@ class CallingThread:
         self.loop: Final = loop
         self._calls = calls
         self._jobs: SimpleQueue[_Job[Any] | None] = SimpleQueue()
+        self._has_ended = False
         self._has_left = False
 
     @property
@@ -57,18 +58,19 @@ class CallingThread:
     def serve(self, timeout: float | None) -> bool:
         """Run functions until the call has ended, and tell whether it did so in time."""
         deadline = None if timeout is None else monotonic() + timeout
-        while True:
+        while not self._has_ended:  # an interruption may have come after the last job
             left = None if deadline is None else max(deadline - monotonic(), 0)
             try:
                 job = self._jobs.get(timeout=left)
             except Empty:
                 return False
-            if job is None:
-                return True
-            job.run()
+            if job is not None:
+                job.run()
+        return True
 
     def dismiss(self) -> None:
         """Let `serve` return: the call has ended."""
+        self._has_ended = True
         self._jobs.put(None)
 
     def leave(self) -> None:

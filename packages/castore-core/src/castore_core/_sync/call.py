@@ -1,8 +1,7 @@
 """A call: a coroutine in an event loop, and the thread that waits for it."""
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from typing import Any, Final, Generic, TypeVar
 
@@ -23,6 +22,7 @@ class Call(Generic[T]):
         coroutine: it has not begun.
         loop: where it runs.
         calls: has the calls that run there: this is one of them until it ends.
+        begin: lets it `start` soon, or raises that the event loop is closed.
     """
 
     def __init__(
@@ -30,16 +30,17 @@ class Call(Generic[T]):
         coroutine: Coroutine[Any, Any, T],
         loop: asyncio.AbstractEventLoop,
         calls: "set[Call[Any]]",
+        begin: "Callable[[Call[Any]], None]",
     ) -> None:
         self._coroutine = coroutine
         self._loop = loop
         self._calls = calls
+        self._begin = begin
         self._caller = CallingThread(loop, calls)
         self._context = copy_context()
         self._context.run(current_caller.set, self._caller)
         self._task: asyncio.Task[T] | None = None
         self._is_shut = False
-        calls.add(self)
 
     # In the thread of the event loop
 
@@ -58,12 +59,20 @@ class Call(Generic[T]):
 
     def abandon(self) -> None:
         """Let the caller go, because the event loop has ended."""
-        self._caller.dismiss()
+        if self._task is None:
+            self._coroutine.close()  # or Python would warn that nobody has awaited it
+        self._end(None)
+
+    def _cancel_task(self) -> None:
+        if self._task is None:  # it was interrupted before it could begin
+            self.abandon()
+        else:
+            self._task.cancel()
 
     # In the thread of the caller
 
-    def wait(self, timeout: float | None) -> T:
-        """Wait for the end, and return the result or raise the error of the coroutine.
+    def run(self, timeout: float | None) -> T:
+        """Begin, wait for the end, and return the result or raise the error of the coroutine.
 
         Whatever interrupts this, such as Ctrl-C, cancels the coroutine, and is raised when that
         has ended. A second interruption is raised at once.
@@ -74,6 +83,7 @@ class Call(Generic[T]):
         """
         try:
             try:
+                self._begin(self)
                 is_in_time = self._caller.serve(timeout)
             except BaseException as interruption:
                 self._follow(interruption)
@@ -107,10 +117,8 @@ class Call(Generic[T]):
 
     def _cancel(self) -> bool:
         """Cancel the coroutine, and tell whether it has ended."""
-        with suppress(RuntimeError):  # the loop is closed
+        try:
             self._loop.call_soon_threadsafe(self._cancel_task)
+        except RuntimeError:  # the loop is closed, and so nothing runs
+            self.abandon()
         return self._caller.serve(LONGEST_END)
-
-    def _cancel_task(self) -> None:
-        if self._task is not None:
-            self._task.cancel()

@@ -69,11 +69,11 @@ class EventLoopThread:
         try:
             check_timeout(timeout)
             _refuse_event_loop()
-            call = self._get_loop().begin(coroutine)
+            call = self._get_loop().make_call(coroutine)
         except BaseException:
             coroutine.close()  # or Python would warn that nobody has awaited it
             raise
-        return call.wait(timeout)
+        return call.run(timeout)
 
     def iterate(self, items: AsyncIterator[T], *, timeout: float | None = None) -> Iterator[T]:
         """Walk an asynchronous iterator, with a call for each item.
@@ -139,15 +139,24 @@ class _Loop:
         self._calls: set[Call[Any]] = set()
         self._is_closing = False
 
-    def begin(self, coroutine: Coroutine[Any, Any, T]) -> Call[T]:
-        """Let a coroutine begin soon."""
+    def make_call(self, coroutine: Coroutine[Any, Any, T]) -> Call[T]:
+        """Return a call, once the thread has begun."""
         with self._lock:
-            if self._is_closing:
-                raise RuntimeError("the event loop is closed")
+            self._refuse_when_closed()
             loop = self._loop or self._start()
-            call = Call(coroutine, loop, self._calls)
-            loop.call_soon_threadsafe(call.start)
-            return call
+        return Call(coroutine, loop, self._calls, self._begin)
+
+    def _begin(self, call: Call[Any]) -> None:
+        with self._lock:  # what is accepted comes before the end of the loop
+            if self._is_closing:
+                call.abandon()
+            self._refuse_when_closed()
+            self._calls.add(call)
+            self._get_loop().call_soon_threadsafe(call.start)
+
+    def _refuse_when_closed(self) -> None:
+        if self._is_closing:
+            raise RuntimeError("the event loop is closed")
 
     def close(self) -> None:
         """Cancel all, and wait for the end, except in its own thread."""
