@@ -65,7 +65,7 @@ async def place_order_of_one_product(client: AsyncClient, number: int) -> int:
 
 async def show_order(client: AsyncClient, number: int) -> int:
     """Load an order."""
-    return (await client.get(f"/orders/order-{number % PRODUCTS}")).status_code
+    return (await client.get(f"/orders/order-{number % CLIENTS}")).status_code
 
 
 async def list_products(client: AsyncClient, _: int) -> int:
