@@ -95,6 +95,18 @@ async def opened_schema() -> AsyncGenerator[Schema]:
 
 
 @asynccontextmanager
+async def created_database() -> AsyncGenerator[str]:
+    """Create a database, give its URL for asyncpg, and drop it in the end."""
+    name = f"castore_bench_{uuid4().hex[:12]}"
+    await _execute(f"CREATE DATABASE {name}")
+    try:
+        url = make_url(SERVER).set(drivername="postgresql+asyncpg", database=name)
+        yield url.render_as_string(hide_password=False)
+    finally:
+        await _execute(f"DROP DATABASE {name}")
+
+
+@asynccontextmanager
 async def opened_on_server(
     kinds: ServerKinds[S], shared: Schema | None = None
 ) -> AsyncGenerator[list[S]]:

@@ -20,7 +20,7 @@ from measuring import Measurement, Spread
 
 PACKAGES = (
     *("castore-core", "sqlalchemy", "orjson", "pydantic", "eventsourcing", "eventsource-py"),
-    *("asyncpg", "psycopg"),
+    *("asyncpg", "psycopg", "castore-redis", "redis"),
 )
 
 

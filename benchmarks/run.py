@@ -12,6 +12,8 @@ from rich.console import Console
 from measuring import Measurement
 from postgres import POSTGRES_SCENARIOS
 from postgres_server import SERVER, describe_server
+from redis_server import SERVER as REDIS_SERVER
+from redis_server import describe_redis
 from report import (
     describe_environment,
     print_environment,
@@ -19,7 +21,7 @@ from report import (
     print_targets,
     write_json,
 )
-from scenarios import SCENARIOS
+from scenarios import REDIS, SCENARIOS
 from sizes import QUICK, Sizes
 
 POSTGRES = "postgres"
@@ -62,14 +64,23 @@ async def _choose(only: Sequence[str] | None, console: Console) -> list[str]:
     names: list[str] = []
     for name in only or SCENARIOS:
         names += POSTGRES_SCENARIOS if name == POSTGRES else [name]
-    if POSTGRES_SCENARIOS.keys().isdisjoint(names):
-        return names
-    version = await describe_server()
+    missing: set[str] = set()
+    if not POSTGRES_SCENARIOS.keys().isdisjoint(names):
+        version = await describe_server()
+        if not _tell_server(console, "PostgreSQL", version, SERVER):
+            missing |= POSTGRES_SCENARIOS.keys()
+    if REDIS in names and not _tell_server(console, "Redis", await describe_redis(), REDIS_SERVER):
+        missing.add(REDIS)
+    return [each for each in names if each not in missing]
+
+
+def _tell_server(console: Console, name: str, version: str | None, url: str) -> bool:
+    """Print the version of a server, and tell whether it answers."""
     if version is None:
-        console.print(f"PostgreSQL: left out, because it does not answer at {SERVER}")
-        return [each for each in names if each not in POSTGRES_SCENARIOS]
-    console.print(f"[dim]{'postgresql':>13}[/]  {version}", highlight=False)
-    return names
+        console.print(f"{name}: left out, because it does not answer at {url}")
+        return False
+    console.print(f"[dim]{name.lower():>13}[/]  {version}", highlight=False)
+    return True
 
 
 def _parse_options() -> Namespace:

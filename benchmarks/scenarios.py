@@ -7,11 +7,15 @@ from importlib.util import find_spec
 from statistics import median
 
 from contestants import Contestant, Durable, Kinds, Listing, OnFile, check_durability, opened
+from idempotency import measure_idempotency
 from imports import measure_imports
 from measuring import Job, Measurement, Target, interleave
+from metadata import measure_metadata
 from postgres import POSTGRES_SCENARIOS
+from redis_messages import measure_redis
 from sizes import BATCH, PAGE, WRITERS, Measurements, Sizes, name_of_size, push_versions
 from snapshots import measure_snapshots
+from sync_facade import measure_sync
 from telemetry import measure_telemetry
 from validation import measure_validation
 from with_castore import Castore, CastoreAsync, CastoreInLoop, CastoreInMemory
@@ -22,6 +26,9 @@ from workload import make_id
 OURS = Castore.name
 BARE = SQLite3.name
 GROUP_COMMIT = SQLite3GroupCommit.name
+REDIS = "redis"
+"""The scenario that needs a server of Redis."""
+
 PEERS = (EventSourcing.name, EventSourcingThreads.name)
 
 
@@ -202,7 +209,11 @@ SCENARIOS: Mapping[str, Callable[[Sizes], Measurements]] = {
     "import": measure_import_cost,
     "snapshots": measure_snapshots,
     "telemetry": measure_telemetry,
+    "idempotency": measure_idempotency,
+    "metadata": measure_metadata,
+    "sync": measure_sync,
     "validation": lambda sizes: measure_validation(sizes.rounds),
+    REDIS: measure_redis,
     **POSTGRES_SCENARIOS,
 }
 

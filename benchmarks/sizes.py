@@ -30,6 +30,8 @@ class Sizes:
     starts: int = 20
     lists: tuple[int, int] = (1000, 100_000)
     server_lists: tuple[int, int] = (1000, 1_000_000)
+    messages: int = 1000
+    single_messages: int = 200
 
 
 QUICK = Sizes(
@@ -44,6 +46,8 @@ QUICK = Sizes(
     starts=3,
     lists=(1000, 10_000),
     server_lists=(1000, 10_000),
+    messages=200,
+    single_messages=50,
 )
 
 

@@ -25,6 +25,10 @@ LEFT_OUT: Final = {
         "*::test_pushes_of_several_event_loops",
         "*::test_event_loops_of_other_threads_keep_the_order",
         "*/test_snapshot_jobs.py::test_several_event_loops",
+        "*::test_threads_of_asyncio_have_the_values",
+        "*::test_threads_of_yours_are_given_the_values",
+        "*/test_sync_event_loop.py::*",
+        "*/test_sync_facades.py::*",
     ],
     "it starts a process": [
         "*::test_a_broken_adapter_is_caught[[]*",
@@ -40,6 +44,7 @@ LEFT_OUT: Final = {
         "*::test_a_computed_version_is_used",
         "*::test_a_source_that_changed_after_it_was_loaded",
         "*/test_snapshot_jobs.py::test_a_forked_process",
+        "*/test_sync_processes.py::*",
     ],
     "its limit does not fit into 32 bits": ["*::test_options[[]great-limit]"],
     "the stack of JavaScript ends before that of Python": ["*::test_nesting_has_an_end"],

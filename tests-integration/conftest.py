@@ -1,11 +1,14 @@
-"""Databases with a log of events, and processes that run a projection on them."""
+"""Databases with events, and processes that run a projection on them."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
+from castore_sql import SQLEventStorageAdapter
 from counting import Counting, Place
+from pokemon import PokemonStore, TrainerStore, pokemons, trainers
 from projection_processes import Processes
 from sql_servers import KINDS, ServerDatabase, using_servers
 
@@ -42,3 +45,17 @@ def processes(place: Place, counting: Counting) -> Iterator[Processes]:  # noqa:
     processes = Processes(place)
     yield processes
     processes.close()
+
+
+@pytest.fixture
+async def stores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[PokemonStore, TrainerStore]]:
+    """Give the stores of pokemons and of trainers, on one database."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'pokemon.db'}")
+    adapter = SQLEventStorageAdapter(engine)
+    await adapter.create_tables()
+    for store in (pokemons, trainers):
+        monkeypatch.setattr(store, "storage_adapter", adapter)
+    yield pokemons, trainers
+    engine.dispose()

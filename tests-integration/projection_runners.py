@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from castore_projections import EventsHandled, ProjectionReport
+from castore_projections import EventsHandled, ProjectionReport, Retired
 from counting import Counted, Counting, Place
 
 AGGREGATES_OF_A_WRITER = 5
@@ -45,7 +45,12 @@ async def write(counting: Counting, *, pause: float) -> None:
 
 
 async def run(counting: Counting, *, stands: str = "", **options: Any) -> None:
-    """Run the projection; stand still at some events, ``before`` they are counted or ``after``."""
+    """Run the projection until a later version has taken over.
+
+    It stands still at some events, ``before`` they are counted or ``after``. It is ready once its
+    version is in the ledger.
+    """
+    is_retired = asyncio.Event()
 
     def make(moment: str) -> Callable[[Counted], Any]:
         async def stand(event: Counted) -> None:
@@ -55,15 +60,21 @@ async def run(counting: Counting, *, stands: str = "", **options: Any) -> None:
 
         return stand
 
+    def note(report: ProjectionReport) -> None:
+        tell_report(report)
+        if isinstance(report, Retired):
+            is_retired.set()
+
     projection = counting.project(
         pid=os.getpid(),
-        on_report=tell_report,
+        on_report=note,
         before=make("before"),
         after=make("after"),
         **options,
     )
-    tell(READY="runner")
-    await projection.run()
+    async with projection:
+        tell(READY="runner")
+        await is_retired.wait()
     tell(ended=True)
 
 

@@ -26,10 +26,11 @@ def tell_report(report: ProjectionReport) -> None:
 
 
 async def run(place: RedisPlace, *, is_apart: bool = False, **options: Any) -> None:
-    """Run the projection."""
-    tell(READY=True)
+    """Run the projection until the process is killed."""
     counting = RedisCounting(place, is_apart=is_apart)
-    await counting.project(on_report=tell_report, **options).run()
+    async with counting.project(on_report=tell_report, **options):
+        tell(READY=True)
+        await asyncio.Event().wait()
 
 
 def start(place: RedisPlace, **options: Any) -> None:

@@ -1,12 +1,13 @@
 """Run the code of each page, from top to bottom.
 
 The ``python`` blocks of a page are one session, as in ``python -m asyncio``: names stay, and
-``await`` needs no function around it. A ``text`` block is what the block before it prints.
+``await`` needs no function around it. A block without it runs outside of the event loop. A ``text``
+block is what the block before it prints.
 """
 
 import ast
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import redirect_stdout
 from inspect import isawaitable
 from io import StringIO
@@ -39,18 +40,19 @@ class Session:
         source = "\n" * (example.line + example.parsed.line_offset) + example.parsed
         code = compile(source, example.path, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
-        async def run() -> None:
+        with redirect_stdout(StringIO()) as output:
             result = eval(code, self._namespace)  # noqa: S307 the code is the page's
             if isawaitable(result):
-                await result
-
-        with redirect_stdout(StringIO()) as output:
-            self._runner.run(run())
+                self._runner.run(_wait_for(result))
         self.output = output.getvalue()
 
     def compare(self, example: Example) -> None:
         """Compare a ``text`` block with what was printed."""
         assert example.parsed == self.output, f"{example.path}:{example.line}"
+
+
+async def _wait_for(result: Awaitable[object]) -> None:
+    await result
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

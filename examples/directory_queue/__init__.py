@@ -10,6 +10,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 from castore_core import MessagePublishError, MessageQueue, MessageRecord
+from castore_core.workers import handling
 
 M = TypeVar("M")
 
@@ -81,7 +82,8 @@ async def handle_messages(
         content = json.loads(await asyncio.to_thread(path.read_bytes))
         message = queue.parse_received_message(content["body"])
         if message is not None:  # of an event whose type the queue skips
-            await worker(message, content["replay"])
+            with handling(message):
+                await worker(message, content["replay"])
         await asyncio.to_thread(path.unlink)
 
 

@@ -62,6 +62,11 @@ class TCPProxy:
         self._fault = None
         return fault
 
+    def lead_to(self, host: str, port: int) -> None:
+        """Lose all connections that are open, and lead later ones to another server."""
+        self._upstream = (host, port)
+        self.cut()
+
     def cut(self) -> None:
         """Lose all connections that are open."""
         self._call(self._cut())

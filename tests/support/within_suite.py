@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypedDict, TypeVar, cast
@@ -410,6 +410,46 @@ class WithinTests:
 
         assert 3 == len(await accounts.get_events("ada"))
         assert [1, 1] == [len(await accounts.get_events(each)) for each in ("bob", "eve")]
+
+    @pytest.mark.parametrize("is_undone", [False, True])
+    async def test_commands_with_a_key(
+        self, engine: AnyEngine, adapter: SQLEventStorageAdapter, *, is_undone: bool
+    ) -> None:
+        """The key is committed, or undone, with the events and the rows of the user's."""
+        accounts = make_store(adapter)
+
+        @command("OPEN", required_event_stores=(accounts,))
+        async def open_for(owner: str, stores: tuple[AccountStore]) -> int:
+            await stores[0].push_event(Opened(owner, 1, payload={"owner": owner}))
+            return len(await stores[0].get_events(owner))
+
+        commands = AggregateCommands(accounts)
+
+        @commands.handler
+        def close(_account: Account | None) -> EventDraft[Closed]:
+            return Closed.draft()
+
+        async def run_twice() -> None:
+            async with begin(engine) as connection:
+                inside = accounts.using(adapter.within(connection))
+                keyed = commands.using(inside).with_idempotency_key("key")
+                for _ in range(2):
+                    assert 1 == await open_for.with_idempotency_key("key")("ada", (inside,))
+                    closed = await keyed.run("close", "ada")
+                    assert Account("ada", 2, is_open=False) == closed
+                await note(connection, "both")
+                if is_undone:
+                    raise Undone
+
+        with suppress(Undone):
+            await run_twice()
+        assert ([] if is_undone else ["both"]) == await read_notes(engine)
+        assert (0 if is_undone else 2) == len(await accounts.get_events("ada"))
+
+        is_undone = False
+        await run_twice()
+
+        assert 2 == len(await accounts.get_events("ada"))
 
     async def test_a_mixed_group(self, engine: AnyEngine, adapter: SQLEventStorageAdapter) -> None:
         """A group is of one transaction."""

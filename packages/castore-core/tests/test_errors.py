@@ -74,10 +74,18 @@ EXAMPLES: list[tuple[CastoreError, dict[str, Any], str]] = [
     ),
     (
         errors.InvalidCommandOutputError("COUNT", VIOLATIONS),
-        {"command_id": "COUNT", "violations": VIOLATIONS},
+        {"command_id": "COUNT", "violations": VIOLATIONS, "is_written": True},
         (
             "output of command 'COUNT' is not valid, but what the command pushed is written: "
             f"{SENTENCE}"
+        ),
+    ),
+    (
+        errors.IdempotencyKeyReusedError("COUNT", "secret"),
+        {"command_id": "COUNT", "key": "secret"},
+        (
+            "command 'COUNT' has run with this idempotency key and another input: "
+            "give each request a key of its own"
         ),
     ),
     (

@@ -237,3 +237,40 @@ def take_any_command(command: AggregateCommand[..., Any]) -> str:
 
 
 take_any_command(appear)
+
+
+# With an idempotency key
+
+assert_type(
+    catch_pokemon.with_idempotency_key("key").required_event_stores,
+    tuple[PokemonStore, TrainerStore],
+)
+assert_type(pokemon_commands.with_idempotency_key("key"), AggregateCommands[PokemonEvent, Pokemon])
+catch_pokemon.with_idempotency_key(1)  # type: ignore[arg-type]
+appear.with_idempotency_key(1)  # type: ignore[arg-type]
+pokemon_commands.with_idempotency_key(None)  # type: ignore[arg-type]
+
+
+async def run_with_keys() -> None:
+    """Know all as before."""
+    stores = (pokemons, trainers)
+    keyed = catch_pokemon.with_idempotency_key("key")
+    assert_type(await keyed("pikachu1", stores, 1, generate_id=lambda: "id"), bool)
+    assert_type(await keyed.handler("pikachu1", stores, 1, generate_id=lambda: "id"), bool)
+    assert_type(
+        await appear.with_idempotency_key("key")("pikachu1", "Pikachu", level=5), Pokemon | None
+    )
+    assert_type(
+        await rename_pokemon.with_idempotency_key("key").using(pokemons)("pikachu1", "Raichu"),
+        Pokemon,
+    )
+    assert_type(
+        await pokemon_commands.with_idempotency_key("key").run("level_up", "pikachu1", levels=2),
+        Pokemon | None,
+    )
+
+    await keyed("pikachu1", stores, 1)  # type: ignore[call-arg]
+    await keyed(1, stores, 1, generate_id=lambda: "id")  # type: ignore[arg-type]
+    await keyed("pikachu1", (trainers, pokemons), 1, generate_id=lambda: "id")  # type: ignore[arg-type]
+    await appear.with_idempotency_key("key")("pikachu1", "Pikachu", level="5")  # type: ignore[arg-type]
+    await rename_pokemon.with_idempotency_key("key")("pikachu1", 1)  # type: ignore[arg-type]

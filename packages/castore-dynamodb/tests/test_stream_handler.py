@@ -30,6 +30,7 @@ from castore_core import (
     NotificationMessageQueue,
     StateCarryingMessageQueue,
     UndefinedMessageChannelAdapterError,
+    get_event_metadata,
 )
 from castore_dynamodb import DynamoDBStreamHandler, DynamoDBStreamParser
 from castore_in_memory import InMemoryEventStorageAdapter
@@ -73,6 +74,7 @@ class FakeChannelAdapter:
         self.refused: Collection[str] = refused
         self.calls: list[list[MessageRecord]] = []
         self.taken: list[MessageRecord] = []
+        self.seen: list[dict[str, JSONValue]] = []
 
     @property
     def taken_ids(self) -> list[str]:
@@ -89,6 +91,7 @@ class FakeChannelAdapter:
         """Take what is not refused."""
         assert not replay
         await asyncio.sleep(0)
+        self.seen.append(get_event_metadata())
         self.calls.append(list(messages))
         self.taken += [each for each in messages if not self.refuses(each)]
         if failures := [(each, "no") for each in messages if self.refuses(each)]:
@@ -178,6 +181,20 @@ def test_a_batch_is_published(make: Any) -> None:
 
     assert fail_at(None) == response
     assert ["a1", "a3"] == adapter.taken_ids
+
+
+@pytest.mark.parametrize("park", [None, print], ids=["stop", "park"])
+def test_the_adapter_is_told_what_is_passed_on(park: Any) -> None:
+    """An adapter that pushes events goes on with the correlation of the stored one."""
+    adapter = FakeChannelAdapter()
+    bus = NotificationMessageBus(
+        "BUS", source_event_stores=(DOORS,), message_channel_adapter=adapter
+    )
+    record = make_record(make_image(metadata={"M": {"correlationId": {"S": "c"}}}))
+
+    DynamoDBStreamHandler(PARSER, bus, park=park)({"Records": [record]})
+
+    assert [{"correlation_id": "c", "causation_id": "DOORS#a1#1"}] == adapter.seen
 
 
 FORWARDED: dict[str, tuple[dict[str, Any], dict[str, JSONValue]]] = {

@@ -1,6 +1,6 @@
 """What type checkers know of projections, and what they refuse. Never run."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypedDict, assert_type
 
@@ -29,6 +29,7 @@ from castore_projections import (
     ProjectionStatus,
     Relay,
 )
+from castore_projections.sync import SyncProjection, SyncRelay
 from castore_sql import SQLBookmarkStorageAdapter
 
 
@@ -347,6 +348,19 @@ take_any_projection(make_in_memory())
 # Relays
 
 
+def run_in_a_script(pushed: PushedEvent[ParcelEvent, Parcel]) -> None:
+    """Façades know what the projection knows."""
+    facade = SyncProjection(make_in_memory(), timeout=60)
+    assert_type(facade, SyncProjection[None])
+    with facade as entered:
+        assert_type(entered, SyncProjection[None])
+        assert_type(facade.wait_for(pushed), LogPosition)
+    assert_type(facade.run_once(), int)
+    assert_type(facade.status(), ProjectionStatus)
+    assert_type(facade.iter_parked_events(), Iterator[ParkedEvent])
+    facade.wait_for("p1")  # type: ignore[arg-type]
+
+
 async def relay(engine: Engine) -> None:
     """Take bookmarks of any kind, and channels of any kind."""
     to_queue = Relay(
@@ -358,5 +372,6 @@ async def relay(engine: Engine) -> None:
     async with to_queue as entered:
         assert_type(entered, Relay)
     assert_type(await to_queue.status(), ProjectionStatus)
+    assert_type(SyncRelay(to_queue).run_once(), int)
 
     Relay("to-queue", event_stores=[parcels], channels=[parcels], bookmarks=to_queue)  # type: ignore[arg-type, list-item]

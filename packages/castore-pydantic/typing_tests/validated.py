@@ -201,6 +201,8 @@ async def run_commands() -> None:
     assert_type(await catch.handler(caught, (pokemons,), now=now), bool)
     assert_type(await catch.run_json({"pokemon_id": "a"}, (pokemons,), now=now), bool)
     assert_type(await catch.run_json(b"{}", (pokemons,), now=now), bool)
+    keyed = catch.with_idempotency_key("key")
+    assert_type(await keyed.run_json(b"{}", (pokemons,), now=now), bool)
     assert_type(catch.input_schema, JSONSchema)
     assert_type(catch.required_event_stores, tuple[PokemonStore])
     await rename_pokemon(None, (pokemons,), "Pika")

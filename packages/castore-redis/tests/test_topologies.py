@@ -1,20 +1,18 @@
 """Clients of Sentinel and of a cluster, on servers of the test's own."""
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis, RedisCluster, Sentinel
+from redis.asyncio import Redis, RedisCluster
 
 from castore_core import NotificationMessage, NotificationMessageQueue
 from castore_redis import RedisMessageQueueAdapter, RedisWorker
 from pokemon import PokemonLeveledUp, pokemons
-from private_redis import PrivateRedis, private_redis
+from private_redis import private_redis
+from private_sentinel import private_sentinel
 
 
 @pytest.fixture
@@ -100,44 +98,11 @@ async def test_a_cluster(stack: AsyncExitStack, protocol: int, *, ordered: bool)
     assert 4 == len(slots)
 
 
-def _write_sentinel(directory: Path, port: int, master: PrivateRedis) -> Path:
-    config = directory / "sentinel.conf"
-    config.write_text(
-        f"port {port}\nbind 127.0.0.1\ndir {directory}\n"
-        f"sentinel monitor castore 127.0.0.1 {master.port} 1\n"
-        "sentinel down-after-milliseconds castore 500\n"
-        "sentinel failover-timeout castore 3000\n"
-    )
-    return config
-
-
 async def test_a_replica_that_is_promoted(stack: AsyncExitStack) -> None:
     """Through Sentinel, publishers and workers find the new master; what it has is handled."""
-    master = stack.enter_context(private_redis("--repl-diskless-sync-delay", "0"))
-    replica = stack.enter_context(private_redis("--replicaof", f"127.0.0.1 {master.port}"))
-    directory = Path(tempfile.mkdtemp(prefix="castore-sentinel-"))
-    stack.callback(shutil.rmtree, directory, ignore_errors=True)
-    watcher = PrivateRedis(directory)
-    config = _write_sentinel(directory, watcher.port, master)
-    process = await asyncio.create_subprocess_exec(
-        "redis-server", config, "--sentinel", stdout=asyncio.subprocess.DEVNULL
-    )
-    stack.push_async_callback(process.wait)
-    stack.callback(process.kill)
-    sentinel: Any = Sentinel([("127.0.0.1", watcher.port)], socket_timeout=4.0)
-    client = sentinel.master_for("castore", socket_timeout=4.0)
+    servers = await stack.enter_async_context(private_sentinel())
+    client = servers.make_client()
     stack.push_async_callback(client.aclose)
-    for each in sentinel.sentinels:
-        stack.push_async_callback(each.aclose)
-
-    async def knows_replica() -> bool:
-        try:
-            [found] = await sentinel.discover_slaves("castore")
-        except Exception:  # noqa: BLE001 it starts
-            return False
-        return bool(found[1] == replica.port)
-
-    await until(knows_replica)
     service = Service(client, streams=1)
     await service.adapter.create_group()
     await service.publish(range(5), range(2, 7))
@@ -149,7 +114,7 @@ async def test_a_replica_that_is_promoted(stack: AsyncExitStack) -> None:
     async with service.make_worker(visibility_timeout=1.0):
         await until(service.is_done)
         await until(is_replicated)
-        await asyncio.to_thread(master.kill)
+        await asyncio.to_thread(servers.primary.kill)
 
         async def publishes() -> bool:
             try:

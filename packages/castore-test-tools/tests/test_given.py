@@ -1,6 +1,6 @@
 """Scenarios: given some events, when something is done, then this comes of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,6 +28,9 @@ from castore_core import (
     VersionGapError,
     command,
     draft,
+    group_command,
+    one_existing,
+    several_existing,
 )
 from castore_in_memory import InMemoryEventStorageAdapter
 from castore_test_tools import (
@@ -240,6 +243,44 @@ async def test_a_command_of_an_existing_aggregate() -> None:
     await start.when(rest, "eevee1", 5).then_raises(AggregateNotFoundError, match="'eevee1'")
 
 
+@group_command(one_existing(trainers), several_existing(pokemons))
+def catch_all(
+    trainer: Trainer, wild: Mapping[str, Pokemon]
+) -> tuple[list[EventDraft[TrainerCaughtPokemon]], dict[str, EventDraft[PokemonCaught]]]:
+    """Let a trainer catch pokemons, in one group."""
+    return (
+        [draft(TrainerCaughtPokemon, payload={"pokemon_id": each}) for each in wild],
+        {each: draft(PokemonCaught, payload={"trainer_id": trainer.aggregate_id}) for each in wild},
+    )
+
+
+async def test_a_group_command() -> None:
+    """A group command runs on mocks of its stores, and returns the aggregates after it."""
+    await (
+        given(pokemons, [appeared])
+        .given(trainers, [started])
+        .when(catch_all, "ash", [PIKACHU])
+        .then([caught_it, caught])
+        .then([caught], event_store=pokemons)
+        .then_aggregate(Pokemon(PIKACHU, 2, "Pikachu", 5, "ash"))
+        .then_returns(
+            (
+                Trainer("ash", 2, "Ash", (PIKACHU,)),
+                {PIKACHU: Pokemon(PIKACHU, 2, "Pikachu", 5, "ash")},
+            )
+        )
+    )
+
+
+async def test_a_group_command_of_stores_that_were_not_given() -> None:
+    """Its stores are empty then."""
+    await (
+        given(trainers, [started])
+        .when(catch_all, "ash", [PIKACHU])
+        .then_raises(AggregateNotFoundError, match="'pikachu1'")
+    )
+
+
 async def test_a_command_that_asserts_a_version() -> None:
     """Assertions among the events of a group are about the mocks of the scenario."""
 
@@ -324,6 +365,8 @@ def test_a_command_without_its_input() -> None:
     start: Any = given(pokemons)
     with pytest.raises(TypeError, match=r"needs what Command\('LEVEL_UP_POKEMON'\) is called with"):
         start.when(level_up_pokemon)
+    with pytest.raises(TypeError, match=r"needs what GroupCommand\('catch_all'\) is called with"):
+        start.when(catch_all)
 
 
 async def test_foreign_events_are_not_given() -> None:

@@ -1,6 +1,6 @@
 """What type checkers know of the helpers for applications, and what they refuse."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias, assert_type
@@ -20,6 +20,9 @@ from castore_core import (
     StateCarryingMessage,
     command,
     draft,
+    group_command,
+    one,
+    several_existing,
     use_clock,
 )
 from castore_test_tools import (
@@ -194,6 +197,14 @@ def repeat(_: Parcel, content: str, *, times: int) -> list[EventDraft[Ordered]]:
     return [draft(Ordered, payload=content)] * times
 
 
+@group_command(one(letters), several_existing(parcels))
+def bundle(
+    _: Letter | None, found: Mapping[str, Parcel], content: str
+) -> tuple[EventDraft[Written], dict[str, EventDraft[Ordered]]]:
+    """Handle a group command."""
+    return Written.draft(), {each: draft(Ordered, payload=content) for each in found}
+
+
 async def play(new_id: IdGenerator) -> None:
     """Know the events of a store, and the arguments of a command."""
     start = given(parcels, [ordered]).given(letters)
@@ -214,6 +225,9 @@ async def play(new_id: IdGenerator) -> None:
     assert_type(repetition, Scenario[Parcel])
     await repetition.then([draft(Ordered, payload="books"), Ordered.draft(payload="books")])
     await repetition.then_returns(Parcel("p1", 3))
+    bundling = start.when(bundle, "l1", ["p1"], "books")
+    assert_type(bundling, Scenario[tuple[Letter | None, Mapping[str, Parcel]]])
+    await bundling.then_returns((Letter("l1", 1), {"p1": Parcel("p1", 2)}))
     assert_type(start.when(delivered, written), Scenario[None])
     await start.then_aggregate(Letter("l1", 1), event_store=letters)
 
@@ -229,6 +243,9 @@ async def play(new_id: IdGenerator) -> None:
     repetition.then_returns(None)  # type: ignore[arg-type]
     repetition.then([draft(Ordered, payload=1)])  # type: ignore[arg-type]
     repetition.then([draft(Ordered)])  # type: ignore[call-arg]
+    start.when(bundle, "l1", ["p1"], 1)  # type: ignore[call-overload]
+    start.when(bundle, "l1", "p1", "books")  # type: ignore[call-overload]
+    bundling.then_returns(Letter("l1", 1))  # type: ignore[arg-type]
     start.when("order")  # type: ignore[call-overload]
     delivery.then([Parcel("p1", 2)])  # type: ignore[list-item]
     delivery.then([delivered], ignore=("payload",))  # type: ignore[arg-type]

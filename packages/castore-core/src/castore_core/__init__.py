@@ -4,7 +4,16 @@ from castore_core._aggregate import Aggregate, AggregateCodec, DataclassCodec
 from castore_core._aggregate_commands import (
     AggregateCommand,
     AggregateCommands,
+    Drafts,
     ExistingAggregateCommand,
+)
+from castore_core._aggregate_sources import (
+    AggregateIds,
+    AggregateSource,
+    one,
+    one_existing,
+    several,
+    several_existing,
 )
 from castore_core._bookmarks import (
     MAX_PARKED_AT_ONCE,
@@ -15,6 +24,7 @@ from castore_core._bookmarks import (
     ParkedEvent,
     check_parked,
 )
+from castore_core._calling_thread import CallingThread, find_calling_thread
 from castore_core._channel import (
     AggregateExistsMessageBus,
     AggregateExistsMessageQueue,
@@ -36,6 +46,8 @@ from castore_core._decoding import Upcaster
 from castore_core._error_texts import drop_frames, format_error, name_type
 from castore_core._event import AGGREGATE_EXISTS, REPLAYED, Event, EventDraft, draft
 from castore_core._group import GroupedEvent, VersionAssertion
+from castore_core._group_command import GroupCommand, group_command
+from castore_core._idempotency import COMMANDS_STORE_ID
 from castore_core._json import ABSENT, Absent, JSONSchema, JSONValue, check_json, copy_json
 from castore_core._message import (
     AggregateExistsMessage,
@@ -43,7 +55,11 @@ from castore_core._message import (
     MessageRecord,
     NotificationMessage,
     StateCarryingMessage,
+    format_message_id,
 )
+from castore_core._metadata import event_metadata, get_event_metadata
+from castore_core._metadata_room import MetadataRoom
+from castore_core._metadata_schemas import find_schema_room
 from castore_core._position import (
     LOG_START,
     LogPosition,
@@ -86,6 +102,7 @@ from castore_core.errors import (
     EventDecodeError,
     EventPublishError,
     ForeignEventError,
+    IdempotencyKeyReusedError,
     InvalidCommandInputError,
     InvalidCommandOutputError,
     InvalidEventDataError,
@@ -124,12 +141,16 @@ __all__ = [
     "AggregateExistsMessage",
     "AggregateExistsMessageBus",
     "AggregateExistsMessageQueue",
+    "AggregateIds",
     "AggregateIdsPage",
     "AggregateIdsSlice",
     "AggregateNotFoundError",
+    "AggregateSource",
     "AssertedVersion",
     "Bookmark",
     "BookmarkStorageAdapter",
+    "COMMANDS_STORE_ID",
+    "CallingThread",
     "CastoreError",
     "ChannelKind",
     "Clock",
@@ -139,6 +160,7 @@ __all__ = [
     "ConflictCallback",
     "ConnectedEventStore",
     "DataclassCodec",
+    "Drafts",
     "Event",
     "EventAlreadyExistsError",
     "EventDecodeError",
@@ -153,8 +175,10 @@ __all__ = [
     "ExistingAggregateCommand",
     "Failure",
     "ForeignEventError",
+    "GroupCommand",
     "GroupedEvent",
     "GroupedRecord",
+    "IdempotencyKeyReusedError",
     "InvalidCommandInputError",
     "InvalidCommandOutputError",
     "InvalidEventDataError",
@@ -183,6 +207,7 @@ __all__ = [
     "MessagePublishError",
     "MessageQueue",
     "MessageRecord",
+    "MetadataRoom",
     "NotJSONError",
     "NotificationMessage",
     "NotificationMessageBus",
@@ -225,16 +250,26 @@ __all__ = [
     "copy_json",
     "draft",
     "drop_frames",
+    "event_metadata",
+    "find_calling_thread",
+    "find_schema_room",
     "format_error",
     "format_float",
     "format_json",
+    "format_message_id",
     "format_path",
     "format_position",
     "format_timestamp",
+    "get_event_metadata",
+    "group_command",
     "join_violations",
     "name_type",
+    "one",
+    "one_existing",
     "parse_position",
     "parse_timestamp",
+    "several",
+    "several_existing",
     "use_clock",
     "utc_now",
 ]

@@ -1,7 +1,9 @@
 """Aggregate commands: handlers that say what happens to one aggregate, and a runner."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from copy import copy
 from dataclasses import replace
+from functools import partial
 from inspect import isawaitable
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast
 
@@ -13,10 +15,14 @@ from castore_core._conflicts import (
     ConflictRetries,
 )
 from castore_core._event import E, EventDraft
+from castore_core._group import GroupedEvent
+from castore_core._idempotency import CommandKey, KeyedRun, make_key
+from castore_core._json import JSONValue, check_json
 from castore_core._operations import describe_aggregate_command
 from castore_core._results import LoadedAggregate
 from castore_core._store import EventStore
 from castore_core._telemetry import observed
+from castore_core.errors import NotJSONError
 
 C = TypeVar("C", bound="AggregateCommand[..., Any]")
 P = ParamSpec("P")
@@ -38,11 +44,14 @@ class AggregateCommand(Generic[P, A, E]):
         self,
         name: str,
         event_store: EventStore[E, A],
-        run: Callable[Concatenate[EventStore[E, A], str, P], Awaitable[A | None]],
+        run: Callable[
+            Concatenate[EventStore[E, A], CommandKey | None, str, P], Awaitable[A | None]
+        ],
     ) -> None:
         self.name = name
         self.event_store = event_store
         self._run = run
+        self._key: str | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -53,15 +62,33 @@ class AggregateCommand(Generic[P, A, E]):
 
         Raises:
             EventAlreadyExistsError: the last attempt ended with a conflict too.
+            IdempotencyKeyReusedError: the command has run with its key and other arguments.
         """
-        return await self._run(self.event_store, aggregate_id, *args, **kwargs)
+        key = self._key and make_key((self.event_store.event_store_id, self.name), self._key)
+        return await self._run(self.event_store, key or None, aggregate_id, *args, **kwargs)
 
     def using(self, event_store: EventStore[E, A]) -> Self:
         """Return the same command, with the same options, for another store of the same kind.
 
         A test gives it a store of its own; a program, one for each tenant.
         """
-        return type(self)(self.name, event_store, self._run)
+        bound = copy(self)
+        bound.event_store = event_store
+        return bound
+
+    def with_idempotency_key(self, key: str) -> Self:
+        """Return the same command, bound to a key: of all its calls, one has an effect.
+
+        The key is recorded with the events, in one group. Any later call with it, in any process,
+        pushes nothing, and returns the aggregate as it was after the first call. See
+        `Command.with_idempotency_key`.
+
+        Raises:
+            ValueError: ``key`` is no text of 1 to 1,000 characters.
+        """
+        bound = copy(self)
+        bound._key = make_key((), key).key
+        return bound
 
 
 class ExistingAggregateCommand(AggregateCommand[P, A, E]):
@@ -168,31 +195,57 @@ class AggregateCommands(Generic[E, A]):
 
         A handler that is added to the one is not added to the other.
         """
-        commands = AggregateCommands(
-            event_store,
-            event_already_exists_retries=self._retries.retries,
-            event_already_exists_pause=self._retries.pause,
-            on_event_already_exists=self._retries.callback,
-        )
-        commands._commands.update(
-            {name: each.using(event_store) for name, each in self._commands.items()}
-        )
+        commands = copy(self)
+        commands.event_store = event_store
+        commands._commands = {
+            name: each.using(event_store) for name, each in self._commands.items()
+        }
+        return commands
+
+    def with_idempotency_key(self, key: str) -> Self:
+        """Return the commands that there are, each bound to a key, to `run` one by its name.
+
+        See `AggregateCommand.with_idempotency_key`.
+
+        Raises:
+            ValueError: ``key`` is no text of 1 to 1,000 characters.
+        """
+        commands = copy(self)
+        commands._commands = {
+            name: each.with_idempotency_key(key) for name, each in self._commands.items()
+        }
         return commands
 
     def _make_runner(
         self, handler: Callable[Concatenate[Any, P], Decision[E]], *, must_exist: bool
-    ) -> Callable[Concatenate[EventStore[E, A], str, P], Awaitable[A | None]]:
+    ) -> Callable[Concatenate[EventStore[E, A], CommandKey | None, str, P], Awaitable[A | None]]:
         async def run(
-            event_store: EventStore[E, A], aggregate_id: str, /, *args: P.args, **kwargs: P.kwargs
+            event_store: EventStore[E, A],
+            key: CommandKey | None,
+            aggregate_id: str,
+            /,
+            *args: P.args,
+            **kwargs: P.kwargs,
         ) -> A | None:
             load = event_store.get_existing_aggregate if must_exist else event_store.get_aggregate
+            keyed: KeyedRun | None = None
+            if key is not None:
+                arguments = encode_arguments(aggregate_id, args, kwargs)
+                adapter = event_store.get_storage_adapter()
+                keyed = KeyedRun(key, adapter, arguments, self._retries)
 
             async def attempt() -> A | None:
                 loaded = await load(aggregate_id)
                 drafts = await _decide(handler(loaded.aggregate, *args, **kwargs))
-                return await _push(event_store, aggregate_id, loaded, drafts)
+                if keyed is None:
+                    return await _push(event_store, aggregate_id, loaded, drafts)
+                place = _find_place(aggregate_id, loaded, drafts)
+                push = partial(_push, event_store, aggregate_id, loaded, drafts)
+                return await keyed.push(place, push)
 
-            return await self._retries.run(attempt)
+            if keyed is None:
+                return await self._retries.run(attempt)
+            return await keyed.run(attempt, partial(_restore, keyed, event_store))
 
         return run
 
@@ -211,7 +264,15 @@ def _get_name(handler: Callable[..., object]) -> str:
 
 
 async def _decide(decision: Decision[E]) -> Sequence[EventDraft[E]]:
-    drafts = await decision if isawaitable(decision) else decision
+    return list_drafts(await decision if isawaitable(decision) else decision)
+
+
+def list_drafts(drafts: Drafts[E]) -> Sequence[EventDraft[E]]:
+    """Return what happens as a sequence.
+
+    Raises:
+        TypeError: it is anything but drafts.
+    """
     if drafts is None:
         return ()
     if isinstance(drafts, EventDraft):
@@ -235,11 +296,59 @@ async def _push(
     aggregate_id: str,
     loaded: LoadedAggregate[E, A],
     drafts: Sequence[EventDraft[E]],
+    *marks: GroupedEvent,
 ) -> A | None:
-    """Push drafts as the next events of an aggregate, and return the aggregate after them."""
-    next_version = loaded.last_event.version + 1 if loaded.last_event else 1
-    events = [draft.to_event(aggregate_id, each) for each, draft in enumerate(drafts, next_version)]
+    """Push drafts as the next events of an aggregate, and return the aggregate after them.
+
+    Marks are more events of the same group.
+    """
+    group = group_drafts(event_store, aggregate_id, loaded, drafts)
+    pushed_events = await EventStore.push_event_group(*group, *marks)
+    return pushed_events[len(group) - 1].next_aggregate if group else loaded.aggregate
+
+
+def group_drafts(
+    event_store: EventStore[E, A],
+    aggregate_id: str,
+    loaded: LoadedAggregate[E, A],
+    drafts: Sequence[EventDraft[E]],
+) -> list[GroupedEvent[E, A]]:
+    """Return the events that drafts become after what was loaded, side by side in a group."""
+    first = get_version(loaded) + 1
+    events = [draft.to_event(aggregate_id, each) for each, draft in enumerate(drafts, first)]
     group = [event_store.group_event(each, prev_aggregate=loaded.aggregate) for each in events[:1]]
-    group += [replace(event_store.group_event(each), follows=True) for each in events[1:]]
-    pushed_events = await EventStore.push_event_group(*group)
-    return pushed_events[-1].next_aggregate if pushed_events else loaded.aggregate
+    return group + [replace(event_store.group_event(each), follows=True) for each in events[1:]]
+
+
+def get_version(loaded: LoadedAggregate[Any, Any]) -> int:
+    """Return the version of what was loaded, which is 0 where there are no events."""
+    return loaded.last_event.version if loaded.last_event else 0
+
+
+def _find_place(
+    aggregate_id: str, loaded: LoadedAggregate[E, A], drafts: Sequence[EventDraft[E]]
+) -> JSONValue:
+    """Return the output that is recorded: where the aggregate is found again as it is after."""
+    return {"aggregateId": aggregate_id, "version": get_version(loaded) + len(drafts)}
+
+
+async def _restore(keyed: KeyedRun, event_store: EventStore[E, A], output: JSONValue) -> A | None:
+    """Return the aggregate as it was after the run that recorded the output."""
+    match output:
+        case {"version": 0}:
+            return None
+        case {"aggregateId": str(aggregate_id), "version": int(version)}:
+            loaded = await event_store.get_aggregate(aggregate_id, max_version=version)
+            return loaded.aggregate
+        case _:
+            raise keyed.refuse_output()
+
+
+def encode_arguments(ids: JSONValue, args: Sequence[Any], kwargs: dict[str, Any]) -> JSONValue:
+    """Return what a repeated call is compared by: the arguments, if they are JSON values."""
+    arguments: list[Any] = [[*args], kwargs]
+    try:
+        check_json(arguments, "arguments")
+    except NotJSONError:
+        arguments = []
+    return [ids, *arguments]

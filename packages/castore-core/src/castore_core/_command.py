@@ -1,7 +1,18 @@
 """Commands: functions that read aggregates and push events, and run again after a conflict."""
 
 from collections.abc import Awaitable, Callable
-from typing import Concatenate, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast
+from copy import copy
+from typing import (
+    Concatenate,
+    Generic,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    cast,
+)
 
 from castore_core._awaiting import check_awaitable
 from castore_core._conflicts import (
@@ -10,9 +21,13 @@ from castore_core._conflicts import (
     ConflictCallback,
     ConflictRetries,
 )
+from castore_core._idempotency import CommandKey, KeyedRun, find_adapter, make_key
+from castore_core._json import ABSENT, Absent, JSONValue, check_json
 from castore_core._operations import describe_command
 from castore_core._store import EventStore
 from castore_core._telemetry import observed
+from castore_core._unit_of_work import UnitOfWork
+from castore_core.errors import NotJSONError
 
 P = ParamSpec("P")
 I = TypeVar("I")  # noqa: E741 the input
@@ -66,6 +81,7 @@ class Command(Generic[I, S, P, O]):
             event_already_exists_retries, event_already_exists_pause, on_event_already_exists
         )
         self._handle = handler
+        self._key: CommandKey | None = None
         self.__doc__ = handler.__doc__
 
     def __repr__(self) -> str:
@@ -81,6 +97,23 @@ class Command(Generic[I, S, P, O]):
         """Called with each conflict."""
         return self._retries.callback
 
+    def with_idempotency_key(self, key: str) -> Self:
+        """Return the same command, bound to a key: of all its calls, one has an effect.
+
+        What the handler pushes through the stores that it is given is collected, and written in
+        one group when it returns, together with an event of the store `COMMANDS_STORE_ID` that
+        records the key and the output. That event is in the storage of the first store. Any later
+        call with the key returns an equal output, in any process, and pushes nothing. A lost answer
+        is resolved: the command runs again, if nothing was written. A handler that raises writes
+        and records nothing.
+
+        Raises:
+            ValueError: ``key`` is no text of 1 to 1,000 characters.
+        """
+        bound = copy(self)
+        bound._key = make_key((self.command_id,), key)
+        return bound
+
     @observed(describe_command)
     async def __call__(self, input: I, event_stores: S, *args: P.args, **kwargs: P.kwargs) -> O:
         """Run the command, again after a conflict.
@@ -89,6 +122,10 @@ class Command(Generic[I, S, P, O]):
             EventAlreadyExistsError: the last attempt ended with a conflict too.
             InvalidCommandInputError: a subclass refused the input. The handler did not run.
             InvalidCommandOutputError: a subclass refused what the handler returned.
+            IdempotencyKeyReusedError: the command has run with its key and another input.
+            NotJSONError: the command has a key, and its output is not made of JSON values. Nothing
+                was written.
+            EventDecodeError: the output of the first run does not fit the command any more.
         """
         return await self._run(self.check_input(input), event_stores, *args, **kwargs)
 
@@ -109,19 +146,77 @@ class Command(Generic[I, S, P, O]):
     def check_output(self, output: O) -> O:
         """Return the output that the caller gets. Subclasses that validate override this.
 
-        It is called once, after the last run of the handler.
+        It is called once, after the last run of the handler. With an idempotency key, it is called
+        after each run, before anything is written.
 
         Raises:
-            InvalidCommandOutputError: the output is not valid. What was pushed is written.
+            InvalidCommandOutputError: the output is not valid. What was pushed is written, but
+                with an idempotency key nothing is.
         """
         return output
 
+    def encode_input(self, input: I) -> JSONValue | Absent:
+        """Return what tells an input from another one, for a command with an idempotency key.
+
+        A digest of it is recorded. `ABSENT` stands for an input that cannot be told from others:
+        one that is not made of JSON values, unless a subclass overrides this.
+        """
+        try:
+            check_json(input, "input")
+        except NotJSONError:
+            return ABSENT
+        return cast("JSONValue", input)
+
+    def encode_output(self, output: O) -> JSONValue:
+        """Return an output as it is recorded for an idempotency key.
+
+        Subclasses that know how to encode other values override this, and `decode_output`.
+
+        Raises:
+            NotJSONError: the output is not made of JSON values.
+            InvalidCommandOutputError: a subclass could not decode it as an equal one.
+        """
+        check_json(output, "output")
+        return cast("JSONValue", output)
+
+    def decode_output(self, encoded: JSONValue) -> O:
+        """Return a recorded output as it was returned.
+
+        Whatever it raises becomes an `EventDecodeError`.
+        """
+        return cast("O", encoded)
+
     async def _run(self, input: I, event_stores: S, *args: P.args, **kwargs: P.kwargs) -> O:
+        if self._key is not None:
+            return await self._run_with_key(self._key, input, event_stores, *args, **kwargs)
+
         async def attempt() -> O:
             answer = self._handle(input, event_stores, *args, **kwargs)
             return await check_awaitable(answer, f"the handler of {self!r}")
 
         return self.check_output(await self._retries.run(attempt))
+
+    async def _run_with_key(
+        self, key: CommandKey, input: I, event_stores: S, *args: P.args, **kwargs: P.kwargs
+    ) -> O:
+        adapter = find_adapter(repr(self), event_stores)
+        run = KeyedRun(key, adapter, self.encode_input(input), self._retries)
+
+        async def attempt() -> O:
+            with UnitOfWork(looks_first=run.looks_first) as unit:
+                answer = self._handle(input, unit.copy_stores(event_stores), *args, **kwargs)
+                handled: O = await check_awaitable(answer, f"the handler of {self!r}")
+                output = self.check_output(handled)
+                await run.push(self.encode_output(output), unit.write)
+            return output
+
+        async def restore(encoded: JSONValue) -> O:
+            try:
+                return self.decode_output(encoded)
+            except Exception as error:
+                raise run.refuse_output() from error
+
+        return await run.run(attempt, restore)
 
 
 class _CommandDecorator(Protocol[S]):

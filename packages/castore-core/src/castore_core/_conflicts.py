@@ -30,6 +30,11 @@ ConflictCallback: TypeAlias = Callable[
 ]
 
 
+def is_conflict(error: Exception) -> bool:
+    """Tell whether nothing was written because of another writer."""
+    return isinstance(error, EventAlreadyExistsError) and error.retryable
+
+
 @dataclass(frozen=True)
 class ConflictRetries:
     """How often, and after which pauses, a command runs again.
@@ -48,17 +53,23 @@ class ConflictRetries:
         if not 0 <= self.pause < float("inf"):
             raise ValueError(f"event_already_exists_pause is not 0 or more: {self.pause!r}")
 
-    async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Await ``attempt()``, again and again after a retryable conflict."""
+    async def run(
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        *,
+        may_repeat: Callable[[Exception], bool] = is_conflict,
+    ) -> T:
+        """Await ``attempt()``, again and again after an error that ``may_repeat`` says yes to."""
         number = 0
         while True:
             number += 1
             try:
                 return await attempt()
-            except EventAlreadyExistsError as conflict:
-                if not conflict.retryable:  # it came up after a write
+            except Exception as error:
+                if not may_repeat(error):
                     raise
-                await self._tell(conflict, number)
+                if isinstance(error, EventAlreadyExistsError):
+                    await self._tell(error, number)
                 if number > self.retries:
                     raise
             await asyncio.sleep(self._draw_pause(number))

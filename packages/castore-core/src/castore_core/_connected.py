@@ -53,8 +53,8 @@ class PushedEventChannel(Protocol[E_contra, A_contra]):
 class ConnectedEventStore(EventStore[E, A]):
     """An event store that publishes each event that it pushed, groups included.
 
-    It has the definition, the storage adapter, the snapshots and the ``on_event_pushed`` of the
-    store that it connects; setting them here sets them there.
+    It has the definition, the storage adapter, the snapshots, the ``prepare_event`` and the
+    ``on_event_pushed`` of the store that it connects; setting them here sets them there.
 
     Within this process, the events of an aggregate are published in the order in which their
     pushes began. One whose publish fails does not hold up the next.
@@ -94,6 +94,15 @@ class ConnectedEventStore(EventStore[E, A]):
     @snapshots.setter
     def snapshots(self, snapshots: Snapshots | None) -> None:
         self.event_store.snapshots = snapshots
+
+    @property
+    def prepare_event(self) -> Callable[[E], E] | None:
+        """What the original store gives each event to, before it is encoded."""
+        return self.event_store.prepare_event
+
+    @prepare_event.setter
+    def prepare_event(self, prepare_event: Callable[[E], E] | None) -> None:
+        self.event_store.prepare_event = prepare_event
 
     @property
     def on_event_pushed(self) -> Callable[[PushedEvent[E, A]], Awaitable[None]] | None:

@@ -1,6 +1,6 @@
 """Events: what happened to an aggregate, as frozen dataclasses of the user's own."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from datetime import datetime
 from functools import partial
@@ -20,9 +20,17 @@ from typing import (
 from typing_extensions import TypeVar
 
 from castore_core._json import ABSENT, Absent, JSONSchema, JSONValue, check_json, is_unicode
+from castore_core._metadata_annotations import find_annotated_room, find_default_keys
+from castore_core._metadata_room import MetadataRoom
 from castore_core._record import EventRecord
 from castore_core._timestamp import to_utc_milliseconds, utc_now
-from castore_core.errors import InvalidEventError, InvalidEventTypeError
+from castore_core._violation import Violation
+from castore_core.errors import (
+    InvalidEventDataError,
+    InvalidEventError,
+    InvalidEventTypeError,
+    describe,
+)
 
 REPLAYED: Final = "__REPLAYED__"
 AGGREGATE_EXISTS: Final = "__AGGREGATE_EXISTS__"
@@ -246,6 +254,54 @@ class Event(_FrozenBySubclass):
         The schema is of draft 2020-12; ``None`` where nothing is known of the field.
         """
         return None
+
+    def get_metadata_room(self) -> MetadataRoom | None:
+        """Return the keys that `event_metadata` may add, or ``None`` where there is no room.
+
+        These are the keys that the annotation of ``metadata`` declares: those of a ``TypedDict``
+        or of a dataclass. A ``dict``, a ``Mapping``, `JSONValue` and ``Any`` take all keys; of a
+        union, those that all its members take.
+
+        Raises:
+            TypeError: the annotation speaks of something that does not exist.
+        """
+        room = self._find_declared_room()
+        defaults = find_default_keys(getattr(self, "metadata", None))
+        return room._replace(defaults=defaults) if room and defaults else room
+
+    @classmethod
+    def _find_declared_room(cls) -> MetadataRoom | None:
+        return find_annotated_room(cls)
+
+    def with_metadata(self, values: Mapping[str, JSONValue]) -> Self:
+        """Return the event with more metadata, or the event itself if there is no room for any.
+
+        The values are JSON values. The keys that the event has already keep theirs. A push does
+        this with the values of `event_metadata`.
+
+        Raises:
+            InvalidEventDataError: a value does not fit the type of the metadata.
+            TypeError: as in `get_metadata_room`.
+        """
+        room = self.get_metadata_room()
+        if room is None:
+            return self
+        present = getattr(self, "metadata", None)
+        stored = None if present is None else self.encode_field("metadata", present)
+        if stored is not None and not isinstance(stored, dict):
+            return self
+        filled = room.fill(stored, values)
+        return self if filled is None else self._replace_metadata(filled)
+
+    def _replace_metadata(self, stored: JSONValue) -> Self:
+        try:
+            metadata = self.decode_field("metadata", stored)
+        except ValueError as error:
+            reason = f"values of event_metadata() do not fit: {describe(error)}"
+            raise InvalidEventDataError(self.type, [Violation("metadata", reason)]) from error
+        event = object.__new__(type(self))
+        event.__dict__.update(self.__dict__, metadata=metadata)
+        return event
 
     def _encode(self, each: _DataField) -> JSONValue | Absent:
         value = getattr(self, each.name)

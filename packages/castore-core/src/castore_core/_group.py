@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
 
 from castore_core._aggregate import A, Aggregate
 from castore_core._event import E, Event
-from castore_core._operations import describe_group
+from castore_core._operations import describe_collected, describe_group
 from castore_core._publish_order import Turn
 from castore_core._reducer import reduce_next
 from castore_core._results import PushedEvent
@@ -18,8 +18,7 @@ from castore_core._storage import (
     joins_transaction,
 )
 from castore_core._store_snapshots import StoreSnapshots, replacing
-from castore_core._telemetry import installed, observed
-from castore_core._trace_metadata import add_trace
+from castore_core._telemetry import observed
 from castore_core.errors import EventPublishError, InvalidEventGroupError, describe
 
 if TYPE_CHECKING:
@@ -126,28 +125,68 @@ class EventGroups(Generic[E, A]):
             VersionGapError: the version before that of an event is neither stored nor earlier in
                 the group. Nothing was written.
             InvalidEventGroupError: the events cannot be written at once. Nothing was written.
-            ForeignEventError, NotJSONError, ValueError: as in `EventStore.push_event`.
+            ForeignEventError, InvalidEventError, NotJSONError, ValueError: as in
+                `EventStore.push_event`.
             UnknownOutcomeError: the storage's answer was lost. The events are stored, or none is.
             TransactionNotPublishableError: a store of an event is connected, and an adapter of the
                 group joins a transaction of yours. Nothing was written.
         """
         if not grouped:
             return ()
-        events, assertions = _split(grouped)
-        stores = [each.event_store for each in events]
+        given, assertions = _split(grouped)
+        stores = [each.event_store for each in given]
+        adapters = EventGroups._get_ready_adapters(stores)
+        events = EventGroups._prepare_all(stores, given)
         group = [
             GroupedRecord(store.event_store_id, store.event_to_record(each.event), adapter)
-            for each, store, adapter in zip(
-                events, stores, EventGroups._get_ready_adapters(stores), strict=True
-            )
+            for each, store, adapter in zip(events, stores, adapters, strict=True)
         ]
-        if installed.telemetry is not None:
-            events, group = _add_traces(events, group)
-        asserted = _check_assertions(map(_to_asserted_version, assertions), _check_versions(group))
-        EventGroups._refuse_transactions(stores, [*group, *asserted])
-        adapter = _get_common_adapter([*group, *asserted])
+        adapter, asserted = EventGroups._check_group(
+            stores, group, map(_to_asserted_version, assertions)
+        )
         pushed_events = _reduce_all(events, group)
-        turns = EventGroups._take_all_turns(stores, events)
+        return await EventGroups._write_and_finish(
+            stores, pushed_events, group, asserted, adapter, force=force
+        )
+
+    @staticmethod
+    @observed(describe_collected)
+    async def _push_collected(
+        stores: "Sequence[EventGroups[Any, Any]]",
+        pushed_events: Sequence[PushedEvent[Any, Any]],
+        group: Sequence[GroupedRecord],
+        asserted: Sequence[AssertedVersion],
+    ) -> None:
+        """Write records of events that were encoded and reduced before, as a group.
+
+        A record may be of no store of ``stores``; nothing follows its write then.
+        """
+        EventGroups._get_ready_adapters(stores)
+        adapter, kept = EventGroups._check_group(stores, group, asserted)
+        await EventGroups._write_and_finish(stores, pushed_events, group, kept, adapter)
+
+    @staticmethod
+    def _check_group(
+        stores: "Sequence[EventGroups[Any, Any]]",
+        group: Sequence[GroupedRecord],
+        assertions: Iterable[AssertedVersion],
+    ) -> tuple[EventStorageAdapter, list[AssertedVersion]]:
+        """Return the adapter that writes a group, and its assertions, each once."""
+        asserted = _check_assertions(assertions, _check_versions(group))
+        EventGroups._refuse_transactions(stores, [*group, *asserted])
+        return _get_common_adapter([*group, *asserted]), asserted
+
+    @staticmethod
+    async def _write_and_finish(
+        stores: "Sequence[EventGroups[Any, Any]]",
+        pushed_events: Sequence[PushedEvent[Any, Any]],
+        group: Sequence[GroupedRecord],
+        asserted: Sequence[AssertedVersion],
+        adapter: EventStorageAdapter,
+        *,
+        force: bool = False,
+    ) -> tuple[PushedEvent[Any, Any], ...]:
+        turns = EventGroups._take_all_turns(stores, pushed_events)
         try:
             if force:
                 async with replacing(EventGroups._find_snapshots(stores, group)):
@@ -158,6 +197,20 @@ class EventGroups(Generic[E, A]):
         finally:
             for each in chain.from_iterable(turns):
                 each.end()
+
+    def _prepare(self, event: E) -> E:
+        """Return an event as it is to be encoded."""
+        raise NotImplementedError
+
+    @staticmethod
+    def _prepare_all(
+        stores: "Sequence[EventGroups[Any, Any]]", given: Sequence[GroupedEvent]
+    ) -> list[GroupedEvent]:
+        prepared: list[GroupedEvent] = []
+        for store, each in zip(stores, given, strict=True):
+            event = store._prepare(each.event)
+            prepared.append(each if event is each.event else replace(each, event=event))
+        return prepared
 
     # Overridden by `ConnectedEventStore`
 
@@ -185,9 +238,11 @@ class EventGroups(Generic[E, A]):
 
     @staticmethod
     def _take_all_turns(
-        stores: "Sequence[EventGroups[Any, Any]]", events: Sequence[GroupedEvent]
+        stores: "Sequence[EventGroups[Any, Any]]", pushed_events: Sequence[PushedEvent[Any, Any]]
     ) -> list[tuple[Turn, ...]]:
-        return [store._take_turns(each.event) for store, each in zip(stores, events, strict=True)]
+        return [
+            store._take_turns(each.event) for store, each in zip(stores, pushed_events, strict=True)
+        ]
 
     @staticmethod
     def _get_ready_adapters(
@@ -265,18 +320,6 @@ def _split(grouped: Sequence[Any]) -> tuple[list[GroupedEvent], list[VersionAsse
         [each for each in grouped if isinstance(each, GroupedEvent)],
         [each for each in grouped if isinstance(each, VersionAssertion)],
     )
-
-
-def _add_traces(
-    events: Sequence[GroupedEvent], group: Sequence[GroupedRecord]
-) -> tuple[list[GroupedEvent], list[GroupedRecord]]:
-    traced_events: list[GroupedEvent] = []
-    traced_group: list[GroupedRecord] = []
-    for each, grouped in zip(events, group, strict=True):
-        event, record = add_trace(each.event, grouped.record)
-        traced_events.append(replace(each, event=event))
-        traced_group.append(grouped._replace(record=record))
-    return traced_events, traced_group
 
 
 def _reduce_all(

@@ -62,6 +62,15 @@ class MessageRecord(NamedTuple):
         )
 
 
+def format_message_id(event_store_id: str, aggregate_id: str, version: int | None = None) -> str:
+    """Return the id of the message of an event: ``store#aggregate#version``, as Castore has it.
+
+    That of a message about an aggregate has no version.
+    """
+    place = f"{event_store_id}#{aggregate_id}"
+    return place if version is None else f"{place}#{version}"
+
+
 MessageBody: TypeAlias = dict[str, JSONValue]
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, cast
 from castore_core._json import Absent, JSONValue
 from castore_core._message import MessageRecord
 from castore_core._record import EventRecord
+from castore_core._storage import GroupedRecord
 from castore_core._telemetry import NO_HEADERS, Operation, Origin
 
 # Stores
@@ -35,6 +36,15 @@ def describe_group(*grouped: Any, force: bool = False) -> Operation:
         ids = {each.aggregate_id for each in events}
         values["aggregate_id"] = ids.pop() if len(ids) == 1 else None
     return Operation("push", ", ".join(stores), values)
+
+
+def describe_collected(
+    _stores: object, _pushed_events: object, group: Sequence[GroupedRecord], *_: object
+) -> Operation:
+    """Describe the write of what a command with an idempotency key has pushed."""
+    stores = sorted({each.event_store_id for each in group})
+    types = sorted({each.record.type for each in group})
+    return Operation("push", ", ".join(stores), {"count": len(group), "event_type": types})
 
 
 def describe_read(store: Any, aggregate_id: object, **_: object) -> Operation:
@@ -79,6 +89,11 @@ def describe_aggregate_command(
     """Describe the run of a command of an aggregate."""
     values = {"event_store_id": command.event_store.event_store_id, "aggregate_id": aggregate_id}
     return Operation("command", str(command.name), values)
+
+
+def describe_group_command(command: Any, *_: object, **__: object) -> Operation:
+    """Describe the run of a command over several aggregates."""
+    return Operation("command", str(command.command_id), {})
 
 
 # Messages

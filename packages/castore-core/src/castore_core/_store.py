@@ -19,6 +19,7 @@ from castore_core._decoding import Upcaster, decode, upcast
 from castore_core._event import E, Event, EventDraft, index_event_types
 from castore_core._group import EventGroups, GroupedEvent, VersionAssertion
 from castore_core._json import is_unicode
+from castore_core._metadata import find_metadata
 from castore_core._operations import (
     describe_load,
     describe_push,
@@ -27,6 +28,7 @@ from castore_core._operations import (
     tell_read,
 )
 from castore_core._paging import AggregateIdsQuery, PageTokens
+from castore_core._preparing import prepare
 from castore_core._publish_order import Turn
 from castore_core._record import EventRecord
 from castore_core._reducer import Reducer, check_state, hold, reduce_events, reduce_next, renumber
@@ -50,7 +52,7 @@ from castore_core.errors import (
     UnknownEventTypeError,
 )
 
-_PAGE_SIZE: Final = 1000
+PAGE_SIZE: Final = 1000
 
 
 class EventStore(EventGroups[E, A], Generic[E, A]):
@@ -63,6 +65,8 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         event_types: the classes of its events.
         reduce: computes the state after an event.
         storage_adapter: where the events are.
+        prepare_event: given each event that is pushed, before it is encoded; what it returns is
+            pushed. It may change payload, metadata and timestamp. If it raises, nothing is written.
         on_event_pushed: awaited after each write. If it raises, the event stays written, and the
             error goes to the caller. Within a transaction of yours, it runs before you commit.
         simulate_side_effect: see `simulate_aggregate`.
@@ -87,6 +91,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         event_types: Iterable[Callable[..., E]],
         reduce: Reducer[E, A],
         storage_adapter: EventStorageAdapter | None = None,
+        prepare_event: Callable[[E], E] | None = None,
         on_event_pushed: Callable[[PushedEvent[E, A]], Awaitable[None]] | None = None,
         simulate_side_effect: Callable[[dict[int, E], E], dict[int, E]] | None = None,
         aggregate_codec: AggregateCodec[A] | None = None,
@@ -100,6 +105,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         self._event_types = index_event_types(event_types)
         self._reduce = reduce
         self._storage_adapter = _check_adapter(storage_adapter)
+        self._prepare_event = prepare_event
         self._on_event_pushed = on_event_pushed
         self._simulate_side_effect = simulate_side_effect or hold
         self._aggregate_codec = aggregate_codec
@@ -160,6 +166,15 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         self._storage_adapter = _check_adapter(storage_adapter)
 
     @property
+    def prepare_event(self) -> Callable[[E], E] | None:
+        """Given each event that is pushed, before it is encoded."""
+        return self._prepare_event
+
+    @prepare_event.setter
+    def prepare_event(self, prepare_event: Callable[[E], E] | None) -> None:
+        self._prepare_event = prepare_event
+
+    @property
     def on_event_pushed(self) -> Callable[[PushedEvent[E, A]], Awaitable[None]] | None:
         """Awaited after each write."""
         return self._on_event_pushed
@@ -208,6 +223,9 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
 
         On a storage adapter that joins a transaction of yours, it is durable once you commit.
 
+        The event gets the metadata of `event_metadata` for which its type has room; then
+        ``prepare_event`` sees it, and then it is encoded. The result has it as it was written.
+
         With ``prev_aggregate``, the state before the event, the result has the state after it.
         With ``force``, an event of the same version is replaced, and gaps are allowed. The
         snapshots of the aggregate are invalidated first.
@@ -217,6 +235,8 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
             VersionGapError: the version before is not stored. Nothing was written. (On DynamoDB,
                 where its adapter was asked to refuse gaps.)
             ForeignEventError: the store does not have the type. Nothing was written.
+            InvalidEventDataError: a value of `event_metadata` does not fit. Nothing was written.
+            InvalidEventError: ``prepare_event`` changed the id or the version. Nothing was written.
             NotJSONError: the payload or metadata is not made of JSON values. Nothing was written.
             EventDecodeError: the event would not be read back. Nothing was written.
             ReducerError: the reducer did not return the state after the event. Nothing was written.
@@ -372,7 +392,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
     ) -> AsyncIterator[str]:
         """Walk all the pages of `list_aggregate_ids`, ``limit`` (1,000 by default) ids a page."""
         if limit is None and page_token is None:
-            limit = _PAGE_SIZE
+            limit = PAGE_SIZE
         page = await self.list_aggregate_ids(
             limit=limit,
             initial_event_after=initial_event_after,
@@ -421,8 +441,7 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
             ForeignEventError: the store does not have the type.
             NotJSONError: the payload or metadata is not made of JSON values.
         """
-        if self._event_types.get(getattr(event, "type", "")) is not type(event):
-            raise _refuse_event(self.event_store_id, event)
+        self._check_event(event)
         return event.to_record()
 
     def event_from_record(self, record: EventRecord) -> E:
@@ -451,9 +470,8 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
 
     async def _push(self, event: E, prev_aggregate: A | None, *, force: bool) -> PushedEvent[E, A]:
         adapter = self._get_ready_adapter()
+        event = self._prepare(event)
         record = self.event_to_record(event)
-        if installed.telemetry is not None:
-            event, record = add_trace(event, record)
         pushed = PushedEvent(event, reduce_next(self, event, record, prev_aggregate))
         turns = self._take_turns(event)
         try:
@@ -490,6 +508,23 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         return LoadedAggregate(aggregate, events, events[-1], events_read=len(events))
 
     _load_observed = observed(describe_load, tell_load)(_load)
+
+    def _check_event(self, event: E) -> None:
+        if self._event_types.get(getattr(event, "type", "")) is not type(event):
+            raise _refuse_event(self.event_store_id, event)
+
+    def _prepare(self, event: E) -> E:
+        """Return an event as it is to be encoded: the event itself, where nobody asks for more."""
+        values, prepare_event = find_metadata(), self.prepare_event
+        is_observed = installed.telemetry is not None
+        if not values and prepare_event is None and not is_observed:
+            return event
+        self._check_event(event)
+        if values:
+            event = event.with_metadata(values)
+        if is_observed:
+            event = add_trace(event)
+        return event if prepare_event is None else prepare(prepare_event, event)
 
     # Overridden by `ConnectedEventStore`
 

@@ -6,6 +6,7 @@
     │   └── InvalidEventDataError                  payload or metadata is not valid
     ├── InvalidCommandInputError (ValueError)  the input of a command is not valid
     ├── InvalidCommandOutputError              what a command's handler returned is not valid
+    ├── IdempotencyKeyReusedError (ValueError) a key came before, with another input
     ├── NotJSONError (ValueError)              a payload, metadata or aggregate is not JSON
     ├── ForeignEventError                      an event of a type that the store does not have
     ├── InvalidEventGroupError                 a group that no adapter could push at once
@@ -51,6 +52,7 @@ __all__ = [
     "EventDecodeError",
     "EventPublishError",
     "ForeignEventError",
+    "IdempotencyKeyReusedError",
     "InvalidCommandInputError",
     "InvalidCommandOutputError",
     "InvalidEventDataError",
@@ -152,7 +154,10 @@ class InvalidCommandInputError(CastoreError, ValueError):
 
 
 class InvalidCommandOutputError(CastoreError):
-    """What a command's handler returned is not valid. What the handler pushed is written."""
+    """What a command's handler returned is not valid. What the handler pushed is written.
+
+    ``is_written`` is false where the command had an idempotency key: then nothing was written.
+    """
 
     quotes_others = True
 
@@ -160,11 +165,31 @@ class InvalidCommandOutputError(CastoreError):
         self.violations: tuple[Violation, ...] = tuple(violations)
         super().__init__(command_id, self.violations)
         self.command_id = command_id
+        self.is_written = True
+
+    def __str__(self) -> str:
+        outcome = "but what the command pushed is" if self.is_written else "and nothing was"
+        return (
+            f"output of command {self.command_id!r} is not valid, {outcome} written: "
+            f"{join_violations(self.violations)}"
+        )
+
+
+class IdempotencyKeyReusedError(CastoreError, ValueError):
+    """A command has run with this idempotency key, and with another input. Nothing was written.
+
+    The text does not show the key, which may be private.
+    """
+
+    def __init__(self, command_id: str, key: str) -> None:
+        super().__init__(command_id, key)
+        self.command_id = command_id
+        self.key = key
 
     def __str__(self) -> str:
         return (
-            f"output of command {self.command_id!r} is not valid, but what the command pushed is "
-            f"written: {join_violations(self.violations)}"
+            f"command {self.command_id!r} has run with this idempotency key and another input: "
+            "give each request a key of its own"
         )
 
 
@@ -383,8 +408,9 @@ class UnknownOutcomeError(StorageError):
     """It is not known whether the events of a push were stored: its answer was lost.
 
     The adapter has tried to find out, and could not. No command runs again, since the events may
-    be there. Read the aggregate before you push again. The values are those of the event or, in a
-    group, of its first event; all the events of a group are stored, or none.
+    be there, unless it has an idempotency key. Read the aggregate before you push again. The values
+    are those of the event or, in a group, of its first event; all the events of a group are stored,
+    or none.
     """
 
     def __init__(

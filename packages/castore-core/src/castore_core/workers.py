@@ -17,6 +17,7 @@ from castore_core._workers.checks import (
 )
 from castore_core._workers.handler_calls import CallResult, Ending, HandlerCalls
 from castore_core._workers.handler_function import HandlerFunction
+from castore_core._workers.handling import Handled, handling
 from castore_core._workers.in_flight import InFlight
 from castore_core._workers.message_groups import MessageGroups
 from castore_core._workers.natural_batches import NaturalBatches
@@ -40,6 +41,7 @@ __all__ = [
     "Attempts",
     "CallResult",
     "Ending",
+    "Handled",
     "HandlerCalls",
     "HandlerFunction",
     "HandlerGivenUp",
@@ -74,6 +76,7 @@ __all__ = [
     "find_subject",
     "find_unread_subject",
     "finish",
+    "handling",
     "is_cancelled",
     "outlast",
 ]

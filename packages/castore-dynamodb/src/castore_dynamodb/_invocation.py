@@ -8,7 +8,7 @@ from typing import Final
 
 from castore_core import MessageRecord, StorageError
 from castore_dynamodb._parking import Aggregate, Park, ParkedRecord, Suspect, hand_over
-from castore_dynamodb._pending import Pending, find_failures, split
+from castore_dynamodb._pending import Pending, find_failures, publishing, split
 
 _MOST_FAILURES: Final = 3  # in a row
 _ATTEMPTS: Final = 3
@@ -113,7 +113,8 @@ class Invocation:
 
     async def _publish(self, chunk: Sequence[Pending]) -> Exception | None:
         try:
-            await self._parts.publish([each.message for each in chunk])
+            with publishing(chunk):
+                await self._parts.publish([each.message for each in chunk])
         except Exception as error:  # noqa: BLE001 an adapter may raise anything
             return error
         return None

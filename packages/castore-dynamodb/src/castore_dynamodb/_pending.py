@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from castore_core import MessagePublishError, MessageRecord
+from castore_core import LOG_START, LogEntry, MessagePublishError, MessageRecord
+from castore_core.workers import handling
 from castore_dynamodb._stream_records import (
     StoredEvent,
     StreamRecord,
@@ -61,6 +62,11 @@ def split(pending: Iterable[Pending]) -> Iterator[list[Pending]]:
         chunk.append(each)
     if chunk:
         yield chunk
+
+
+def publishing(chunk: Iterable[Pending]) -> handling:
+    """Return the context in which messages are published: their events are the cause."""
+    return handling(*(LogEntry(LOG_START, *each.stored) for each in chunk))
 
 
 def find_first_failure(chunk: Sequence[Pending], error: Exception) -> Pending:

@@ -22,7 +22,7 @@ from castore_core import (
 )
 from castore_dynamodb._invocation import Invocation, InvocationParts
 from castore_dynamodb._parking import Park, ParkedRecord, Suspect
-from castore_dynamodb._pending import Pending, find_first_failure, split
+from castore_dynamodb._pending import Pending, find_first_failure, publishing, split
 from castore_dynamodb._stream_records import StoredEvent, StreamRecord, get_sequence_number
 from castore_dynamodb._streams import DynamoDBStreamParser
 
@@ -186,7 +186,8 @@ class DynamoDBStreamHandler(Generic[E]):
     async def _publish(self, chunk: Sequence[Pending]) -> Pending | None:
         """Publish messages, and return the first that was not taken, if any."""
         try:
-            await self._channel.publish_records([each.message for each in chunk])
+            with publishing(chunk):
+                await self._channel.publish_records([each.message for each in chunk])
         except Exception as error:  # noqa: BLE001 an adapter may raise anything
             first = find_first_failure(chunk, error)
             self._log_error(error, f"{first} was not published")

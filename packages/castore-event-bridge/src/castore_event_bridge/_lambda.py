@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from castore_aws import S3ClaimCheck
 from castore_core import CastoreError, MessageChannel
 from castore_core.telemetry import Observation, describe_message_handling, installed
+from castore_core.workers import handling
 from castore_event_bridge._received import (
     EventBridgeMessageContext,
     EventBridgeMessageParser,
@@ -66,12 +67,13 @@ class EventBridgeHandler(Generic[M]):
             place = event.get("id"), type(error).__name__
             _logger.error("event %.100s is no message of the channel: %s", *place)  # noqa: TRY400 its text may have values
             raise
-        if installed.telemetry is None:
-            await self._call(message, context)
-        else:
-            destination = self._parser.destination
-            with Observation(describe_message_handling(destination, message, context)):
+        with handling(message):
+            if installed.telemetry is None:
                 await self._call(message, context)
+            else:
+                destination = self._parser.destination
+                with Observation(describe_message_handling(destination, message, context)):
+                    await self._call(message, context)
 
     async def _call(self, message: M, context: EventBridgeMessageContext) -> None:
         result = self._handler(message, context)

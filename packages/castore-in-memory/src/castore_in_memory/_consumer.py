@@ -12,6 +12,7 @@ from castore_core.telemetry import (
     describe_record_handling,
     installed,
 )
+from castore_core.workers import handling
 from castore_in_memory._delivery import (
     DeadLetter,
     Handler,
@@ -24,7 +25,7 @@ from castore_in_memory._delivery import (
 from castore_in_memory._functions import name_function
 from castore_in_memory._lineup import Delivery, Lineup
 from castore_in_memory._log import DeliveryLog
-from castore_in_memory._tasks import call, ends_task, get_outcome, is_cancelled
+from castore_in_memory._tasks import call, complete, ends_task, get_outcome, is_cancelled
 
 T = TypeVar("T")
 
@@ -173,15 +174,16 @@ class Consumer(Generic[M]):
             operation.error = await call(self._hand_out, delivery, handler)
         return operation.error
 
-    def _hand_out(self, delivery: Delivery, handler: Handler[M]) -> object:
+    async def _hand_out(self, delivery: Delivery, handler: Handler[M]) -> None:
         letter, retries_left = delivery.letter, self._count_retries_left(delivery)
         message = self._channel.parse_received_message(letter.open().body)
         delivery.is_readable = True
         if message is None:  # of a type that the channel skips
-            return None
+            return
         headers = {**letter.message.headers}
         context = MessageContext(delivery.attempt, retries_left, letter.replay, headers)
-        return handler(message, context)
+        with handling(message, is_apart=True):  # the context is the publisher's
+            await complete(handler(message, context))
 
     def _retry(
         self, delivery: Delivery, handler: Handler[M], lineup: Lineup, error: BaseException

@@ -24,16 +24,24 @@ async def call(
     """
     await asyncio.sleep(0)  # whoever makes the task goes on first, with eager tasks too
     try:
-        result = function(*args, **kwargs)
-        if isawaitable(result):
-            await result
-        elif isgenerator(result) or isasyncgen(result):
-            return TypeError("it returned a generator, over which nobody iterates")
+        await complete(function(*args, **kwargs))
     except (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001 also those of test libraries are failures
         return error
     return None
+
+
+async def complete(result: object) -> None:
+    """Await what a function returned, if need be.
+
+    Raises:
+        TypeError: it returned a generator: nothing of that would run.
+    """
+    if isawaitable(result):
+        await result
+    elif isgenerator(result) or isasyncgen(result):
+        raise TypeError("it returned a generator, over which nobody iterates")
 
 
 async def get_outcome(task: asyncio.Task[BaseException | None]) -> BaseException | None:

@@ -80,8 +80,9 @@ class JSONSchemaCommand(Command[I, S, P, O], Generic[I, S, P, O]):
         """Return the output, if it fits its schema.
 
         Raises:
-            InvalidCommandOutputError: it does not. What was pushed is written.
-            NotJSONError: it is not made of JSON values. What was pushed is written.
+            InvalidCommandOutputError: it does not. What was pushed is written, but with an
+                idempotency key nothing is.
+            NotJSONError: it is not made of JSON values. The same holds.
         """
         if self._output and (violations := self._output.find_violations(output)):
             raise InvalidCommandOutputError(self.command_id, violations)

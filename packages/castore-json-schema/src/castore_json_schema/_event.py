@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import fields
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, Final, NamedTuple, Self
+from weakref import WeakKeyDictionary
 
 from castore_core import (
     ABSENT,
@@ -11,13 +12,17 @@ from castore_core import (
     EventRecord,
     InvalidEventDataError,
     JSONSchema,
+    MetadataRoom,
     Violation,
+    find_schema_room,
 )
 from castore_json_schema._registry import SchemaRegistry
 from castore_json_schema._validator import SchemaValidator
 from castore_json_schema.errors import InvalidSchemaError
 
 _DATA_FIELDS = ("payload", "metadata")
+
+_rooms: Final[WeakKeyDictionary[type[Event], MetadataRoom | None]] = WeakKeyDictionary()
 
 
 class _CheckedField(NamedTuple):
@@ -38,6 +43,8 @@ class JSONSchemaEvent(Event):
     The schemas are of the JSON values that are stored. An event is validated when it is made, when
     it is encoded (its payload may have been changed since) and when it is read. A field without a
     schema is not validated, nor is one that is left out.
+
+    `event_metadata` may add the keys that the schema of the metadata and its annotation allow.
 
     Schemas are inherited. They are read when the class is made; later changes have no effect.
 
@@ -104,6 +111,16 @@ class JSONSchemaEvent(Event):
         """Return a copy of the schema of ``payload`` or ``metadata`` (the ``name``), if any."""
         validator = cls._validators.get(name)
         return validator.get_schema() if validator else None
+
+    @classmethod
+    def _find_declared_room(cls) -> MetadataRoom | None:
+        annotated = super()._find_declared_room()
+        if "metadata" not in cls._validators:
+            return annotated
+        if cls not in _rooms:
+            allowed = find_schema_room(cls.field_schema("metadata"))
+            _rooms[cls] = allowed.meet(annotated) if allowed and annotated else allowed
+        return _rooms[cls]
 
     @classmethod
     def _check_record(cls, record: EventRecord) -> None:

@@ -9,7 +9,7 @@ from castore_core import (
     LogPosition,
 )
 from castore_core.telemetry import installed
-from castore_core.workers import ends_task
+from castore_core.workers import ends_task, handling
 from castore_projections._context import ProjectionContext
 from castore_projections._failures import is_unreadable
 from castore_projections._handlers import AnyHandler, Handlers
@@ -84,11 +84,12 @@ class EventProcessor:
             is_replay=is_replay,
             attempt=attempt,
         )
-        if installed.telemetry is None:
-            await self._call(handlers, event, entry, context)
-        else:
-            with observe_event(self._identity, entry, context):
+        with handling(entry):
+            if installed.telemetry is None:
                 await self._call(handlers, event, entry, context)
+            else:
+                with observe_event(self._identity, entry, context):
+                    await self._call(handlers, event, entry, context)
         return True
 
     async def _call(

@@ -13,7 +13,7 @@ from castore_core import (
     MessagePublishError,
     MessageRecord,
 )
-from castore_core.workers import ends_task
+from castore_core.workers import ends_task, handling
 from castore_projections._deliveries import Deliveries
 from castore_projections._failures import is_unreadable
 from castore_projections._processing import EntryFailedError, Step
@@ -121,7 +121,8 @@ class Publisher:
         failed: _Errors = {}
         for number, channel in enumerate(self._channels):
             missing = deliveries.get_missing(number, wave)
-            errors = await self._publish_to(channel, missing)
+            with handling(*missing):
+                errors = await self._publish_to(channel, missing)
             deliveries.add(number, [each for each in missing if each.position not in errors])
             failed.update(errors)
         deliveries.drop(each for each in wave if each.position not in failed)

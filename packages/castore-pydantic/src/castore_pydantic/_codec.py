@@ -1,13 +1,15 @@
 """Values of any type that pydantic knows, validated, and as JSON values."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from functools import partial
 from threading import RLock
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError, to_json
 
-from castore_core import JSONValue
+from castore_core import ABSENT, Absent, JSONValue
 from castore_pydantic._comparison import Change, find_change
 from castore_pydantic._schema import StoredJsonSchema
 
@@ -51,6 +53,23 @@ class ValueCodec(Generic[T]):
             raise PydanticSerializationError(str(error)) from error
         return encoded
 
+    def encode_given(self, value: T) -> JSONValue | Absent:
+        """Return the JSON value without the fields that models filled in by themselves.
+
+        It is `ABSENT` where the value holds a set, whose order is another in each process. Raises
+        ``PydanticSerializationError``.
+        """
+        adapter = self._adapter or self._build()
+        dump = partial(
+            adapter.serializer.to_python,
+            value,
+            by_alias=True,
+            exclude_unset=True,
+            warnings="none",
+        )
+        encoded: JSONValue = dump(mode="json")
+        return ABSENT if _holds_set(dump(mode="python")) else encoded
+
     def find_change(self, value: T, encoded: JSONValue) -> Change | None:
         """Return where a value would be read as another one, or raise ``ValidationError``."""
         return find_change(value, self.decode(encoded))
@@ -88,3 +107,13 @@ class ValueCodec(Generic[T]):
             if self._adapter is None:
                 self._adapter = TypeAdapter(self._find_type())
             return self._adapter
+
+
+def _holds_set(value: object) -> bool:
+    match value:
+        case dict():
+            return any(map(_holds_set, cast("dict[object, object]", value).values()))
+        case list() | tuple():
+            return any(map(_holds_set, cast("Sequence[object]", value)))
+        case _:
+            return isinstance(value, AbstractSet)

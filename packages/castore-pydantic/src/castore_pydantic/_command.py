@@ -6,16 +6,19 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpa
 from pydantic import ValidationError
 
 from castore_core import (
+    ABSENT,
+    Absent,
     Command,
     CommandOptions,
     EventStore,
     InvalidCommandInputError,
     InvalidCommandOutputError,
     JSONSchema,
+    JSONValue,
 )
 from castore_pydantic._codec import ValueCodec
 from castore_pydantic._handler import HandlerTypes
-from castore_pydantic._violations import find_violations
+from castore_pydantic._violations import describe, explain_change, find_violations
 
 P = ParamSpec("P")
 I = TypeVar("I")  # noqa: E741 the input
@@ -87,13 +90,56 @@ class PydanticCommand(Command[I, S, P, O], Generic[I, S, P, O]):
         """Return the valid output, which the caller gets.
 
         Raises:
-            InvalidCommandOutputError: the output is not valid. What was pushed is written.
+            InvalidCommandOutputError: the output is not valid. What was pushed is written, but
+                with an idempotency key nothing is.
         """
         try:
             return self._output.validate(output)
         except ValidationError as error:
             violations = find_violations(error, "output")
             raise InvalidCommandOutputError(self.command_id, violations) from error
+
+    def encode_input(self, input: I) -> JSONValue | Absent:
+        """Return what tells an input from another one, for a command with an idempotency key.
+
+        It has what the sender gave, and not the fields that a model filled in by itself: a default
+        of each time another id, say, or one that the model got since.
+        """
+        try:
+            return self._input.encode_given(input)
+        except ValueError:  # also the serializer's
+            return ABSENT
+
+    def encode_output(self, output: O) -> JSONValue:
+        """Return an output as it is recorded for an idempotency key, by its type.
+
+        An output whose type nothing declares is read back as JSON values.
+
+        Raises:
+            InvalidCommandOutputError: there is no JSON for the output, or it would be read as
+                something else. Nothing was written.
+        """
+        try:
+            encoded = self._output.encode(output)
+            change = self._output.find_change(output, encoded)
+        except ValueError as error:  # also the serializer's
+            violations = find_violations(error, "output")
+            raise InvalidCommandOutputError(self.command_id, violations) from error
+        if change:
+            violation = explain_change("output", encoded, change)
+            raise InvalidCommandOutputError(self.command_id, [violation])
+        return encoded
+
+    def decode_output(self, encoded: JSONValue) -> O:
+        """Return a recorded output as it was returned.
+
+        Raises:
+            ValueError: it is not valid. The text has the path to each violation.
+        """
+        try:
+            return self._output.decode(encoded)
+        except ValidationError as error:
+            raise ValueError(describe(error, "output")) from error
 
     async def run_json(
         self,

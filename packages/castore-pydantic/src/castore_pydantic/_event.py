@@ -3,16 +3,27 @@
 from dataclasses import fields
 from functools import partial
 from typing import Any, ClassVar, Final
+from weakref import WeakKeyDictionary
 
 from pydantic import ValidationError
 
-from castore_core import Event, InvalidEventDataError, JSONSchema, JSONValue
+from castore_core import (
+    Event,
+    InvalidEventDataError,
+    JSONSchema,
+    JSONValue,
+    MetadataRoom,
+    find_schema_room,
+)
 from castore_pydantic._annotations import get_local_names
 from castore_pydantic._codec import ValueCodec
 from castore_pydantic._declaration import check_declared, copy_defaults, find_declared_type
+from castore_pydantic._room import find_model_room
 from castore_pydantic._violations import describe, explain_change, find_violations
 
 _DATA_FIELDS: Final = ("payload", "metadata")
+
+_rooms: Final[WeakKeyDictionary[type[Event], MetadataRoom | None]] = WeakKeyDictionary()
 
 
 class PydanticEvent(Event):
@@ -99,3 +110,17 @@ class PydanticEvent(Event):
     def field_schema(cls, name: str) -> JSONSchema | None:
         """Return the JSON schema of the stored ``payload`` or ``metadata`` (the ``name``)."""
         return cls._codecs[name].get_schema()
+
+    def get_metadata_room(self) -> MetadataRoom | None:
+        """Return the keys that `event_metadata` may add, or ``None`` where there is no room.
+
+        These are the aliases of the model's fields, and any key where it has ``extra="allow"``.
+        """
+        return find_model_room(getattr(self, "metadata", None)) or super().get_metadata_room()
+
+    @classmethod
+    def _find_declared_room(cls) -> MetadataRoom | None:
+        if cls not in _rooms:
+            schema = cls.field_schema("metadata") if "metadata" in cls._codecs else None
+            _rooms[cls] = find_schema_room(schema, is_open_by_default=False)
+        return _rooms[cls]

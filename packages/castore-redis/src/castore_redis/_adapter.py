@@ -11,6 +11,7 @@ from castore_redis._entries import make_fields
 from castore_redis._group import GROUP, create_group
 from castore_redis._keys import check_stream, find_stream, name_streams
 from castore_redis._lag import QueueLag, get_lag
+from castore_redis._nodes import keep_cancellation
 from castore_redis._scripts import ADD
 
 _MOST_MESSAGES: Final = 500  # of one step, during which the server does nothing else
@@ -125,12 +126,13 @@ class RedisMessageQueueAdapter:
 
     async def _add(self, stream: str, entries: "Sequence[_Entry]") -> None:
         if len(entries) == 1:
-            await self._commands.execute("XADD", stream, "*", *entries[0].fields)
+            call = self._commands.execute("XADD", stream, "*", *entries[0].fields)
         else:
             arguments: list[bytes | int] = []
             for each in entries:
                 arguments += [len(each.fields), *each.fields]
-            await self._commands.run(ADD, [stream], *arguments)
+            call = self._commands.run(ADD, [stream], *arguments)
+        await keep_cancellation(call)
 
 
 class _Entry:

@@ -15,6 +15,7 @@ from castore_core import Lease, LeaseLostError, LogPosition, ParkedEvent, Storag
 from castore_redis._bookmark_keys import BookmarkKeys
 from castore_redis._bookmark_scripts import CHECK, MOVE
 from castore_redis._client import REDIS_ERRORS, RedisClient, describe_fault
+from castore_redis._held_lease import misses_moves, note_moves
 from castore_redis._move_transaction import MoveTransaction
 from castore_redis._nodes import TOPOLOGY_ERRORS, make_pipeline, refresh_topology
 from castore_redis._parked import to_arguments
@@ -24,6 +25,7 @@ _ATTEMPTS: Final = 10
 
 class _State(NamedTuple):
     mark: bytes | None
+    moves: bytes
     lease: bytes | None
     kinds: list[bytes]
 
@@ -92,6 +94,7 @@ class Move:
             if is_first:
                 self._first_mark = state.mark
             if state.mark == self._mark:
+                note_moves(self._lease, int(state.moves))
                 return
             self._check(state)
             queue: Any = pipeline
@@ -116,14 +119,19 @@ class Move:
             if self._lost is not None and state.mark != self._first_mark:
                 raise self._fail("the lease was lost meanwhile")
             raise LeaseLostError(self._lease.bookmark_id, self._lease.owner)
+        if misses_moves(self._lease, int(state.moves)):
+            raise LeaseLostError(self._lease.bookmark_id, self._lease.owner)
         for (key, wanted), found in zip(self._kinds.items(), state.kinds, strict=True):
             if found.decode() not in (wanted, "none"):
                 reason = f"key {key!r:.100} is a {found.decode()}, and a command needs a {wanted}"
                 raise self._fail(reason)
 
     def _check_results(self, results: Sequence[Any]) -> None:
-        """Raise for commands that failed although all others were executed."""
-        _, *others = results
+        """Note the move, and raise for commands that failed although others were executed."""
+        moves, *others = results
+        if isinstance(moves, Exception):
+            raise self._fail(describe_fault(moves)) from moves
+        note_moves(self._lease, moves)
         failed = {place: each for place, each in enumerate(others) if isinstance(each, Exception)}
         if failed:
             names = ", ".join(f"[{place}] {self._get_name(place)}" for place in failed)

@@ -46,9 +46,12 @@ else
   redis.call('DEL', KEYS[2])
 end
 redis.call('HSET', KEYS[1], 'renewedAt', now())
-return token
+return {{token, redis.call('HGET', KEYS[1], 'moves') or '0'}}
 """)
-"""KEYS: bookmark, lease. ARGV: owner, milliseconds. Returns the token, or nothing."""
+"""KEYS: bookmark, lease. ARGV: owner, milliseconds.
+
+Returns the token, and how often the bookmark has moved, or nothing.
+"""
 
 RELEASE: Final = Script("""
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
@@ -58,9 +61,13 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 CHECK: Final = Script("""
 local types = {}
 for index = 3, #KEYS do types[index - 2] = redis.call('TYPE', KEYS[index]).ok end
-return {redis.call('HGET', KEYS[1], 'write'), redis.call('GET', KEYS[2]), types}
+local found = redis.call('HMGET', KEYS[1], 'write', 'moves')
+return {found[1], found[2] or '0', redis.call('GET', KEYS[2]), types}
 """)
-"""KEYS: bookmark, lease, any others. Returns the mark of the last write, the lease, the types."""
+"""KEYS: bookmark, lease, any others.
+
+Returns the mark of the last move, how often the bookmark has moved, the lease, the types.
+"""
 
 MOVE: Final = Script(f"""{_NOW}
 redis.call('HSET', KEYS[1], 'position', ARGV[1], 'movedAt', now(), 'write', ARGV[2])
@@ -80,8 +87,9 @@ for index = first, #ARGV, 3 do
     redis.call('HSET', KEYS[4], position, failure)
   end
 end
+return redis.call('HINCRBY', KEYS[1], 'moves', 1)
 """)
-"""KEYS: bookmark, order, parked, failures.
+"""KEYS: bookmark, order, parked, failures. Returns how often the bookmark has moved.
 
 ARGV: position, mark, how many are unparked, their positions, and three values of each parked event:
 position, event, failure.

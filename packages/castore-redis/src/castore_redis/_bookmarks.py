@@ -28,6 +28,7 @@ from castore_redis._bookmark_scripts import (
     RETRY_PARKED,
 )
 from castore_redis._client import Argument, Commands, RedisClient, Script, check_client
+from castore_redis._held_lease import HeldLease
 from castore_redis._move_transaction import MoveTransaction
 from castore_redis._nodes import keep_cancellation, translate_errors
 from castore_redis._parked import to_moment, to_parked
@@ -104,7 +105,8 @@ class RedisBookmarkStorageAdapter:
         On a cluster, all keys must be in the slot of the bookmark.
 
         Raises:
-            LeaseLostError: the lease is another owner's by now, ran out, or was given back.
+            LeaseLostError: the lease is another owner's by now, ran out, or was given back; or the
+                server has lost moves that were made with it, as a replica may that is promoted.
                 Nothing was written. It is raised at the end of the block.
             StorageError: the move was refused, or Redis failed; the text says whether the bookmark
                 moved, as far as that is known. Where it is not, give the lease back and take it
@@ -135,8 +137,8 @@ class RedisBookmarkStorageAdapter:
         """
         keys = make_keys(self._prefix, bookmark_id)
         places, milliseconds = [keys.bookmark, keys.lease], duration // _MILLISECOND
-        token = await self._run("be leased", bookmark_id, ACQUIRE, places, owner, milliseconds)
-        return None if token is None else Lease(bookmark_id, owner, int(token))
+        found = await self._run("be leased", bookmark_id, ACQUIRE, places, owner, milliseconds)
+        return None if found is None else HeldLease.make(bookmark_id, owner, *map(int, found))
 
     async def release_lease(self, lease: Lease) -> None:
         """Give a lease back before it runs out. One that was lost is left alone."""

@@ -81,7 +81,7 @@ class RedisMessageBusAdapter:
         for message in messages:
             try:
                 bodies.append((message, format_json(message.body)))
-            except (ValueError, TypeError) as error:
+            except (TypeError, ValueError, RecursionError) as error:
                 failures.append((message, f"its body is not JSON: {error}"))
         while bodies:
             some, bodies = bodies[:_AT_ONCE], bodies[_AT_ONCE:]
@@ -97,16 +97,25 @@ class RedisMessageBusAdapter:
     async def _send(
         self, messages: Sequence[tuple[MessageRecord, str]], *, replay: bool
     ) -> list[tuple[MessageRecord, str]]:
-        """Send messages in one pipeline, and return those that Redis refused."""
+        """Send messages, several in one pipeline, and return those that Redis refused."""
         client: Any = self._client
+        commands = [self._make_command(*each, replay=replay) for each in messages]
+        if len(commands) == 1:
+            await keep_cancellation(client.execute_command(*commands[0]))
+            return []
         async with client.pipeline(transaction=False) as pipeline:
-            for message, body in messages:
-                store_id, kind = message.event_store_id, message.type
-                channel = make_channel(self._prefix, store_id, kind, replay=replay)
-                pipeline.execute_command(self._command, channel.encode(), body.encode())
+            for each in commands:
+                pipeline.execute_command(*each)
             results = await keep_cancellation(pipeline.execute(raise_on_error=False))
         return [
             (message, describe_fault(result))
             for (message, _), result in zip(messages, results, strict=True)
             if isinstance(result, Exception)
         ]
+
+    def _make_command(
+        self, message: MessageRecord, body: str, *, replay: bool
+    ) -> tuple[str, bytes, bytes]:
+        store_id, kind = message.event_store_id, message.type
+        channel = make_channel(self._prefix, store_id, kind, replay=replay)
+        return self._command, channel.encode(), body.encode()

@@ -22,7 +22,14 @@ from castore_core.telemetry import (
     describe_message_handling,
     installed,
 )
-from castore_core.workers import HandlerFunction, Lifecycle, Tasks, check_seconds, ends_task
+from castore_core.workers import (
+    HandlerFunction,
+    Lifecycle,
+    Tasks,
+    check_seconds,
+    ends_task,
+    handling,
+)
 from castore_redis._listener_reports import HandlerFailed
 from castore_redis._listening import (
     ListenOptions,
@@ -267,12 +274,14 @@ class RedisBusListener(Generic[M]):
     async def _handle(self, handler: _Handler, received: Received, receiver: Receiver) -> None:
         context = RedisBusContext(received.channel, received.replay)
         try:
-            if installed.telemetry is None:
-                await self._call(handler, received, context)
-            else:
-                destination = Destination(self._bus.message_channel_id, "redis")
-                with Observation(describe_message_handling(destination, received.message, context)):
+            with handling(received.message):
+                if installed.telemetry is None:
                     await self._call(handler, received, context)
+                else:
+                    destination = Destination(self._bus.message_channel_id, "redis")
+                    operation = describe_message_handling(destination, received.message, context)
+                    with Observation(operation):
+                        await self._call(handler, received, context)
         except BaseException as error:
             if ends_task(error):
                 raise

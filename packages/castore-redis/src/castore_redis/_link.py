@@ -117,8 +117,6 @@ class Link:
         self, pubsub: Any, channels: tuple[bytes, ...], patterns: tuple[bytes, ...]
     ) -> None:
         if isinstance(self._client, RedisCluster):
-            if not hasattr(pubsub, "ssubscribe"):
-                raise RuntimeError("listening to a cluster needs redis-py 8")
             for each in channels:  # those of several slots cannot be subscribed to at once
                 await pubsub.ssubscribe(each)
             return

@@ -178,7 +178,7 @@ class Stream:
             await self._until_interrupted(asyncio.sleep(pause), by_leases=False)
 
     async def _receive(self, ask: Callable[[int], Awaitable[Page]]) -> bool:
-        """Ask for messages, and tell whether to ask again at once."""
+        """Ask for messages, and tell whether to ask again at once: there may be more."""
         room = await self._held.reserve(self._options.batch_size)
         deliveries: list[Delivery] = []
         try:
@@ -189,14 +189,15 @@ class Stream:
             deliveries = [self._to_delivery(each, since) for each in page.entries]
         finally:
             self._held.take(deliveries, room)
-        return self._note(page, deliveries)
+        return self._note(page, deliveries) or len(deliveries) == room
 
     def _note(self, page: Page, deliveries: list[Delivery]) -> bool:
+        """Take note of a page, and tell whether another one is needed."""
         if page.state == "ok":
             self._last_id = page.last_id
             self._reporter.tell(MessagesReceived(len(deliveries)))
             self._take(deliveries)
-            return bool(deliveries)
+            return False
         if page.state == "lost":
             self.lose("another worker has it, or it ran out")
         else:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
@@ -14,33 +14,10 @@ from redis.backoff import ConstantBackoff, NoBackoff
 
 from castore_core import NotificationMessage
 from castore_redis import ConnectionLost, MessagesMissed, RedisBusListener, listen
+from listener_reports import PATIENCE, Reports, receive
 from parcels import make_bus, ordered
 from private_redis import PrivateRedis, private_redis
 from tcp_proxy import TCPProxy, tcp_proxy
-
-T = TypeVar("T")
-PATIENCE = 30  # seconds
-
-
-class Reports:
-    """The reports of a listener."""
-
-    def __init__(self) -> None:
-        self.all: list[Any] = []
-        self._changed = asyncio.Event()
-
-    def tell(self, report: object) -> None:
-        """Keep a report."""
-        self.all.append(report)
-        self._changed.set()
-
-    async def wait_for(self, kind: type[T], count: int = 1) -> T:
-        """Return the last report of a kind, once there are so many."""
-        with anyio.fail_after(PATIENCE):
-            while len(found := [each for each in self.all if isinstance(each, kind)]) < count:
-                self._changed.clear()
-                await self._changed.wait()
-        return found[count - 1]
 
 
 @pytest.fixture
@@ -72,13 +49,6 @@ async def proxied(proxy: TCPProxy, retry: Retry) -> AsyncGenerator[Redis]:
     client = Redis(port=proxy.port, protocol=3, retry=retry)
     yield client
     await client.aclose()
-
-
-async def receive(messages: Any) -> str:
-    """Return the id of the aggregate of the next message."""
-    with anyio.fail_after(PATIENCE):
-        message: NotificationMessage[Any] = await anext(messages)
-    return message.event.aggregate_id
 
 
 @pytest.mark.parametrize("protocol", [2, 3])

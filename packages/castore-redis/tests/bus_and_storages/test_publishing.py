@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
-from castore_core import MessagePublishError, NotificationMessageQueue
+from castore_core import MessagePublishError, MessageRecord, NotificationMessageQueue
 from castore_redis import RedisMessageBusAdapter, listen
 from parcels import delivered, make_bus, ordered, written
 
@@ -34,8 +34,11 @@ async def test_channels_that_a_user_may_not_use(
         received = aiter(messages)
         assert expected == [await anext(received), await anext(received)]
 
-    names = [(message.type, reason) for message, reason in caught.value.failures]
-    assert ["DELIVERED", "WRITTEN"] == [each for each, _ in names]
+    with pytest.raises(MessagePublishError) as alone:
+        await make_bus(user, prefix).publish_message(delivered(1))
+    failures = [*caught.value.failures, *alone.value.failures]
+    names = [(message.type, reason) for message, reason in failures]
+    assert ["DELIVERED", "WRITTEN", "DELIVERED"] == [each for each, _ in names]
     assert all("NoPermissionError" in reason for _, reason in names)
     await user.aclose()
     await anything.execute_command("ACL", "DELUSER", name)
@@ -50,6 +53,20 @@ async def test_more_than_a_pipeline_takes(redis: Redis, prefix: str) -> None:
         await bus.publish_messages(expected)
         received = aiter(messages)
         assert expected == [await anext(received) for _ in expected]
+
+
+async def test_a_body_that_is_nested_too_deeply(redis: Redis, prefix: str) -> None:
+    """Its message is named, and all others are published."""
+    nested: Any = []
+    for _ in range(100_000):
+        nested = [nested]
+    deep, plain = (
+        MessageRecord("PARCELS", "p1", 1, "ORDERED", body) for body in ({"deep": nested}, {})
+    )
+
+    with pytest.raises(MessagePublishError) as caught:
+        await RedisMessageBusAdapter(redis, channel_prefix=prefix).publish_messages([deep, plain])
+    assert [deep] == [each for each, _ in caught.value.failures]
 
 
 async def test_mistakes(redis: Redis) -> None:

@@ -17,6 +17,7 @@ from castore_core import (
     EventAlreadyExistsError,
     StorageError,
     UnknownOutcomeError,
+    find_calling_thread,
 )
 from castore_sql._connection import Connection, Work
 from castore_sql._dialect import Dialect
@@ -295,12 +296,23 @@ class EngineDatabase:
                 wakeup.wake()
             return outcomes
 
-        if self._commits_in_loop and (outcomes := self._runner.write_at_once(work)) is not None:
+        if self._may_commit_here() and (outcomes := self._runner.write_at_once(work)) is not None:
             return outcomes
         deadline = pushes[0].deadline
         return await self._keep_trying(
             lambda: self._runner.write(work, _get_end(deadline)), deadline
         )
+
+    def _may_commit_here(self) -> bool:
+        """Tell whether the thread of the event loop may stand still while the disk writes.
+
+        Under a façade nobody else is held up, as long as one thread calls. Several threads do
+        better in sharing a commit.
+        """
+        if self._commits_in_loop:
+            return True
+        caller = find_calling_thread()
+        return caller is not None and caller.is_alone
 
     async def _keep_trying(self, attempt: Callable[[], Awaitable[T]], deadline: float) -> T:
         """Try again while the database is busy, and translate other errors of the driver."""

@@ -80,7 +80,8 @@ class SQLEventStorageAdapter:
         commits_in_loop: on a synchronous engine of SQLite, commit pushes in the thread of the event
             loop, which spares them the way to a thread. The loop stands still while the disk
             writes, and concurrent pushes do not share a commit: it is for scripts, and for programs
-            with one user. A push that finds the database locked waits in a thread.
+            with one user. A push that finds the database locked waits in a thread. Under a façade
+            of `castore_core.sync` this holds without the option, as long as one thread calls.
         allow_gaps: whether a version can be pushed where the one before is missing. An aggregate
             without version 1 is not listed.
 
@@ -162,7 +163,8 @@ class SQLEventStorageAdapter:
                 await store.push_event(event)
                 await connection.execute(...)
 
-        A synchronous connection is used in the thread of the caller, which waits for the database.
+        A synchronous connection is used in the thread of the event loop, or under a façade of
+        `castore_core.sync` in the thread that calls this. The thread waits for the database.
         It waits as long as the driver does, and tries nothing again. ``create_tables`` and
         ``upgrade_tables``, which would end the transaction, raise `StorageError`.
 

@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from threading import current_thread
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection as SQLAlchemyConnection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from castore_core import StorageError
+from castore_core import StorageError, find_calling_thread
 from castore_sql._connection import Work
 from castore_sql._wakeup import Wakeup
 
@@ -19,7 +21,8 @@ T = TypeVar("T")
 class InnerRunner:
     """Runs work on one connection, one work at a time.
 
-    A synchronous connection is used in the thread of the event loop.
+    A synchronous connection is used in the thread of the event loop, or under a façade in the
+    thread that made this, while it waits for the façade.
 
     Args:
         connection: the user's, with a transaction, or one that begins now.
@@ -35,6 +38,7 @@ class InnerRunner:
         self.can_commit_in_loop = False
         self._connection = connection
         self._run = run
+        self._home = current_thread()
         self._lock = _locks.setdefault(connection, asyncio.Lock())
 
     def check_before_write(self) -> None:
@@ -45,7 +49,15 @@ class InnerRunner:
         async with self._lock:
             if isinstance(self._connection, AsyncConnection):
                 return await self._connection.run_sync(self._run_inside, work)
-            return self._run_inside(self._connection, work)
+            caller = find_calling_thread()
+            if caller is None or self._home is current_thread():
+                return self._run_inside(self._connection, work)
+            if self._home is not caller.thread:
+                raise StorageError(
+                    f"the connection is one of the thread {self._home.name!r}, and the call comes "
+                    f"from {caller.thread.name!r}: call within() in the thread that uses it"
+                )
+            return await caller.run(partial(self._run_inside, self._connection, work))
 
     async def read(self, work: Work[T], _until: float | None = None, /) -> T:
         """Run work inside the transaction."""

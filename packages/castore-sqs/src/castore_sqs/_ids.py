@@ -4,7 +4,7 @@ import re
 from hashlib import sha256
 from typing import Final
 
-from castore_core import MessageRecord, format_json
+from castore_core import MessageRecord, format_json, format_message_id
 
 _FIFO_ID: Final = re.compile("[!-~]{1,128}")  # ASCII's letters, digits and punctuation
 _TEXT: Final = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]{1,2048}")
@@ -22,9 +22,8 @@ def make_message_id(message: MessageRecord) -> str:
 
     It is a hash where SQS allows no such text, or where it is longer than 2,048 characters.
     """
-    parts = _get_parts(message)
-    text = "#".join(parts)
-    return text if is_text(text) else _hash(parts)
+    text = format_message_id(message.event_store_id, message.aggregate_id, message.version)
+    return text if is_text(text) else _hash(_get_parts(message))
 
 
 def make_group_id(message: MessageRecord) -> str:

@@ -11,6 +11,7 @@ from castore_core import (
     EventDraft,
     EventStore,
     ExistingAggregateCommand,
+    GroupCommand,
 )
 from castore_test_tools._comparison import TIMESTAMP, Ignorable, check_events, check_ignore
 from castore_test_tools._expectations import (
@@ -30,6 +31,7 @@ from castore_test_tools._stage import (
     PushEvents,
     RunAggregateCommand,
     RunCommand,
+    RunGroupCommand,
     Stage,
 )
 from castore_test_tools._types import A, E, EventsOf
@@ -203,10 +205,15 @@ class Given(Scenario[None]):
     ) -> Scenario[A | None]: ...
 
     @overload
+    def when(
+        self, command: GroupCommand[P, O, *tuple[Any, ...]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Scenario[O]: ...
+
+    @overload
     def when(self, event: Event, /, *events: Event) -> Scenario[None]: ...
 
     def when(self, act: Any, /, *args: Any, **kwargs: Any) -> Scenario[Any]:
-        """Run a command, or an aggregate command, or push events.
+        """Run a command, an aggregate command or a group command, or push events.
 
         A command runs with mocks of the stores that it requires, each with the events that were
         given for the store of that ``event_store_id``, and empty if there were none.
@@ -225,7 +232,7 @@ def given(event_store: EventStore[E, A], events: EventsOf[E] = ()) -> Given:
 
 
 def _to_act(act: object, /, *args: Any, **kwargs: Any) -> Act:
-    if isinstance(act, (Command, AggregateCommand)) and not args:
+    if isinstance(act, (Command, AggregateCommand, GroupCommand)) and not args:
         raise TypeError(f"when() needs what {act!r} is called with")
     if isinstance(act, Command):
         return RunCommand(cast("Command[Any, Any, ..., Any]", act), args[0], args[1:], kwargs)
@@ -233,6 +240,8 @@ def _to_act(act: object, /, *args: Any, **kwargs: Any) -> Act:
         return RunAggregateCommand(
             cast("AggregateCommand[..., Any]", act), args[0], args[1:], kwargs
         )
+    if isinstance(act, GroupCommand):
+        return RunGroupCommand(cast("GroupCommand[..., Any]", act), args, kwargs)
     events: list[Any] = [act, *args]
     if kwargs or not all(isinstance(each, Event) for each in events):
         raise TypeError(f"when() takes a command with its arguments, or events, not {act!r}")

@@ -28,9 +28,9 @@ class MockEventStore(EventStore[E, A]):
     """An event store with the definition of another, and with events in memory of its own.
 
     It begins with ``initial_events``, which may be those of several aggregates. It has the event
-    types, reducer, side effect, codec and upcasters of the other store, but neither its snapshots
-    nor its ``on_event_pushed``, which would have effects outside of the test: set them where you
-    need them. Mocks can be pushed to in one group.
+    types, reducer, ``prepare_event``, side effect, codec and upcasters of the other store, but
+    neither its snapshots nor its ``on_event_pushed``, which would have effects outside of the test:
+    set them where you need them. Mocks can be pushed to in one group.
 
     `mock_event_store` gives the mock of a subclass its methods and attributes too.
 
@@ -46,6 +46,7 @@ class MockEventStore(EventStore[E, A]):
             event_store.event_store_id,
             event_types=event_store.event_types,
             reduce=event_store.reduce,
+            prepare_event=event_store.prepare_event,
             simulate_side_effect=event_store._simulate_side_effect,
             aggregate_codec=event_store.aggregate_codec,
             upcasters=event_store.upcasters,

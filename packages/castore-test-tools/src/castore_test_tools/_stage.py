@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
-from castore_core import AggregateCommand, Command, Event, EventStore, PushedEvent
+from castore_core import (
+    AggregateCommand,
+    Command,
+    Event,
+    EventStore,
+    GroupCommand,
+    PushedEvent,
+)
 from castore_test_tools._mock import MockEventStore, mock_event_store
 
 GivenEvents: TypeAlias = tuple[EventStore, tuple[Event, ...]]
@@ -114,6 +121,24 @@ class RunAggregateCommand:
         __tracebackhide__ = True
         command = self.command.using(stage.get_mock(self.command.event_store))
         return partial(command, self.aggregate_id, *self.args, **self.kwargs)
+
+
+@dataclass(frozen=True)
+class RunGroupCommand:
+    """Run a group command on the mocks of its stores."""
+
+    command: GroupCommand[..., Any, *tuple[Any, ...]]
+    args: tuple[object, ...]
+    kwargs: Mapping[str, object]
+
+    def __repr__(self) -> str:
+        return repr(self.command)
+
+    def prepare(self, stage: Stage) -> Callable[[], Awaitable[object]]:
+        """Return what runs it, and returns the aggregates after it."""
+        __tracebackhide__ = True
+        command = self.command.using(*map(stage.get_mock, self.command.event_stores))
+        return partial(command, *self.args, **self.kwargs)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from castore_core._cancellation import ends_task
 from castore_core._operations import Destination, describe_message_handling
 from castore_core._telemetry import Observation, installed
 from castore_core._workers.handler_calls import CallResult, Ending, HandlerCalls
+from castore_core._workers.handling import handling
 from castore_core._workers.reporter import Reporter
 from castore_core._workers.reports import (
     HandlerGivenUp,
@@ -81,10 +82,11 @@ class Attempts(Generic[R, C]):
             if ends_task(error):
                 raise
             return self._tell_unread(received, error)
-        if installed.telemetry is None or self._destination is None:
-            result = await self._calls.call(message, context)
-        else:
-            result = await self._call_observed(self._destination, message, context)
+        with handling(message):
+            if installed.telemetry is None or self._destination is None:
+                result = await self._calls.call(message, context)
+            else:
+                result = await self._call_observed(self._destination, message, context)
         return self._tell(result, context, find_subject(message))
 
     async def _call_observed(

@@ -45,15 +45,53 @@ def _commit_fit(
         return [_commit_alone(connection, writes[0], is_repeated=is_repeated)]
     # In the order of their keys, so that those of two processes do not wait for each other.
     plain = sorted(filter(_is_plain, writes), key=lambda each: each[0].key)
-    groups = [each for each in plain if len(each) > 1]
-    if groups and len(plain) == len(writes):
-        inserts = [insert for each in plain for insert in each]
-        if len({each.table for each in inserts}) == 1 and _insert_all(connection, inserts):
-            return [None] * len(writes)
+    rivals = _find_rivals(plain)
+    together = [each for each in plain if id(each) not in rivals]
+    if len(plain) == len(writes) and _has_group_of_one_table(together):
+        inserts = [insert for each in together for insert in each]
+        if _insert_all(connection, inserts):
+            return [NotYet.TOGETHER if id(each) in rivals else None for each in writes]
     # Of one table: where a second statement fails, the first would have been written already.
     singles = [each[0] for each in plain if len(each) == 1 and each[0].table is plain[0][0].table]
     inserted = _insert_free(connection, singles, [False] * len(singles))
-    return [None if id(each[0]) in inserted else NotYet.ALONE for each in writes]
+    rest = [each for each in writes if id(each[0]) not in inserted]
+    # A repeated write may have met its own event.
+    conflicts = {} if is_repeated else _find_conflicts(connection, list(filter(_is_plain, rest)))
+    return [
+        None if id(each[0]) in inserted else conflicts.get(id(each), NotYet.ALONE)
+        for each in writes
+    ]
+
+
+def _find_rivals(writes: Sequence[_Inserts]) -> set[int]:
+    """Return the `id` of each write with a version that an earlier one has, too."""
+    taken: set[tuple[str, tuple[str, str, int]]] = set()
+    rivals: set[int] = set()
+    for write in writes:
+        places = {(each.table.name, each.key) for each in write}
+        if places & taken:
+            rivals.add(id(write))
+        else:
+            taken |= places
+    return rivals
+
+
+def _find_conflicts(
+    connection: Connection, writes: Sequence[_Inserts]
+) -> dict[int, EventAlreadyExistsError]:
+    """Return the errors of writes whose versions are stored, by the `id` of the write."""
+    stored: set[tuple[str, tuple[str, str, int]]] = set()
+    for inserts in group_by_table([insert for each in writes for insert in each]):
+        query = _bind_keys(
+            _prepare(connection, inserts).select_keys, {each.key for each in inserts}
+        )
+        stored |= {(inserts[0].table.name, tuple(row)) for row in fetch(connection, query)}
+    conflicts: dict[int, EventAlreadyExistsError] = {}
+    for write in writes:
+        for each in write:
+            if (each.table.name, each.key) in stored:
+                conflicts.setdefault(id(write), EventAlreadyExistsError(*each.key))
+    return conflicts
 
 
 def write_inside(connection: Connection, write: Write) -> CastoreError | None:
@@ -81,8 +119,11 @@ def _commit_alone(connection: Connection, write: Write, *, is_repeated: bool) ->
 def _try_alone(connection: Connection, write: Write) -> CastoreError | None:
     if len(write) == 1 and isinstance(write[0], Insert):
         return _take(connection, write)
-    if _is_of_one_table(write) and _insert_all(connection, write):
-        return None
+    if _is_of_one_table(write):
+        if _insert_all(connection, write):
+            return None
+        if conflict := _find_conflicts(connection, [write]):
+            return conflict[id(write)]
     with transaction(connection):
         return write_inside(connection, write)
 
@@ -260,6 +301,11 @@ def _prepare_step(connection: Connection, step: Insert | Assertion) -> WriteStat
 
 def _is_plain(write: Write) -> TypeGuard[Sequence[Insert]]:
     return all(isinstance(each, Insert) and not each.force for each in write)
+
+
+def _has_group_of_one_table(writes: Sequence[_Inserts]) -> bool:
+    tables = {insert.table for each in writes for insert in each}
+    return len(tables) == 1 and any(len(each) > 1 for each in writes)
 
 
 def _is_of_one_table(write: Write) -> TypeGuard[Sequence[Insert]]:

@@ -8,12 +8,13 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Awaitable
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 from weakref import ref
 
 from sqlalchemy import Connection, Engine, event
 
-from castore_core import StorageError
+from castore_core import CallingThread, StorageError, find_calling_thread
 from castore_sql._sqlite.aiosqlite import run_in_driver
 from castore_sql._sqlite.transactions import is_writing
 
@@ -75,8 +76,13 @@ def _get_owner() -> _Owner | None:
 
 
 def _find_own(engine: Engine) -> list[Connection]:
-    """Return the connections whose transaction this task opened, or its thread before the loop."""
-    own = (asyncio.current_task(), threading.current_thread())
+    """Return the connections whose transaction this task opened, or its thread before the loop.
+
+    Under a façade it is also the thread that waits for it.
+    """
+    caller = _find_waiting_thread()
+    thread = threading.current_thread() if caller is None else caller.thread
+    own = (asyncio.current_task(), thread)
     found = [each.connection() for each in list(_open.values()) if each.owner() in own]
     return [
         each
@@ -84,6 +90,11 @@ def _find_own(engine: Engine) -> list[Connection]:
         # An engine shares its dialect with those that its `execution_options` returned.
         if each is not None and each.dialect is engine.dialect and not _is_lost(each)
     ]
+
+
+def _find_waiting_thread() -> CallingThread | None:
+    caller = find_calling_thread()
+    return caller if caller is not None and caller.is_waiting else None
 
 
 def _is_lost(connection: Connection) -> bool:
@@ -94,7 +105,10 @@ async def _is_writing(connection: Connection) -> bool:
     driver_connection = connection.connection.driver_connection
     if not isinstance(driver_connection, sqlite3.Connection):
         return await run_in_driver(driver_connection, is_writing)
+    caller = _find_waiting_thread()
     try:
+        if caller is not None:
+            return await caller.run(partial(is_writing, driver_connection))
         return is_writing(driver_connection)
     except sqlite3.ProgrammingError:  # it is closed, or another thread's
         return False

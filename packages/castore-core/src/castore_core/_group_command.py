@@ -1,0 +1,413 @@
+"""Group commands: handlers that say what happens to several aggregates, and a runner."""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from copy import copy
+from functools import partial
+from inspect import isawaitable
+from typing import (
+    Any,
+    Concatenate,
+    Final,
+    Generic,
+    ParamSpec,
+    Self,
+    TypeAlias,
+    TypeVar,
+    TypeVarTuple,
+    Unpack,
+    cast,
+    overload,
+)
+
+from castore_core._aggregate_commands import encode_arguments, get_version, group_drafts
+from castore_core._aggregate_sources import AggregateSource
+from castore_core._command import CommandOptions
+from castore_core._concurrency import run_all
+from castore_core._conflicts import (
+    DEFAULT_PAUSE,
+    DEFAULT_RETRIES,
+    ConflictCallback,
+    ConflictRetries,
+)
+from castore_core._event import EventDraft
+from castore_core._group import GroupedEvent, VersionAssertion
+from castore_core._idempotency import KeyedRun, find_adapter, make_key
+from castore_core._json import JSONValue
+from castore_core._operations import describe_group_command
+from castore_core._results import LoadedAggregate
+from castore_core._storage import joins_transaction
+from castore_core._store import EventStore
+from castore_core._telemetry import observed
+
+P = ParamSpec("P")
+O = TypeVar("O")  # noqa: E741 the output
+Ss = TypeVarTuple("Ss")
+
+S1 = TypeVar("S1", bound=EventStore[Any, Any])
+S2 = TypeVar("S2", bound=EventStore[Any, Any])
+S3 = TypeVar("S3", bound=EventStore[Any, Any])
+S4 = TypeVar("S4", bound=EventStore[Any, Any])
+I1 = TypeVar("I1")
+I2 = TypeVar("I2")
+I3 = TypeVar("I3")
+I4 = TypeVar("I4")
+L1 = TypeVar("L1")
+L2 = TypeVar("L2")
+L3 = TypeVar("L3")
+L4 = TypeVar("L4")
+D1 = TypeVar("D1")
+D2 = TypeVar("D2")
+D3 = TypeVar("D3")
+D4 = TypeVar("D4")
+T = TypeVar("T")
+
+_Later: TypeAlias = T | Awaitable[T]
+_Source: TypeAlias = AggregateSource[Any, Any, Any, Any]
+_Loaded: TypeAlias = dict[str, LoadedAggregate[Any, Any]]
+_Drafts: TypeAlias = dict[str, Sequence[EventDraft[Any]]]
+
+_LOADS_AT_ONCE: Final = 8
+
+
+class GroupCommand(Generic[P, O, *Ss]):
+    """A handler with its runner: call it with the ids of each source, and its own arguments.
+
+    Made by `group_command`.
+    """
+
+    def __init__(
+        self,
+        handler: Callable[..., Any],
+        sources: Sequence[_Source],
+        *,
+        event_already_exists_retries: int = DEFAULT_RETRIES,
+        event_already_exists_pause: float = DEFAULT_PAUSE,
+        on_event_already_exists: ConflictCallback | None = None,
+    ) -> None:
+        _check_sources(sources)
+        if isinstance(handler, GroupCommand):
+            raise TypeError(f"{handler!r} is a command already: a handler is a function")
+        self.command_id: str = getattr(handler, "__name__", repr(handler))
+        self._handle = handler
+        self._sources = tuple(sources)
+        self._retries = ConflictRetries(
+            event_already_exists_retries, event_already_exists_pause, on_event_already_exists
+        )
+        self._key: str | None = None
+        self.__doc__ = handler.__doc__
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.command_id!r})"
+
+    @property
+    def event_stores(self) -> tuple[*Ss]:
+        """The store of each source."""
+        return cast("tuple[*Ss]", tuple(each.event_store for each in self._sources))
+
+    @property
+    def event_already_exists_retries(self) -> int:
+        """How many times the handler runs again after a conflict."""
+        return self._retries.retries
+
+    @property
+    def on_event_already_exists(self) -> ConflictCallback | None:
+        """Called with each conflict."""
+        return self._retries.callback
+
+    @observed(describe_group_command)
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> O:
+        """Run the command, and return the aggregates after it, as the handler was given them.
+
+        Of one source, they are returned alone; of several, as a tuple.
+
+        Raises:
+            AggregateNotFoundError: an aggregate that must exist has no events. The handler did not
+                run.
+            ValueError: an aggregate was given twice, and nothing was read; or the handler decided
+                on one that was not loaded, and nothing was written.
+            TypeError: the handler did not return a decision on each source. Nothing was written.
+            EventAlreadyExistsError, VersionAssertionError: the last attempt ended with a conflict
+                too.
+            InvalidEventGroupError: the stores cannot write together, or not so much at once.
+            IdempotencyKeyReusedError: the command has run with its key and other arguments.
+        """
+        count = len(self._sources)
+        ids = self._list_ids(args[:count])
+
+        keyed = self._make_run(ids, args[count:], kwargs)
+
+        async def attempt() -> list[dict[str, Any]]:
+            loaded = await self._load(ids)
+            arguments = self._arrange([_get_aggregates(each) for each in loaded])
+            answer = self._handle(*arguments, *args[count:], **kwargs)
+            decisions = self._split(await answer if isawaitable(answer) else answer, ids)
+            if keyed is None:
+                return await self._push(loaded, decisions)
+            push = partial(self._push, loaded, decisions)
+            return await keyed.push(_get_versions_after(loaded, decisions), push)
+
+        if keyed is None:
+            found = await self._retries.run(attempt)
+        else:
+            found = await keyed.run(attempt, partial(self._restore, keyed, ids))
+        aggregates = self._arrange(found)
+        return cast("O", aggregates[0] if count == 1 else aggregates)
+
+    def using(self, *event_stores: *Ss) -> Self:
+        """Return the same command, with the same options, on other stores of the same kinds.
+
+        A test gives it stores of its own; a program, those of each tenant.
+        """
+        if len(event_stores) != len(self._sources):
+            raise TypeError(f"{self!r} has {len(self._sources)} event stores")
+        stores = cast("tuple[EventStore[Any, Any], ...]", event_stores)
+        command = copy(self)
+        command._sources = tuple(
+            source.using(store) for source, store in zip(self._sources, stores, strict=True)
+        )
+        return command
+
+    def with_idempotency_key(self, key: str) -> Self:
+        """Return the same command, bound to a key: of all its calls, one has an effect.
+
+        The key is recorded with the events, in one group. Any later call with it, in any process,
+        pushes nothing, and returns the aggregates as they were after the first call. See
+        `Command.with_idempotency_key`.
+
+        Raises:
+            ValueError: ``key`` is no text of 1 to 1,000 characters.
+        """
+        bound = copy(self)
+        bound._key = make_key((), key).key
+        return bound
+
+    def _make_run(
+        self, ids: Sequence[Sequence[str]], args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> KeyedRun | None:
+        if self._key is None:
+            return None
+        stores = [each.event_store for each in self._sources]
+        name = (*(each.event_store_id for each in stores), self.command_id)
+        adapter = find_adapter(repr(self), stores)
+        arguments = encode_arguments(_sort(ids), args, kwargs)
+        return KeyedRun(make_key(name, self._key), adapter, arguments, self._retries)
+
+    async def _restore(
+        self, keyed: KeyedRun, ids: Sequence[Sequence[str]], output: JSONValue
+    ) -> list[dict[str, Any]]:
+        """Return the aggregates as they were after the run that recorded the output."""
+        if not _are_versions(output, ids):
+            raise keyed.refuse_output()
+        loaded = await self._load(ids, cast("list[dict[str, int]]", output))
+        return [_get_aggregates(each) for each in loaded]
+
+    def _list_ids(self, given: Sequence[object]) -> list[list[str]]:
+        """Return the ids of each source.
+
+        Raises:
+            TypeError, ValueError: some are missing, are no ids, or are there twice.
+        """
+        if len(given) < len(self._sources):
+            raise TypeError(f"{self!r} is called with the ids of {len(self._sources)} sources")
+        ids = [source.list_ids(own) for source, own in zip(self._sources, given, strict=True)]
+        self._refuse_repeated(ids)
+        return ids
+
+    def _refuse_repeated(self, ids: Sequence[Sequence[str]]) -> None:
+        seen: set[tuple[int, str, str]] = set()
+        for source, own in zip(self._sources, ids, strict=True):
+            store = source.event_store
+            for each in own:
+                aggregate = id(store.get_storage_adapter()), store.event_store_id, each
+                if aggregate in seen:
+                    raise ValueError(
+                        f"aggregate {each!r} of event store {store.event_store_id!r} "
+                        f"is given twice to {self!r}"
+                    )
+                seen.add(aggregate)
+
+    async def _load(
+        self, ids: Sequence[Sequence[str]], versions: Sequence[dict[str, int]] | None = None
+    ) -> list[_Loaded]:
+        """Load the aggregates of all sources, as they are or as they were at some versions."""
+        parts = zip(self._sources, ids, versions or [{} for _ in ids], strict=True)
+        jobs = [
+            partial(source.load, each, at.get(each)) for source, own, at in parts for each in own
+        ]
+        loaded = iter(await run_all(jobs, at_once=self._count_loads_at_once()))
+        return [{each: next(loaded) for each in own} for own in ids]
+
+    def _count_loads_at_once(self) -> int:
+        """Return 1 within a transaction of yours: its connection does one thing at a time."""
+        adapters = [each.event_store.storage_adapter for each in self._sources]
+        return 1 if any(map(joins_transaction, adapters)) else _LOADS_AT_ONCE
+
+    def _arrange(self, aggregates: Sequence[dict[str, Any]]) -> tuple[Any, ...]:
+        pairs = zip(self._sources, aggregates, strict=True)
+        return tuple(source.arrange(own) for source, own in pairs)
+
+    def _split(self, decision: object, ids: Sequence[Sequence[str]]) -> list[_Drafts]:
+        if decision is None:
+            return [{} for _ in self._sources]
+        decisions = (decision,) if len(self._sources) == 1 else self._check_tuple(decision)
+        parts = zip(self._sources, decisions, ids, strict=True)
+        return [source.split(each, own) for source, each, own in parts]
+
+    def _check_tuple(self, decision: object) -> tuple[object, ...]:
+        count = len(self._sources)
+        decisions = cast("tuple[object, ...]", decision) if isinstance(decision, tuple) else ()
+        if len(decisions) != count:
+            raise TypeError(
+                f"the handler of {self!r} returns a tuple of {count} decisions, one on each source"
+            )
+        return decisions
+
+    async def _push(
+        self, loaded: Sequence[_Loaded], decisions: Sequence[_Drafts], *marks: GroupedEvent
+    ) -> list[dict[str, Any]]:
+        """Push what was decided, and some more, as one group; return the aggregates after it."""
+        aggregates = [_get_aggregates(each) for each in loaded]
+        numbered = list(self._number_events(loaded, decisions))
+        assertions = list(self._assert_unchanged(loaded, decisions)) if numbered else []
+        events = [event for _, event in numbered]
+        pushed_events = await EventStore.push_event_group(*events, *marks, *assertions)
+        for (number, _), pushed in zip(numbered, pushed_events, strict=False):
+            aggregates[number][pushed.event.aggregate_id] = pushed.next_aggregate
+        return aggregates
+
+    def _number_events(
+        self, loaded: Sequence[_Loaded], decisions: Sequence[_Drafts]
+    ) -> Iterator[tuple[int, GroupedEvent[Any, Any]]]:
+        """Yield the events of the group, each with the number of its source."""
+        for number, (source, drafts) in enumerate(zip(self._sources, decisions, strict=True)):
+            for each, before in loaded[number].items():
+                group = group_drafts(source.event_store, each, before, drafts.get(each, ()))
+                yield from ((number, event) for event in group)
+
+    def _assert_unchanged(
+        self, loaded: Sequence[_Loaded], decisions: Sequence[_Drafts]
+    ) -> Iterator[VersionAssertion]:
+        """Yield the assertions on what was loaded and gets no event."""
+        for source, own, drafts in zip(self._sources, loaded, decisions, strict=True):
+            for each, before in own.items():
+                if source.asserted and not drafts.get(each):
+                    yield source.event_store.assert_version(each, get_version(before))
+
+
+def _sort(ids: Sequence[Sequence[str]]) -> JSONValue:
+    """Return ids as they are compared with those of a repeated call, where a set has no order."""
+    return [cast("JSONValue", sorted(own)) for own in ids]
+
+
+def _get_versions_after(loaded: Sequence[_Loaded], decisions: Sequence[_Drafts]) -> JSONValue:
+    """Return the version of each aggregate after what was decided, for each source."""
+    return [
+        {each: get_version(before) + len(drafts.get(each, ())) for each, before in own.items()}
+        for own, drafts in zip(loaded, decisions, strict=True)
+    ]
+
+
+def _are_versions(output: JSONValue, ids: Sequence[Sequence[str]]) -> bool:
+    """Tell whether a recorded output has a version of each aggregate."""
+    if not isinstance(output, list) or len(output) != len(ids):
+        return False
+    return all(
+        isinstance(each, dict)
+        and each.keys() == set(own)
+        and all(type(version) is int for version in each.values())
+        for each, own in zip(output, ids, strict=True)
+    )
+
+
+def _get_aggregates(loaded: _Loaded) -> dict[str, Any]:
+    return {aggregate_id: each.aggregate for aggregate_id, each in loaded.items()}
+
+
+@overload
+def group_command(
+    first: AggregateSource[S1, I1, L1, D1], /, **options: Unpack[CommandOptions]
+) -> Callable[
+    [Callable[Concatenate[L1, P], _Later[D1 | None]]], GroupCommand[Concatenate[I1, P], L1, S1]
+]: ...
+
+
+@overload
+def group_command(
+    first: AggregateSource[S1, I1, L1, D1],
+    second: AggregateSource[S2, I2, L2, D2],
+    /,
+    **options: Unpack[CommandOptions],
+) -> Callable[
+    [Callable[Concatenate[L1, L2, P], _Later[tuple[D1, D2] | None]]],
+    GroupCommand[Concatenate[I1, I2, P], tuple[L1, L2], S1, S2],
+]: ...
+
+
+@overload
+def group_command(
+    first: AggregateSource[S1, I1, L1, D1],
+    second: AggregateSource[S2, I2, L2, D2],
+    third: AggregateSource[S3, I3, L3, D3],
+    /,
+    **options: Unpack[CommandOptions],
+) -> Callable[
+    [Callable[Concatenate[L1, L2, L3, P], _Later[tuple[D1, D2, D3] | None]]],
+    GroupCommand[Concatenate[I1, I2, I3, P], tuple[L1, L2, L3], S1, S2, S3],
+]: ...
+
+
+@overload
+def group_command(
+    first: AggregateSource[S1, I1, L1, D1],
+    second: AggregateSource[S2, I2, L2, D2],
+    third: AggregateSource[S3, I3, L3, D3],
+    fourth: AggregateSource[S4, I4, L4, D4],
+    /,
+    **options: Unpack[CommandOptions],
+) -> Callable[
+    [Callable[Concatenate[L1, L2, L3, L4, P], _Later[tuple[D1, D2, D3, D4] | None]]],
+    GroupCommand[Concatenate[I1, I2, I3, I4, P], tuple[L1, L2, L3, L4], S1, S2, S3, S4],
+]: ...
+
+
+def group_command(*sources: _Source, **options: Unpack[CommandOptions]) -> Any:
+    """Make a `GroupCommand` of the decorated handler, under the name of the function.
+
+    The handler is given the aggregates of each source and arguments of its own. It returns what
+    happens to them: of one source, the decision on it; of several, a tuple of one for each. It is
+    a plain function or a coroutine function, and should have no effects but its drafts::
+
+        @group_command(one(orders), several_existing(products))
+        def place_order(
+            order: Order | None, products: Mapping[str, Product], *, lines: dict[str, int]
+        ) -> tuple[EventDraft[OrderPlaced], dict[str, EventDraft[StockReserved]]]:
+            ...
+
+        order, products = await place_order("order-1", ["bike", "bell"], lines=lines)
+
+    The runner loads the aggregates, a few at a time, numbers the drafts, and pushes them as one
+    group, all or none. The group asserts the versions of the aggregates that were loaded and get
+    no event, unless their source is not ``asserted``. After a conflict it all happens again: see
+    `Command` for the options. If nothing happens, nothing is written, and nothing asserted.
+
+    Raises:
+        TypeError: there is no source, or one that is none.
+        ValueError: an option is not valid.
+    """
+    _check_sources(sources)
+
+    def decorate(handler: Callable[..., Any]) -> GroupCommand[..., Any, *tuple[Any, ...]]:
+        return GroupCommand(handler, sources, **options)
+
+    return decorate
+
+
+def _check_sources(sources: Sequence[object]) -> None:
+    if not sources:
+        raise TypeError("a group command needs a source, such as one(orders)")
+    for each in sources:
+        if not isinstance(each, AggregateSource):
+            raise TypeError(
+                "sources are made by one(), one_existing(), several() or several_existing(), "
+                f"and not {type(each).__qualname__}"
+            )

@@ -1,0 +1,1 @@
+"""Façades of the asynchronous objects, for synchronous programs."""

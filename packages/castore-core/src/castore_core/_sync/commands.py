@@ -1,0 +1,87 @@
+"""Commands for synchronous programs.
+
+scripts/generate_sync.py writes this file.
+"""
+
+from typing import Generic, Self
+
+from castore_core._command import Command, I, O, P, S
+from castore_core._conflicts import ConflictCallback
+from castore_core._sync.event_loop import EventLoopThread
+from castore_core._sync.facade import Facade
+
+
+class SyncCommand(Facade[Command[I, S, P, O]], Generic[I, S, P, O]):
+    """A command for synchronous programs: call it as the `Command`.
+
+    The handler stays asynchronous, and so do the event stores that it is given::
+
+        SyncCommand(catch_pokemon)("pikachu1", (pokemon_store,))
+    """
+
+    def __init__(
+        self,
+        command: Command[I, S, P, O],
+        *,
+        event_loop: EventLoopThread | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        super().__init__(command, event_loop=event_loop, timeout=timeout)
+
+    @property
+    def command(self) -> Command[I, S, P, O]:
+        """The asynchronous command."""
+        return self._target
+
+    @property
+    def command_id(self) -> str:
+        """That of the command."""
+        return self._target.command_id
+
+    @property
+    def required_event_stores(self) -> S:
+        """That of the command."""
+        return self._target.required_event_stores
+
+    @property
+    def event_already_exists_retries(self) -> int:
+        """How many times the handler runs again after a conflict."""
+        return self._target.event_already_exists_retries
+
+    @property
+    def on_event_already_exists(self) -> ConflictCallback | None:
+        """Called with each conflict."""
+        return self._target.on_event_already_exists
+
+    def with_idempotency_key(self, key: str) -> Self:
+        """Return the same command, bound to a key: of all its calls, one has an effect.
+
+        What the handler pushes through the stores that it is given is collected, and written in
+        one group when it returns, together with an event of the store `COMMANDS_STORE_ID` that
+        records the key and the output. That event is in the storage of the first store. Any later
+        call with the key returns an equal output, in any process, and pushes nothing. A lost answer
+        is resolved: the command runs again, if nothing was written. A handler that raises writes
+        and records nothing.
+
+        Raises:
+            ValueError: ``key`` is no text of 1 to 1,000 characters.
+        """
+        return self._wrap(self._target.with_idempotency_key(key))
+
+    def __call__(self, input: I, event_stores: S, *args: P.args, **kwargs: P.kwargs) -> O:
+        """Run the command, again after a conflict.
+
+        Raises:
+            EventAlreadyExistsError: the last attempt ended with a conflict too.
+            InvalidCommandInputError: a subclass refused the input. The handler did not run.
+            InvalidCommandOutputError: a subclass refused what the handler returned.
+            IdempotencyKeyReusedError: the command has run with its key and another input.
+            NotJSONError: the command has a key, and its output is not made of JSON values. Nothing
+                was written.
+            EventDecodeError: the output of the first run does not fit the command any more.
+        """
+        return self._run(self._target(input, event_stores, *args, **kwargs))
+
+    def handler(self, input: I, event_stores: S, *args: P.args, **kwargs: P.kwargs) -> O:
+        """Run the command: Castore's name for calling it."""
+        return self._run(self._target.handler(input, event_stores, *args, **kwargs))

@@ -1,0 +1,107 @@
+"""The cause of events: the message, or the stored event, that is being handled."""
+
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple, TypeAlias, cast
+
+from castore_core._json import ABSENT, JSONValue
+from castore_core._message import (
+    AggregateExistsMessage,
+    NotificationMessage,
+    StateCarryingMessage,
+    format_message_id,
+)
+from castore_core._metadata import NO_METADATA, Metadata, MetadataScope, find_metadata
+from castore_core._metadata_room import respell
+from castore_core._storage import LogEntry
+
+CORRELATION_ID: Final = "correlation_id"
+CAUSATION_ID: Final = "causation_id"
+
+_CORRELATION_IDS: Final = (CORRELATION_ID, respell(CORRELATION_ID))
+_OWN_KEYS: Final = frozenset({*_CORRELATION_IDS, CAUSATION_ID, respell(CAUSATION_ID)})
+
+Handled: TypeAlias = (
+    AggregateExistsMessage | NotificationMessage[Any] | StateCarryingMessage[Any, Any] | LogEntry
+)
+"""An event that is being handled: its message, or the entry of a log."""
+
+
+class _Cause(NamedTuple):
+    causation_id: str
+    correlation_id: JSONValue
+
+
+class handling(MetadataScope):  # noqa: N801 it is used as a function is
+    """Let the events that a handler pushes tell what it handles.
+
+    For whoever calls handlers: workers, listeners, projections::
+
+        with handling(message):
+            await handler(message, context)
+
+    Within the block, `event_metadata` has a ``causation_id``: the id of the message,
+    ``store#aggregate#version``. The ``correlation_id`` is that in the metadata of its event, also
+    where it is spelled ``correlationId`` there; of an event without one, the event's own id. Other
+    values of the context around it stay.
+
+    Of several messages, only what they share is there. Anything that is no message of castore's,
+    and no `LogEntry`, tells nothing.
+
+    Args:
+        handled: what is being handled.
+        is_apart: whether the values of the context around it are left out, as those of the
+            publisher are, whose context a handler in memory runs in.
+    """
+
+    __slots__ = ("_is_apart",)
+
+    def __init__(self, *handled: object, is_apart: bool = False) -> None:
+        super().__init__(_find_shared(handled))
+        self._is_apart = is_apart
+
+    def _find_values(self) -> Metadata:
+        around = NO_METADATA if self._is_apart else find_metadata()
+        kept = {name: each for name, each in around.items() if name not in _OWN_KEYS}
+        return {**kept, **self._metadata}
+
+
+def _find_shared(handled: Iterable[object]) -> dict[str, JSONValue]:
+    causes = [_find_cause(each) for each in handled]
+    shared: dict[str, JSONValue] = {}
+    if not causes or None in causes:
+        return shared
+    first, *others = cast("list[_Cause]", causes)
+    if all(each.correlation_id == first.correlation_id for each in others):
+        shared[CORRELATION_ID] = first.correlation_id
+    if all(each.causation_id == first.causation_id for each in others):
+        shared[CAUSATION_ID] = first.causation_id
+    return shared
+
+
+def _find_cause(handled: object) -> _Cause | None:
+    if isinstance(handled, LogEntry):
+        record = handled.record
+        place = handled.event_store_id, record.aggregate_id, record.version
+        return _make_cause(format_message_id(*place), record.metadata)
+    if isinstance(handled, (NotificationMessage, StateCarryingMessage)):
+        told = cast("NotificationMessage[Any]", handled)
+        event = told.event
+        message_id = format_message_id(told.event_store_id, event.aggregate_id, event.version)
+        return _make_cause(message_id, getattr(event, "metadata", None))
+    if isinstance(handled, AggregateExistsMessage):
+        return _make_cause(format_message_id(handled.event_store_id, handled.aggregate_id), None)
+    return None
+
+
+def _make_cause(message_id: str, metadata: object) -> _Cause:
+    if metadata is None or metadata is ABSENT:
+        return _Cause(message_id, message_id)
+    for each in _CORRELATION_IDS:
+        if isinstance(metadata, dict):
+            found = cast("dict[str, object]", metadata).get(each)
+        else:  # an object of the user's, such as a model
+            found = getattr(metadata, each, None)
+        if found is not None:
+            is_plain = type(found) in (str, int)
+            return _Cause(message_id, cast("str", found) if is_plain else str(found))
+    return _Cause(message_id, message_id)
