@@ -5,17 +5,23 @@ import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from inspect import iscoroutinefunction, signature
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import pytest
 
 from castore_core import (
+    COMMANDS_STORE_ID,
     Event,
     EventAlreadyExistsError,
+    EventDraft,
     EventStore,
     MessageRecord,
     NotificationMessage,
     NotificationMessageQueue,
+    command,
+    event_metadata,
+    group_command,
+    one,
 )
 from castore_core.telemetry import (
     NO_HEADERS,
@@ -241,6 +247,62 @@ async def test_messages_without_telemetry(notes: EventStore[Noted, Noted]) -> No
     await queue.publish_records([record])
     assert kept.messages[0] is record
     assert NO_HEADERS == record.headers
+
+
+class Declared(TypedDict):
+    """Metadata that name what they hold."""
+
+    trace: NotRequired[str]
+    by: NotRequired[str]
+
+
+class Signed(Event, type="SIGNED"):
+    """Somebody signed."""
+
+    metadata: Declared | None = None
+
+
+@pytest.mark.usefixtures("keeper")
+async def test_a_trace_goes_where_there_is_room() -> None:
+    """Declared keys hold the trace; those of the context and of the event win."""
+    store = EventStore(
+        "SIGNATURES",
+        event_types=[Signed],
+        reduce=lambda _, event: event,
+        storage_adapter=InMemoryEventStorageAdapter(),
+    )
+
+    with event_metadata(by="ash"):
+        traced = await store.push_event(Signed("s1", 1))
+    with event_metadata(trace="t2"):
+        given = await store.push_event(Signed("s1", 2))
+    (grouped,) = await EventStore.push_event_group(
+        store.group_event(Signed("s1", 3, metadata={"trace": "t3"}))
+    )
+
+    assert {"by": "ash", "trace": "t1"} == traced.event.metadata
+    assert {"trace": "t2"} == given.event.metadata
+    assert {"trace": "t3"} == grouped.event.metadata
+
+
+async def test_commands_are_operations(keeper: Keeper, notes: EventStore[Noted, Noted]) -> None:
+    """A command over several aggregates is one, and so is the write of one that has a key."""
+
+    @group_command(one(notes))
+    def note_down(_: Noted | None, text: str) -> EventDraft[Noted]:
+        return Noted.draft(payload=text)
+
+    @command("NOTE", required_event_stores=(notes,))
+    async def write(text: str, event_stores: tuple[EventStore[Noted, Noted]]) -> None:
+        await event_stores[0].push_event(Noted("n2", 1, payload=text))
+
+    await note_down("n1", "milk")
+    await write.with_idempotency_key("key")("bread", (notes,))
+
+    commands = [each.name for each in keeper.ended if each.kind == "command"]
+    pushes = [(each.name, each.values.get("count")) for each in keeper.ended if each.kind == "push"]
+    assert ["note_down", "NOTE"] == commands
+    assert [("NOTES", 1), ("NOTES", None), (f"NOTES, {COMMANDS_STORE_ID}", 2)] == pushes
 
 
 def test_observed_functions_stay_coroutine_functions() -> None:

@@ -260,10 +260,8 @@ class Event(_FrozenBySubclass):
 
         These are the keys that the annotation of ``metadata`` declares: those of a ``TypedDict``
         or of a dataclass. A ``dict``, a ``Mapping``, `JSONValue` and ``Any`` take all keys; of a
-        union, those that all its members take.
-
-        Raises:
-            TypeError: the annotation speaks of something that does not exist.
+        union, those that all its members take. An annotation that cannot be resolved at run time
+        tells of no room.
         """
         room = self._find_declared_room()
         defaults = find_default_keys(getattr(self, "metadata", None))

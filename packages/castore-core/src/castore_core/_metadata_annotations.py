@@ -1,5 +1,7 @@
 """Room for metadata, as annotations tell it."""
 
+import builtins
+import logging
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -22,20 +24,52 @@ from typing_extensions import is_typeddict
 
 from castore_core._metadata_room import OPEN_ROOM, MetadataRoom, meet_all
 
+_logger: Final = logging.getLogger("castore_core")
 _rooms: Final[WeakKeyDictionary[type[Any], MetadataRoom | None]] = WeakKeyDictionary()
+
+
+class _Unknown:
+    """Stands for a name in an annotation that does not exist while the program runs."""
+
+
+class _Names(dict[str, Any]):
+    """The names of the body of a class, and those that nobody knows."""
+
+    def __init__(self, names: Mapping[str, Any], module: Mapping[str, Any]) -> None:
+        super().__init__(names)
+        self._module = module
+
+    def __missing__(self, name: str) -> type[_Unknown]:
+        if name in self._module or hasattr(builtins, name):
+            raise KeyError(name)  # it is looked up there
+        return _Unknown
 
 
 def find_annotated_room(cls: type[Any]) -> MetadataRoom | None:
     """Return the room that the annotation of an event's ``metadata`` tells.
 
-    Raises:
-        TypeError: the annotation speaks of something that does not exist.
+    An annotation that cannot be resolved, such as an import for type checkers alone, tells of none.
+    That is logged once.
     """
     if cls not in _rooms:
         declared: Mapping[str, Field[Any]] = cls.__dataclass_fields__
-        has_field = "metadata" in declared
-        _rooms[cls] = _find_room(_resolve(cls, declared["metadata"])) if has_field else None
+        _rooms[cls] = _find_declared_room(cls, declared.get("metadata"))
     return _rooms[cls]
+
+
+def _find_declared_room(cls: type[Any], declared: Field[Any] | None) -> MetadataRoom | None:
+    if declared is None:
+        return None
+    annotation = _resolve(cls, declared)
+    if _Unknown in _walk(annotation):
+        _logger.warning(
+            "event_metadata() adds nothing to %s: the annotation of its metadata, %s, is not known "
+            "at run time (define it in the module, or override get_metadata_room)",
+            cls.__qualname__,
+            declared.type,
+        )
+        return None
+    return _find_room(annotation)
 
 
 def _resolve(cls: type[Any], declared: Field[Any]) -> Any:
@@ -45,16 +79,13 @@ def _resolve(cls: type[Any], declared: Field[Any]) -> Any:
 
     # In the body of the class, a field's name is its default, and `type` is an attribute.
     names = {name: each for name, each in vars(owner).items() if name not in {"metadata", "type"}}
-    module = sys.modules[owner.__module__]
+    module = vars(sys.modules[owner.__module__])
     holder.__annotations__ = {"it": declared.type}
     try:
-        return get_type_hints(holder, vars(module), names, include_extras=True)["it"]
-    except NameError as error:
-        raise TypeError(
-            f"the annotation of {owner.__qualname__}.metadata is unknown, so that nobody knows "
-            f"what event_metadata() may add: {error} (define it in the module, or override "
-            "get_metadata_room)"
-        ) from error
+        hints = get_type_hints(holder, module, _Names(names, module), include_extras=True)
+    except Exception:  # noqa: BLE001 an attribute of what is not known, say
+        return _Unknown
+    return hints["it"]
 
 
 def _declares(cls: type[Any], declared: Field[Any]) -> bool:
