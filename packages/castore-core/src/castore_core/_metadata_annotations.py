@@ -1,6 +1,5 @@
 """Room for metadata, as annotations tell it."""
 
-import builtins
 import logging
 import sys
 from collections.abc import Iterator, Mapping
@@ -30,19 +29,6 @@ _rooms: Final[WeakKeyDictionary[type[Any], MetadataRoom | None]] = WeakKeyDictio
 
 class _Unknown:
     """Stands for a name in an annotation that does not exist while the program runs."""
-
-
-class _Names(dict[str, Any]):
-    """The names of the body of a class, and those that nobody knows."""
-
-    def __init__(self, names: Mapping[str, Any], module: Mapping[str, Any]) -> None:
-        super().__init__(names)
-        self._module = module
-
-    def __missing__(self, name: str) -> type[_Unknown]:
-        if name in self._module or hasattr(builtins, name):
-            raise KeyError(name)  # it is looked up there
-        return _Unknown
 
 
 def find_annotated_room(cls: type[Any]) -> MetadataRoom | None:
@@ -81,11 +67,15 @@ def _resolve(cls: type[Any], declared: Field[Any]) -> Any:
     names = {name: each for name, each in vars(owner).items() if name not in {"metadata", "type"}}
     module = vars(sys.modules[owner.__module__])
     holder.__annotations__ = {"it": declared.type}
-    try:
-        hints = get_type_hints(holder, module, _Names(names, module), include_extras=True)
-    except Exception:  # noqa: BLE001 an attribute of what is not known, say
-        return _Unknown
-    return hints["it"]
+    while True:
+        try:
+            return get_type_hints(holder, module, names, include_extras=True)["it"]
+        except NameError as error:
+            if error.name is None or error.name in names:
+                return _Unknown
+            names[error.name] = _Unknown
+        except Exception:  # noqa: BLE001 an attribute of what is not known, say
+            return _Unknown
 
 
 def _declares(cls: type[Any], declared: Field[Any]) -> bool:
