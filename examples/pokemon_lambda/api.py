@@ -1,12 +1,12 @@
 """The functions that Lambda calls: `pokemon_lambda.api.level_up`."""
 
-import asyncio
 import os
 from typing import Any
 from uuid import uuid4
 
 import boto3
 
+from castore_core.sync import run
 from castore_dynamodb import DynamoDBEventStorageAdapter
 from pokemon import (
     LevelUpPokemon,
@@ -24,15 +24,13 @@ pokemons.storage_adapter = DynamoDBEventStorageAdapter(client, os.environ["EVENT
 def wild_pokemon_appears(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Let a pokemon appear, and return its id."""
     appear = WildPokemonAppear(name=event["name"], level=event["level"])
-    pokemon_id = asyncio.run(
-        wild_pokemon_appear(appear, (pokemons,), generate_id=lambda: str(uuid4()))
-    )
+    pokemon_id = run(wild_pokemon_appear(appear, (pokemons,), generate_id=lambda: str(uuid4())))
     return {"pokemonId": pokemon_id}
 
 
 def level_up(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Make a pokemon stronger, and return its level."""
-    return asyncio.run(_level_up(event["pokemonId"]))
+    return run(_level_up(event["pokemonId"]))
 
 
 async def _level_up(pokemon_id: str) -> dict[str, Any]:
