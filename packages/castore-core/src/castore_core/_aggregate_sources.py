@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 from castore_core._aggregate import A
-from castore_core._aggregate_commands import Drafts, list_drafts
 from castore_core._checks import checked_aggregate_id
+from castore_core._drafts import Drafts, list_drafts
 from castore_core._event import E, EventDraft
 from castore_core._results import LoadedAggregate
 from castore_core._store import EventStore

@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 from castore_core._conflicts import ConflictRetries, is_conflict
 from castore_core._event import Event
 from castore_core._group import GroupedEvent
-from castore_core._json import ABSENT, Absent, JSONValue, is_unicode
+from castore_core._json import ABSENT, Absent, JSONValue, check_json, is_unicode
 from castore_core._results import PushedEvent
 from castore_core._storage import EventStorageAdapter, joins_transaction
 from castore_core._store import EventStore
@@ -18,6 +18,7 @@ from castore_core.errors import (
     EventDecodeError,
     IdempotencyKeyReusedError,
     InvalidCommandOutputError,
+    NotJSONError,
     UnknownOutcomeError,
 )
 
@@ -203,6 +204,19 @@ def find_adapter(name: str, event_stores: Sequence[EventStore]) -> EventStorageA
     if not event_stores:
         raise TypeError(f"{name} has no event store, in which an idempotency key could be kept")
     return event_stores[0].get_storage_adapter()
+
+
+def encode_arguments(ids: JSONValue, args: Sequence[Any], kwargs: dict[str, Any]) -> JSONValue:
+    """Return the input that a repeated call is compared by.
+
+    It has the ids of the aggregates and, if all of them are JSON values, the arguments.
+    """
+    arguments: list[Any] = [[*args], kwargs]
+    try:
+        check_json(arguments, "arguments")
+    except NotJSONError:
+        arguments = []
+    return [ids, *arguments]
 
 
 def _digest(value: JSONValue) -> str:
