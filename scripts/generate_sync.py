@@ -34,7 +34,7 @@ class Source:
         return next(each for each in found if each.name == name)
 
     def find_import(self, name: str) -> str | None:
-        """Return the line that imports what the module calls so."""
+        """Return the line that imports an object by the name that it has in the module."""
         for each in ast.walk(self._tree):
             if isinstance(each, ast.ImportFrom) and name in [alias.name for alias in each.names]:
                 return f"from {each.module} import {name}"
@@ -52,10 +52,10 @@ class Source:
 
 
 class Unasync(ast.NodeTransformer):
-    """Takes the ``await`` out of the body of an asynchronous generator."""
+    """Removes ``await`` from the body of an asynchronous generator."""
 
     def visit_Await(self, node: ast.Await) -> ast.expr:
-        """Leave what is awaited."""
+        """Return the expression that is awaited."""
         value: ast.expr = self.visit(node.value)
         return value
 
@@ -67,7 +67,7 @@ class Replace(ast.NodeTransformer):
         self._replaced = replaced
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        """Return what stands for a name."""
+        """Return the expression that stands for a name."""
         return _parse(self._replaced[node.id]) if node.id in self._replaced else node
 
 
@@ -115,7 +115,7 @@ class {facade.name}(Facade[{kind}]{generic}):
     doc = f"The asynchronous {target.replace('_', ' ')}."
     made.body.append(_make_property(target, kind, doc, "self._target"))
     for name, kind in facade.attributes.items():
-        doc = f"That of the {target.replace('_', ' ')}."
+        doc = f"The ``{name}`` of the {target.replace('_', ' ')}."
         made.body.append(_make_property(name, kind, doc, f"self._target.{name}"))
     made.body += [_make_method(each, facade) for each in _find_functions(facade, sources)]
     return ast.fix_missing_locations(Replace(facade.replaced).visit(made))

@@ -132,7 +132,7 @@ MODULES: Final = [
                 "command",
                 [("_aggregate_commands", "AggregateCommand")],
                 "P, A, E",
-                """An aggregate command for synchronous programs: call it as the command.""",
+                """An aggregate command for synchronous programs: call it as `AggregateCommand`.""",
                 attributes={"name": "str"},
             ),
             Facade(
@@ -164,14 +164,14 @@ MODULES: Final = [
     Module(
         "castore-core",
         "castore_core/_sync/group_commands.py",
-        "Commands over several aggregates for synchronous programs.",
+        "Group commands for synchronous programs.",
         [
             Facade(
                 "SyncGroupCommand",
                 "command",
                 [("_group_command", "GroupCommand")],
                 "P, O, *Ss",
-                """A command over several aggregates for synchronous programs: call it as it is.""",
+                """A group command for synchronous programs: call it as the `GroupCommand`.""",
                 attributes={"command_id": "str"},
             )
         ],

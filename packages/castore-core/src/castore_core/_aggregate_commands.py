@@ -1,4 +1,4 @@
-"""Aggregate commands: handlers that say what happens to one aggregate, and a runner."""
+"""Aggregate commands: handlers that decide on one aggregate, and a runner."""
 
 from collections.abc import Awaitable, Callable
 from copy import copy
@@ -25,7 +25,7 @@ P = ParamSpec("P")
 class AggregateCommand(Generic[P, A, E]):
     """A handler with its runner: call it with an aggregate id and the handler's arguments.
 
-    Made by `AggregateCommands.handler`, for the ``event_store`` of those commands.
+    `AggregateCommands.handler` makes it, for the ``event_store`` of those commands.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class AggregateCommand(Generic[P, A, E]):
 
 
 class ExistingAggregateCommand(AggregateCommand[P, A, E]):
-    """A command of an aggregate that exists. Made by `AggregateCommands.existing_handler`."""
+    """A command of an aggregate that exists. `AggregateCommands.existing_handler` makes it."""
 
     async def __call__(self, aggregate_id: str, /, *args: P.args, **kwargs: P.kwargs) -> A:
         """Run the command, and return the aggregate after it.
@@ -87,6 +87,7 @@ class ExistingAggregateCommand(AggregateCommand[P, A, E]):
         Raises:
             AggregateNotFoundError: the aggregate has no events. The handler did not run.
             EventAlreadyExistsError: the last attempt ended with a conflict too.
+            IdempotencyKeyReusedError: the command has run with its key and other arguments.
         """
         aggregate = await super().__call__(aggregate_id, *args, **kwargs)
         return cast("A", aggregate)  # it was there, and no reducer returns None
@@ -172,6 +173,7 @@ class AggregateCommands(Generic[E, A]):
             LookupError: there is no such command.
             AggregateNotFoundError: the command needs an aggregate that exists.
             EventAlreadyExistsError: the last attempt ended with a conflict too.
+            IdempotencyKeyReusedError: the command has run with its key and other arguments.
         """
         if name not in self._commands:
             raise LookupError(f"no command {name!r}: there are {', '.join(self._commands)}")

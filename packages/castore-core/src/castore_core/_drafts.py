@@ -1,4 +1,4 @@
-"""Drafts: what a handler says will happen, and the events that it becomes."""
+"""Drafts: the events that a handler decides on, before they have an aggregate and a version."""
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace

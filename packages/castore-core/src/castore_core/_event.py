@@ -263,7 +263,7 @@ class Event(_FrozenBySubclass):
         union, those that all its members take.
 
         Raises:
-            TypeError: the annotation speaks of something that does not exist.
+            TypeError: the annotation names something that does not exist.
         """
         room = self._find_declared_room()
         defaults = find_default_keys(getattr(self, "metadata", None))

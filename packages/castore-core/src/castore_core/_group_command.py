@@ -1,4 +1,4 @@
-"""Group commands: handlers that say what happens to several aggregates, and a runner."""
+"""Group commands: handlers that decide on several aggregates, and a runner."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
@@ -57,9 +57,9 @@ _Answer: TypeAlias = T | Awaitable[T]
 
 
 class GroupCommand(Generic[P, O, *Ss]):
-    """A handler with its runner: call it with the ids of each source, and its own arguments.
+    """A handler with its runner: call it with the ids of each source, and the handler's arguments.
 
-    Made by `group_command`.
+    `group_command` makes it.
     """
 
     def __init__(
@@ -114,7 +114,8 @@ class GroupCommand(Generic[P, O, *Ss]):
             TypeError: the handler did not return a decision on each source. Nothing was written.
             EventAlreadyExistsError, VersionAssertionError: the last attempt ended with a conflict
                 too.
-            InvalidEventGroupError: the stores cannot write together, or not so much at once.
+            InvalidEventGroupError: the stores cannot write together, or the group is too large for
+                them. Nothing was written.
             IdempotencyKeyReusedError: the command has run with its key and other arguments.
         """
         count = len(self._sources)
@@ -135,6 +136,9 @@ class GroupCommand(Generic[P, O, *Ss]):
         """Return the same command, with the same options, on other stores of the same kinds.
 
         A test gives it stores of its own; a program, those of each tenant.
+
+        Raises:
+            TypeError: there is not one store for each source.
         """
         if len(event_stores) != len(self._sources):
             raise TypeError(f"{self!r} has {len(self._sources)} event stores")
@@ -197,7 +201,7 @@ class GroupCommand(Generic[P, O, *Ss]):
 
 
 def _sort(ids: Sequence[Sequence[str]]) -> JSONValue:
-    """Return ids as they are compared with those of a repeated call, where a set has no order."""
+    """Return ids as a repeated call is compared by them: sorted, because sets have no order."""
     return [cast("JSONValue", sorted(own)) for own in ids]
 
 
@@ -251,8 +255,8 @@ def group_command(
 def group_command(*sources: AnySource, **options: Unpack[CommandOptions]) -> Any:
     """Make a `GroupCommand` of the decorated handler, under the name of the function.
 
-    The handler is given the aggregates of each source and arguments of its own. It returns what
-    happens to them: of one source, the decision on it; of several, a tuple of one for each. It is
+    The handler is given the aggregates of each source and arguments of its own. It returns a
+    decision on each source: with one source, that decision; with several, a tuple of them. It is
     a plain function or a coroutine function, and should have no effects but its drafts::
 
         @group_command(one(orders), several_existing(products))
@@ -269,7 +273,7 @@ def group_command(*sources: AnySource, **options: Unpack[CommandOptions]) -> Any
     `Command` for the options. If nothing happens, nothing is written, and nothing asserted.
 
     Raises:
-        TypeError: there is no source, or one that is none.
+        TypeError: there is no source, or an argument is none.
         ValueError: an option is not valid.
     """
     _check_sources(sources)

@@ -1,4 +1,4 @@
-"""Commands that come twice: what the first run returned is kept with the events that it wrote."""
+"""Commands that come twice: the output of the first run is stored with its events."""
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,7 +25,7 @@ from castore_core.errors import (
 T = TypeVar("T")
 
 COMMANDS_STORE_ID: Final = "castore.commands"
-"""The event store in which commands with an idempotency key keep what they returned."""
+"""The event store that records the runs of commands with an idempotency key."""
 
 MAX_KEY_LENGTH: Final = 1000
 
@@ -33,9 +33,9 @@ _NAMESPACE: Final = UUID("c1d8f7a4-6a2e-5f0b-9d3c-2b7e84a1f650")
 
 
 class CommandKey(NamedTuple):
-    """What makes a run of a command the same as another one.
+    """The identity of a run: calls with one key are the same run.
 
-    ``command`` is the id of a command, or the store and the name of one of `AggregateCommands`.
+    ``command`` is the id of a command; for an aggregate or group command, its stores and its name.
     """
 
     command: tuple[str, ...]
@@ -81,12 +81,12 @@ _RUNS: Final = EventStore(COMMANDS_STORE_ID, event_types=[CommandRan], reduce=_r
 
 
 class KeyedRun:
-    """One call of a command with a key: it runs the command, or returns what a run before did.
+    """One call of a command with a key: it runs the command, or restores its output.
 
     Args:
         key: the key.
         storage_adapter: where the run is recorded, together with its events.
-        input: compared with that of the run before; nothing is where it is absent.
+        input: compared with that of an earlier run, unless it is absent.
         retries: how often it runs again after a conflict, or after a lost answer.
     """
 
@@ -116,11 +116,11 @@ class KeyedRun:
     async def run(
         self, attempt: Callable[[], Awaitable[T]], restore: Callable[[JSONValue], Awaitable[T]]
     ) -> T:
-        """Return what ``attempt()`` returns, or ``restore(output)`` of a run that was before.
+        """Return the result of ``attempt()``, or that of ``restore(output)`` after an earlier run.
 
         Raises:
-            IdempotencyKeyReusedError: that run had another input.
-            EventDecodeError: what it returned cannot be restored.
+            IdempotencyKeyReusedError: the earlier run had another input.
+            EventDecodeError: its output cannot be restored.
         """
 
         async def attempt_once() -> T:
@@ -159,10 +159,10 @@ class KeyedRun:
         return events[0] if events else None
 
     async def _find_after(self, error: Exception) -> CommandRan | None:
-        """Look whether a run in another task or process is why this one failed.
+        """Return the record of the run, if there is one although this attempt failed.
 
-        That run may have changed the state before the handler read it, or made the push a conflict;
-        or the answer to the push was lost, and the run is this one.
+        A run in another task or process may have changed the state before the handler read it, or
+        made the push a conflict. Or the answer to this push was lost, and the run is this one.
         """
         if isinstance(error, InvalidCommandOutputError):
             error.is_written = self._is_written
@@ -188,7 +188,7 @@ class KeyedRun:
         return EventDecodeError(COMMANDS_STORE_ID, self._aggregate_id, 1, CommandRan.type, reason)
 
     def _may_repeat(self, error: Exception) -> bool:
-        """Tell whether the command may run again: nothing is written, or it would be found."""
+        """Tell whether the command may run again: its record would be found, if it was written."""
         if is_conflict(error):
             return True
         is_lost = isinstance(error, UnknownOutcomeError) and self._is_pushing

@@ -1,4 +1,4 @@
-"""Room for metadata, as annotations tell it."""
+"""Room for metadata, as annotations declare it."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -26,10 +26,10 @@ _rooms: Final[WeakKeyDictionary[type[Any], MetadataRoom | None]] = WeakKeyDictio
 
 
 def find_annotated_room(cls: type[Any]) -> MetadataRoom | None:
-    """Return the room that the annotation of an event's ``metadata`` tells.
+    """Return the room that the annotation of an event's ``metadata`` declares.
 
     Raises:
-        TypeError: the annotation speaks of something that does not exist.
+        TypeError: the annotation names something that does not exist.
     """
     if cls not in _rooms:
         declared: Mapping[str, Field[Any]] = cls.__dataclass_fields__
