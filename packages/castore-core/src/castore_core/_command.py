@@ -147,8 +147,8 @@ class Command(Generic[I, S, P, O]):
         after each run, before anything is written.
 
         Raises:
-            InvalidCommandOutputError: the output is not valid. What was pushed is written, but
-                with an idempotency key nothing is.
+            InvalidCommandOutputError: the output is not valid. The pushed events are written,
+                but with an idempotency key nothing is.
         """
         return output
 

@@ -214,7 +214,7 @@ class Event(_FrozenBySubclass):
 
     @classmethod
     def from_record(cls, record: EventRecord) -> Self:
-        """Decode a stored event. What the class has no field for is passed over.
+        """Decode a stored event. Data without a field in the class is passed over.
 
         Raises:
             ValueError: a field without a default is absent, or `decode_field` refused its value.

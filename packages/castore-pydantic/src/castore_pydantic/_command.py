@@ -90,8 +90,8 @@ class PydanticCommand(Command[I, S, P, O], Generic[I, S, P, O]):
         """Return the valid output, which the caller gets.
 
         Raises:
-            InvalidCommandOutputError: the output is not valid. What was pushed is written, but
-                with an idempotency key nothing is.
+            InvalidCommandOutputError: the output is not valid. The pushed events are written,
+                but with an idempotency key nothing is.
         """
         try:
             return self._output.validate(output)

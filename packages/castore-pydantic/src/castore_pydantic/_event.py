@@ -36,13 +36,13 @@ class PydanticEvent(Event):
             payload: Appeared
             metadata: Trigger | None = None
 
-    What an event is made of is validated, and the event holds the valid values. They are stored as
+    The payload and metadata are validated, and the event holds the valid values. They are stored as
     JSON, under the aliases of their models and without computed fields, and validated again when
     they are read. The settings of the models (strict, alias, extra, frozen) are honoured.
 
     A value that is changed after it was validated is not validated again until it is pushed, so
-    make models frozen. What could not be read again, or would be read as something else, is
-    refused before it is written.
+    make models frozen. Values that could not be read again, or would be read as something else, are
+    refused before they are written.
 
     Raises:
         InvalidEventDataError: payload or metadata is not valid.
