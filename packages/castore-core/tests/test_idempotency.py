@@ -192,7 +192,7 @@ async def test_the_run_is_recorded_in_the_group_of_its_events(
 
 
 async def test_a_repeated_call_costs_one_read(store: Store, storage: Storage) -> None:
-    """And a first call costs one read more, and no write."""
+    """A repeated call reads one event; a first call reads one more than without a key."""
     command = make_command(store, count_one).with_idempotency_key("a")
 
     await command("c", (store,))
@@ -209,7 +209,7 @@ async def test_without_a_key_nothing_is_recorded(store: Store, storage: Storage)
 
 
 async def test_a_handler_that_pushes_nothing(store: Store, storage: Storage) -> None:
-    """Its output is recorded alone, so that a repeated call does not decide otherwise."""
+    """The output of a handler without events is recorded alone, and returned again."""
     outputs = [None, "other"]
 
     async def look(input: str, event_stores: tuple[Store]) -> Any:  # noqa: ARG001
@@ -296,7 +296,7 @@ async def test_storages_that_cannot_write_together(store: Store) -> None:
 
 
 async def test_a_command_without_stores(store: Store) -> None:
-    """There is nowhere to keep the key."""
+    """A command without stores has no place for a key, and is refused."""
     command: Any = make_command(store, count_one)
 
     with pytest.raises(TypeError, match=r"Command\('COUNT'\) has no event store"):
@@ -308,14 +308,14 @@ async def test_a_command_without_stores(store: Store) -> None:
 
 @pytest.mark.parametrize("key", ["", "k" * 1001, "\ud800", "a\0b", None, 1, b"a"], ids=repr)
 def test_a_key_is_a_text(store: Store, key: Any) -> None:
-    """Of 1 to 1,000 characters."""
+    """A key that is no text of 1 to 1,000 characters is refused."""
     with pytest.raises(ValueError, match="an idempotency key is"):
         make_command(store, count_one).with_idempotency_key(key)
 
 
 @pytest.mark.parametrize("key", ["k" * 1000, "é", "#'%/ 🙂", "1"])
 async def test_any_text_is_a_key(store: Store, key: str) -> None:
-    """Whatever its characters are."""
+    """A text of any characters is a key."""
     command = make_command(store, count_one).with_idempotency_key(key)
 
     assert [1, 1] == [await command("c", (store,)) for _ in range(2)]
@@ -338,7 +338,7 @@ async def test_a_key_that_comes_with_another_input_is_refused(
 
 
 async def test_equal_inputs_are_the_same(store: Store) -> None:
-    """The order of keys does not count."""
+    """Inputs whose keys have another order are equal."""
 
     async def count_input(input: dict[str, Any], event_stores: tuple[Store]) -> int:
         return await count_one(input["id"], event_stores)
@@ -369,7 +369,7 @@ OUTPUTS: list[Any] = [None, True, 0, -1.5, "", "é", [], {"a": [None, {}]}, 2**7
 
 @pytest.mark.parametrize("output", OUTPUTS, ids=repr)
 async def test_a_repeated_call_returns_an_equal_output(store: Store, output: Any) -> None:
-    """Of the same type, all through."""
+    """The output of a repeated call has equal values of the same types, all through."""
 
     async def answer(input: str, event_stores: tuple[Store]) -> Any:  # noqa: ARG001
         return output
@@ -385,7 +385,7 @@ async def test_a_repeated_call_returns_an_equal_output(store: Store, output: Any
 async def test_an_output_that_would_not_come_back_is_refused(
     store: Store, storage: Storage, output: Any
 ) -> None:
-    """Before anything is written."""
+    """An output that is not JSON is refused before anything is written."""
 
     async def answer(input: str, event_stores: tuple[Store]) -> Any:
         await count_one(input, event_stores)
@@ -417,7 +417,7 @@ class Dated(Command[str, tuple[Store], [], datetime]):
 
 
 async def test_a_subclass_encodes_outputs(store: Store, storage: Storage) -> None:
-    """It says how a value of its own is recorded, and checks it before anything is written."""
+    """A subclass encodes values of its own, and checks them before anything is written."""
     year = 1999
 
     async def date(input: str, event_stores: tuple[Store]) -> datetime:
@@ -451,7 +451,7 @@ async def test_an_output_that_does_not_fit_any_more(store: Store) -> None:
 
 
 async def test_a_record_of_something_else(store: Store, storage: Storage) -> None:
-    """Somebody has changed it: it is not believed."""
+    """A record that somebody has changed is not believed."""
     command = Dated("COUNT", required_event_stores=(store,), handler=never)
     await make_command(store, count_one).with_idempotency_key("a")("c", (store,))
     (record,) = await get_runs(storage)
@@ -485,7 +485,7 @@ async def test_a_conflict_runs_the_whole_handler_again(store: Store, storage: St
 
 
 async def test_sixteen_calls_at_once(store: Store) -> None:
-    """One has an effect, and all return what it returned."""
+    """One of sixteen calls has an effect, and all return its output."""
     command = make_command(store, count_one)
 
     outputs = await asyncio.gather(
@@ -521,7 +521,7 @@ async def test_the_same_command_was_faster(store: Store, storage: Storage) -> No
 
 
 async def test_a_state_that_the_same_command_has_changed(store: Store, storage: Storage) -> None:
-    """A handler that refuses it is not believed, if the other run was the first."""
+    """A handler that refuses the state is not believed if the same command has just changed it."""
 
     async def begin(input: str, event_stores: tuple[Store]) -> str:
         if started.is_set():
@@ -639,7 +639,7 @@ def connect(
 
 
 async def test_a_connected_store_publishes_once(storage: Storage) -> None:
-    """After the write, with the states that the handler's pushes knew, and never the record."""
+    """A connected store publishes after the write, with the states of the pushes, and no record."""
     connected, channel = connect(make_store(storage, aggregate_codec=DataclassCodec(Counter)))
 
     async def count_two(input: str, event_stores: tuple[Store]) -> int:
@@ -702,7 +702,7 @@ async def run(store: Store, handler: Handler, key: str = "a", **options: Any) ->
 
 
 async def test_a_handler_reads_what_it_has_pushed(store: Store) -> None:
-    """Merged with what is stored, in every order and within all bounds; the list lags behind."""
+    """Reads merge collected and stored events, in every order and bounds; the list lags behind."""
     for version in (1, 2):
         await store.push_event(Counted("c", version))
     found: dict[str, list[int]] = {}
@@ -742,7 +742,7 @@ async def test_a_handler_reads_what_it_has_pushed(store: Store) -> None:
 
 
 async def test_a_collected_event_is_a_copy(store: Store) -> None:
-    """What the handler does to a payload afterwards is not written."""
+    """Changes that the handler makes to a payload after the push are not written."""
 
     class Listed(Event, type="LISTED"):
         payload: list[str]
@@ -799,7 +799,7 @@ async def test_a_version_that_is_stored_is_taken(store: Store, retries: int, rea
 
 
 async def test_a_gap_is_refused(store: Store, storage: Storage) -> None:
-    """By the write; no command runs again."""
+    """The write refuses a gap, and the command does not run again."""
 
     async def leap(input: str, event_stores: tuple[Store]) -> None:
         await event_stores[0].push_event(Counted(input, 3))
@@ -811,7 +811,7 @@ async def test_a_gap_is_refused(store: Store, storage: Storage) -> None:
 
 
 async def test_force_is_refused(store: Store) -> None:
-    """It is for repairs, which are not commands."""
+    """A forced push is refused: it is for repairs, which are not commands."""
 
     async def force(input: str, event_stores: tuple[Store]) -> None:
         await event_stores[0].push_event(Counted(input, 1), force=True)
@@ -837,7 +837,7 @@ async def test_groups_are_collected_whole_or_not(store: Store) -> None:
 
 
 async def test_assertions_hold_at_the_write(store: Store, storage: Storage) -> None:
-    """A group's assertion is part of the write: what moves meanwhile is a conflict."""
+    """A group's assertion is part of the write: an aggregate that moves meanwhile is a conflict."""
     await store.push_event(Counted("other", 1))
     seen: list[int] = []
 
@@ -860,7 +860,7 @@ async def test_assertions_hold_at_the_write(store: Store, storage: Storage) -> N
 
 
 async def test_assertions_within_a_handler(store: Store) -> None:
-    """A wrong one is met at once; one of an aggregate that is written then is implied."""
+    """A wrong assertion fails at once; that of an aggregate which is written later is implied."""
     await store.push_event(Counted("c", 1))
 
     async def depend(_: str, event_stores: tuple[Store]) -> None:
@@ -878,7 +878,7 @@ async def test_assertions_within_a_handler(store: Store) -> None:
 
 
 async def test_a_store_that_is_used_after_the_end(store: Store, storage: Storage) -> None:
-    """A task that outlives its command cannot push what nobody would write."""
+    """A task that outlives its command cannot push: nobody would write its event."""
     kept: list[Store] = []
 
     async def keep(_: str, event_stores: tuple[Store]) -> None:
@@ -892,7 +892,7 @@ async def test_a_store_that_is_used_after_the_end(store: Store, storage: Storage
 
 
 async def test_a_store_that_is_used_after_an_error(store: Store) -> None:
-    """The same holds where the handler has raised."""
+    """A task that outlives a handler which raised cannot push either."""
     kept: list[Store] = []
 
     async def fail(_: str, event_stores: tuple[Store]) -> None:
@@ -906,7 +906,7 @@ async def test_a_store_that_is_used_after_an_error(store: Store) -> None:
 
 
 async def test_a_store_that_is_used_during_the_write(store: Store, storage: Storage) -> None:
-    """What a task of the handler pushes then would be in no write."""
+    """A task of the handler cannot push during the write, which would not have its event."""
     kept: list[Store] = []
 
     async def keep(_: str, event_stores: tuple[Store]) -> None:
@@ -924,7 +924,7 @@ async def test_a_store_that_is_used_during_the_write(store: Store, storage: Stor
 
 
 async def test_a_command_within_a_command(store: Store, storage: Storage) -> None:
-    """It is part of the same write, with its own key or without."""
+    """A command that a handler runs is part of the same write, with its own key or without."""
     inner = make_command(store, count_one)
 
     async def run_inner(input: str, event_stores: tuple[Store]) -> list[int]:

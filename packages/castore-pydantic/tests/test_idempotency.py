@@ -68,7 +68,7 @@ async def catch(input: Catch, event_stores: Stores) -> Receipt:
 
 
 async def test_an_output_comes_back_as_its_type(store: Store) -> None:
-    """By its declared type, from Python and from JSON, whatever the model made up by itself."""
+    """An output comes back as its declared type, from Python and from JSON, defaults included."""
     keyed = catch.with_idempotency_key("a")
 
     first = await keyed.run_json('{"pokemonId": "p"}', (store,))
@@ -83,7 +83,7 @@ async def test_an_output_comes_back_as_its_type(store: Store) -> None:
 
 
 async def test_another_input_is_refused(store: Store) -> None:
-    """What the sender gave is compared, as JSON."""
+    """Inputs are compared as the sender gave them, as JSON."""
     keyed = catch.with_idempotency_key("a")
     await keyed.run_json({"pokemonId": "p"}, (store,))
 
@@ -92,7 +92,7 @@ async def test_another_input_is_refused(store: Store) -> None:
 
 
 async def test_an_input_with_a_set_is_not_compared(store: Store) -> None:
-    """Its order is another one in each process."""
+    """An input with a set is not compared: its order is another one in each process."""
     keyed = catch.with_idempotency_key("a")
 
     first = await keyed.run_json({"pokemonId": "p", "tags": ["a", "b"]}, (store,))
@@ -101,7 +101,7 @@ async def test_an_input_with_a_set_is_not_compared(store: Store) -> None:
 
 
 async def test_an_input_without_json_is_not_compared(store: Store) -> None:
-    """The key alone counts."""
+    """An input that is not JSON is not compared: the key alone counts."""
 
     async def handle(input: Any, event_stores: Stores) -> int:  # noqa: ARG001
         return len(await event_stores[0].get_events("p"))
@@ -132,7 +132,7 @@ class Secret(BaseModel):
 async def test_an_output_that_would_not_come_back_is_refused(
     store: Store, output_type: Any, output: Any, reason: str
 ) -> None:
-    """Before anything is written, and the error says so."""
+    """An output that would not come back is refused before anything is written."""
 
     async def handle(input: str, event_stores: Stores):  # noqa: ANN202
         await event_stores[0].push_event(Caught(input, 1, payload=NOW))
