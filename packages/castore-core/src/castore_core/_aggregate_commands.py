@@ -15,7 +15,7 @@ from castore_core._conflicts import (
 )
 from castore_core._drafts import Decision
 from castore_core._event import E
-from castore_core._idempotency import CommandKey, KeyedRun, encode_arguments, make_key
+from castore_core._idempotency import CommandKey, KeyedRun, check_key, encode_arguments
 from castore_core._store import EventStore
 
 C = TypeVar("C", bound="AggregateCommand[..., Any]")
@@ -51,8 +51,10 @@ class AggregateCommand(Generic[P, A, E]):
             EventAlreadyExistsError: the last attempt ended with a conflict too.
             IdempotencyKeyReusedError: the command has run with its key and other arguments.
         """
-        key = self._key and make_key((self.event_store.event_store_id, self.name), self._key)
-        return await self._run(self.event_store, key or None, aggregate_id, *args, **kwargs)
+        key = None
+        if self._key is not None:
+            key = CommandKey((self.event_store.event_store_id, self.name), self._key)
+        return await self._run(self.event_store, key, aggregate_id, *args, **kwargs)
 
     def using(self, event_store: EventStore[E, A]) -> Self:
         """Return the same command, with the same options, for another store of the same kind.
@@ -74,7 +76,7 @@ class AggregateCommand(Generic[P, A, E]):
             ValueError: ``key`` is no text of 1 to 1,000 characters.
         """
         bound = copy(self)
-        bound._key = make_key((), key).key
+        bound._key = check_key(key)
         return bound
 
 

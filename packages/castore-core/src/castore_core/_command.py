@@ -21,7 +21,7 @@ from castore_core._conflicts import (
     ConflictCallback,
     ConflictRetries,
 )
-from castore_core._idempotency import CommandKey, KeyedRun, find_adapter, make_key
+from castore_core._idempotency import CommandKey, KeyedRun, check_key, find_adapter
 from castore_core._json import ABSENT, Absent, JSONValue, check_json
 from castore_core._store import EventStore
 from castore_core._unit_of_work import UnitOfWork
@@ -109,7 +109,7 @@ class Command(Generic[I, S, P, O]):
             ValueError: ``key`` is no text of 1 to 1,000 characters.
         """
         bound = copy(self)
-        bound._key = make_key((self.command_id,), key)
+        bound._key = CommandKey((self.command_id,), check_key(key))
         return bound
 
     async def __call__(self, input: I, event_stores: S, *args: P.args, **kwargs: P.kwargs) -> O:

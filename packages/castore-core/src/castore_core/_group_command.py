@@ -26,7 +26,13 @@ from castore_core._conflicts import (
     ConflictRetries,
 )
 from castore_core._group_run import AnySource, GroupRun
-from castore_core._idempotency import KeyedRun, encode_arguments, find_adapter, make_key
+from castore_core._idempotency import (
+    CommandKey,
+    KeyedRun,
+    check_key,
+    encode_arguments,
+    find_adapter,
+)
 from castore_core._json import JSONValue
 from castore_core._store import EventStore
 
@@ -160,7 +166,7 @@ class GroupCommand(Generic[P, O, *Ss]):
             ValueError: ``key`` is no text of 1 to 1,000 characters.
         """
         bound = copy(self)
-        bound._key = make_key((), key).key
+        bound._key = check_key(key)
         return bound
 
     def _make_keyed_run(
@@ -170,9 +176,10 @@ class GroupCommand(Generic[P, O, *Ss]):
             return None
         stores = [each.event_store for each in self._sources]
         name = (*(each.event_store_id for each in stores), self.command_id)
+        key = CommandKey(name, self._key)
         adapter = find_adapter(repr(self), stores)
         arguments = encode_arguments(_sort(ids), args, kwargs)
-        return KeyedRun(make_key(name, self._key), adapter, arguments, self._retries)
+        return KeyedRun(key, adapter, arguments, self._retries)
 
     def _list_ids(self, given: Sequence[object]) -> list[list[str]]:
         """Return the ids of each source.

@@ -46,8 +46,8 @@ class CommandKey(NamedTuple):
         return str(uuid5(_NAMESPACE, json.dumps([*self.command, self.key])))
 
 
-def make_key(command: tuple[str, ...], key: object) -> CommandKey:
-    """Return the key of a run.
+def check_key(key: object) -> str:
+    """Return an idempotency key as a plain text.
 
     Raises:
         ValueError: ``key`` is no text of 1 to 1,000 characters. The error does not show it.
@@ -56,7 +56,7 @@ def make_key(command: tuple[str, ...], key: object) -> CommandKey:
         raise ValueError(f"an idempotency key is a text of 1 to {MAX_KEY_LENGTH:,} characters")
     if "\0" in key or not is_unicode(key):
         raise ValueError("an idempotency key is well-formed Unicode without a null character")
-    return CommandKey(command, str.__str__(key))
+    return str.__str__(key)
 
 
 class CommandRan(Event, type="COMMAND_RAN"):

@@ -54,8 +54,8 @@ class EventLoopThread:
 
         Args:
             coroutine: the call of a coroutine function.
-            timeout: seconds after which the coroutine is cancelled. What it returns or raises all
-                the same is returned or raised.
+            timeout: seconds, above 0, after which the coroutine is cancelled. If it returns or
+                raises all the same, so does this.
 
         Raises:
             TimeoutError: it was cancelled after ``timeout`` seconds. A push may be stored.
