@@ -16,6 +16,7 @@ from typing import (
     dataclass_transform,
     overload,
 )
+from weakref import WeakKeyDictionary
 
 from typing_extensions import TypeVar
 
@@ -45,6 +46,8 @@ P = ParamSpec("P")
 _RESERVED_TYPES = frozenset({REPLAYED, AGGREGATE_EXISTS})
 _OWN_FIELDS = ("aggregate_id", "version", "timestamp")
 _DATA_FIELDS = ("payload", "metadata")
+
+_rooms: Final[WeakKeyDictionary[type[Any], MetadataRoom | None]] = WeakKeyDictionary()
 
 
 class _DataField:
@@ -265,12 +268,16 @@ class Event(_FrozenBySubclass):
         Raises:
             TypeError: the annotation names something that does not exist.
         """
-        room = self._find_declared_room()
+        cls = type(self)
+        if cls not in _rooms:
+            _rooms[cls] = cls._find_declared_room()
+        room = _rooms[cls]
         defaults = find_default_keys(getattr(self, "metadata", None))
         return room._replace(defaults=defaults) if room and defaults else room
 
     @classmethod
     def _find_declared_room(cls) -> MetadataRoom | None:
+        """Return the room that the class declares. It is asked for once."""
         return find_annotated_room(cls)
 
     def with_metadata(self, values: Mapping[str, JSONValue]) -> Self:

@@ -8,7 +8,6 @@ from types import UnionType
 from typing import (
     Annotated,
     Any,
-    Final,
     NotRequired,
     Required,
     Union,
@@ -16,13 +15,10 @@ from typing import (
     get_origin,
     get_type_hints,
 )
-from weakref import WeakKeyDictionary
 
 from typing_extensions import is_typeddict
 
 from castore_core._metadata_room import OPEN_ROOM, MetadataRoom, meet_all
-
-_rooms: Final[WeakKeyDictionary[type[Any], MetadataRoom | None]] = WeakKeyDictionary()
 
 
 def find_annotated_room(cls: type[Any]) -> MetadataRoom | None:
@@ -31,11 +27,8 @@ def find_annotated_room(cls: type[Any]) -> MetadataRoom | None:
     Raises:
         TypeError: the annotation names something that does not exist.
     """
-    if cls not in _rooms:
-        declared: Mapping[str, Field[Any]] = cls.__dataclass_fields__
-        has_field = "metadata" in declared
-        _rooms[cls] = _find_room(_resolve(cls, declared["metadata"])) if has_field else None
-    return _rooms[cls]
+    declared: Mapping[str, Field[Any]] = cls.__dataclass_fields__
+    return _find_room(_resolve(cls, declared["metadata"])) if "metadata" in declared else None
 
 
 def _resolve(cls: type[Any], declared: Field[Any]) -> Any:

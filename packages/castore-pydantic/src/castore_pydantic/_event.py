@@ -3,7 +3,6 @@
 from dataclasses import fields
 from functools import partial
 from typing import Any, ClassVar, Final
-from weakref import WeakKeyDictionary
 
 from pydantic import ValidationError
 
@@ -22,8 +21,6 @@ from castore_pydantic._room import find_model_room
 from castore_pydantic._violations import describe, explain_change, find_violations
 
 _DATA_FIELDS: Final = ("payload", "metadata")
-
-_rooms: Final[WeakKeyDictionary[type[Event], MetadataRoom | None]] = WeakKeyDictionary()
 
 
 class PydanticEvent(Event):
@@ -120,7 +117,5 @@ class PydanticEvent(Event):
 
     @classmethod
     def _find_declared_room(cls) -> MetadataRoom | None:
-        if cls not in _rooms:
-            schema = cls.field_schema("metadata") if "metadata" in cls._codecs else None
-            _rooms[cls] = find_schema_room(schema, is_open_by_default=False)
-        return _rooms[cls]
+        schema = cls.field_schema("metadata") if "metadata" in cls._codecs else None
+        return find_schema_room(schema, is_open_by_default=False)
