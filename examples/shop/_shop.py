@@ -52,7 +52,7 @@ class Shop:
 
 
 class Followers:
-    """What follows the events of the shop: its read models, and the relay to its bus."""
+    """The readers that follow the events of the shop: its read models, and the relay to its bus."""
 
     def __init__(self, shop: Shop, bookmarks: Bookmarks) -> None:
         self.bus: NotificationMessageBus[ProductEvent | OrderEvent] = NotificationMessageBus(
