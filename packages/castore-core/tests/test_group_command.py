@@ -10,6 +10,7 @@ import pytest
 from castore_core import (
     AggregateNotFoundError,
     AssertedVersion,
+    CommandOptions,
     ConflictAttempt,
     ConnectedEventStore,
     DataclassCodec,
@@ -517,10 +518,21 @@ async def test_retries_end(shop: Shop) -> None:
         (VersionAssertionError, ConflictAttempt(2, 0)),
     ]
     assert expected == seen
-    assert (1, place.on_event_already_exists) == (
-        place.event_already_exists_retries,
-        place.using(shop.orders, shop.products).on_event_already_exists,
-    )
+
+
+def test_options(shop: Shop) -> None:
+    """A command tells its options, and keeps them on other stores; bad ones are refused."""
+    options: CommandOptions = {
+        "event_already_exists_retries": 1,
+        "on_event_already_exists": lambda _error, _attempt: None,
+    }
+    command = group_command(one(orders), **options)(lambda _: None)
+
+    for each in (command, command.using(shop.orders)):
+        assert options == {
+            "event_already_exists_retries": each.event_already_exists_retries,
+            "on_event_already_exists": each.on_event_already_exists,
+        }
     with pytest.raises(ValueError, match="event_already_exists_retries is not 0 or more"):
         group_command(one(orders), event_already_exists_retries=-1)(lambda _: None)
 
