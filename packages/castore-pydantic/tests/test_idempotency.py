@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,24 +15,10 @@ from castore_core import (
     InvalidCommandOutputError,
 )
 from castore_in_memory import InMemoryEventStorageAdapter
-from castore_pydantic import PydanticCommand, PydanticEvent, pydantic_command
+from castore_pydantic import PydanticCommand, pydantic_command
+from catches import Caught, Store, Stores, reduce_last
 
 NOW = datetime(2022, 1, 1, tzinfo=UTC)
-
-
-class Caught(PydanticEvent, type="CAUGHT"):
-    """A pokemon was caught."""
-
-    payload: datetime
-
-
-def reduce_last(last: Caught | None, event: Caught) -> Caught:  # noqa: ARG001 keeps the last
-    """Compute the state."""
-    return event
-
-
-Store: TypeAlias = EventStore[Caught, Caught]
-Stores: TypeAlias = tuple[Store]
 
 
 class Catch(BaseModel):
