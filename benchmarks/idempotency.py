@@ -1,4 +1,4 @@
-"""What an idempotency key costs: commands with a key beside those without, and a plain push."""
+"""The cost of an idempotency key: commands with a key beside those without, and a plain push."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""What metadata cost: a plain push, one with metadata in the event, and one within a context."""
+"""The cost of metadata: a plain push, one with metadata in the event, and one within a context."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext

@@ -1,4 +1,4 @@
-"""What the façade for synchronous programs costs, beside the asynchronous store on SQLite."""
+"""The cost of the façade for synchronous programs, beside the asynchronous store on SQLite."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping

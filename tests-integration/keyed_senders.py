@@ -12,7 +12,7 @@ import sys
 
 from castore_sql import SQLEventStorageAdapter
 from counting import Place
-from faulty_storage import insist, make_deposit, make_store
+from deposits import insist, make_deposit, make_store
 from sql_servers import dispose
 
 

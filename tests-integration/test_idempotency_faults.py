@@ -16,9 +16,7 @@ from castore_core import EventStorageAdapter
 from castore_dynamodb import DynamoDBEventStorageAdapter, create_table, table_definition
 from castore_in_memory import InMemoryEventStorageAdapter
 from castore_sql import SQLEventStorageAdapter
-from faulty_storage import (
-    FaultyStorage,
-    Point,
+from deposits import (
     find_effects,
     insist,
     make_commands,
@@ -26,6 +24,7 @@ from faulty_storage import (
     make_store,
     send_all,
 )
+from faulty_storage import FaultyStorage, Point
 from sql_servers import KINDS, ServerDatabase, dispose, using_servers
 from tcp_proxy import Fault, tcp_proxy
 

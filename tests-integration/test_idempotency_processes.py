@@ -12,7 +12,7 @@ import pytest
 
 from castore_sql import SQLEventStorageAdapter
 from counting import Place
-from faulty_storage import find_effects
+from deposits import find_effects
 from sql_servers import dispose
 
 PROGRAM = Path(__file__).parent / "keyed_senders.py"

@@ -1,4 +1,4 @@
-"""What can be done in the shop."""
+"""The commands of the shop."""
 
 from collections.abc import Mapping
 from typing import TypeAlias

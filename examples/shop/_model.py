@@ -1,4 +1,4 @@
-"""What the payloads of all events are made of."""
+"""The base of all payloads, and the metadata of all events."""
 
 from pydantic import BaseModel, ConfigDict
 

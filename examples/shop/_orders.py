@@ -19,20 +19,20 @@ class Line(Model):
 
 
 class Basket(Model):
-    """Who buys what."""
+    """A customer, and the lines of the order."""
 
     customer_id: str
     lines: tuple[Line, ...]
 
 
 class Payment(Model):
-    """How the order was paid."""
+    """The payment of the order."""
 
     payment_id: str
 
 
 class Reason(Model):
-    """Why the order was given up."""
+    """The reason why the order was given up."""
 
     reason: str
 

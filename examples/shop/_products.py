@@ -11,7 +11,7 @@ from shop._model import Model, Origin
 
 
 class Listing(Model):
-    """What is offered. ``stock`` is ``None`` where it has no end, as of a download."""
+    """An offer. ``price`` is in cents; ``stock`` is ``None`` if it has no end, as of a download."""
 
     name: str
     price: PositiveInt
@@ -25,13 +25,13 @@ class Price(Model):
 
 
 class Quantity(Model):
-    """How many pieces came in."""
+    """The pieces that came in."""
 
     quantity: PositiveInt
 
 
 class Reservation(Model):
-    """How many pieces are kept for an order."""
+    """The pieces that are kept for an order."""
 
     quantity: PositiveInt
 

@@ -1,4 +1,4 @@
-"""What the pages of the shop show: two tables, which projections keep up to date."""
+"""The tables that the pages of the shop show. Projections keep them up to date."""
 
 from inspect import isawaitable
 from typing import TypeAlias

@@ -58,7 +58,7 @@ def make_cache() -> Snapshots:
 
 
 class Followers:
-    """What follows the events of the shop: its read models, and the relay to its bus."""
+    """The readers that follow the events of the shop: its read models, and the relay to its bus."""
 
     def __init__(self, shop: Shop, bookmarks: Bookmarks) -> None:
         self.bus: NotificationMessageBus[ProductEvent | OrderEvent] = NotificationMessageBus(

@@ -1,4 +1,4 @@
-"""What the synchronous applications of the shop share."""
+"""The parts that the synchronous applications of the shop share."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,7 @@ class Correlation:
 
 
 class SyncShop:
-    """What the views do, on a database of yours."""
+    """The work of the views, on a database of yours."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -70,7 +70,7 @@ class Correlation:
 
 
 class Site:
-    """What the routes use, on a database of yours."""
+    """The parts that the routes use, on a database of yours."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine

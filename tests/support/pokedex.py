@@ -24,7 +24,7 @@ POKEMONS = 12
 
 
 class TellsReplay(Protocol):
-    """What a worker tells its handler beside the message."""
+    """The context of a handler, which says whether a message is a replay."""
 
     @property
     def replay(self) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from copy import deepcopy
-from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from castore_core import (
@@ -12,14 +12,14 @@ from castore_core import (
     EventRecord,
     EventStorageAdapter,
     GroupedRecord,
-    JSONValue,
 )
 from castore_core.sync import EventLoopThread
+from wrapped_storage import WrappedStorage
 
 T = TypeVar("T")
 
 
-class ThroughFacade:
+class ThroughFacade(WrappedStorage):
     """Calls an adapter in an event loop thread, each time from a thread that waits for it.
 
     Records are copied before: a synchronous program changes nothing while it waits.
@@ -30,15 +30,14 @@ class ThroughFacade:
     """
 
     def __init__(self, adapter: EventStorageAdapter, event_loop: EventLoopThread) -> None:
-        self.adapter = adapter
+        super().__init__(adapter)
         self._event_loop = event_loop
 
     async def push_event(
         self, event_store_id: str, record: EventRecord, *, force: bool = False
     ) -> None:
         """Write one event."""
-        copied = deepcopy(record)
-        await self._call(lambda: self.adapter.push_event(event_store_id, copied, force=force))
+        await self._call(partial(super().push_event, event_store_id, deepcopy(record), force=force))
 
     async def push_event_group(
         self,
@@ -48,64 +47,21 @@ class ThroughFacade:
         force: bool = False,
     ) -> None:
         """Write several events."""
-        records = [
-            GroupedRecord(store_id, deepcopy(record), _unwrap(adapter))
-            for store_id, record, adapter in group
-        ]
-        versions = [
-            each._replace(storage_adapter=_unwrap(each.storage_adapter)) for each in asserted
-        ]
-        await self._call(
-            lambda: self.adapter.push_event_group(records, asserted=versions, force=force)
-        )
+        copied = [each._replace(record=deepcopy(each.record)) for each in group]
+        await self._call(partial(super().push_event_group, copied, asserted=asserted, force=force))
 
     async def get_events(
-        self,
-        event_store_id: str,
-        aggregate_id: str,
-        *,
-        min_version: int | None = None,
-        max_version: int | None = None,
-        limit: int | None = None,
-        reverse: bool = False,
+        self, event_store_id: str, aggregate_id: str, **options: Any
     ) -> Sequence[EventRecord]:
         """Read events."""
         return await self._call(
-            lambda: self.adapter.get_events(
-                event_store_id,
-                aggregate_id,
-                min_version=min_version,
-                max_version=max_version,
-                limit=limit,
-                reverse=reverse,
-            )
+            partial(super().get_events, event_store_id, aggregate_id, **options)
         )
 
-    async def list_aggregate_ids(
-        self,
-        event_store_id: str,
-        *,
-        limit: int | None = None,
-        initial_event_after: datetime | None = None,
-        initial_event_before: datetime | None = None,
-        reverse: bool = False,
-        cursor: JSONValue = None,
-    ) -> AggregateIdsSlice:
+    async def list_aggregate_ids(self, event_store_id: str, **options: Any) -> AggregateIdsSlice:
         """List aggregates."""
-        return await self._call(
-            lambda: self.adapter.list_aggregate_ids(
-                event_store_id,
-                limit=limit,
-                initial_event_after=initial_event_after,
-                initial_event_before=initial_event_before,
-                reverse=reverse,
-                cursor=cursor,
-            )
-        )
+        return await self._call(partial(super().list_aggregate_ids, event_store_id, **options))
 
-    async def _call(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        return await asyncio.to_thread(lambda: self._event_loop.run(function(), timeout=60))
-
-
-def _unwrap(adapter: EventStorageAdapter) -> EventStorageAdapter:
-    return adapter.adapter if isinstance(adapter, ThroughFacade) else adapter
+    async def _call(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        # The coroutine is made in the thread: a call that is cancelled before has none to close.
+        return await asyncio.to_thread(lambda: self._event_loop.run(call(), timeout=60))

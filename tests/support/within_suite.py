@@ -1,4 +1,4 @@
-"""What holds of pushes and reads inside a transaction of the user's, on any engine."""
+"""Pushes and reads inside a transaction of the user's, on any engine."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable

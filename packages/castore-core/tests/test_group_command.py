@@ -10,6 +10,7 @@ import pytest
 from castore_core import (
     AggregateNotFoundError,
     AssertedVersion,
+    CommandOptions,
     ConflictAttempt,
     ConnectedEventStore,
     DataclassCodec,
@@ -242,7 +243,7 @@ async def test_absence_is_asserted(shop: Shop) -> None:
 
 
 async def test_unasserted_source(shop: Shop) -> None:
-    """What is loaded for information only is left out of the assertions."""
+    """An aggregate that is loaded for information only is left out of the assertions."""
 
     @group_command(one(shop.orders), several(shop.products, asserted=False))
     def place(_: Order | None, found: Mapping[str, Product | None]) -> Any:
@@ -282,7 +283,7 @@ async def test_several_drafts_of_an_aggregate(shop: Shop) -> None:
 
 
 async def test_one_source(shop: Shop) -> None:
-    """Of one source, the decision and the aggregates come without a tuple."""
+    """With one source, the decision and the aggregates are no tuples."""
 
     @group_command(one_existing(shop.products))
     async def restock(product: Product, amount: int) -> list[EventDraft[Stocked]]:
@@ -304,7 +305,7 @@ async def test_one_source(shop: Shop) -> None:
 
 @pytest.mark.parametrize("decision", [None, (None, None), ([], {}), ((), {"bike": []})], ids=repr)
 async def test_nothing_happens(shop: Shop, decision: Any) -> None:
-    """Where nothing is decided, nothing is written, and nothing asserted."""
+    """A decision on nothing writes and asserts nothing."""
 
     @group_command(one(shop.orders), several(shop.products))
     def look(_: Order | None, __: Mapping[str, Product | None]) -> Any:
@@ -315,7 +316,7 @@ async def test_nothing_happens(shop: Shop, decision: Any) -> None:
 
 
 async def test_no_ids(shop: Shop) -> None:
-    """Several aggregates can be none."""
+    """A command can be called with no ids."""
     place = place_order.using(shop.orders, shop.products)
 
     assert (Order("o1", 1), {}) == await place("o1", [], lines={})
@@ -415,7 +416,7 @@ async def test_bad_decisions(shop: Shop, decision: Any, error: type[Exception], 
 
 
 async def test_all_or_none(shop: Shop) -> None:
-    """Where one draft is bad, none is pushed."""
+    """If one draft is bad, none is pushed."""
     bad_draft: Any = Reserved.draft
 
     @group_command(one(shop.orders), one(shop.products))
@@ -480,7 +481,7 @@ async def test_a_conflict_is_retried(shop: Shop) -> None:
 
 
 async def test_a_failed_assertion_is_retried(shop: Shop) -> None:
-    """So it is after an aggregate changed that was read and not written."""
+    """The handler also decides again if an aggregate that was only read has changed."""
     place = place_order.using(shop.orders, shop.products)
     shop.adapter.overtake = [lambda: shop.stock("bike", 5, version=2)]
 
@@ -517,16 +518,27 @@ async def test_retries_end(shop: Shop) -> None:
         (VersionAssertionError, ConflictAttempt(2, 0)),
     ]
     assert expected == seen
-    assert (1, place.on_event_already_exists) == (
-        place.event_already_exists_retries,
-        place.using(shop.orders, shop.products).on_event_already_exists,
-    )
+
+
+def test_options(shop: Shop) -> None:
+    """A command tells its options, and keeps them on other stores; bad ones are refused."""
+    options: CommandOptions = {
+        "event_already_exists_retries": 1,
+        "on_event_already_exists": lambda _error, _attempt: None,
+    }
+    command = group_command(one(orders), **options)(lambda _: None)
+
+    for each in (command, command.using(shop.orders)):
+        assert options == {
+            "event_already_exists_retries": each.event_already_exists_retries,
+            "on_event_already_exists": each.on_event_already_exists,
+        }
     with pytest.raises(ValueError, match="event_already_exists_retries is not 0 or more"):
         group_command(one(orders), event_already_exists_retries=-1)(lambda _: None)
 
 
 async def test_what_comes_up_after_the_write_is_not_retried(shop: Shop) -> None:
-    """A conflict of what runs after the write is raised: the group is written already."""
+    """A conflict that is raised after the write is not retried: the group is written already."""
 
     async def fail(_: object) -> None:
         await shop.stock("bike", 1, version=1)
@@ -572,7 +584,7 @@ async def test_aggregates_are_loaded_at_once(shop: Shop) -> None:
 
 
 async def test_within_a_transaction_one_aggregate_is_loaded_after_the_other(shop: Shop) -> None:
-    """A connection does one thing at a time."""
+    """Within a transaction there is one load at a time, since its connection does one thing."""
     inner: Any = shop.adapter
     inner.joins_transaction = True
     place = place_order.using(shop.orders, shop.products)
@@ -609,7 +621,7 @@ def look_at(_: Mapping[str, Product | None]) -> None:
 
 
 async def test_an_error_of_a_load(shop: Shop) -> None:
-    """It is raised as it is, once the loads that run have ended; no further one begins."""
+    """An error of a load is raised once the loads that run have ended; no other begins."""
     look = look_at.using(products.using(adapter := Fails()))
     later = [f"later{each}" for each in range(20)]
     tasks = asyncio.all_tasks()
@@ -631,7 +643,7 @@ async def test_a_load_that_is_cancelled_by_others() -> None:
 
 
 async def test_a_cancelled_command_leaves_no_load_behind() -> None:
-    """All loads end with the command."""
+    """The loads of a cancelled command end with it."""
     look = look_at.using(products.using(adapter := Fails()))
     tasks = asyncio.all_tasks()
     command = asyncio.create_task(look(["endless1", "endless2"]))
@@ -719,7 +731,7 @@ async def test_using_other_stores(shop: Shop) -> None:
 
 
 async def test_arguments_are_the_handlers(shop: Shop) -> None:
-    """What the handler does not take is refused as in any call."""
+    """Arguments that the handler does not take are refused as in any call."""
     place: Any = place_order.using(shop.orders, shop.products)
 
     with pytest.raises(TypeError, match="amount"):
@@ -730,7 +742,7 @@ async def test_arguments_are_the_handlers(shop: Shop) -> None:
 
 
 async def test_a_repeated_call_with_a_key(shop: Shop) -> None:
-    """It pushes nothing, and returns the aggregates as they were after the first call."""
+    """A repeated call pushes nothing, and returns the aggregates as they were after the first."""
     place = place_order.using(shop.orders, shop.products).with_idempotency_key("request-1")
     first = await place("o1", ["bike", "bell"], lines={"bike": 1, "bell": 0})
     await shop.products.push_event(Reserved("bike", 3, payload=9))
@@ -774,7 +786,7 @@ async def test_a_key_of_a_command_that_decides_nothing(shop: Shop) -> None:
 
 
 async def test_calls_with_a_key_at_once(shop: Shop) -> None:
-    """One of them has an effect, and all return the same."""
+    """One of several calls at once has an effect, and all return the same."""
     place = place_order.using(shop.orders, shop.products).with_idempotency_key("request-1")
 
     results = await asyncio.gather(*(place("o1", ["bike"], lines={"bike": 1}) for _ in range(16)))

@@ -64,7 +64,7 @@ def test_a_chain_begins(metadata: object) -> None:
 
 
 def test_messages_about_aggregates() -> None:
-    """They have an id without a version."""
+    """A message about an aggregate has an id without a version."""
     message = AggregateExistsMessage("POKEMONS", "pikachu1", NOW)
     place = "POKEMONS#pikachu1"
 
@@ -72,7 +72,7 @@ def test_messages_about_aggregates() -> None:
 
 
 def test_anything_else() -> None:
-    """Something that is no message tells nothing."""
+    """An object that is no message gives no values."""
     assert {} == see(object())
     assert {} == see()
 
@@ -132,6 +132,6 @@ def test_kinds_of_correlations(metadata: object, expected: object) -> None:
 
 
 def test_ids_of_messages() -> None:
-    """They are those of Castore."""
+    """Ids of messages are those of Castore."""
     assert "POKEMONS#a#b#2" == format_message_id("POKEMONS", "a#b", 2)
     assert "POKEMONS#a" == format_message_id("POKEMONS", "a")

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -16,92 +14,34 @@ from castore_core import (
     ConflictAttempt,
     ConnectedEventStore,
     DataclassCodec,
-    Event,
     EventAlreadyExistsError,
     EventDecodeError,
     EventPublishError,
-    EventRecord,
     EventStore,
-    GroupedRecord,
     IdempotencyKeyReusedError,
     InvalidCommandOutputError,
     InvalidEventGroupError,
-    LogSlice,
     NotJSONError,
     PushedEvent,
     Snapshots,
     StateCarryingMessageQueue,
     StorageError,
     UnknownOutcomeError,
-    VersionAssertionError,
-    VersionGapError,
     Violation,
 )
-from castore_in_memory import InMemoryEventStorageAdapter, InMemorySnapshotStorageAdapter
+from castore_in_memory import InMemorySnapshotStorageAdapter
+from counters import (
+    Counted,
+    Counter,
+    Storage,
+    Store,
+    count_one,
+    get_runs,
+    get_versions,
+    make_command,
+    make_store,
+)
 from recording_channel import RecordingChannelAdapter
-
-
-class Counted(Event, type="COUNTED"):
-    """One more."""
-
-    payload: str = ""
-
-
-@dataclass(frozen=True)
-class Counter:
-    """An aggregate."""
-
-    aggregate_id: str
-    version: int
-
-
-def count(_: Counter | None, event: Counted) -> Counter:
-    """Compute the state."""
-    return Counter(event.aggregate_id, event.version)
-
-
-Store = EventStore[Counted, Counter]
-Handler = Callable[[Any, tuple[Store]], Awaitable[Any]]
-
-
-class Storage(InMemoryEventStorageAdapter):
-    """A storage that counts what it is asked for, and fails when it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reads = 0
-        self.groups: list[list[str]] = []
-        self.before_write: Callable[[], Awaitable[None]] | None = None
-        self.after_write: list[Exception] = []
-        self.on_read: list[Exception | None] = []
-
-    async def push_event_group(self, group: Sequence[GroupedRecord], **options: Any) -> None:
-        """Write a group."""
-        if self.before_write is not None:
-            before, self.before_write = self.before_write, None
-            await before()
-        await super().push_event_group(group, **options)
-        self.groups.append([each.event_store_id for each in group])
-        if self.after_write:
-            raise self.after_write.pop(0)
-
-    async def get_events(self, *args: Any, **options: Any) -> list[EventRecord]:
-        """Read events."""
-        self.reads += 1
-        if self.on_read and (error := self.on_read.pop(0)) is not None:
-            raise error
-        return await super().get_events(*args, **options)
-
-
-def make_store(storage: Storage, event_store_id: str = "COUNTERS", **options: Any) -> Store:
-    """Return a store."""
-    return EventStore(
-        event_store_id,
-        event_types=[Counted],
-        reduce=count,
-        storage_adapter=storage,
-        **options,
-    )
 
 
 @pytest.fixture
@@ -114,37 +54,6 @@ def storage() -> Storage:
 def store(storage: Storage) -> Store:
     """Give a store."""
     return make_store(storage)
-
-
-def make_command(store: Store, handler: Handler, **options: Any) -> Command[Any, Any, Any, Any]:
-    """Return a command that does not pause."""
-    return Command(
-        "COUNT",
-        required_event_stores=(store,),
-        handler=handler,
-        event_already_exists_pause=0,
-        **options,
-    )
-
-
-async def count_one(input: str, event_stores: tuple[Store]) -> int:
-    """Push the next event, and return its version."""
-    (store,) = event_stores
-    counter = (await store.get_aggregate(input)).aggregate
-    version = counter.version + 1 if counter else 1
-    await store.push_event(Counted(input, version), prev_aggregate=counter)
-    return version
-
-
-async def get_versions(store: Store, aggregate_id: str = "c") -> list[int]:
-    """Return the versions that are stored."""
-    return [each.version for each in await store.get_events(aggregate_id)]
-
-
-async def get_runs(storage: Storage) -> list[EventRecord]:
-    """Return the records of runs."""
-    log: LogSlice = await storage.read_events([COMMANDS_STORE_ID])
-    return [each.record for each in log.entries]
 
 
 # Repeated calls
@@ -192,7 +101,7 @@ async def test_the_run_is_recorded_in_the_group_of_its_events(
 
 
 async def test_a_repeated_call_costs_one_read(store: Store, storage: Storage) -> None:
-    """And a first call costs one read more, and no write."""
+    """A repeated call reads one event; a first call reads one more than without a key."""
     command = make_command(store, count_one).with_idempotency_key("a")
 
     await command("c", (store,))
@@ -209,7 +118,7 @@ async def test_without_a_key_nothing_is_recorded(store: Store, storage: Storage)
 
 
 async def test_a_handler_that_pushes_nothing(store: Store, storage: Storage) -> None:
-    """Its output is recorded alone, so that a repeated call does not decide otherwise."""
+    """The output of a handler without events is recorded alone, and returned again."""
     outputs = [None, "other"]
 
     async def look(input: str, event_stores: tuple[Store]) -> Any:  # noqa: ARG001
@@ -296,7 +205,7 @@ async def test_storages_that_cannot_write_together(store: Store) -> None:
 
 
 async def test_a_command_without_stores(store: Store) -> None:
-    """There is nowhere to keep the key."""
+    """A command without stores has no place for a key, and is refused."""
     command: Any = make_command(store, count_one)
 
     with pytest.raises(TypeError, match=r"Command\('COUNT'\) has no event store"):
@@ -308,14 +217,14 @@ async def test_a_command_without_stores(store: Store) -> None:
 
 @pytest.mark.parametrize("key", ["", "k" * 1001, "\ud800", "a\0b", None, 1, b"a"], ids=repr)
 def test_a_key_is_a_text(store: Store, key: Any) -> None:
-    """Of 1 to 1,000 characters."""
+    """A key that is no text of 1 to 1,000 characters is refused."""
     with pytest.raises(ValueError, match="an idempotency key is"):
         make_command(store, count_one).with_idempotency_key(key)
 
 
 @pytest.mark.parametrize("key", ["k" * 1000, "é", "#'%/ 🙂", "1"])
 async def test_any_text_is_a_key(store: Store, key: str) -> None:
-    """Whatever its characters are."""
+    """A text of any characters is a key."""
     command = make_command(store, count_one).with_idempotency_key(key)
 
     assert [1, 1] == [await command("c", (store,)) for _ in range(2)]
@@ -338,7 +247,7 @@ async def test_a_key_that_comes_with_another_input_is_refused(
 
 
 async def test_equal_inputs_are_the_same(store: Store) -> None:
-    """The order of keys does not count."""
+    """Inputs whose keys have another order are equal."""
 
     async def count_input(input: dict[str, Any], event_stores: tuple[Store]) -> int:
         return await count_one(input["id"], event_stores)
@@ -369,7 +278,7 @@ OUTPUTS: list[Any] = [None, True, 0, -1.5, "", "é", [], {"a": [None, {}]}, 2**7
 
 @pytest.mark.parametrize("output", OUTPUTS, ids=repr)
 async def test_a_repeated_call_returns_an_equal_output(store: Store, output: Any) -> None:
-    """Of the same type, all through."""
+    """The output of a repeated call has equal values of the same types, all through."""
 
     async def answer(input: str, event_stores: tuple[Store]) -> Any:  # noqa: ARG001
         return output
@@ -385,7 +294,7 @@ async def test_a_repeated_call_returns_an_equal_output(store: Store, output: Any
 async def test_an_output_that_would_not_come_back_is_refused(
     store: Store, storage: Storage, output: Any
 ) -> None:
-    """Before anything is written."""
+    """An output that is not JSON is refused before anything is written."""
 
     async def answer(input: str, event_stores: tuple[Store]) -> Any:
         await count_one(input, event_stores)
@@ -417,7 +326,7 @@ class Dated(Command[str, tuple[Store], [], datetime]):
 
 
 async def test_a_subclass_encodes_outputs(store: Store, storage: Storage) -> None:
-    """It says how a value of its own is recorded, and checks it before anything is written."""
+    """A subclass encodes values of its own, and checks them before anything is written."""
     year = 1999
 
     async def date(input: str, event_stores: tuple[Store]) -> datetime:
@@ -451,7 +360,7 @@ async def test_an_output_that_does_not_fit_any_more(store: Store) -> None:
 
 
 async def test_a_record_of_something_else(store: Store, storage: Storage) -> None:
-    """Somebody has changed it: it is not believed."""
+    """A record that somebody has changed is not believed."""
     command = Dated("COUNT", required_event_stores=(store,), handler=never)
     await make_command(store, count_one).with_idempotency_key("a")("c", (store,))
     (record,) = await get_runs(storage)
@@ -485,7 +394,7 @@ async def test_a_conflict_runs_the_whole_handler_again(store: Store, storage: St
 
 
 async def test_sixteen_calls_at_once(store: Store) -> None:
-    """One has an effect, and all return what it returned."""
+    """One of sixteen calls has an effect, and all return its output."""
     command = make_command(store, count_one)
 
     outputs = await asyncio.gather(
@@ -521,7 +430,7 @@ async def test_the_same_command_was_faster(store: Store, storage: Storage) -> No
 
 
 async def test_a_state_that_the_same_command_has_changed(store: Store, storage: Storage) -> None:
-    """A handler that refuses it is not believed, if the other run was the first."""
+    """A handler that refuses the state is not believed if the same command has just changed it."""
 
     async def begin(input: str, event_stores: tuple[Store]) -> str:
         if started.is_set():
@@ -639,7 +548,7 @@ def connect(
 
 
 async def test_a_connected_store_publishes_once(storage: Storage) -> None:
-    """After the write, with the states that the handler's pushes knew, and never the record."""
+    """A connected store publishes after the write, with the states of the pushes, and no record."""
     connected, channel = connect(make_store(storage, aggregate_codec=DataclassCodec(Counter)))
 
     async def count_two(input: str, event_stores: tuple[Store]) -> int:
@@ -691,253 +600,3 @@ async def test_snapshots_are_used_and_written_after_the_write(storage: Storage) 
 
     assert [(2, 4)] == [(each.snapshot_version, each.aggregate.version) for each in loads]
     assert 2 == (await store.get_aggregate("c")).snapshot_version
-
-
-# Within the handler
-
-
-async def run(store: Store, handler: Handler, key: str = "a", **options: Any) -> Any:
-    """Run a handler once, with a key."""
-    return await make_command(store, handler, **options).with_idempotency_key(key)("c", (store,))
-
-
-async def test_a_handler_reads_what_it_has_pushed(store: Store) -> None:
-    """Merged with what is stored, in every order and within all bounds; the list lags behind."""
-    for version in (1, 2):
-        await store.push_event(Counted("c", version))
-    found: dict[str, list[int]] = {}
-
-    async def read(input: str, event_stores: tuple[Store]) -> None:
-        (inner,) = event_stores
-        await count_one(input, event_stores)
-        await count_one(input, event_stores)
-        await inner.push_event(Counted("new", 1))
-        for name, options in {
-            "all": {},
-            "reverse": {"reverse": True},
-            "first": {"limit": 3},
-            "last": {"limit": 1, "reverse": True},
-            "middle": {"min_version": 2, "max_version": 3},
-            "before": {"max_version": 2},
-        }.items():
-            query: Any = options
-            found[name] = [each.version for each in await inner.get_events("c", **query)]
-        found["new"] = await get_versions(inner, "new")
-        found["aggregate"] = [(await inner.get_existing_aggregate("c")).aggregate.version]
-        assert ["c"] == (await inner.list_aggregate_ids()).aggregate_ids
-        assert [1, 2] == await get_versions(store)
-
-    await run(store, read)
-
-    assert {
-        "all": [1, 2, 3, 4],
-        "reverse": [4, 3, 2, 1],
-        "first": [1, 2, 3],
-        "last": [4],
-        "middle": [2, 3],
-        "before": [1, 2],
-        "new": [1],
-        "aggregate": [4],
-    } == found
-
-
-async def test_a_collected_event_is_a_copy(store: Store) -> None:
-    """What the handler does to a payload afterwards is not written."""
-
-    class Listed(Event, type="LISTED"):
-        payload: list[str]
-
-    def reduce(_: Counter | None, event: Listed) -> Counter:
-        return Counter(event.aggregate_id, event.version)
-
-    lists = EventStore(
-        "LISTS", event_types=[Listed], reduce=reduce, storage_adapter=store.storage_adapter
-    )
-
-    async def change(_: None, event_stores: tuple[EventStore[Listed, Counter]]) -> None:
-        payload = ["before"]
-        await event_stores[0].push_event(Listed("c", 1, payload=payload))
-        payload.append("after")
-        (read,) = await event_stores[0].get_events("c")
-        read.payload.append("read")
-
-    command = Command("CHANGE", required_event_stores=(lists,), handler=change)
-    await command.with_idempotency_key("a")(None, (lists,))
-
-    assert [["before"]] == [each.payload for each in await lists.get_events("c")]
-
-
-async def test_a_version_that_was_pushed_before_is_taken(store: Store) -> None:
-    """The handler meets the conflict at once, and may go on."""
-
-    async def push_twice(input: str, event_stores: tuple[Store]) -> str:
-        await event_stores[0].push_event(Counted(input, 1))
-        with pytest.raises(EventAlreadyExistsError, match="version 1"):
-            await event_stores[0].push_event(Counted(input, 1))
-        return "done"
-
-    assert "done" == await run(store, push_twice)
-    assert [1] == await get_versions(store)
-
-
-@pytest.mark.parametrize("retries", [0, 1])
-@pytest.mark.parametrize("reads", [True, False])
-async def test_a_version_that_is_stored_is_taken(store: Store, retries: int, reads: bool) -> None:
-    """A handler that handles the conflict meets it, at the latest when it runs again."""
-    await store.push_event(Counted("c", 1))
-
-    async def begin(input: str, event_stores: tuple[Store]) -> str:
-        if reads:
-            await event_stores[0].get_events(input)
-        try:
-            await event_stores[0].push_event(Counted(input, 1))
-        except EventAlreadyExistsError:
-            return "it was there"
-        return "begun"
-
-    assert "it was there" == await run(store, begin, event_already_exists_retries=retries)
-
-
-async def test_a_gap_is_refused(store: Store, storage: Storage) -> None:
-    """By the write; no command runs again."""
-
-    async def leap(input: str, event_stores: tuple[Store]) -> None:
-        await event_stores[0].push_event(Counted(input, 3))
-
-    with pytest.raises(VersionGapError, match="version 3"):
-        await run(store, leap)
-
-    assert [] == storage.groups
-
-
-async def test_force_is_refused(store: Store) -> None:
-    """It is for repairs, which are not commands."""
-
-    async def force(input: str, event_stores: tuple[Store]) -> None:
-        await event_stores[0].push_event(Counted(input, 1), force=True)
-
-    with pytest.raises(ValueError, match="does not push with force"):
-        await run(store, force)
-
-
-async def test_groups_are_collected_whole_or_not(store: Store) -> None:
-    """A group that meets a conflict leaves nothing, and the handler may go on."""
-
-    async def push_groups(input: str, event_stores: tuple[Store]) -> None:
-        (inner,) = event_stores
-        await inner.push_event(Counted(input, 1))
-        with pytest.raises(EventAlreadyExistsError):
-            await EventStore.push_event_group(
-                inner.group_event(Counted("d", 1)), inner.group_event(Counted(input, 1))
-            )
-
-    await run(store, push_groups)
-
-    assert ([1], []) == (await get_versions(store), await get_versions(store, "d"))
-
-
-async def test_assertions_hold_at_the_write(store: Store, storage: Storage) -> None:
-    """A group's assertion is part of the write: what moves meanwhile is a conflict."""
-    await store.push_event(Counted("other", 1))
-    seen: list[int] = []
-
-    async def depend(input: str, event_stores: tuple[Store]) -> int:
-        (inner,) = event_stores
-        version = (await inner.get_existing_aggregate("other")).aggregate.version
-        seen.append(version)
-        await EventStore.push_event_group(
-            inner.group_event(Counted(input, 1)), inner.assert_version("other", version)
-        )
-        return version
-
-    async def move() -> None:
-        await store.push_event(Counted("other", 2))
-
-    storage.before_write = move
-
-    assert 2 == await run(store, depend)
-    assert [1, 2] == seen
-
-
-async def test_assertions_within_a_handler(store: Store) -> None:
-    """A wrong one is met at once; one of an aggregate that is written then is implied."""
-    await store.push_event(Counted("c", 1))
-
-    async def depend(_: str, event_stores: tuple[Store]) -> None:
-        (inner,) = event_stores
-        for version in (0, 2):
-            with pytest.raises(VersionAssertionError):
-                await EventStore.push_event_group(inner.assert_version("c", version))
-        await EventStore.push_event_group(inner.assert_version("c", 1))
-        await inner.push_event(Counted("c", 2))
-        await EventStore.push_event_group(inner.assert_version("c", 2))
-
-    await run(store, depend)
-
-    assert [1, 2] == await get_versions(store)
-
-
-async def test_a_store_that_is_used_after_the_end(store: Store, storage: Storage) -> None:
-    """A task that outlives its command cannot push what nobody would write."""
-    kept: list[Store] = []
-
-    async def keep(_: str, event_stores: tuple[Store]) -> None:
-        kept.extend(event_stores)
-
-    await run(store, keep)
-
-    with pytest.raises(RuntimeError, match="the command has ended"):
-        await kept[0].push_event(Counted("c", 1))
-    assert [[COMMANDS_STORE_ID]] == storage.groups
-
-
-async def test_a_store_that_is_used_after_an_error(store: Store) -> None:
-    """The same holds where the handler has raised."""
-    kept: list[Store] = []
-
-    async def fail(_: str, event_stores: tuple[Store]) -> None:
-        kept.extend(event_stores)
-        raise ValueError("no")
-
-    with pytest.raises(ValueError, match="no"):
-        await run(store, fail)
-    with pytest.raises(RuntimeError, match="the command has ended"):
-        await kept[0].push_event(Counted("c", 1))
-
-
-async def test_a_store_that_is_used_during_the_write(store: Store, storage: Storage) -> None:
-    """What a task of the handler pushes then would be in no write."""
-    kept: list[Store] = []
-
-    async def keep(_: str, event_stores: tuple[Store]) -> None:
-        kept.extend(event_stores)
-
-    async def push_late() -> None:
-        with pytest.raises(RuntimeError, match="the command has ended"):
-            await kept[0].push_event(Counted("c", 1))
-        kept.clear()
-
-    storage.before_write = push_late
-    await run(store, keep)
-
-    assert [] == kept
-
-
-async def test_a_command_within_a_command(store: Store, storage: Storage) -> None:
-    """It is part of the same write, with its own key or without."""
-    inner = make_command(store, count_one)
-
-    async def run_inner(input: str, event_stores: tuple[Store]) -> list[int]:
-        return [
-            await inner(input, event_stores),
-            await inner.with_idempotency_key("inner")(input, event_stores),
-            await inner.with_idempotency_key("inner")(input, event_stores),
-        ]
-
-    outer = Command("OUTER", required_event_stores=(store,), handler=run_inner)
-    outputs = [await outer.with_idempotency_key("outer")("c", (store,)) for _ in range(2)]
-    outputs.append([await inner.with_idempotency_key("inner")("c", (store,))])
-
-    assert [[1, 2, 2], [1, 2, 2], [2]] == outputs
-    (group,) = storage.groups
-    assert ["COUNTERS", "COUNTERS", COMMANDS_STORE_ID, COMMANDS_STORE_ID] == group

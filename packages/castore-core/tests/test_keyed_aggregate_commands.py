@@ -100,7 +100,7 @@ def get_groups(store: Store) -> list[list[str]]:
 
 
 async def test_a_repeated_call_returns_the_aggregate_as_it_was_after_the_first() -> None:
-    """And pushes nothing, whatever has happened since."""
+    """A repeated call pushes nothing and returns the first aggregate, despite later events."""
     store = make_store()
     commands = make_commands(store)
 
@@ -127,7 +127,7 @@ async def test_without_a_key_nothing_is_recorded() -> None:
 
 @pytest.mark.parametrize("levels_before", [0, 1])
 async def test_a_handler_without_drafts(levels_before: int) -> None:
-    """The aggregate as it was, or its absence, is recorded alone."""
+    """A handler without drafts records the aggregate as it was, or its absence, alone."""
     store = make_store()
     run = make_commands(store).run
     await run("level_up", "p", levels=levels_before)
@@ -141,7 +141,7 @@ async def test_a_handler_without_drafts(levels_before: int) -> None:
 
 
 async def test_other_arguments_are_refused() -> None:
-    """Another aggregate, or another argument; one that is no JSON value is not compared."""
+    """Another aggregate or argument is refused; one that is no JSON value is not compared."""
     commands = make_commands(make_store()).with_idempotency_key("a")
     moments = [datetime(2024, 1, day, tzinfo=UTC) for day in (1, 2)]
     await commands.run("level_up", "p", levels=1)
@@ -156,7 +156,7 @@ async def test_other_arguments_are_refused() -> None:
 
 
 async def test_commands_of_two_stores_have_keys_of_their_own() -> None:
-    """Also in one storage, and under one name; `using` keeps the key."""
+    """Commands of two stores share no key, in one storage and under one name; `using` keeps it."""
     store, other = make_store(), make_store("OTHERS")
     other.storage_adapter = store.storage_adapter
     commands = make_commands(store).with_idempotency_key("a")
@@ -180,7 +180,7 @@ async def test_an_aggregate_that_does_not_exist() -> None:
 
 
 async def test_sixteen_calls_at_once() -> None:
-    """One has an effect, and all return the same."""
+    """One of sixteen calls has an effect, and all return the same."""
     store = make_store()
     commands = make_commands(store)
 
@@ -193,7 +193,7 @@ async def test_sixteen_calls_at_once() -> None:
 
 
 async def test_a_lost_answer() -> None:
-    """The record tells that the events are there."""
+    """After a lost answer, the record tells that the events are there."""
     store = make_store()
     assert isinstance(store.storage_adapter, Storage)
     store.storage_adapter.answers_to_lose = 1
@@ -220,7 +220,7 @@ async def test_an_aggregate_with_snapshots() -> None:
 
 
 async def test_a_record_that_is_no_version_of_an_aggregate() -> None:
-    """Somebody has changed it: it is not believed."""
+    """A record that somebody has changed is not believed."""
     store = make_store()
     keyed = make_commands(store).with_idempotency_key("a")
     await keyed.run("level_up", "p", levels=1)
@@ -237,6 +237,6 @@ async def test_a_record_that_is_no_version_of_an_aggregate() -> None:
 
 @pytest.mark.parametrize("key", ["", "k" * 1001, None], ids=repr)
 def test_a_key_is_a_text(key: Any) -> None:
-    """Of 1 to 1,000 characters."""
+    """A key that is no text of 1 to 1,000 characters is refused."""
     with pytest.raises(ValueError, match="an idempotency key is"):
         make_commands(make_store()).with_idempotency_key(key)

@@ -103,7 +103,7 @@ async def read_metadata(store: Counters, aggregate_id: str = "a") -> list[object
 
 
 async def test_values_are_stored() -> None:
-    """What is pushed within the context has its values, and what is pushed after it has none."""
+    """An event that is pushed within the context has its values; one pushed after it has none."""
     store = make_store()
 
     with event_metadata(correlation_id="c", actor="misty"):
@@ -176,7 +176,7 @@ async def test_without_a_context_it_is_the_same_event() -> None:
 
 
 async def test_without_room_it_is_the_same_event() -> None:
-    """Nor does one whose event has no room for them, or has them all."""
+    """A push makes no copy of an event that has no room for values, or has them all."""
     store = make_store()
     events = [Bare("a", 1), Traced("b", 1), Counted("c", 1, metadata={"actor": "brock"})]
 
@@ -271,7 +271,7 @@ async def test_mocks() -> None:
 
 
 async def test_records_are_left_alone() -> None:
-    """What is not pushed through a store, as by a relay or a replay, gets nothing."""
+    """A record that is not pushed through a store, as by a relay or a replay, gets no values."""
     store = make_store()
 
     with event_metadata(actor="misty"):
@@ -372,7 +372,7 @@ async def test_events_share_no_value() -> None:
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, float("nan"), ("a",)])
 def test_values_are_json(value: Any) -> None:
-    """Anything else is refused where it is given."""
+    """A value that is no JSON value is refused where it is given."""
     with pytest.raises(NotJSONError, match=r"event_metadata\.actor"):
         event_metadata(actor=value)
 

@@ -91,7 +91,7 @@ def cases(*pairs: tuple[Any, MetadataRoom | None]) -> Sequence[tuple[Any, Metada
     ),
 )
 def test_annotations(annotation: object, expected: MetadataRoom | None) -> None:
-    """Declared keys, all keys, or no room."""
+    """An annotation gives room for its keys, for all keys, or for none."""
     assert expected == make_event(annotation).get_metadata_room()
 
 
@@ -179,7 +179,7 @@ def test_both_spellings(declared: str, given: str) -> None:
 
 
 def test_null_is_a_value() -> None:
-    """A key that is null is there."""
+    """A key that is null keeps its value."""
     event: Any = make_event(dict[str, Any]).with_metadata({"actor": None})
 
     assert {"actor": None} == event.metadata
@@ -271,11 +271,11 @@ ACTOR = frozenset({"actor"})
     ],
 )
 def test_schemas(schema: Any, expected: MetadataRoom | None) -> None:
-    """Properties, and whatever else the schema does not refuse."""
+    """A schema gives room for its properties, and for all keys that it does not refuse."""
     assert expected == find_schema_room(schema)
 
 
 def test_schemas_that_are_closed_by_default() -> None:
-    """Where other properties are dropped, as by a model, there is room for those of the schema."""
+    """A schema that is closed by default has room for its own properties only."""
     assert MetadataRoom(ACTOR) == find_schema_room(OBJECT, is_open_by_default=False)
     assert OPEN == find_schema_room({"type": "object"}, is_open_by_default=False)

@@ -66,7 +66,7 @@ class Job:
 
 
 def test_results_and_errors(event_loop: EventLoopThread) -> None:
-    """What a coroutine returns is returned; what it raises is raised."""
+    """A call returns the result of its coroutine, or raises its error."""
     assert 4 == event_loop.run(double(2))
     with pytest.raises(ZeroDivisionError):
         event_loop.run(fail(ZeroDivisionError()))
@@ -75,7 +75,7 @@ def test_results_and_errors(event_loop: EventLoopThread) -> None:
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
 def test_errors_that_end_programs(event_loop: EventLoopThread, error: BaseException) -> None:
-    """They reach the caller, and the event loop goes on."""
+    """Errors that end programs reach the caller, and the event loop goes on."""
     with pytest.raises(type(error)):
         event_loop.run(fail(error))
 
@@ -179,7 +179,7 @@ def test_a_thread_of_a_coroutine_may_call(event_loop: EventLoopThread) -> None:
 
 
 def test_what_is_no_coroutine(event_loop: EventLoopThread) -> None:
-    """It is refused, and so is a timeout that is none."""
+    """An object that is no coroutine is refused, and so is a bad timeout."""
     with pytest.raises(TypeError, match="not the call of a coroutine function: int"):
         event_loop.run(4)  # type: ignore[arg-type]
     for each in (0, -1, float("nan"), float("inf")):
@@ -188,7 +188,7 @@ def test_what_is_no_coroutine(event_loop: EventLoopThread) -> None:
 
 
 def test_timeout(event_loop: EventLoopThread) -> None:
-    """It cancels the coroutine, and is raised when that has ended."""
+    """A timeout cancels the coroutine, and is raised when that has ended."""
     job = Job()
     with pytest.raises(TimeoutError, match=r"took longer than 0\.05 s, and was cancelled"):
         event_loop.run(job.work(rest=0.1), timeout=0.05)
@@ -198,7 +198,7 @@ def test_timeout(event_loop: EventLoopThread) -> None:
 
 
 def test_timeout_of_what_was_decided(event_loop: EventLoopThread) -> None:
-    """What a coroutine returns or raises in spite of its cancellation is not lost."""
+    """The result or error of a coroutine that ends in spite of its cancellation is not lost."""
     assert "done" == event_loop.run(Job().work(ignores=True), timeout=0.05)
 
     async def refuse() -> None:
@@ -255,7 +255,7 @@ def test_an_interruption(event_loop: EventLoopThread, interrupt_after: Interrupt
 def test_an_interruption_of_what_was_decided(
     event_loop: EventLoopThread, interrupt_after: Interrupt
 ) -> None:
-    """A note tells what became of the call."""
+    """A note on the interruption tells how the call ended."""
     interrupt_after(0.2)
     with pytest.raises(Alarm) as caught:
         event_loop.run(Job().work(ignores=True))
@@ -264,7 +264,7 @@ def test_an_interruption_of_what_was_decided(
 
 
 def test_a_second_interruption(event_loop: EventLoopThread, interrupt_after: Interrupt) -> None:
-    """It leaves a coroutine alone that takes too long to end, and the event loop goes on."""
+    """A second interruption does not wait for the coroutine, and the event loop goes on."""
     job = Job()
     interrupt_after(0.1, 0.2)
     began = time.monotonic()
@@ -279,7 +279,7 @@ def test_a_second_interruption(event_loop: EventLoopThread, interrupt_after: Int
 def test_an_interruption_while_the_loop_stands_still(
     event_loop: EventLoopThread, interrupt_after: Interrupt
 ) -> None:
-    """Two interruptions leave also where a coroutine blocks the thread of the event loop."""
+    """A second interruption ends a call even if its coroutine blocks the event loop."""
 
     async def block() -> None:
         time.sleep(1)  # noqa: ASYNC251 as a careless handler does
@@ -294,7 +294,7 @@ def test_an_interruption_while_the_loop_stands_still(
 
 
 def test_close_while_calls_run() -> None:
-    """They are cancelled; their callers are told, and later ones too."""
+    """Closing cancels the calls that run, and their callers and later ones get an error."""
     event_loop = EventLoopThread()
     job = Job()
     errors: list[Exception] = []
@@ -320,7 +320,7 @@ def test_close_while_calls_run() -> None:
 
 
 def test_close_before_the_first_call() -> None:
-    """No thread begins any more."""
+    """A call after the close begins no thread."""
     with EventLoopThread(name="never") as event_loop:
         assert "EventLoopThread(name='never')" == repr(event_loop)
     with pytest.raises(RuntimeError, match="the event loop is closed"):
@@ -411,7 +411,7 @@ def test_iterate(event_loop: EventLoopThread) -> None:
 
 
 def test_the_shared_one() -> None:
-    """`run` needs no object."""
+    """The function `run` uses the shared event loop."""
     assert 4 == run(double(2), timeout=10)
 
 
@@ -433,7 +433,7 @@ def test_the_calling_thread_serves(event_loop: EventLoopThread) -> None:
 
 
 def test_the_calling_thread_may_call(event_loop: EventLoopThread) -> None:
-    """What it runs meanwhile may call the event loop itself."""
+    """A function that the calling thread serves may call the event loop itself."""
 
     async def call() -> int:
         caller = find_calling_thread()
@@ -462,7 +462,7 @@ def test_the_calling_thread_serves_a_coroutine_that_ends(event_loop: EventLoopTh
 
 
 def test_an_interruption_of_the_calling_thread(event_loop: EventLoopThread) -> None:
-    """It ends the call, and is raised."""
+    """An interruption of a served function ends the call, and is raised."""
     endings: list[str] = []
 
     def interrupt() -> None:
@@ -512,7 +512,7 @@ def test_the_calling_thread_leaves(event_loop: EventLoopThread) -> None:
 
 
 def test_the_calling_thread_of_another_loop(event_loop: EventLoopThread) -> None:
-    """It is not that of event loops which a coroutine's threads run."""
+    """Another event loop in a thread of a coroutine has no calling thread."""
 
     async def find() -> CallingThread | None:
         return find_calling_thread()

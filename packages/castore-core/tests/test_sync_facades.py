@@ -93,7 +93,7 @@ def event_loop() -> Iterator[EventLoopThread]:
 
 
 def test_a_store(store: Accounts) -> None:
-    """Events are pushed and read."""
+    """A façade pushes events and reads them."""
     accounts = SyncEventStore(store)
     first = accounts.push_event(Opened("a", 1))
     second = accounts.push_event(Closed("a", 2), prev_aggregate=first.next_aggregate)
@@ -111,7 +111,7 @@ def test_a_store(store: Accounts) -> None:
 
 
 def test_what_needs_no_event_loop(store: Accounts) -> None:
-    """The rest of a store is there, too."""
+    """Methods that need no event loop are there, too."""
     accounts = SyncEventStore(store)
     events = [Opened("a", 1), Closed("a", 2)]
 
@@ -126,7 +126,7 @@ def test_what_needs_no_event_loop(store: Accounts) -> None:
 
 
 def test_setting_what_a_store_has(store: Accounts) -> None:
-    """It is set on the asynchronous store."""
+    """Attributes that are set on a façade are set on the asynchronous store."""
     accounts = SyncEventStore(store)
     seen: list[PushedEvent[Any, Any]] = []
 
@@ -167,7 +167,7 @@ def test_ids_come_page_by_page(store: Accounts) -> None:
 
 
 def test_groups(store: Accounts) -> None:
-    """They are pushed all or none, with assertions, through the class or a store."""
+    """Groups are pushed all or none, with assertions, through the class or a store."""
     accounts = SyncEventStore(store)
     one, two = SyncEventStore.push_event_group(
         accounts.group_event(Opened("a", 1)), accounts.group_event(Opened("b", 1))
@@ -207,7 +207,7 @@ def test_groups_run_where_their_store_does(store: Accounts, event_loop: EventLoo
 
 
 def test_a_timeout(store: Accounts) -> None:
-    """It is an option of the façade, and of one call."""
+    """A timeout is an option of the façade, and of one call."""
 
     async def wait(_: object) -> None:
         await asyncio.sleep(60)
@@ -235,7 +235,7 @@ async def test_a_running_loop(store: Accounts) -> None:
 
 
 def test_a_connected_store(store: Accounts) -> None:
-    """What it pushes is published."""
+    """A connected store publishes the events that its façade pushes."""
     adapter = RecordingChannelAdapter()
     queue = NotificationMessageQueue(
         "QUEUE", source_event_stores=(store,), message_channel_adapter=adapter
@@ -297,7 +297,7 @@ def test_aggregate_commands(store: Accounts) -> None:
 
 
 def test_channels(store: Accounts) -> None:
-    """Messages are published, and parsed."""
+    """A façade of a channel publishes messages, and parses them."""
     adapter = RecordingChannelAdapter()
     queue = SyncMessageChannel(
         NotificationMessageQueue(
@@ -313,7 +313,7 @@ def test_channels(store: Accounts) -> None:
 
 
 def test_state_carrying_channels(store: Accounts) -> None:
-    """They load the aggregate, and publish it."""
+    """A façade of a state-carrying channel loads the aggregate, and publishes it."""
     adapter = RecordingChannelAdapter()
     queue = SyncStateCarryingMessageChannel(
         StateCarryingMessageQueue(

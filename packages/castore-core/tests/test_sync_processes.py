@@ -205,7 +205,7 @@ class TestFork:
         assert (0, "0 6\n", "") == finish(FORK.replace("CHILD", "run(double(2)) == 4"))
 
     def test_while_calls_run(self) -> None:
-        """The calls of the parent go on there, and are no matter of the child's."""
+        """Calls of the parent go on there, and the child does not wait for them."""
         assert (0, "begun\n0 6\ncancelled\n", "") == finish(
             """
             def call():

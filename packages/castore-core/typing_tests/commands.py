@@ -1,4 +1,4 @@
-"""What type checkers know of commands, and what they refuse."""
+"""Commands that type checkers accept, with their types, and those that they refuse."""
 
 from collections.abc import Callable
 from typing import Any, assert_type

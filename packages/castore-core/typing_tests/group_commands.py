@@ -1,4 +1,4 @@
-"""What type checkers know of group commands, and what they refuse."""
+"""Group commands that type checkers accept, with their types, and those that they refuse."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, assert_type

@@ -1,4 +1,4 @@
-"""What type checkers know of the metadata of a context, and of the hook that sees each event."""
+"""Metadata of a context, and hooks, that type checkers accept, and those that they refuse."""
 
 from dataclasses import replace
 from typing import Any, TypeVar, assert_type

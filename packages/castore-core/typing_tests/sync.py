@@ -1,4 +1,4 @@
-"""What type checkers know of façades for synchronous programs, and what they refuse."""
+"""Façades that type checkers accept, with their types, and those that they refuse."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, assert_type

@@ -47,7 +47,7 @@ def world(request: pytest.FixtureRequest, engine: Engine, event_loop: EventLoopT
 
 
 def test_run_once(world: World, event_loop: EventLoopThread) -> None:
-    """It handles the events that are there, begins anew, and tells how far it is."""
+    """A façade handles the events that are there, begins anew, and tells how far it is."""
     sums = SyncProjection(world.project(on_clear=world.clear), event_loop=event_loop, timeout=60)
     event_loop.run(world.push("a", 1, 2))
 
@@ -75,7 +75,7 @@ def test_in_the_background(world: World, event_loop: EventLoopThread) -> None:
 
 
 def test_parked_events(world: World, event_loop: EventLoopThread) -> None:
-    """They are listed, retried and dropped."""
+    """Parked events are listed, retried and dropped."""
     projection = world.project()
     is_broken = True
 
@@ -117,7 +117,7 @@ def test_run_until_it_is_cancelled(world: World, event_loop: EventLoopThread) ->
 
 
 def test_a_relay(world: World, event_loop: EventLoopThread) -> None:
-    """It publishes what is stored."""
+    """A relay publishes the stored events."""
     adapter = RecordingChannelAdapter()
     queue = NotificationMessageQueue(
         "QUEUE", source_event_stores=[world.accounts], message_channel_adapter=adapter
@@ -132,7 +132,7 @@ def test_a_relay(world: World, event_loop: EventLoopThread) -> None:
 
 
 async def test_a_running_loop(world: World) -> None:
-    """It is refused inside an event loop."""
+    """A call inside an event loop is refused."""
     with pytest.raises(RuntimeError, match="an event loop runs in this thread"):
         SyncProjection(world.project()).run_once()
     await asyncio.sleep(0)

@@ -5,7 +5,7 @@ import pickle
 from collections.abc import Awaitable
 from datetime import UTC, date, datetime
 from functools import partial, wraps
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 from pydantic import (
@@ -28,24 +28,10 @@ from castore_core import (
     Violation,
 )
 from castore_in_memory import InMemoryEventStorageAdapter
-from castore_pydantic import PydanticCommand, PydanticEvent, pydantic_command
+from castore_pydantic import PydanticCommand, pydantic_command
+from catches import Caught, Store, Stores, reduce_last
 
 NOW = datetime(2022, 1, 1, tzinfo=UTC)
-
-
-class Caught(PydanticEvent, type="CAUGHT"):
-    """A pokemon was caught."""
-
-    payload: datetime
-
-
-def reduce_last(last: Caught | None, event: Caught) -> Caught:  # noqa: ARG001 keeps the last
-    """Compute the state."""
-    return event
-
-
-Store: TypeAlias = EventStore[Caught, Caught]
-Stores: TypeAlias = tuple[Store]
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,24 +15,10 @@ from castore_core import (
     InvalidCommandOutputError,
 )
 from castore_in_memory import InMemoryEventStorageAdapter
-from castore_pydantic import PydanticCommand, PydanticEvent, pydantic_command
+from castore_pydantic import PydanticCommand, pydantic_command
+from catches import Caught, Store, Stores, reduce_last
 
 NOW = datetime(2022, 1, 1, tzinfo=UTC)
-
-
-class Caught(PydanticEvent, type="CAUGHT"):
-    """A pokemon was caught."""
-
-    payload: datetime
-
-
-def reduce_last(last: Caught | None, event: Caught) -> Caught:  # noqa: ARG001 keeps the last
-    """Compute the state."""
-    return event
-
-
-Store: TypeAlias = EventStore[Caught, Caught]
-Stores: TypeAlias = tuple[Store]
 
 
 class Catch(BaseModel):
@@ -68,7 +54,7 @@ async def catch(input: Catch, event_stores: Stores) -> Receipt:
 
 
 async def test_an_output_comes_back_as_its_type(store: Store) -> None:
-    """By its declared type, from Python and from JSON, whatever the model made up by itself."""
+    """An output comes back as its declared type, from Python and from JSON, defaults included."""
     keyed = catch.with_idempotency_key("a")
 
     first = await keyed.run_json('{"pokemonId": "p"}', (store,))
@@ -83,7 +69,7 @@ async def test_an_output_comes_back_as_its_type(store: Store) -> None:
 
 
 async def test_another_input_is_refused(store: Store) -> None:
-    """What the sender gave is compared, as JSON."""
+    """Inputs are compared as the sender gave them, as JSON."""
     keyed = catch.with_idempotency_key("a")
     await keyed.run_json({"pokemonId": "p"}, (store,))
 
@@ -92,7 +78,7 @@ async def test_another_input_is_refused(store: Store) -> None:
 
 
 async def test_an_input_with_a_set_is_not_compared(store: Store) -> None:
-    """Its order is another one in each process."""
+    """An input with a set is not compared: its order is another one in each process."""
     keyed = catch.with_idempotency_key("a")
 
     first = await keyed.run_json({"pokemonId": "p", "tags": ["a", "b"]}, (store,))
@@ -101,7 +87,7 @@ async def test_an_input_with_a_set_is_not_compared(store: Store) -> None:
 
 
 async def test_an_input_without_json_is_not_compared(store: Store) -> None:
-    """The key alone counts."""
+    """An input that is not JSON is not compared: the key alone counts."""
 
     async def handle(input: Any, event_stores: Stores) -> int:  # noqa: ARG001
         return len(await event_stores[0].get_events("p"))
@@ -132,7 +118,7 @@ class Secret(BaseModel):
 async def test_an_output_that_would_not_come_back_is_refused(
     store: Store, output_type: Any, output: Any, reason: str
 ) -> None:
-    """Before anything is written, and the error says so."""
+    """An output that would not come back is refused before anything is written."""
 
     async def handle(input: str, event_stores: Stores):  # noqa: ANN202
         await event_stores[0].push_event(Caught(input, 1, payload=NOW))

@@ -196,7 +196,7 @@ def test_ctrl_c_in_a_push(path: Path, start: Callable[[str], "subprocess.Popen[s
 
 
 def test_ctrl_c_in_many_pushes(path: Path, start: Callable[[str], "subprocess.Popen[str]"]) -> None:
-    """What was acknowledged is stored, and at most the interrupted push beside it."""
+    """Acknowledged pushes are stored, and at most the interrupted one beside them."""
     program = """
         run(adapter.create_tables())
         accounts.push_event(open_account("first"))

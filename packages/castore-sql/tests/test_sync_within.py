@@ -27,7 +27,7 @@ class TestSyncWithinFile(SyncWithinTests):
     def test_a_push_that_would_wait_for_its_own_caller(
         self, engine: Engine, accounts: SyncAccounts
     ) -> None:
-        """It is refused at once, with the way out, where the caller's transaction has written."""
+        """A push that would wait for its caller is refused at once, with the way out."""
         with engine.begin() as connection:
             note(connection, "before")
             with pytest.raises(StorageError, match=r"push inside it, with adapter\.within"):
@@ -37,7 +37,7 @@ class TestSyncWithinFile(SyncWithinTests):
         accounts.push_event(open_account("ada"))
 
     def test_a_task_in_the_background(self, engine: Engine, accounts: SyncAccounts) -> None:
-        """It is not held for the thread that began it: it waits for its transaction to end."""
+        """A task in the background waits for the transaction of the thread that began it."""
         tasks: list[asyncio.Task[object]] = []
 
         async def begin() -> None:
@@ -58,7 +58,7 @@ class TestSyncWithinFile(SyncWithinTests):
     def test_a_task_that_outlives_its_call(
         self, engine: Engine, adapter: SQLEventStorageAdapter, accounts: SyncAccounts
     ) -> None:
-        """It cannot use the connection of the caller, who uses it again."""
+        """A task that outlives its call cannot use the connection of the caller."""
         tasks: list[asyncio.Task[object]] = []
 
         async def begin(store: AccountStore) -> None:

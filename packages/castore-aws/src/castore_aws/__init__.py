@@ -1,4 +1,4 @@
-"""What the AWS adapters of castore share: clients, retries, batches and the S3 claim check."""
+"""Shared by the AWS adapters of castore: clients, retries, batches and the S3 claim check."""
 
 from castore_aws._batches import Refusal, SendBatch, send_batches
 from castore_aws._claim_check import S3ClaimCheck

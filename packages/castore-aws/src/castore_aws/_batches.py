@@ -26,12 +26,13 @@ async def send_batches(
 ) -> None:
     """Send entries in as few requests as their limits allow, in their order.
 
-    What a request refused for the moment is sent again, and nothing that it took. A request has
-    one entry of a group at most, and after one that was not taken there is none of its group: what
-    was taken of a group is always its beginning, but for messages that can never be sent.
+    Entries that were refused for the moment are sent again, and none that was taken. A request has
+    one entry of a group at most, and none of a group follows an entry that was not taken. So the
+    entries that were taken are the first ones of their group, but for messages that can never be
+    sent.
 
-    Where AWS refuses a request as a whole for what is in it, each of its entries is sent alone.
-    Where a request fails for another reason, those after it are not sent.
+    If AWS refuses a request as a whole for its content, each of its entries is sent alone. If a
+    request fails for another reason, those after it are not sent.
 
     Raises:
         MessagePublishError: names the messages that were not taken, in their order. Where a

@@ -9,13 +9,13 @@ from castore_aws._claim_check import S3ClaimCheck
 from castore_aws._faults import AWS_ERRORS, describe_fault
 from castore_core import MessageRecord, format_json
 
-# As many as a client has connections. What waits for one spends the time of its retries.
+# As many as a client has connections: waiting for one would use up the time of retries.
 _MOST_AT_ONCE: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchLimits:
-    """What AWS takes in one request: lower it to where your queue, bus or consumers are narrower.
+    """The size of one request to AWS: lower it for a queue, a bus or consumers with lower limits.
 
     Args:
         max_entries: how many messages a request has at most, 1 to 10.

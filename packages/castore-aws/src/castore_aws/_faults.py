@@ -1,4 +1,4 @@
-"""What an error of AWS means: which ones go away by themselves."""
+"""The meaning of AWS errors: which ones go away by themselves."""
 
 from collections.abc import Mapping
 from http import HTTPStatus

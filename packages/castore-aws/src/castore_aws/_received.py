@@ -24,7 +24,7 @@ async def receive_message(
 ) -> ReceivedMessage[M]:
     """Read a body: of SQS, or the event of EventBridge, that a queue may carry too.
 
-    What lies in S3 is fetched from there.
+    A body that lies in S3 is fetched from there.
 
     Raises:
         InvalidMessageError: the body is no message of the channel, or it lies in S3 and there is

@@ -24,7 +24,7 @@ class RetryPolicy:
         max_attempts: how often a call is made at most, 1 or more.
         base_delay: seconds.
         max_delay: seconds.
-        give_up_after: seconds since the call began. What fails later is not tried again.
+        give_up_after: seconds since the call began. A later failure is not tried again.
     """
 
     max_attempts: int = 5

@@ -22,7 +22,7 @@ class Bounds(NamedTuple):
 
 
 class Content:
-    """What was read of a body so far."""
+    """The bytes of a body that were read so far."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds

@@ -4,7 +4,6 @@ from castore_core._aggregate import Aggregate, AggregateCodec, DataclassCodec
 from castore_core._aggregate_commands import (
     AggregateCommand,
     AggregateCommands,
-    Drafts,
     ExistingAggregateCommand,
 )
 from castore_core._aggregate_sources import (
@@ -43,6 +42,7 @@ from castore_core._command import Command, CommandOptions, command
 from castore_core._conflicts import ConflictAttempt, ConflictCallback
 from castore_core._connected import ConnectedEventStore, PushedEventChannel
 from castore_core._decoding import Upcaster
+from castore_core._drafts import Drafts
 from castore_core._error_texts import drop_frames, format_error, name_type
 from castore_core._event import AGGREGATE_EXISTS, REPLAYED, Event, EventDraft, draft
 from castore_core._group import GroupedEvent, VersionAssertion

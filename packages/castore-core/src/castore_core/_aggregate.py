@@ -34,7 +34,7 @@ class AggregateCodec(Protocol[A]):
     """Turns aggregates into JSON values and back, for state-carrying messages and snapshots."""
 
     def encode(self, aggregate: A) -> JSONValue:
-        """Return the aggregate as a JSON value. Whoever calls this checks that it is one."""
+        """Return the aggregate as a JSON value. The caller checks that it is one."""
         ...
 
     def decode(self, value: JSONValue) -> A:

@@ -1,43 +1,33 @@
-"""Aggregate commands: handlers that say what happens to one aggregate, and a runner."""
+"""Aggregate commands: handlers that decide on one aggregate, and a runner."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from copy import copy
-from dataclasses import replace
 from functools import partial
-from inspect import isawaitable
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast
 
 from castore_core._aggregate import A
+from castore_core._aggregate_run import AggregateRun
 from castore_core._conflicts import (
     DEFAULT_PAUSE,
     DEFAULT_RETRIES,
     ConflictCallback,
     ConflictRetries,
 )
-from castore_core._event import E, EventDraft
-from castore_core._group import GroupedEvent
-from castore_core._idempotency import CommandKey, KeyedRun, make_key
-from castore_core._json import JSONValue, check_json
+from castore_core._drafts import Decision
+from castore_core._event import E
+from castore_core._idempotency import CommandKey, KeyedRun, check_key, encode_arguments
 from castore_core._operations import describe_aggregate_command
-from castore_core._results import LoadedAggregate
 from castore_core._store import EventStore
 from castore_core._telemetry import observed
-from castore_core.errors import NotJSONError
 
 C = TypeVar("C", bound="AggregateCommand[..., Any]")
 P = ParamSpec("P")
-
-Drafts: TypeAlias = EventDraft[E] | Sequence[EventDraft[E]] | None
-"""What happens: one draft, several, or none."""
-
-Decision: TypeAlias = Drafts[E] | Awaitable[Drafts[E]]
-"""What a handler returns."""
 
 
 class AggregateCommand(Generic[P, A, E]):
     """A handler with its runner: call it with an aggregate id and the handler's arguments.
 
-    Made by `AggregateCommands.handler`, for the ``event_store`` of those commands.
+    `AggregateCommands.handler` makes it, for the ``event_store`` of those commands.
     """
 
     def __init__(
@@ -64,8 +54,10 @@ class AggregateCommand(Generic[P, A, E]):
             EventAlreadyExistsError: the last attempt ended with a conflict too.
             IdempotencyKeyReusedError: the command has run with its key and other arguments.
         """
-        key = self._key and make_key((self.event_store.event_store_id, self.name), self._key)
-        return await self._run(self.event_store, key or None, aggregate_id, *args, **kwargs)
+        key = None
+        if self._key is not None:
+            key = CommandKey((self.event_store.event_store_id, self.name), self._key)
+        return await self._run(self.event_store, key, aggregate_id, *args, **kwargs)
 
     def using(self, event_store: EventStore[E, A]) -> Self:
         """Return the same command, with the same options, for another store of the same kind.
@@ -87,12 +79,12 @@ class AggregateCommand(Generic[P, A, E]):
             ValueError: ``key`` is no text of 1 to 1,000 characters.
         """
         bound = copy(self)
-        bound._key = make_key((), key).key
+        bound._key = check_key(key)
         return bound
 
 
 class ExistingAggregateCommand(AggregateCommand[P, A, E]):
-    """A command of an aggregate that exists. Made by `AggregateCommands.existing_handler`."""
+    """A command of an aggregate that exists. `AggregateCommands.existing_handler` makes it."""
 
     async def __call__(self, aggregate_id: str, /, *args: P.args, **kwargs: P.kwargs) -> A:
         """Run the command, and return the aggregate after it.
@@ -100,6 +92,7 @@ class ExistingAggregateCommand(AggregateCommand[P, A, E]):
         Raises:
             AggregateNotFoundError: the aggregate has no events. The handler did not run.
             EventAlreadyExistsError: the last attempt ended with a conflict too.
+            IdempotencyKeyReusedError: the command has run with its key and other arguments.
         """
         aggregate = await super().__call__(aggregate_id, *args, **kwargs)
         return cast("A", aggregate)  # it was there, and no reducer returns None
@@ -185,6 +178,7 @@ class AggregateCommands(Generic[E, A]):
             LookupError: there is no such command.
             AggregateNotFoundError: the command needs an aggregate that exists.
             EventAlreadyExistsError: the last attempt ended with a conflict too.
+            IdempotencyKeyReusedError: the command has run with its key and other arguments.
         """
         if name not in self._commands:
             raise LookupError(f"no command {name!r}: there are {', '.join(self._commands)}")
@@ -219,7 +213,7 @@ class AggregateCommands(Generic[E, A]):
     def _make_runner(
         self, handler: Callable[Concatenate[Any, P], Decision[E]], *, must_exist: bool
     ) -> Callable[Concatenate[EventStore[E, A], CommandKey | None, str, P], Awaitable[A | None]]:
-        async def run(
+        async def call(
             event_store: EventStore[E, A],
             key: CommandKey | None,
             aggregate_id: str,
@@ -227,27 +221,17 @@ class AggregateCommands(Generic[E, A]):
             *args: P.args,
             **kwargs: P.kwargs,
         ) -> A | None:
-            load = event_store.get_existing_aggregate if must_exist else event_store.get_aggregate
-            keyed: KeyedRun | None = None
-            if key is not None:
-                arguments = encode_arguments(aggregate_id, args, kwargs)
-                adapter = event_store.get_storage_adapter()
-                keyed = KeyedRun(key, adapter, arguments, self._retries)
+            def decide(aggregate: Any) -> Decision[E]:
+                return handler(aggregate, *args, **kwargs)
 
-            async def attempt() -> A | None:
-                loaded = await load(aggregate_id)
-                drafts = await _decide(handler(loaded.aggregate, *args, **kwargs))
-                if keyed is None:
-                    return await _push(event_store, aggregate_id, loaded, drafts)
-                place = _find_place(aggregate_id, loaded, drafts)
-                push = partial(_push, event_store, aggregate_id, loaded, drafts)
-                return await keyed.push(place, push)
+            run = AggregateRun(event_store, aggregate_id, decide, must_exist)
+            if key is None:
+                return await self._retries.run(run.attempt)
+            arguments = encode_arguments(aggregate_id, args, kwargs)
+            keyed = KeyedRun(key, event_store.get_storage_adapter(), arguments, self._retries)
+            return await keyed.run(partial(run.attempt, keyed), partial(run.restore, keyed))
 
-            if keyed is None:
-                return await self._retries.run(attempt)
-            return await keyed.run(attempt, partial(_restore, keyed, event_store))
-
-        return run
+        return call
 
     def _add(self, command: C) -> C:
         if command.name in self._commands:
@@ -261,94 +245,3 @@ def _get_name(handler: Callable[..., object]) -> str:
         raise TypeError(f"{handler!r} is a command already: a handler is a function")
     name: str = getattr(handler, "__name__", repr(handler))
     return name
-
-
-async def _decide(decision: Decision[E]) -> Sequence[EventDraft[E]]:
-    return list_drafts(await decision if isawaitable(decision) else decision)
-
-
-def list_drafts(drafts: Drafts[E]) -> Sequence[EventDraft[E]]:
-    """Return what happens as a sequence.
-
-    Raises:
-        TypeError: it is anything but drafts.
-    """
-    if drafts is None:
-        return ()
-    if isinstance(drafts, EventDraft):
-        return (drafts,)
-    _check_drafts(drafts)
-    return drafts
-
-
-def _check_drafts(drafts: object) -> None:
-    found = type(drafts).__qualname__
-    if isinstance(drafts, Sequence) and not isinstance(drafts, str):
-        kinds = {type(each) for each in cast("Sequence[object]", drafts)}
-        if kinds <= {EventDraft}:
-            return
-        found += f" of {', '.join(sorted(each.__qualname__ for each in kinds))}"
-    raise TypeError(f"a handler returns drafts, made by draft() of an event type, not {found}")
-
-
-async def _push(
-    event_store: EventStore[E, A],
-    aggregate_id: str,
-    loaded: LoadedAggregate[E, A],
-    drafts: Sequence[EventDraft[E]],
-    *marks: GroupedEvent,
-) -> A | None:
-    """Push drafts as the next events of an aggregate, and return the aggregate after them.
-
-    Marks are more events of the same group.
-    """
-    group = group_drafts(event_store, aggregate_id, loaded, drafts)
-    pushed_events = await EventStore.push_event_group(*group, *marks)
-    return pushed_events[len(group) - 1].next_aggregate if group else loaded.aggregate
-
-
-def group_drafts(
-    event_store: EventStore[E, A],
-    aggregate_id: str,
-    loaded: LoadedAggregate[E, A],
-    drafts: Sequence[EventDraft[E]],
-) -> list[GroupedEvent[E, A]]:
-    """Return the events that drafts become after what was loaded, side by side in a group."""
-    first = get_version(loaded) + 1
-    events = [draft.to_event(aggregate_id, each) for each, draft in enumerate(drafts, first)]
-    group = [event_store.group_event(each, prev_aggregate=loaded.aggregate) for each in events[:1]]
-    return group + [replace(event_store.group_event(each), follows=True) for each in events[1:]]
-
-
-def get_version(loaded: LoadedAggregate[Any, Any]) -> int:
-    """Return the version of what was loaded, which is 0 where there are no events."""
-    return loaded.last_event.version if loaded.last_event else 0
-
-
-def _find_place(
-    aggregate_id: str, loaded: LoadedAggregate[E, A], drafts: Sequence[EventDraft[E]]
-) -> JSONValue:
-    """Return the output that is recorded: where the aggregate is found again as it is after."""
-    return {"aggregateId": aggregate_id, "version": get_version(loaded) + len(drafts)}
-
-
-async def _restore(keyed: KeyedRun, event_store: EventStore[E, A], output: JSONValue) -> A | None:
-    """Return the aggregate as it was after the run that recorded the output."""
-    match output:
-        case {"version": 0}:
-            return None
-        case {"aggregateId": str(aggregate_id), "version": int(version)}:
-            loaded = await event_store.get_aggregate(aggregate_id, max_version=version)
-            return loaded.aggregate
-        case _:
-            raise keyed.refuse_output()
-
-
-def encode_arguments(ids: JSONValue, args: Sequence[Any], kwargs: dict[str, Any]) -> JSONValue:
-    """Return what a repeated call is compared by: the arguments, if they are JSON values."""
-    arguments: list[Any] = [[*args], kwargs]
-    try:
-        check_json(arguments, "arguments")
-    except NotJSONError:
-        arguments = []
-    return [ids, *arguments]

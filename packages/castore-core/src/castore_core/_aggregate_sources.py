@@ -1,12 +1,12 @@
-"""Sources of aggregates: which ones a group command loads, and what it may decide on them."""
+"""Sources of aggregates: which ones a group command loads, and how its handler decides on them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 from castore_core._aggregate import A
-from castore_core._aggregate_commands import Drafts, list_drafts
 from castore_core._checks import checked_aggregate_id
+from castore_core._drafts import Drafts, list_drafts
 from castore_core._event import E, EventDraft
 from castore_core._results import LoadedAggregate
 from castore_core._store import EventStore
@@ -37,8 +37,8 @@ class AggregateIds(Protocol):
 class AggregateSource(Generic[S, Ids, Loaded, Decided]):
     """The aggregates that a group command loads of one event store.
 
-    Made by `one`, `one_existing`, `several` and `several_existing`. The type parameters are the
-    store, what the command is called with, the argument of the handler, and its decision.
+    `one`, `one_existing`, `several` and `several_existing` make them. The type parameters are the
+    store, the ids that the command is called with, the argument of the handler, and its decision.
     """
 
     event_store: S
@@ -144,8 +144,8 @@ def one(
     none.
 
     With ``asserted``, a group is written only if the aggregate is still as it was loaded. Without,
-    it may have changed meanwhile, unless the group has events of it: for an aggregate that many
-    others write, and that no rule depends on.
+    the aggregate may have changed meanwhile, unless the group has events of it: that suits an
+    aggregate that many commands write and no rule depends on.
     """
     return _One(event_store, must_exist=False, asserted=asserted)
 

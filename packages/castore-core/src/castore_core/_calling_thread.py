@@ -1,4 +1,4 @@
-"""The thread that waits for a call: it runs what belongs to it meanwhile."""
+"""The thread that waits for a call, and meanwhile runs functions that need that thread."""
 
 import asyncio
 from collections.abc import Callable, Sized
@@ -15,8 +15,8 @@ T = TypeVar("T")
 class CallingThread:
     """A thread that waits for a call of a façade.
 
-    An adapter reaches it with `find_calling_thread`, and lets it use what belongs to that thread,
-    such as a connection of the user's.
+    An adapter finds it with `find_calling_thread`, and lets it use objects that belong to it, such
+    as a connection of the user's.
 
     Args:
         loop: the event loop in which the call runs.
@@ -74,7 +74,7 @@ class CallingThread:
         self._jobs.put(None)
 
     def leave(self) -> None:
-        """Refuse from now on what is to run in the thread."""
+        """Refuse functions from now on."""
         self._has_left = True
         self._refuse_all()
 
@@ -97,7 +97,7 @@ class _Job(Generic[T]):
         self._loop = loop
 
     def run(self) -> None:
-        """Call the function. Only what is to end the thread is raised."""
+        """Call the function. Only errors that end a thread are raised, such as Ctrl-C."""
         if self.future.cancelled():
             return
         try:
@@ -114,7 +114,7 @@ class _Job(Generic[T]):
             self._answer(self.future.set_result, result)
 
     def refuse(self) -> None:
-        """Answer that nobody calls the function any more."""
+        """Answer that the function will not be called."""
         error = RuntimeError("the call has ended: the thread that made it does not wait any more")
         self._answer(self.future.set_exception, error)
 

@@ -21,7 +21,7 @@ async def finish(work: Coroutine[Any, Any, T], *, within: float) -> T:
         within: seconds. Work that takes longer is cancelled, and left alone a second later.
 
     Raises:
-        CancelledError: the caller was cancelled. What the work raised is its ``__cause__``.
+        CancelledError: the caller was cancelled. An error of the work is its ``__cause__``.
         TimeoutError: the work took too long.
     """
     return await outlast(begin(work), within=within)

@@ -21,7 +21,7 @@ from castore_core._conflicts import (
     ConflictCallback,
     ConflictRetries,
 )
-from castore_core._idempotency import CommandKey, KeyedRun, find_adapter, make_key
+from castore_core._idempotency import CommandKey, KeyedRun, check_key, find_adapter
 from castore_core._json import ABSENT, Absent, JSONValue, check_json
 from castore_core._operations import describe_command
 from castore_core._store import EventStore
@@ -100,18 +100,18 @@ class Command(Generic[I, S, P, O]):
     def with_idempotency_key(self, key: str) -> Self:
         """Return the same command, bound to a key: of all its calls, one has an effect.
 
-        What the handler pushes through the stores that it is given is collected, and written in
-        one group when it returns, together with an event of the store `COMMANDS_STORE_ID` that
-        records the key and the output. That event is in the storage of the first store. Any later
-        call with the key returns an equal output, in any process, and pushes nothing. A lost answer
-        is resolved: the command runs again, if nothing was written. A handler that raises writes
-        and records nothing.
+        The pushes of the handler, through the stores that it is given, are collected. When it
+        returns, they are written in one group, all or none, together with an event of the store
+        `COMMANDS_STORE_ID` that records the key and the output. That event is in the storage of
+        the first store. Any later call with the key, in any process, returns an equal output and
+        pushes nothing. If the storage's answer is lost, the command looks for its record, and runs
+        again if there is none. If the handler raises, nothing is written or recorded.
 
         Raises:
             ValueError: ``key`` is no text of 1 to 1,000 characters.
         """
         bound = copy(self)
-        bound._key = make_key((self.command_id,), key)
+        bound._key = CommandKey((self.command_id,), check_key(key))
         return bound
 
     @observed(describe_command)
@@ -121,7 +121,7 @@ class Command(Generic[I, S, P, O]):
         Raises:
             EventAlreadyExistsError: the last attempt ended with a conflict too.
             InvalidCommandInputError: a subclass refused the input. The handler did not run.
-            InvalidCommandOutputError: a subclass refused what the handler returned.
+            InvalidCommandOutputError: a subclass refused the output of the handler.
             IdempotencyKeyReusedError: the command has run with its key and another input.
             NotJSONError: the command has a key, and its output is not made of JSON values. Nothing
                 was written.
@@ -150,16 +150,16 @@ class Command(Generic[I, S, P, O]):
         after each run, before anything is written.
 
         Raises:
-            InvalidCommandOutputError: the output is not valid. What was pushed is written, but
-                with an idempotency key nothing is.
+            InvalidCommandOutputError: the output is not valid. The pushed events are written,
+                but with an idempotency key nothing is.
         """
         return output
 
     def encode_input(self, input: I) -> JSONValue | Absent:
-        """Return what tells an input from another one, for a command with an idempotency key.
+        """Return the JSON value by which inputs are compared, for idempotency keys.
 
-        A digest of it is recorded. `ABSENT` stands for an input that cannot be told from others:
-        one that is not made of JSON values, unless a subclass overrides this.
+        Its SHA-256 digest is recorded. An input that is not made of JSON values is `ABSENT`: it is
+        not compared, unless a subclass overrides this.
         """
         try:
             check_json(input, "input")
@@ -174,15 +174,15 @@ class Command(Generic[I, S, P, O]):
 
         Raises:
             NotJSONError: the output is not made of JSON values.
-            InvalidCommandOutputError: a subclass could not decode it as an equal one.
+            InvalidCommandOutputError: a subclass would decode it as another output.
         """
         check_json(output, "output")
         return cast("JSONValue", output)
 
     def decode_output(self, encoded: JSONValue) -> O:
-        """Return a recorded output as it was returned.
+        """Return a recorded output as the handler returned it.
 
-        Whatever it raises becomes an `EventDecodeError`.
+        Any error of this becomes an `EventDecodeError`.
         """
         return cast("O", encoded)
 

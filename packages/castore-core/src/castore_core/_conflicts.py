@@ -59,7 +59,7 @@ class ConflictRetries:
         *,
         may_repeat: Callable[[Exception], bool] = is_conflict,
     ) -> T:
-        """Await ``attempt()``, again and again after an error that ``may_repeat`` says yes to."""
+        """Await ``attempt()``, and repeat it after an error for which ``may_repeat`` is true."""
         number = 0
         while True:
             number += 1

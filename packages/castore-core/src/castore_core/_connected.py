@@ -97,7 +97,7 @@ class ConnectedEventStore(EventStore[E, A]):
 
     @property
     def prepare_event(self) -> Callable[[E], E] | None:
-        """What the original store gives each event to, before it is encoded."""
+        """The hook of the original store: given each event that is pushed, before it is encoded."""
         return self.event_store.prepare_event
 
     @prepare_event.setter
@@ -106,7 +106,7 @@ class ConnectedEventStore(EventStore[E, A]):
 
     @property
     def on_event_pushed(self) -> Callable[[PushedEvent[E, A]], Awaitable[None]] | None:
-        """What the original store awaits after each write."""
+        """The callback of the original store: awaited after each write."""
         return self.event_store.on_event_pushed
 
     @on_event_pushed.setter

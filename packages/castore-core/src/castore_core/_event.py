@@ -16,6 +16,7 @@ from typing import (
     dataclass_transform,
     overload,
 )
+from weakref import WeakKeyDictionary
 
 from typing_extensions import TypeVar
 
@@ -45,6 +46,8 @@ P = ParamSpec("P")
 _RESERVED_TYPES = frozenset({REPLAYED, AGGREGATE_EXISTS})
 _OWN_FIELDS = ("aggregate_id", "version", "timestamp")
 _DATA_FIELDS = ("payload", "metadata")
+
+_rooms: Final[WeakKeyDictionary[type[Any], MetadataRoom | None]] = WeakKeyDictionary()
 
 
 class _DataField:
@@ -214,7 +217,7 @@ class Event(_FrozenBySubclass):
 
     @classmethod
     def from_record(cls, record: EventRecord) -> Self:
-        """Decode a stored event. What the class has no field for is passed over.
+        """Decode a stored event. Data without a field in the class is passed over.
 
         Raises:
             ValueError: a field without a default is absent, or `decode_field` refused its value.
@@ -261,14 +264,18 @@ class Event(_FrozenBySubclass):
         These are the keys that the annotation of ``metadata`` declares: those of a ``TypedDict``
         or of a dataclass. A ``dict``, a ``Mapping``, `JSONValue` and ``Any`` take all keys; of a
         union, those that all its members take. An annotation that cannot be resolved at run time
-        tells of no room.
+        declares no room.
         """
-        room = self._find_declared_room()
+        cls = type(self)
+        if cls not in _rooms:
+            _rooms[cls] = cls._find_declared_room()
+        room = _rooms[cls]
         defaults = find_default_keys(getattr(self, "metadata", None))
         return room._replace(defaults=defaults) if room and defaults else room
 
     @classmethod
     def _find_declared_room(cls) -> MetadataRoom | None:
+        """Return the room that the class declares. It is asked for once."""
         return find_annotated_room(cls)
 
     def with_metadata(self, values: Mapping[str, JSONValue]) -> Self:

@@ -1,13 +1,11 @@
-"""Group commands: handlers that say what happens to several aggregates, and a runner."""
+"""Group commands: handlers that decide on several aggregates, and a runner."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from functools import partial
-from inspect import isawaitable
 from typing import (
     Any,
     Concatenate,
-    Final,
     Generic,
     ParamSpec,
     Self,
@@ -19,23 +17,24 @@ from typing import (
     overload,
 )
 
-from castore_core._aggregate_commands import encode_arguments, get_version, group_drafts
 from castore_core._aggregate_sources import AggregateSource
 from castore_core._command import CommandOptions
-from castore_core._concurrency import run_all
 from castore_core._conflicts import (
     DEFAULT_PAUSE,
     DEFAULT_RETRIES,
     ConflictCallback,
     ConflictRetries,
 )
-from castore_core._event import EventDraft
-from castore_core._group import GroupedEvent, VersionAssertion
-from castore_core._idempotency import KeyedRun, find_adapter, make_key
+from castore_core._group_run import AnySource, GroupRun
+from castore_core._idempotency import (
+    CommandKey,
+    KeyedRun,
+    check_key,
+    encode_arguments,
+    find_adapter,
+)
 from castore_core._json import JSONValue
 from castore_core._operations import describe_group_command
-from castore_core._results import LoadedAggregate
-from castore_core._storage import joins_transaction
 from castore_core._store import EventStore
 from castore_core._telemetry import observed
 
@@ -61,24 +60,20 @@ D3 = TypeVar("D3")
 D4 = TypeVar("D4")
 T = TypeVar("T")
 
-_Later: TypeAlias = T | Awaitable[T]
-_Source: TypeAlias = AggregateSource[Any, Any, Any, Any]
-_Loaded: TypeAlias = dict[str, LoadedAggregate[Any, Any]]
-_Drafts: TypeAlias = dict[str, Sequence[EventDraft[Any]]]
-
-_LOADS_AT_ONCE: Final = 8
+_Answer: TypeAlias = T | Awaitable[T]
+"""The answer of a plain function, or of a coroutine function."""
 
 
 class GroupCommand(Generic[P, O, *Ss]):
-    """A handler with its runner: call it with the ids of each source, and its own arguments.
+    """A handler with its runner: call it with the ids of each source, and the handler's arguments.
 
-    Made by `group_command`.
+    `group_command` makes it.
     """
 
     def __init__(
         self,
         handler: Callable[..., Any],
-        sources: Sequence[_Source],
+        sources: Sequence[AnySource],
         *,
         event_already_exists_retries: int = DEFAULT_RETRIES,
         event_already_exists_pause: float = DEFAULT_PAUSE,
@@ -128,35 +123,31 @@ class GroupCommand(Generic[P, O, *Ss]):
             TypeError: the handler did not return a decision on each source. Nothing was written.
             EventAlreadyExistsError, VersionAssertionError: the last attempt ended with a conflict
                 too.
-            InvalidEventGroupError: the stores cannot write together, or not so much at once.
+            InvalidEventGroupError: the stores cannot write together, or the group is too large for
+                them. Nothing was written.
             IdempotencyKeyReusedError: the command has run with its key and other arguments.
         """
         count = len(self._sources)
         ids = self._list_ids(args[:count])
 
-        keyed = self._make_run(ids, args[count:], kwargs)
+        def decide(*aggregates: Any) -> Any:
+            return self._handle(*aggregates, *args[count:], **kwargs)
 
-        async def attempt() -> list[dict[str, Any]]:
-            loaded = await self._load(ids)
-            arguments = self._arrange([_get_aggregates(each) for each in loaded])
-            answer = self._handle(*arguments, *args[count:], **kwargs)
-            decisions = self._split(await answer if isawaitable(answer) else answer, ids)
-            if keyed is None:
-                return await self._push(loaded, decisions)
-            push = partial(self._push, loaded, decisions)
-            return await keyed.push(_get_versions_after(loaded, decisions), push)
-
+        run = GroupRun(repr(self), self._sources, ids, decide)
+        keyed = self._make_keyed_run(ids, args[count:], kwargs)
         if keyed is None:
-            found = await self._retries.run(attempt)
+            aggregates = await self._retries.run(run.attempt)
         else:
-            found = await keyed.run(attempt, partial(self._restore, keyed, ids))
-        aggregates = self._arrange(found)
+            aggregates = await keyed.run(partial(run.attempt, keyed), partial(run.restore, keyed))
         return cast("O", aggregates[0] if count == 1 else aggregates)
 
     def using(self, *event_stores: *Ss) -> Self:
         """Return the same command, with the same options, on other stores of the same kinds.
 
         A test gives it stores of its own; a program, those of each tenant.
+
+        Raises:
+            TypeError: there is not one store for each source.
         """
         if len(event_stores) != len(self._sources):
             raise TypeError(f"{self!r} has {len(self._sources)} event stores")
@@ -178,28 +169,20 @@ class GroupCommand(Generic[P, O, *Ss]):
             ValueError: ``key`` is no text of 1 to 1,000 characters.
         """
         bound = copy(self)
-        bound._key = make_key((), key).key
+        bound._key = check_key(key)
         return bound
 
-    def _make_run(
+    def _make_keyed_run(
         self, ids: Sequence[Sequence[str]], args: Sequence[Any], kwargs: dict[str, Any]
     ) -> KeyedRun | None:
         if self._key is None:
             return None
         stores = [each.event_store for each in self._sources]
         name = (*(each.event_store_id for each in stores), self.command_id)
+        key = CommandKey(name, self._key)
         adapter = find_adapter(repr(self), stores)
         arguments = encode_arguments(_sort(ids), args, kwargs)
-        return KeyedRun(make_key(name, self._key), adapter, arguments, self._retries)
-
-    async def _restore(
-        self, keyed: KeyedRun, ids: Sequence[Sequence[str]], output: JSONValue
-    ) -> list[dict[str, Any]]:
-        """Return the aggregates as they were after the run that recorded the output."""
-        if not _are_versions(output, ids):
-            raise keyed.refuse_output()
-        loaded = await self._load(ids, cast("list[dict[str, int]]", output))
-        return [_get_aggregates(each) for each in loaded]
+        return KeyedRun(key, adapter, arguments, self._retries)
 
     def _list_ids(self, given: Sequence[object]) -> list[list[str]]:
         """Return the ids of each source.
@@ -226,108 +209,17 @@ class GroupCommand(Generic[P, O, *Ss]):
                     )
                 seen.add(aggregate)
 
-    async def _load(
-        self, ids: Sequence[Sequence[str]], versions: Sequence[dict[str, int]] | None = None
-    ) -> list[_Loaded]:
-        """Load the aggregates of all sources, as they are or as they were at some versions."""
-        parts = zip(self._sources, ids, versions or [{} for _ in ids], strict=True)
-        jobs = [
-            partial(source.load, each, at.get(each)) for source, own, at in parts for each in own
-        ]
-        loaded = iter(await run_all(jobs, at_once=self._count_loads_at_once()))
-        return [{each: next(loaded) for each in own} for own in ids]
-
-    def _count_loads_at_once(self) -> int:
-        """Return 1 within a transaction of yours: its connection does one thing at a time."""
-        adapters = [each.event_store.storage_adapter for each in self._sources]
-        return 1 if any(map(joins_transaction, adapters)) else _LOADS_AT_ONCE
-
-    def _arrange(self, aggregates: Sequence[dict[str, Any]]) -> tuple[Any, ...]:
-        pairs = zip(self._sources, aggregates, strict=True)
-        return tuple(source.arrange(own) for source, own in pairs)
-
-    def _split(self, decision: object, ids: Sequence[Sequence[str]]) -> list[_Drafts]:
-        if decision is None:
-            return [{} for _ in self._sources]
-        decisions = (decision,) if len(self._sources) == 1 else self._check_tuple(decision)
-        parts = zip(self._sources, decisions, ids, strict=True)
-        return [source.split(each, own) for source, each, own in parts]
-
-    def _check_tuple(self, decision: object) -> tuple[object, ...]:
-        count = len(self._sources)
-        decisions = cast("tuple[object, ...]", decision) if isinstance(decision, tuple) else ()
-        if len(decisions) != count:
-            raise TypeError(
-                f"the handler of {self!r} returns a tuple of {count} decisions, one on each source"
-            )
-        return decisions
-
-    async def _push(
-        self, loaded: Sequence[_Loaded], decisions: Sequence[_Drafts], *marks: GroupedEvent
-    ) -> list[dict[str, Any]]:
-        """Push what was decided, and some more, as one group; return the aggregates after it."""
-        aggregates = [_get_aggregates(each) for each in loaded]
-        numbered = list(self._number_events(loaded, decisions))
-        assertions = list(self._assert_unchanged(loaded, decisions)) if numbered else []
-        events = [event for _, event in numbered]
-        pushed_events = await EventStore.push_event_group(*events, *marks, *assertions)
-        for (number, _), pushed in zip(numbered, pushed_events, strict=False):
-            aggregates[number][pushed.event.aggregate_id] = pushed.next_aggregate
-        return aggregates
-
-    def _number_events(
-        self, loaded: Sequence[_Loaded], decisions: Sequence[_Drafts]
-    ) -> Iterator[tuple[int, GroupedEvent[Any, Any]]]:
-        """Yield the events of the group, each with the number of its source."""
-        for number, (source, drafts) in enumerate(zip(self._sources, decisions, strict=True)):
-            for each, before in loaded[number].items():
-                group = group_drafts(source.event_store, each, before, drafts.get(each, ()))
-                yield from ((number, event) for event in group)
-
-    def _assert_unchanged(
-        self, loaded: Sequence[_Loaded], decisions: Sequence[_Drafts]
-    ) -> Iterator[VersionAssertion]:
-        """Yield the assertions on what was loaded and gets no event."""
-        for source, own, drafts in zip(self._sources, loaded, decisions, strict=True):
-            for each, before in own.items():
-                if source.asserted and not drafts.get(each):
-                    yield source.event_store.assert_version(each, get_version(before))
-
 
 def _sort(ids: Sequence[Sequence[str]]) -> JSONValue:
-    """Return ids as they are compared with those of a repeated call, where a set has no order."""
+    """Return ids as a repeated call is compared by them: sorted, because sets have no order."""
     return [cast("JSONValue", sorted(own)) for own in ids]
-
-
-def _get_versions_after(loaded: Sequence[_Loaded], decisions: Sequence[_Drafts]) -> JSONValue:
-    """Return the version of each aggregate after what was decided, for each source."""
-    return [
-        {each: get_version(before) + len(drafts.get(each, ())) for each, before in own.items()}
-        for own, drafts in zip(loaded, decisions, strict=True)
-    ]
-
-
-def _are_versions(output: JSONValue, ids: Sequence[Sequence[str]]) -> bool:
-    """Tell whether a recorded output has a version of each aggregate."""
-    if not isinstance(output, list) or len(output) != len(ids):
-        return False
-    return all(
-        isinstance(each, dict)
-        and each.keys() == set(own)
-        and all(type(version) is int for version in each.values())
-        for each, own in zip(output, ids, strict=True)
-    )
-
-
-def _get_aggregates(loaded: _Loaded) -> dict[str, Any]:
-    return {aggregate_id: each.aggregate for aggregate_id, each in loaded.items()}
 
 
 @overload
 def group_command(
     first: AggregateSource[S1, I1, L1, D1], /, **options: Unpack[CommandOptions]
 ) -> Callable[
-    [Callable[Concatenate[L1, P], _Later[D1 | None]]], GroupCommand[Concatenate[I1, P], L1, S1]
+    [Callable[Concatenate[L1, P], _Answer[D1 | None]]], GroupCommand[Concatenate[I1, P], L1, S1]
 ]: ...
 
 
@@ -338,7 +230,7 @@ def group_command(
     /,
     **options: Unpack[CommandOptions],
 ) -> Callable[
-    [Callable[Concatenate[L1, L2, P], _Later[tuple[D1, D2] | None]]],
+    [Callable[Concatenate[L1, L2, P], _Answer[tuple[D1, D2] | None]]],
     GroupCommand[Concatenate[I1, I2, P], tuple[L1, L2], S1, S2],
 ]: ...
 
@@ -351,7 +243,7 @@ def group_command(
     /,
     **options: Unpack[CommandOptions],
 ) -> Callable[
-    [Callable[Concatenate[L1, L2, L3, P], _Later[tuple[D1, D2, D3] | None]]],
+    [Callable[Concatenate[L1, L2, L3, P], _Answer[tuple[D1, D2, D3] | None]]],
     GroupCommand[Concatenate[I1, I2, I3, P], tuple[L1, L2, L3], S1, S2, S3],
 ]: ...
 
@@ -365,16 +257,16 @@ def group_command(
     /,
     **options: Unpack[CommandOptions],
 ) -> Callable[
-    [Callable[Concatenate[L1, L2, L3, L4, P], _Later[tuple[D1, D2, D3, D4] | None]]],
+    [Callable[Concatenate[L1, L2, L3, L4, P], _Answer[tuple[D1, D2, D3, D4] | None]]],
     GroupCommand[Concatenate[I1, I2, I3, I4, P], tuple[L1, L2, L3, L4], S1, S2, S3, S4],
 ]: ...
 
 
-def group_command(*sources: _Source, **options: Unpack[CommandOptions]) -> Any:
+def group_command(*sources: AnySource, **options: Unpack[CommandOptions]) -> Any:
     """Make a `GroupCommand` of the decorated handler, under the name of the function.
 
-    The handler is given the aggregates of each source and arguments of its own. It returns what
-    happens to them: of one source, the decision on it; of several, a tuple of one for each. It is
+    The handler is given the aggregates of each source and arguments of its own. It returns a
+    decision on each source: with one source, that decision; with several, a tuple of them. It is
     a plain function or a coroutine function, and should have no effects but its drafts::
 
         @group_command(one(orders), several_existing(products))
@@ -391,7 +283,7 @@ def group_command(*sources: _Source, **options: Unpack[CommandOptions]) -> Any:
     `Command` for the options. If nothing happens, nothing is written, and nothing asserted.
 
     Raises:
-        TypeError: there is no source, or one that is none.
+        TypeError: there is no source, or an argument is none.
         ValueError: an option is not valid.
     """
     _check_sources(sources)

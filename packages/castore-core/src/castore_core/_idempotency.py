@@ -1,4 +1,4 @@
-"""Commands that come twice: what the first run returned is kept with the events that it wrote."""
+"""Commands that come twice: the output of the first run is stored with its events."""
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 from castore_core._conflicts import ConflictRetries, is_conflict
 from castore_core._event import Event
 from castore_core._group import GroupedEvent
-from castore_core._json import ABSENT, Absent, JSONValue, is_unicode
+from castore_core._json import ABSENT, Absent, JSONValue, check_json, is_unicode
 from castore_core._results import PushedEvent
 from castore_core._storage import EventStorageAdapter, joins_transaction
 from castore_core._store import EventStore
@@ -18,13 +18,14 @@ from castore_core.errors import (
     EventDecodeError,
     IdempotencyKeyReusedError,
     InvalidCommandOutputError,
+    NotJSONError,
     UnknownOutcomeError,
 )
 
 T = TypeVar("T")
 
 COMMANDS_STORE_ID: Final = "castore.commands"
-"""The event store in which commands with an idempotency key keep what they returned."""
+"""The event store that records the runs of commands with an idempotency key."""
 
 MAX_KEY_LENGTH: Final = 1000
 
@@ -32,9 +33,9 @@ _NAMESPACE: Final = UUID("c1d8f7a4-6a2e-5f0b-9d3c-2b7e84a1f650")
 
 
 class CommandKey(NamedTuple):
-    """What makes a run of a command the same as another one.
+    """The identity of a run: calls with one key are the same run.
 
-    ``command`` is the id of a command, or the store and the name of one of `AggregateCommands`.
+    ``command`` is the id of a command; for an aggregate or group command, its stores and its name.
     """
 
     command: tuple[str, ...]
@@ -45,8 +46,8 @@ class CommandKey(NamedTuple):
         return str(uuid5(_NAMESPACE, json.dumps([*self.command, self.key])))
 
 
-def make_key(command: tuple[str, ...], key: object) -> CommandKey:
-    """Return the key of a run.
+def check_key(key: object) -> str:
+    """Return an idempotency key as a plain text.
 
     Raises:
         ValueError: ``key`` is no text of 1 to 1,000 characters. The error does not show it.
@@ -55,7 +56,7 @@ def make_key(command: tuple[str, ...], key: object) -> CommandKey:
         raise ValueError(f"an idempotency key is a text of 1 to {MAX_KEY_LENGTH:,} characters")
     if "\0" in key or not is_unicode(key):
         raise ValueError("an idempotency key is well-formed Unicode without a null character")
-    return CommandKey(command, str.__str__(key))
+    return str.__str__(key)
 
 
 class CommandRan(Event, type="COMMAND_RAN"):
@@ -80,12 +81,12 @@ _RUNS: Final = EventStore(COMMANDS_STORE_ID, event_types=[CommandRan], reduce=_r
 
 
 class KeyedRun:
-    """One call of a command with a key: it runs the command, or returns what a run before did.
+    """One call of a command with a key: it runs the command, or restores its output.
 
     Args:
         key: the key.
         storage_adapter: where the run is recorded, together with its events.
-        input: compared with that of the run before; nothing is where it is absent.
+        input: compared with that of an earlier run, unless it is absent.
         retries: how often it runs again after a conflict, or after a lost answer.
     """
 
@@ -115,11 +116,11 @@ class KeyedRun:
     async def run(
         self, attempt: Callable[[], Awaitable[T]], restore: Callable[[JSONValue], Awaitable[T]]
     ) -> T:
-        """Return what ``attempt()`` returns, or ``restore(output)`` of a run that was before.
+        """Return the result of ``attempt()``, or that of ``restore(output)`` after an earlier run.
 
         Raises:
-            IdempotencyKeyReusedError: that run had another input.
-            EventDecodeError: what it returned cannot be restored.
+            IdempotencyKeyReusedError: the earlier run had another input.
+            EventDecodeError: its output cannot be restored.
         """
 
         async def attempt_once() -> T:
@@ -158,10 +159,10 @@ class KeyedRun:
         return events[0] if events else None
 
     async def _find_after(self, error: Exception) -> CommandRan | None:
-        """Look whether a run in another task or process is why this one failed.
+        """Return the record of the run, if there is one although this attempt failed.
 
-        That run may have changed the state before the handler read it, or made the push a conflict;
-        or the answer to the push was lost, and the run is this one.
+        A run in another task or process may have changed the state before the handler read it, or
+        made the push a conflict. Or the answer to this push was lost, and the run is this one.
         """
         if isinstance(error, InvalidCommandOutputError):
             error.is_written = self._is_written
@@ -187,7 +188,7 @@ class KeyedRun:
         return EventDecodeError(COMMANDS_STORE_ID, self._aggregate_id, 1, CommandRan.type, reason)
 
     def _may_repeat(self, error: Exception) -> bool:
-        """Tell whether the command may run again: nothing is written, or it would be found."""
+        """Tell whether the command may run again: its record would be found, if it was written."""
         if is_conflict(error):
             return True
         is_lost = isinstance(error, UnknownOutcomeError) and self._is_pushing
@@ -203,6 +204,19 @@ def find_adapter(name: str, event_stores: Sequence[EventStore]) -> EventStorageA
     if not event_stores:
         raise TypeError(f"{name} has no event store, in which an idempotency key could be kept")
     return event_stores[0].get_storage_adapter()
+
+
+def encode_arguments(ids: JSONValue, args: Sequence[Any], kwargs: dict[str, Any]) -> JSONValue:
+    """Return the input that a repeated call is compared by.
+
+    It has the ids of the aggregates and, if all of them are JSON values, the arguments.
+    """
+    arguments: list[Any] = [[*args], kwargs]
+    try:
+        check_json(arguments, "arguments")
+    except NotJSONError:
+        arguments = []
+    return [ids, *arguments]
 
 
 def _digest(value: JSONValue) -> str:

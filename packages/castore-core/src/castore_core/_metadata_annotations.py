@@ -1,4 +1,4 @@
-"""Room for metadata, as annotations tell it."""
+"""Room for metadata, as annotations declare it."""
 
 import logging
 import sys
@@ -17,14 +17,12 @@ from typing import (
     get_origin,
     get_type_hints,
 )
-from weakref import WeakKeyDictionary
 
 from typing_extensions import is_typeddict
 
 from castore_core._metadata_room import OPEN_ROOM, MetadataRoom, meet_all
 
 _logger: Final = logging.getLogger("castore_core")
-_rooms: Final[WeakKeyDictionary[type[Any], MetadataRoom | None]] = WeakKeyDictionary()
 
 
 class _Unknown:
@@ -32,15 +30,12 @@ class _Unknown:
 
 
 def find_annotated_room(cls: type[Any]) -> MetadataRoom | None:
-    """Return the room that the annotation of an event's ``metadata`` tells.
+    """Return the room that the annotation of an event's ``metadata`` declares.
 
-    An annotation that cannot be resolved, such as an import for type checkers alone, tells of none.
-    That is logged once.
+    An annotation that cannot be resolved, such as an import for type checkers alone, declares none,
+    and logs a warning.
     """
-    if cls not in _rooms:
-        declared: Mapping[str, Field[Any]] = cls.__dataclass_fields__
-        _rooms[cls] = _find_declared_room(cls, declared.get("metadata"))
-    return _rooms[cls]
+    return _find_declared_room(cls, cls.__dataclass_fields__.get("metadata"))
 
 
 def _find_declared_room(cls: type[Any], declared: Field[Any] | None) -> MetadataRoom | None:

@@ -25,8 +25,8 @@ class MetadataRoom(NamedTuple):
     ) -> dict[str, JSONValue] | None:
         """Return metadata with the values for which there is room, or ``None`` if nothing changes.
 
-        ``held`` is what an event has already, which wins. Where it has nothing, and ``values`` lack
-        a required key, there is no room at all.
+        ``held`` is the metadata that an event has already; its values win. If it has none, and
+        ``values`` lack a required key, there is no room at all.
         """
         merged = dict(held or {})
         places = {self._find_place(name, merged): name for name in values}
@@ -47,7 +47,7 @@ class MetadataRoom(NamedTuple):
         return name if self.is_open else None
 
     def meet(self, other: "MetadataRoom") -> "MetadataRoom":
-        """Return what both have room for."""
+        """Return the room that both have."""
         shared = frozenset(
             each
             for each in self.keys | other.keys
@@ -69,6 +69,6 @@ def respell(name: str) -> str:
 
 
 def meet_all(rooms: Iterable[MetadataRoom | None]) -> MetadataRoom | None:
-    """Return what all have room for, apart from those that have no room at all."""
+    """Return the room that all have, apart from those without any."""
     found = [each for each in rooms if each is not None]
     return reduce(MetadataRoom.meet, found) if found else None

@@ -1,4 +1,4 @@
-"""Room for metadata, as JSON schemas tell it."""
+"""Room for metadata, as JSON schemas declare it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from castore_core._metadata_room import OPEN_ROOM, MetadataRoom, meet_all
 def find_schema_room(
     schema: JSONSchema | None, *, is_open_by_default: bool = True
 ) -> MetadataRoom | None:
-    """Return the room that the JSON schema of metadata tells.
+    """Return the room that the JSON schema of metadata declares.
 
     For packages whose events have schemas. It knows the keys of ``properties``, also behind
     references to parts of the schema, and to documents in its ``$defs``.
@@ -35,7 +35,7 @@ class _Document:
     is_open_by_default: bool
 
     def find_room(self, schema: object) -> MetadataRoom | None:
-        """Return the room that a part of the document tells."""
+        """Return the room that a part of the document declares."""
         if not isinstance(schema, Mapping):
             return OPEN_ROOM if schema is True else None
         rules = cast("Mapping[str, Any]", schema)
@@ -61,7 +61,7 @@ class _Document:
         return parts
 
     def _follow(self, reference: str) -> object:
-        """Return what a reference leads to, or ``True``, which allows all, if that is unknown."""
+        """Return the schema behind a reference, or ``True``, which allows all, if it is unknown."""
         uri, _, pointer = reference.partition("#")
         found = _get(_get(self.whole, "$defs"), uri) if uri else self.root
         for step in pointer.split("/")[1:]:

@@ -8,7 +8,7 @@ from castore_core.errors import InvalidEventError
 
 
 def prepare(prepare_event: Callable[[E], E], event: E) -> E:
-    """Return what the hook makes of an event.
+    """Return an event as the hook changes it.
 
     Raises:
         InvalidEventError: it changed the id or the version.

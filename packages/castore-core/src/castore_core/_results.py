@@ -1,4 +1,4 @@
-"""What an event store answers."""
+"""The answers of an event store."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a storage has to do: the protocols that adapters implement.
+"""Storages: the protocols that adapters implement.
 
 Adapters translate the errors of their backend: what the protocols do not name is a `StorageError`,
 raised from the backend's own error.
@@ -146,7 +146,7 @@ class EventStorageAdapter(Protocol):
         """Read the events of an aggregate in the order of their versions.
 
         The bounds are inclusive. ``reverse`` begins with the greatest version; ``limit``, 1 or
-        more, counts from the beginning of that order. What was pushed before is seen.
+        more, counts from the beginning of that order. Earlier pushes are seen.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""A unit of work: what a handler pushes, collected to be written at once."""
+"""A unit of work: the pushes of a handler, collected to be written at once."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,15 +25,16 @@ from castore_core.errors import (
 
 S = TypeVar("S", bound=tuple[EventStore, ...])
 
-_Place: TypeAlias = tuple[int, str, str]  # adapter, store, aggregate
+_AggregateKey: TypeAlias = tuple[int, str, str]
+"""The `id` of the adapter, the id of the event store, and that of the aggregate."""
 
 
 class UnitOfWork:
     """Copies of event stores, whose pushes are collected until `write`.
 
-    Reads through the copies see what was collected; lists of aggregates do not. A version that was
-    collected or read is a conflict at once. Any other one is looked up with ``looks_first``, or
-    else it is a conflict of the write.
+    Reads through the copies see the collected events; lists of aggregates do not. The push of a
+    version that was collected or read is a conflict at once. With ``looks_first``, other versions
+    are looked up; without, they may be conflicts of the write.
 
     Use it as a context: once it ends, the copies refuse pushes.
     """
@@ -44,9 +45,11 @@ class UnitOfWork:
         self._adapters: dict[int, CollectingAdapter] = {}
         self._copies: dict[int, EventStore] = {}
         self._group: list[GroupedRecord] = []
-        self._asserted: dict[_Place, AssertedVersion] = {}
-        self._pending: dict[_Place, dict[int, EventRecord]] = {}
-        self._last_versions: dict[_Place, int] = {}  # of aggregates that were read or written
+        self._asserted: dict[_AggregateKey, AssertedVersion] = {}
+        self._pending: dict[_AggregateKey, dict[int, EventRecord]] = {}
+        self._last_versions: dict[
+            _AggregateKey, int
+        ] = {}  # of aggregates that were read or written
         self._pushes: list[tuple[EventStore, PushedEvent]] = []
 
     def __enter__(self) -> Self:
@@ -61,9 +64,9 @@ class UnitOfWork:
         return cast("S", make([self._copy(each) for each in event_stores]))
 
     async def write(self, *marks: GroupedEvent) -> None:
-        """Write all that was collected, and some more events, or nothing.
+        """Write the collected events, and marks as more of them, in one group: all or none.
 
-        What follows a push is done by the original stores.
+        The original stores do the rest of a push: they publish, for example.
 
         Raises:
             EventAlreadyExistsError, InvalidEventGroupError, UnknownOutcomeError: as of any group.
@@ -93,25 +96,30 @@ class UnitOfWork:
             VersionAssertionError: an aggregate is not at its asserted version, as far as known.
         """
         for assertion in asserted:
-            await self._look(_place_assertion(assertion), assertion.storage_adapter)
+            await self._load_last_version(_get_asserted_key(assertion), assertion.storage_adapter)
         for each in group:
-            await self._look_up(each)
+            await self._refuse_stored(each)
         if not self._is_open:
             raise RuntimeError("the command has ended: its event stores do not push any more")
         self._check_assertions(asserted)
         self._check_versions(group)  # nothing is awaited between these and the rest
-        self._asserted.update({_place_assertion(each): each for each in asserted})
+        self._asserted.update({_get_asserted_key(each): each for each in asserted})
         for each in group:
-            self._keep(each._replace(record=each.record.copy()))
+            self._add(each._replace(record=each.record.copy()))
 
-    def see(
-        self, place: _Place, stored: Sequence[EventRecord], *, starts_at: int, is_last_seen: bool
+    def note_read(
+        self,
+        key: _AggregateKey,
+        stored: Sequence[EventRecord],
+        *,
+        starts_at: int,
+        is_last_seen: bool,
     ) -> dict[int, EventRecord]:
-        """Remember what was read of an aggregate, and return what was collected for it."""
-        pending = self._pending.get(place, {})
+        """Remember the last version that was read, and return the collected events by version."""
+        pending = self._pending.get(key, {})
         if is_last_seen and (stored or starts_at <= 1):
             versions = (each.version for each in stored)
-            self._last_versions[place] = max([0, *versions, *pending])
+            self._last_versions[key] = max([0, *versions, *pending])
         return pending
 
     def _copy(self, store: EventStore) -> EventStore:
@@ -129,45 +137,45 @@ class UnitOfWork:
     async def _remember(self, store: EventStore, pushed_event: PushedEvent) -> None:
         self._pushes.append((store, pushed_event))
 
-    async def _look_up(self, grouped: GroupedRecord) -> None:
-        """Refuse a version that is stored, as far as it has to be known by now."""
-        place, (store_id, record, adapter) = _place(grouped), grouped
+    async def _refuse_stored(self, grouped: GroupedRecord) -> None:
+        """Refuse a version that is known to be stored, or is found to be with ``looks_first``."""
+        key, (store_id, record, adapter) = _get_key(grouped), grouped
         if self._looks_first:
-            await self._look(place, adapter)
-        if record.version <= self._last_versions.get(place, 0):
+            await self._load_last_version(key, adapter)
+        if record.version <= self._last_versions.get(key, 0):
             version = record.version
             if await adapter.get_events(
                 store_id, record.aggregate_id, min_version=version, max_version=version
             ):
                 raise EventAlreadyExistsError(store_id, record.aggregate_id, version)
 
-    async def _look(self, place: _Place, adapter: EventStorageAdapter) -> None:
-        if place not in self._last_versions:
-            last = await adapter.get_events(*place[1:], limit=1, reverse=True)
-            self._last_versions.setdefault(place, last[0].version if last else 0)
+    async def _load_last_version(self, key: _AggregateKey, adapter: EventStorageAdapter) -> None:
+        if key not in self._last_versions:
+            last = await adapter.get_events(*key[1:], limit=1, reverse=True)
+            self._last_versions.setdefault(key, last[0].version if last else 0)
 
     def _check_assertions(self, asserted: Sequence[AssertedVersion]) -> None:
         for each in asserted:
-            place = _place_assertion(each)
-            earlier = each if place in self._pending else self._asserted.get(place, each)
-            if {self._last_versions[place], earlier.version} != {each.version}:
+            key = _get_asserted_key(each)
+            earlier = each if key in self._pending else self._asserted.get(key, each)
+            if {self._last_versions[key], earlier.version} != {each.version}:
                 raise VersionAssertionError(each.event_store_id, each.aggregate_id, each.version)
 
     def _check_versions(self, group: Sequence[GroupedRecord]) -> None:
         for each in group:
             store_id, record, _ = each
-            if record.version in self._pending.get(_place(each), {}):
+            if record.version in self._pending.get(_get_key(each), {}):
                 raise EventAlreadyExistsError(store_id, record.aggregate_id, record.version)
 
-    def _keep(self, grouped: GroupedRecord) -> None:
-        place, record = _place(grouped), grouped.record
+    def _add(self, grouped: GroupedRecord) -> None:
+        key, record = _get_key(grouped), grouped.record
         self._group.append(grouped)
-        self._pending.setdefault(place, {})[record.version] = record
-        self._last_versions[place] = max(self._last_versions.get(place, 0), record.version)
+        self._pending.setdefault(key, {})[record.version] = record
+        self._last_versions[key] = max(self._last_versions.get(key, 0), record.version)
 
     def _get_open_assertions(self) -> list[AssertedVersion]:
         """Return the assertions that the versions of the collected events do not imply."""
-        return [each for place, each in self._asserted.items() if place not in self._pending]
+        return [each for key, each in self._asserted.items() if key not in self._pending]
 
 
 class CollectingAdapter:
@@ -216,7 +224,7 @@ class CollectingAdapter:
         limit: int | None = None,
         reverse: bool = False,
     ) -> Sequence[EventRecord]:
-        """Read the events of an aggregate, those that were collected included."""
+        """Read the events of an aggregate, the collected ones included."""
         stored = await self.storage_adapter.get_events(
             event_store_id,
             aggregate_id,
@@ -225,7 +233,7 @@ class CollectingAdapter:
             limit=limit,
             reverse=reverse,
         )
-        pending = self._unit.see(
+        pending = self._unit.note_read(
             (id(self.storage_adapter), event_store_id, aggregate_id),
             stored,
             starts_at=min_version or 1,
@@ -233,10 +241,12 @@ class CollectingAdapter:
         )
         if not pending:
             return stored
-        events = {each.version: each for each in stored}
-        for version, record in pending.items():
-            if (min_version or 1) <= version and (max_version is None or version <= max_version):
-                events[version] = record.copy()
+        wanted = (
+            record.copy()
+            for version, record in pending.items()
+            if (min_version or 1) <= version and (max_version is None or version <= max_version)
+        )
+        events = {each.version: each for each in [*stored, *wanted]}
         return [events[version] for version in sorted(events, reverse=reverse)[:limit]]
 
     async def list_aggregate_ids(
@@ -267,11 +277,11 @@ class CollectingAdapter:
         return adapter.storage_adapter
 
 
-def _place(grouped: GroupedRecord) -> _Place:
+def _get_key(grouped: GroupedRecord) -> _AggregateKey:
     return id(grouped.storage_adapter), grouped.event_store_id, grouped.record.aggregate_id
 
 
-def _place_assertion(asserted: AssertedVersion) -> _Place:
+def _get_asserted_key(asserted: AssertedVersion) -> _AggregateKey:
     return id(asserted.storage_adapter), asserted.event_store_id, asserted.aggregate_id
 
 

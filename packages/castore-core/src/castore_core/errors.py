@@ -5,8 +5,8 @@
     │   ├── InvalidEventTypeError                  its type is reserved, missing or taken
     │   └── InvalidEventDataError                  payload or metadata is not valid
     ├── InvalidCommandInputError (ValueError)  the input of a command is not valid
-    ├── InvalidCommandOutputError              what a command's handler returned is not valid
-    ├── IdempotencyKeyReusedError (ValueError) a key came before, with another input
+    ├── InvalidCommandOutputError              the output of a command's handler is not valid
+    ├── IdempotencyKeyReusedError (ValueError) an idempotency key came with another input
     ├── NotJSONError (ValueError)              a payload, metadata or aggregate is not JSON
     ├── ForeignEventError                      an event of a type that the store does not have
     ├── InvalidEventGroupError                 a group that no adapter could push at once
@@ -154,9 +154,9 @@ class InvalidCommandInputError(CastoreError, ValueError):
 
 
 class InvalidCommandOutputError(CastoreError):
-    """What a command's handler returned is not valid. What the handler pushed is written.
+    """The output of a command's handler is not valid. The events that it pushed are written.
 
-    ``is_written`` is false where the command had an idempotency key: then nothing was written.
+    With an idempotency key, nothing was written: ``is_written`` is false then.
     """
 
     quotes_others = True
@@ -176,7 +176,7 @@ class InvalidCommandOutputError(CastoreError):
 
 
 class IdempotencyKeyReusedError(CastoreError, ValueError):
-    """A command has run with this idempotency key, and with another input. Nothing was written.
+    """A command has run with this idempotency key and another input. This run wrote nothing.
 
     The text does not show the key, which may be private.
     """

@@ -56,8 +56,8 @@ def marshal(value: JSONValue, levels: int = _MAX_DEPTH) -> AttributeValue:
 def unmarshal(attribute: Mapping[str, Any]) -> JSONValue:
     """Return the JSON value of an attribute value.
 
-    What JSON does not have, and other writers may have stored, is read as what is nearest: a set
-    as a list, bytes as text in Base64.
+    Values that JSON does not have, but other writers may have stored, are read as the nearest JSON
+    value: a set as a list, bytes as text in Base64.
     """
     # Reading is the hot path, so what there is most of comes first, and costs no call.
     if "S" in attribute:

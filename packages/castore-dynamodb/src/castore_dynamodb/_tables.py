@@ -1,4 +1,4 @@
-"""What tables have to be like, and how to create one."""
+"""The tables: their keys and indexes, and how to create one."""
 
 import asyncio
 from functools import partial

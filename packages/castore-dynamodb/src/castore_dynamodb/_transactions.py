@@ -1,4 +1,4 @@
-"""What a push asks of DynamoDB: one PutItem, or the operations of one transaction."""
+"""The request of a push to DynamoDB: one PutItem, or the operations of one transaction."""
 
 from collections.abc import Collection, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias

@@ -34,7 +34,7 @@ class EventBridgeMessageBusAdapter:
     The ``Source`` is the id of the event store, the ``DetailType`` the type of the event. That is
     ``__REPLAYED__`` for a replay, and ``__AGGREGATE_EXISTS__`` for a message that an aggregate
     exists, which is not marked as a replay. EventBridge keeps no order, and delivers a message
-    at least once. What is put on a bus that does not exist it takes, and drops.
+    at least once. It takes, and drops, events for a bus that does not exist.
 
     Args:
         client: a client of boto3 or aioboto3 for ``events``, which is yours and never closed.
@@ -81,7 +81,7 @@ class EventBridgeMessageBusAdapter:
 
     @property
     def claim_check(self) -> S3ClaimCheck | None:
-        """What takes the bodies that are too large for a message."""
+        """The claim check for bodies that are too large for a message."""
         return self._claim_check
 
     async def publish_message(self, message: MessageRecord, *, replay: bool = False) -> None:

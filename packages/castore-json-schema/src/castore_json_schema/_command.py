@@ -80,8 +80,8 @@ class JSONSchemaCommand(Command[I, S, P, O], Generic[I, S, P, O]):
         """Return the output, if it fits its schema.
 
         Raises:
-            InvalidCommandOutputError: it does not. What was pushed is written, but with an
-                idempotency key nothing is.
+            InvalidCommandOutputError: it does not. The pushed events are written, but with
+                an idempotency key nothing is.
             NotJSONError: it is not made of JSON values. The same holds.
         """
         if self._output and (violations := self._output.find_violations(output)):

@@ -66,7 +66,7 @@ def find_references(schema: Document) -> Iterator[tuple[Steps, str]]:
 def with_definitions_used(schema: Document) -> Document:
     """Return a copy of a schema that refers to all of its definitions.
 
-    What nothing refers to is not compiled, and so not checked.
+    Otherwise, definitions that nothing refers to would not be compiled, and so not checked.
     """
     references = [
         {"$ref": _to_pointer(each.steps)}

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import fields
-from typing import ClassVar, Final, NamedTuple, Self
-from weakref import WeakKeyDictionary
+from typing import ClassVar, NamedTuple, Self
 
 from castore_core import (
     ABSENT,
@@ -21,8 +20,6 @@ from castore_json_schema._validator import SchemaValidator
 from castore_json_schema.errors import InvalidSchemaError
 
 _DATA_FIELDS = ("payload", "metadata")
-
-_rooms: Final[WeakKeyDictionary[type[Event], MetadataRoom | None]] = WeakKeyDictionary()
 
 
 class _CheckedField(NamedTuple):
@@ -117,10 +114,8 @@ class JSONSchemaEvent(Event):
         annotated = super()._find_declared_room()
         if "metadata" not in cls._validators:
             return annotated
-        if cls not in _rooms:
-            allowed = find_schema_room(cls.field_schema("metadata"))
-            _rooms[cls] = allowed.meet(annotated) if allowed and annotated else allowed
-        return _rooms[cls]
+        allowed = find_schema_room(cls.field_schema("metadata"))
+        return allowed.meet(annotated) if allowed and annotated else allowed
 
     @classmethod
     def _check_record(cls, record: EventRecord) -> None:

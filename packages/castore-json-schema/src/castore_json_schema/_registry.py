@@ -1,4 +1,4 @@
-"""What several schemas share: definitions, and formats of the user's own."""
+"""The registry that schemas share: definitions, and formats of the user's own."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy

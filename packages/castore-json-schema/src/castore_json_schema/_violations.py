@@ -1,4 +1,4 @@
-"""What the validator found, as violations."""
+"""Violations, made of the errors of the validator."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -12,7 +12,7 @@ MAX_REASON: Final = 200
 
 
 VALUE: Final = "the value"
-"""What a reason says in the place of a value, which may be secret."""
+"""Stands in a reason for a value, which may be secret."""
 
 _ALLOWS_NOTHING: Final = jsonschema_rs.Draft202012Validator(False)
 _QUOTES: Final = "False schema does not allow "
@@ -36,7 +36,7 @@ def find_violations(
 def mask(reason: str, value: Any) -> str:
     """Return a reason that does not quote the value. The validator masks errors, not evaluations.
 
-    What is left are names of keys, and what the schema itself says.
+    Names of keys and parts of the schema are left.
     """
     for beginning, end in _PARTS.items():
         if reason.startswith(beginning):

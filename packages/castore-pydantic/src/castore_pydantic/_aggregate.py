@@ -19,8 +19,8 @@ class PydanticCodec(Generic[A]):
     """The codec of an aggregate that is a model, a dataclass, or a union of such.
 
     It is an `AggregateCodec`, for state-carrying messages and snapshots. Fields are written under
-    their aliases and without computed fields, and are validated when they are read. What could not
-    be read again, or would be read as something else, is refused.
+    their aliases and without computed fields, and are validated when they are read. Values that
+    could not be read again, or would be read as something else, are refused.
     """
 
     def __init__(self, aggregate_type: TypeForm[A]) -> None:

@@ -1,4 +1,4 @@
-"""What annotations mean, also where they are texts, or speak of type parameters."""
+"""The meaning of annotations, also of texts, and of those with type parameters."""
 
 import re
 import sys

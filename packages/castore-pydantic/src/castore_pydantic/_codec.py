@@ -21,7 +21,7 @@ _BUILDING: Final = RLock()  # pydantic builds one thing at a time: classes may r
 class ValueCodec(Generic[T]):
     """Validates the values of one type, and turns them into JSON values and back.
 
-    What it takes is built once, at the first use: a program that only imports a module with a
+    The validator is built once, at the first use: a program that only imports a module with a
     hundred event types does not wait for a hundred validators, and types may be defined later.
     """
 

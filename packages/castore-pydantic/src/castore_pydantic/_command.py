@@ -90,8 +90,8 @@ class PydanticCommand(Command[I, S, P, O], Generic[I, S, P, O]):
         """Return the valid output, which the caller gets.
 
         Raises:
-            InvalidCommandOutputError: the output is not valid. What was pushed is written, but
-                with an idempotency key nothing is.
+            InvalidCommandOutputError: the output is not valid. The pushed events are written,
+                but with an idempotency key nothing is.
         """
         try:
             return self._output.validate(output)
@@ -100,10 +100,10 @@ class PydanticCommand(Command[I, S, P, O], Generic[I, S, P, O]):
             raise InvalidCommandOutputError(self.command_id, violations) from error
 
     def encode_input(self, input: I) -> JSONValue | Absent:
-        """Return what tells an input from another one, for a command with an idempotency key.
+        """Return the JSON value by which inputs are compared, for idempotency keys.
 
-        It has what the sender gave, and not the fields that a model filled in by itself: a default
-        of each time another id, say, or one that the model got since.
+        It has the fields that the sender gave, without defaults of the model: these may be another
+        id each time, or may have been added to the model since. An input with a set is `ABSENT`.
         """
         try:
             return self._input.encode_given(input)
@@ -131,7 +131,7 @@ class PydanticCommand(Command[I, S, P, O], Generic[I, S, P, O]):
         return encoded
 
     def decode_output(self, encoded: JSONValue) -> O:
-        """Return a recorded output as it was returned.
+        """Return a recorded output as the handler returned it.
 
         Raises:
             ValueError: it is not valid. The text has the path to each violation.

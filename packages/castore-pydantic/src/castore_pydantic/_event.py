@@ -3,7 +3,6 @@
 from dataclasses import fields
 from functools import partial
 from typing import Any, ClassVar, Final
-from weakref import WeakKeyDictionary
 
 from pydantic import ValidationError
 
@@ -23,8 +22,6 @@ from castore_pydantic._violations import describe, explain_change, find_violatio
 
 _DATA_FIELDS: Final = ("payload", "metadata")
 
-_rooms: Final[WeakKeyDictionary[type[Event], MetadataRoom | None]] = WeakKeyDictionary()
-
 
 class PydanticEvent(Event):
     """An event whose ``payload`` and ``metadata`` may be of any type that pydantic knows.
@@ -36,13 +33,13 @@ class PydanticEvent(Event):
             payload: Appeared
             metadata: Trigger | None = None
 
-    What an event is made of is validated, and the event holds the valid values. They are stored as
+    The payload and metadata are validated, and the event holds the valid values. They are stored as
     JSON, under the aliases of their models and without computed fields, and validated again when
     they are read. The settings of the models (strict, alias, extra, frozen) are honoured.
 
     A value that is changed after it was validated is not validated again until it is pushed, so
-    make models frozen. What could not be read again, or would be read as something else, is
-    refused before it is written.
+    make models frozen. Values that could not be read again, or would be read as something else, are
+    refused before they are written.
 
     Raises:
         InvalidEventDataError: payload or metadata is not valid.
@@ -120,7 +117,5 @@ class PydanticEvent(Event):
 
     @classmethod
     def _find_declared_room(cls) -> MetadataRoom | None:
-        if cls not in _rooms:
-            schema = cls.field_schema("metadata") if "metadata" in cls._codecs else None
-            _rooms[cls] = find_schema_room(schema, is_open_by_default=False)
-        return _rooms[cls]
+        schema = cls.field_schema("metadata") if "metadata" in cls._codecs else None
+        return find_schema_room(schema, is_open_by_default=False)

@@ -1,4 +1,4 @@
-"""What models and dataclasses say of their fields."""
+"""The fields of models and dataclasses."""
 
 from collections.abc import Mapping
 from typing import Any, get_type_hints

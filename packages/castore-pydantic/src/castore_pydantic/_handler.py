@@ -1,4 +1,4 @@
-"""What the handler of a command takes and returns, by its annotations."""
+"""The input and the output of a command's handler, by its annotations."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial

@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 VALUE: Final = "the value"
-"""What a text says in the place of a value."""
+"""Stands in a text for a value."""
 
 _SHORTEST: Final = 3
 """How long a value has to be: a shorter one tells little, and may stand anywhere."""

@@ -16,7 +16,7 @@ from pydantic_core.core_schema import (
 class StoredJsonSchema(GenerateJsonSchema):
     """Describes what a `ValueCodec` writes, where pydantic describes what it would write itself.
 
-    Computed fields are not stored. What came as a text of JSON is stored as one.
+    Computed fields are not stored. A value that came as a text of JSON is stored as one.
     """
 
     def model_fields_schema(self, schema: ModelFieldsSchema) -> JsonSchemaValue:

@@ -1,4 +1,4 @@
-"""What pydantic found, as violations, which never tell a value: it may be secret."""
+"""Violations, made of pydantic's errors. They never tell a value: it may be secret."""
 
 import re
 from collections import defaultdict
@@ -38,7 +38,7 @@ _REWORDED: Final = {
     "uuid_parsing": "Input should be a valid UUID",
     "zoneinfo_str": "invalid timezone",
 }
-"""What is said in the place of pydantic's own words, where these quote the value."""
+"""Our words for errors whose text by pydantic quotes the value."""
 
 _PLAIN: Final = frozenset(get_args(ErrorType)) - {"value_error", "assertion_error"}
 """The types of errors whose words are pydantic's, and not those of a validator."""

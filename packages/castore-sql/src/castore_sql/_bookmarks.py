@@ -154,7 +154,7 @@ class SQLBookmarkStorageAdapter(Generic[C_co]):
         the same rows need an async engine: a synchronous one would wait for itself.
 
         On SQLite, the block holds the lock for writing from its beginning, which waits for other
-        writers without the loop standing still. What other tasks write meanwhile waits for its end,
+        writers without the loop standing still. Writes of other tasks wait for its end,
         the extension of its lease included. On a server, the transaction is READ COMMITTED, and its
         lease can be extended.
 

@@ -170,9 +170,9 @@ class Dialect(Protocol):
     def commit(
         self, connection: Connection, writes: Sequence[Write], is_repeated: bool, /
     ) -> Sequence[Outcome]:
-        """Write, and say what became of each write: a conflict, a gap, or that it is durable.
+        """Write, and return the outcome of each write: a conflict, a gap, or that it is durable.
 
-        What it leaves open (`NotYet`) was not written. It leaves nothing open of a single write.
+        Writes that it leaves open (`NotYet`) were not written. A single write is never left open.
         Where it raises, and the connection was not lost, nothing was written. ``is_repeated``: an
         earlier attempt lost its connection, so that the write may be there already, which is no
         conflict.

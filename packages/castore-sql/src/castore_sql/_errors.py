@@ -10,7 +10,7 @@ class OutOfTimeError(Exception):
 
     Args:
         has_begun: it had a connection. If not, nothing was written.
-        has_stopped: the server has stopped. What is not stored by now never will be.
+        has_stopped: the server has stopped. A write that is not stored by now never will be.
     """
 
     def __init__(self, *, has_begun: bool, has_stopped: bool) -> None:

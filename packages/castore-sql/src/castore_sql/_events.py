@@ -155,7 +155,7 @@ class SQLEventStorageAdapter:
 
         Events are committed, or rolled back, with all else that the transaction writes. Nothing is
         durable before your commit. A transaction begins if the connection has none. A conflict
-        raises, and leaves the transaction usable. What was pushed is read by the same adapter. Use
+        raises, and leaves the transaction usable. The same adapter reads the pushed events. Use
         it while the connection is open::
 
             async with engine.begin() as connection:

@@ -81,7 +81,7 @@ class SQSMessageQueueAdapter:
 
     @property
     def claim_check(self) -> S3ClaimCheck | None:
-        """What takes the bodies that are too large for a message."""
+        """The claim check for bodies that are too large for a message."""
         return self._claim_check
 
     async def publish_message(self, message: MessageRecord, *, replay: bool = False) -> None:
@@ -103,9 +103,9 @@ class SQSMessageQueueAdapter:
     ) -> None:
         """Send messages, as many in a request as it may hold.
 
-        A message that is too large is not sent, and all others are. What SQS refuses for the
-        moment is sent again, without what it took. In a FIFO queue nothing of an aggregate follows
-        a message that SQS or the claim check did not take.
+        A message that is too large is not sent, and all others are. Messages that SQS refuses for
+        the moment are sent again, without those that it took. In a FIFO queue, no message of an
+        aggregate follows one that SQS or the claim check did not take.
 
         Raises:
             MessagePublishError: names the messages that were not sent, or that SQS did not take.

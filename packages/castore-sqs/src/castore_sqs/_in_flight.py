@@ -29,7 +29,7 @@ class Delivery:
 
     @property
     def receipt_handle(self) -> str:
-        """What SQS knows this delivery by."""
+        """The handle by which SQS knows this delivery."""
         return str(self.record["ReceiptHandle"])
 
     @property

@@ -16,7 +16,7 @@ _IGNORABLE = {"aggregate_id", "version", "timestamp"}
 
 @dataclass(repr=False, eq=False)
 class Shown:
-    """What is compared of an event or a message."""
+    """The compared parts of an event or a message."""
 
     kind: type[object]
     values: dict[str, object]

@@ -58,7 +58,7 @@ class GroupValuesContract(EventStorageContract):
     async def test_payloads_that_change_during_the_push_of_a_group(
         self, adapter: EventStorageAdapter
     ) -> None:
-        """What is stored are the payloads as they were when the push was called."""
+        """The stored payloads are those of the call, whatever its caller does to them later."""
         payloads = make_long_values()
         records = [make_record(f"a{each}", 1, value) for each, value in enumerate(payloads)]
         expected = deepcopy(records)

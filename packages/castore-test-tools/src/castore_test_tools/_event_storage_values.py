@@ -75,7 +75,7 @@ class ValuesContract(EventStorageContract):
         assert [expected] == list(await adapter.get_events(STORE, "a1"))
 
     async def test_a_payload_that_changes_during_a_push(self, adapter: EventStorageAdapter) -> None:
-        """What is stored is the payload as it was when the push was called."""
+        """The stored payload is that of the call, whatever the caller does to it afterwards."""
         payloads = make_long_values()
         records = [make_record(f"a{each}", 1, value) for each, value in enumerate(payloads)]
         expected = deepcopy(records)

@@ -1,4 +1,4 @@
-"""What a scenario is expected to end with."""
+"""The expected end of a scenario."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from castore_test_tools._stage import Stage
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a scenario."""
+    """The outcome of a scenario."""
 
     stage: Stage
     returned: object

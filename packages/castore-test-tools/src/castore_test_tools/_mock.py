@@ -18,7 +18,7 @@ from castore_test_tools._types import A, E, EventsOf
 PublishedMessage: TypeAlias = (
     AggregateExistsMessage | NotificationMessage[E] | StateCarryingMessage[E, A]
 )
-"""What a connected store publishes: which of these is a matter of its channel."""
+"""A message that a connected store publishes, of the kind that its channel has."""
 
 
 M = TypeVar("M", bound=EventStore)

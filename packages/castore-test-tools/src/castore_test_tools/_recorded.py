@@ -25,7 +25,7 @@ class RecordedMessageChannelAdapter:
 
     @property
     def messages(self) -> list[RecordedMessage]:
-        """What was published, in that order."""
+        """The published messages, in that order."""
         return [*self._messages]
 
     def parse(self, channel: MessageChannel[M]) -> list[M]:

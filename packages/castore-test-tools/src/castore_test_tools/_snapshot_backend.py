@@ -25,7 +25,7 @@ _OF_A_LOOP = 10
 
 
 class SnapshotBackendContract(SnapshotContract):
-    """What goes on around reads and writes."""
+    """Cancelled, hanging and overlapping reads and writes."""
 
     @pytest.mark.parametrize("steps", CANCELLED_AFTER)
     async def test_a_cancelled_read_of_a_snapshot(

@@ -170,7 +170,7 @@ class SnapshotStorageAdapterTests(SnapshotBackendContract):
     async def test_an_aggregate_that_changes_while_it_is_put(
         self, adapter: SnapshotStorageAdapter
     ) -> None:
-        """What is kept is the aggregate as it was when it was put."""
+        """The kept aggregate is that of the call, whatever the caller does to it afterwards."""
         values = make_long_values()
         snapshots = [
             make_snapshot(1, value, aggregate_id=f"a{each}") for each, value in enumerate(values)

@@ -74,7 +74,7 @@ def _merge(givens: Sequence[GivenEvents]) -> dict[str, GivenEvents]:
 
 
 class Act(Protocol):
-    """What is done in a scenario."""
+    """The action of a scenario."""
 
     def prepare(self, stage: Stage) -> Callable[[], Awaitable[object]]:
         """Return what does it.

@@ -20,7 +20,7 @@ from castore_core._sync.facade import Facade
 
 
 class SyncAggregateCommand(Facade[AggregateCommand[P, A, E]], Generic[P, A, E]):
-    """An aggregate command for synchronous programs: call it as the command."""
+    """An aggregate command for synchronous programs: call it as `AggregateCommand`."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class SyncAggregateCommand(Facade[AggregateCommand[P, A, E]], Generic[P, A, E]):
 
     @property
     def name(self) -> str:
-        """That of the command."""
+        """The ``name`` of the command."""
         return self._target.name
 
     def __call__(self, aggregate_id: str, /, *args: P.args, **kwargs: P.kwargs) -> A | None:
@@ -89,7 +89,7 @@ class SyncExistingAggregateCommand(Facade[ExistingAggregateCommand[P, A, E]], Ge
 
     @property
     def name(self) -> str:
-        """That of the command."""
+        """The ``name`` of the command."""
         return self._target.name
 
     def __call__(self, aggregate_id: str, /, *args: P.args, **kwargs: P.kwargs) -> A:
@@ -98,6 +98,7 @@ class SyncExistingAggregateCommand(Facade[ExistingAggregateCommand[P, A, E]], Ge
         Raises:
             AggregateNotFoundError: the aggregate has no events. The handler did not run.
             EventAlreadyExistsError: the last attempt ended with a conflict too.
+            IdempotencyKeyReusedError: the command has run with its key and other arguments.
         """
         return self._run(self._target(aggregate_id, *args, **kwargs))
 
@@ -143,7 +144,7 @@ class SyncAggregateCommands(Facade[AggregateCommands[E, A]], Generic[E, A]):
 
     @property
     def event_store(self) -> EventStore[E, A]:
-        """That of the commands."""
+        """The ``event_store`` of the commands."""
         return self._target.event_store
 
     @property
@@ -168,6 +169,7 @@ class SyncAggregateCommands(Facade[AggregateCommands[E, A]], Generic[E, A]):
             LookupError: there is no such command.
             AggregateNotFoundError: the command needs an aggregate that exists.
             EventAlreadyExistsError: the last attempt ended with a conflict too.
+            IdempotencyKeyReusedError: the command has run with its key and other arguments.
         """
         return self._run(self._target.run(name, aggregate_id, *args, **kwargs))
 

@@ -74,8 +74,8 @@ class Call(Generic[T]):
     def run(self, timeout: float | None) -> T:
         """Begin, wait for the end, and return the result or raise the error of the coroutine.
 
-        Whatever interrupts this, such as Ctrl-C, cancels the coroutine, and is raised when that
-        has ended. A second interruption is raised at once.
+        An interruption such as Ctrl-C cancels the coroutine, and is raised when that has ended. A
+        second interruption is raised at once.
 
         Raises:
             TimeoutError: the coroutine took longer than ``timeout``, and was cancelled.

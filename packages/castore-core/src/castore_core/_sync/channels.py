@@ -41,7 +41,7 @@ class SyncMessageChannel(Facade[MessageChannel[M]], Generic[M]):
 
     @property
     def message_channel_id(self) -> str:
-        """That of the message channel."""
+        """The ``message_channel_id`` of the message channel."""
         return self._target.message_channel_id
 
     @property
@@ -157,7 +157,7 @@ class SyncStateCarryingMessageChannel(Facade[StateCarryingMessageChannel[E, A]],
 
     @property
     def message_channel_id(self) -> str:
-        """That of the message channel."""
+        """The ``message_channel_id`` of the message channel."""
         return self._target.message_channel_id
 
     def get_aggregate_and_publish_message(

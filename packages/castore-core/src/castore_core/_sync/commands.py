@@ -35,12 +35,12 @@ class SyncCommand(Facade[Command[I, S, P, O]], Generic[I, S, P, O]):
 
     @property
     def command_id(self) -> str:
-        """That of the command."""
+        """The ``command_id`` of the command."""
         return self._target.command_id
 
     @property
     def required_event_stores(self) -> S:
-        """That of the command."""
+        """The ``required_event_stores`` of the command."""
         return self._target.required_event_stores
 
     @property
@@ -56,12 +56,12 @@ class SyncCommand(Facade[Command[I, S, P, O]], Generic[I, S, P, O]):
     def with_idempotency_key(self, key: str) -> Self:
         """Return the same command, bound to a key: of all its calls, one has an effect.
 
-        What the handler pushes through the stores that it is given is collected, and written in
-        one group when it returns, together with an event of the store `COMMANDS_STORE_ID` that
-        records the key and the output. That event is in the storage of the first store. Any later
-        call with the key returns an equal output, in any process, and pushes nothing. A lost answer
-        is resolved: the command runs again, if nothing was written. A handler that raises writes
-        and records nothing.
+        The pushes of the handler, through the stores that it is given, are collected. When it
+        returns, they are written in one group, all or none, together with an event of the store
+        `COMMANDS_STORE_ID` that records the key and the output. That event is in the storage of
+        the first store. Any later call with the key, in any process, returns an equal output and
+        pushes nothing. If the storage's answer is lost, the command looks for its record, and runs
+        again if there is none. If the handler raises, nothing is written or recorded.
 
         Raises:
             ValueError: ``key`` is no text of 1 to 1,000 characters.
@@ -74,7 +74,7 @@ class SyncCommand(Facade[Command[I, S, P, O]], Generic[I, S, P, O]):
         Raises:
             EventAlreadyExistsError: the last attempt ended with a conflict too.
             InvalidCommandInputError: a subclass refused the input. The handler did not run.
-            InvalidCommandOutputError: a subclass refused what the handler returned.
+            InvalidCommandOutputError: a subclass refused the output of the handler.
             IdempotencyKeyReusedError: the command has run with its key and another input.
             NotJSONError: the command has a key, and its output is not made of JSON values. Nothing
                 was written.

@@ -54,8 +54,8 @@ class EventLoopThread:
 
         Args:
             coroutine: the call of a coroutine function.
-            timeout: seconds after which the coroutine is cancelled. What it returns or raises all
-                the same is returned or raised.
+            timeout: seconds, above 0, after which the coroutine is cancelled. If it returns or
+                raises all the same, so does this.
 
         Raises:
             TimeoutError: it was cancelled after ``timeout`` seconds. A push may be stored.
@@ -206,7 +206,7 @@ class _Loop:
 def run(coroutine: Coroutine[Any, Any, T], *, timeout: float | None = None) -> T:
     """Run a coroutine in the event loop that façades share: see `EventLoopThread.run`.
 
-    It is the place to make what belongs to an event loop, and to call what has no façade::
+    Use it for objects that belong to an event loop, and for coroutines that have no façade::
 
         run(adapter.create_tables())
     """
@@ -230,7 +230,11 @@ def _refuse_event_loop() -> None:
 
 
 def check_timeout(timeout: float | None) -> None:
-    """Refuse what is no number of seconds."""
+    """Refuse a timeout that is no number of seconds.
+
+    Raises:
+        ValueError: it is not above 0, or more than `threading.TIMEOUT_MAX`.
+    """
     if timeout is not None and not 0 < timeout < TIMEOUT_MAX:
         raise ValueError(f"timeout is a number of seconds above 0, and not {timeout!r}")
 

@@ -47,8 +47,11 @@ class Facade(Generic[W]):
     def with_timeout(self, timeout: float | None) -> Self:
         """Return the same façade with another timeout, in seconds: ``None`` for none.
 
-        After the timeout the coroutine is cancelled. The call returns or raises what that returns
-        or raises all the same, or else it raises `TimeoutError`. What it pushed may be stored then.
+        After the timeout the coroutine is cancelled. If it returns or raises all the same, so does
+        the call; otherwise the call raises `TimeoutError`, and its push may be stored.
+
+        Raises:
+            ValueError: ``timeout`` is not above 0.
         """
         check_timeout(timeout)
         facade = copy(self)

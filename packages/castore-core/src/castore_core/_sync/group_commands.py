@@ -1,4 +1,4 @@
-"""Commands over several aggregates for synchronous programs.
+"""Group commands for synchronous programs.
 
 scripts/generate_sync.py writes this file.
 """
@@ -12,7 +12,7 @@ from castore_core._sync.facade import Facade
 
 
 class SyncGroupCommand(Facade[GroupCommand[P, O, *Ss]], Generic[P, O, *Ss]):
-    """A command over several aggregates for synchronous programs: call it as it is."""
+    """A group command for synchronous programs: call it as the `GroupCommand`."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class SyncGroupCommand(Facade[GroupCommand[P, O, *Ss]], Generic[P, O, *Ss]):
 
     @property
     def command_id(self) -> str:
-        """That of the command."""
+        """The ``command_id`` of the command."""
         return self._target.command_id
 
     @property
@@ -61,7 +61,8 @@ class SyncGroupCommand(Facade[GroupCommand[P, O, *Ss]], Generic[P, O, *Ss]):
             TypeError: the handler did not return a decision on each source. Nothing was written.
             EventAlreadyExistsError, VersionAssertionError: the last attempt ended with a conflict
                 too.
-            InvalidEventGroupError: the stores cannot write together, or not so much at once.
+            InvalidEventGroupError: the stores cannot write together, or the group is too large for
+                them. Nothing was written.
             IdempotencyKeyReusedError: the command has run with its key and other arguments.
         """
         return self._run(self._target(*args, **kwargs))
@@ -70,6 +71,9 @@ class SyncGroupCommand(Facade[GroupCommand[P, O, *Ss]], Generic[P, O, *Ss]):
         """Return the same command, with the same options, on other stores of the same kinds.
 
         A test gives it stores of its own; a program, those of each tenant.
+
+        Raises:
+            TypeError: there is not one store for each source.
         """
         return self._wrap(self._target.using(*event_stores))
 

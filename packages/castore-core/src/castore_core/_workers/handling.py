@@ -32,9 +32,9 @@ class _Cause(NamedTuple):
 
 
 class handling(MetadataScope):  # noqa: N801 it is used as a function is
-    """Let the events that a handler pushes tell what it handles.
+    """Give the events that a handler pushes the id of the event that it handles.
 
-    For whoever calls handlers: workers, listeners, projections::
+    Workers, listeners and projections use it, and so does your own code that calls handlers::
 
         with handling(message):
             await handler(message, context)
@@ -44,13 +44,13 @@ class handling(MetadataScope):  # noqa: N801 it is used as a function is
     where it is spelled ``correlationId`` there; of an event without one, the event's own id. Other
     values of the context around it stay.
 
-    Of several messages, only what they share is there. Anything that is no message of castore's,
-    and no `LogEntry`, tells nothing.
+    Several messages give only the values that they share. An object that is neither a message of
+    castore's nor a `LogEntry` gives none.
 
     Args:
-        handled: what is being handled.
-        is_apart: whether the values of the context around it are left out, as those of the
-            publisher are, whose context a handler in memory runs in.
+        handled: messages, or entries of a log.
+        is_apart: leave out the values of the context around it. A handler in memory runs in the
+            context of the publisher, whose values are not its own.
     """
 
     __slots__ = ("_is_apart",)

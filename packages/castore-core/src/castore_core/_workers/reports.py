@@ -7,7 +7,7 @@ from castore_core._workers.subjects import MessageSubject
 
 
 class MessageContext(Protocol):
-    """What every worker tells a handler beside the message."""
+    """The facts about a delivery that every worker gives to a handler, beside the message."""
 
     @property
     def message_id(self) -> str:

@@ -91,7 +91,7 @@ def make_inner_runner(connection: Connection | AsyncConnection) -> Runner:
 
 
 def _begin_autocommit(engine: Engine, connection: PoolProxiedConnection) -> None:
-    # No driver asks the server for this. What a listener of the pool has set is kept.
+    # No driver asks the server for this. Settings of a listener of the pool are kept.
     connection.commit()
     engine.dialect.set_isolation_level(_get_dbapi(connection), "AUTOCOMMIT")
 

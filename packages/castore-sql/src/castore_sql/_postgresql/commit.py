@@ -31,7 +31,7 @@ _ATTEMPTS: Final = 5  # at a push whose version is taken, and free again when lo
 def commit(
     connection: Connection, writes: Sequence[Write], is_repeated: bool, /
 ) -> Sequence[Outcome]:
-    """Write all in one statement where that is possible; what is in its way goes alone."""
+    """Write all in one statement if that is possible; writes that are in its way go alone."""
     errors: list[Outcome] = [_find_unfit(connection, each) for each in writes]
     fit = [each for each, error in zip(writes, errors, strict=True) if error is None]
     outcomes = iter(_commit_fit(connection, fit, is_repeated=is_repeated) if fit else ())

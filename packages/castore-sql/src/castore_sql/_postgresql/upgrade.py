@@ -105,8 +105,8 @@ def _waiting_for_others(connection: Connection, schema: EventSchema) -> Generato
     """Wait for other upgrades, without a snapshot, which the build of an index waits for.
 
     Two builds that begin together would wait for each other, until the server ends one of them.
-    Whoever builds has a lock on the table as well, so that the wait for the others is bounded: a
-    proxy of connections may have lost the session that had their lock.
+    A build has a lock on the table as well, so that the wait for the others is bounded: a proxy of
+    connections may have lost the session that had their lock.
     """
     is_alone = False
     for _ in range(_LOOKS):
