@@ -1,6 +1,7 @@
 """Events that a handler pushes tell what it handles."""
 
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -107,6 +108,29 @@ def test_the_handler_wins() -> None:
 
     assert {"correlation_id": "mine", "causation_id": "POKEMONS#pikachu1#1"} == seen
     assert {} == get_event_metadata()
+
+
+class CaughtInMapping(Caught, type="CAUGHT_IN_MAPPING"):
+    """Its metadata are a mapping, which is stored under another name."""
+
+    @classmethod
+    def encode_field(cls, name: str, value: Any) -> JSONValue:  # noqa: ARG003 the parent's
+        """Encode the mapping."""
+        if "trace" not in value:
+            raise ValueError("no trace")
+        return {"correlation_id": value["trace"]}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [({"trace": "c"}, "c"), ({"correlation_id": "c"}, "c"), ({}, "POKEMONS#pikachu1#1")],
+    ids=["stored", "held", "not encoded"],
+)
+def test_a_correlation_that_is_stored_under_its_name(metadata: Any, expected: str) -> None:
+    """The correlation of an event is that of its record, whatever holds it in the program."""
+    event = CaughtInMapping("pikachu1", 1, metadata=MappingProxyType(metadata))
+
+    assert expected == see(NotificationMessage("POKEMONS", event))["correlation_id"]
 
 
 class Model:

@@ -509,6 +509,18 @@ async def test_a_repeated_read_that_fails(store: Store, storage: Storage) -> Non
     assert [] == storage.groups
 
 
+async def test_an_error_that_ends_the_transaction(store: Store, storage: Storage) -> None:
+    """The error of the handler is raised, where nothing can be read after it any more."""
+    vars(storage)["joins_transaction"] = True
+    storage.on_read = [None, StorageError("the transaction is aborted")]
+
+    async def fail(input: str, event_stores: tuple[Store]) -> None:  # noqa: ARG001
+        raise LookupError("of the handler")
+
+    with pytest.raises(LookupError, match="of the handler"):
+        await make_command(store, fail).with_idempotency_key("a")("c", (store,))
+
+
 # After the write
 
 

@@ -312,6 +312,18 @@ def test_contexts_nest() -> None:
     assert {} == get_event_metadata()
 
 
+def test_the_inner_value_wins_in_either_spelling() -> None:
+    """A block that begins another chain does so for all events, however they spell its key."""
+    with event_metadata(correlation_id="outer", actorName="misty"):
+        with event_metadata(correlationId="inner", actor_name="ash"):
+            inner = get_event_metadata()
+        with event_metadata(correlation_id="inner", correlationId="too"):
+            both = get_event_metadata()
+
+    assert {"correlationId": "inner", "actor_name": "ash"} == inner
+    assert {"correlation_id": "inner", "correlationId": "too", "actorName": "misty"} == both
+
+
 def test_one_object_for_each_block() -> None:
     """An object serves one block after the other, and is refused where it is in use."""
     context = event_metadata(actor="misty")
@@ -462,6 +474,8 @@ def test_what_the_event_has_wins(
 
 @given(values=metadata_values, inner=metadata_values)
 def test_the_inner_context_wins(values: dict[str, JSONValue], inner: dict[str, JSONValue]) -> None:
-    """Nested contexts are one context with the values of both."""
+    """Nested contexts are one context with the values of both, less those that are respelled."""
+    other = {"correlation_id": "correlationId", "correlationId": "correlation_id"}
+    kept = {name: each for name, each in values.items() if other.get(name) not in inner}
     with event_metadata(values), event_metadata(inner):
-        assert {**values, **inner} == get_event_metadata()
+        assert {**kept, **inner} == get_event_metadata()

@@ -8,7 +8,9 @@ import pytest
 
 from castore_core import (
     AggregateCommands,
+    Command,
     ConnectedEventStore,
+    DataclassCodec,
     Event,
     EventDecodeError,
     EventDraft,
@@ -16,8 +18,10 @@ from castore_core import (
     EventStore,
     NotificationMessageQueue,
     ReducerError,
+    StateCarryingMessageQueue,
 )
 from castore_in_memory import InMemoryEventStorageAdapter
+from recording_channel import RecordingChannelAdapter
 
 NOW = datetime(2022, 1, 1, tzinfo=UTC)
 
@@ -127,6 +131,45 @@ async def test_group_stores_what_it_was_given(carts: CartStore) -> None:
     await EventStore.push_event_group(carts.group_event(opened()), carts.group_event(added(2)))
 
     assert [{"items": []}, {"sku": "sku2"}] == await load_payloads(carts)
+
+
+def reduce_in_place(cart: Cart | None, event: Opened | Added) -> Cart:
+    """Return the state itself, changed."""
+    if cart is None:
+        return Cart(event.aggregate_id, event.version)
+    cart.version = event.version
+    cart.items.append(event.payload["sku"])
+    return cart
+
+
+@pytest.mark.parametrize("key", [None, "key"])
+async def test_a_state_that_a_later_event_has_changed_is_told_to_nobody(key: str | None) -> None:
+    """It would be published, too: a connected store loads the state after its event instead."""
+    carts = EventStore(
+        "CARTS",
+        event_types=[Opened, Added],
+        reduce=reduce_in_place,
+        storage_adapter=InMemoryEventStorageAdapter(),
+        aggregate_codec=DataclassCodec(Cart),
+    )
+    adapter = RecordingChannelAdapter()
+    queue = StateCarryingMessageQueue(
+        "QUEUE", source_event_stores=[carts], message_channel_adapter=adapter
+    )
+
+    async def fill(_: None, event_stores: tuple[EventStore]) -> None:
+        (store,) = event_stores
+        await AggregateCommands(store).handler(open_cart)("a")
+
+    def open_cart(_: Cart | None) -> list[EventDraft[Opened] | EventDraft[Added]]:
+        return [Opened.draft(payload={}), Added.draft(payload={"sku": "x"})]
+
+    connected = ConnectedEventStore(carts, queue)
+    command = Command("FILL", required_event_stores=(connected,), handler=fill)
+    await (command.with_idempotency_key(key) if key else command)(None, (connected,))
+
+    messages = [queue.parse_message(each.body) for each, _ in adapter.taken]
+    assert [Cart("a", 1), Cart("a", 2, ["x"])] == [each.aggregate for each in messages]
 
 
 async def test_each_event_is_reduced_once() -> None:

@@ -112,8 +112,9 @@ class Secret(BaseModel):
         (Secret, Secret(token=SecretStr("x")), "would be read as asterisks"),
         (None, Receipt(catchId=UUID(int=1), at=NOW, price=Decimal(1)), "dict in the place of"),
         (None, object(), "Unable to serialize unknown type"),
+        (list[float], [float("inf")], "output[0]: is inf, which JSON does not have"),
     ],
-    ids=["invalid", "hidden", "undeclared", "no-json"],
+    ids=["invalid", "hidden", "undeclared", "no-json", "infinite"],
 )
 async def test_an_output_that_would_not_come_back_is_refused(
     store: Store, output_type: Any, output: Any, reason: str

@@ -206,3 +206,16 @@ def test_dataclasses_of_pydantic() -> None:
     filled = fill(Validated, fill(Validated | None))
 
     assert ("Cerulean", REQUEST) == (filled.town, filled.correlation_id)
+
+
+@validated(frozen=True, slots=True)
+class Slotted:
+    """Metadata of a dataclass without a dictionary."""
+
+    correlation_id: UUID | None = Field(default=None, alias="correlationId")
+    actor: str | None = None
+
+
+def test_a_dataclass_with_slots() -> None:
+    """Its fields that are equal to their defaults are filled, as those of any dataclass are."""
+    assert Slotted(correlationId=REQUEST, actor="ash") == fill(Slotted, Slotted(actor="ash"))

@@ -186,6 +186,7 @@ class EventGroups(Generic[E, A]):
         *,
         force: bool = False,
     ) -> tuple[PushedEvent[Any, Any], ...]:
+        pushed_events = [*map(_forget_changed_state, pushed_events)]
         turns = EventGroups._take_all_turns(stores, pushed_events)
         try:
             if force:
@@ -332,6 +333,17 @@ def _reduce_all(
         after = reduce_next(each.event_store, each.event, record, before)
         pushed_events.append(PushedEvent(each.event, after))
     return pushed_events
+
+
+def _forget_changed_state(pushed_event: PushedEvent[Any, Any]) -> PushedEvent[Any, Any]:
+    """Leave out a state that is not the one after its event: a later one has changed it in place.
+
+    It would be published, too.
+    """
+    state = pushed_event.next_aggregate
+    if state is None or state.version == pushed_event.event.version:
+        return pushed_event
+    return replace(pushed_event, next_aggregate=None)
 
 
 def _to_asserted_version(assertion: VersionAssertion) -> AssertedVersion:

@@ -171,7 +171,8 @@ class KeyedRun:
         try:
             return await self._find()
         except Exception:
-            if isinstance(error, UnknownOutcomeError):
+            # An error may have ended a transaction of the user's, which cannot be read any more.
+            if isinstance(error, UnknownOutcomeError) or self._joins_transaction:
                 return None
             raise
 

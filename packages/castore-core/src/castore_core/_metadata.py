@@ -6,6 +6,7 @@ from types import MappingProxyType, TracebackType
 from typing import Final, TypeAlias, cast
 
 from castore_core._json import JSONValue, check_json, copy_json
+from castore_core._metadata_room import respell
 
 Metadata: TypeAlias = Mapping[str, JSONValue]
 
@@ -59,7 +60,8 @@ class event_metadata(MetadataScope):  # noqa: N801 it is used as a function is
             await pokemons.push_event(caught)
 
     It holds for the tasks that the block starts, and for threads that get its context variables,
-    as those of `asyncio.to_thread` do. Blocks nest: the values of the inner one win.
+    as those of `asyncio.to_thread` do. Blocks nest: the values of the inner one win, also over a
+    key that the outer one spells otherwise (``correlationId``).
 
     An event gets the values that its type has room for: see `Event.get_metadata_room`. The keys
     that it has already keep their values, and nested objects are not merged.
@@ -82,7 +84,12 @@ class event_metadata(MetadataScope):  # noqa: N801 it is used as a function is
         super().__init__(copy_json(metadata))
 
     def _find_values(self) -> Metadata:
-        return {**find_metadata(), **self._metadata}
+        own = self._metadata
+        around = find_metadata()
+        return {
+            **{key: each for key, each in around.items() if key in own or respell(key) not in own},
+            **own,
+        }
 
 
 def get_event_metadata() -> dict[str, JSONValue]:

@@ -15,6 +15,9 @@ from castore_core import (
     InvalidCommandOutputError,
     JSONSchema,
     JSONValue,
+    NotJSONError,
+    Violation,
+    check_json,
 )
 from castore_pydantic._codec import ValueCodec
 from castore_pydantic._handler import HandlerTypes
@@ -122,6 +125,10 @@ class PydanticCommand(Command[I, S, P, O], Generic[I, S, P, O]):
         try:
             encoded = self._output.encode(output)
             change = self._output.find_change(output, encoded)
+            check_json(encoded, "output")
+        except NotJSONError as error:
+            violations = [Violation(error.path, error.reason, "not_json")]
+            raise InvalidCommandOutputError(self.command_id, violations) from error
         except ValueError as error:  # also the serializer's
             violations = find_violations(error, "output")
             raise InvalidCommandOutputError(self.command_id, violations) from error

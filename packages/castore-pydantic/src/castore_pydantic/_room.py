@@ -34,5 +34,5 @@ def _find_key(name: str, declared: FieldInfo) -> str:
 def _find_given(metadata: object, declared: Mapping[str, FieldInfo]) -> Collection[str]:
     if isinstance(metadata, BaseModel):
         return metadata.model_fields_set
-    values = vars(metadata)
-    return {name for name, each in declared.items() if values.get(name) != each.default}
+    fields = declared.items()
+    return {name for name, each in fields if getattr(metadata, name, None) != each.default}

@@ -233,3 +233,31 @@ async def test_too_many_connections(
 
     assert [] == await adapter.get_events("STORE", "b")
     assert [make_record("c")] == await adapter.get_events("STORE", "c")
+
+
+LOSE_TABLE = """\
+CREATE FUNCTION lose_table() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM set_config('search_path', 'pg_catalog', false);
+  RETURN NULL;
+END $$"""
+LOSE_TABLE_AFTER_LAST = """\
+CREATE TRIGGER lose_table AFTER INSERT ON event FOR EACH ROW
+WHEN (new.aggregate_id = 'last') EXECUTE FUNCTION lose_table()"""
+
+
+@pytest.mark.parametrize("kind", POSTGRES_KINDS, indirect=True)
+async def test_a_refusal_after_a_part_of_a_batch_was_written(
+    database: ServerDatabase, engine: Engine | AsyncEngine
+) -> None:
+    """Events that a statement has written are pushed, whatever becomes of the next statement."""
+    adapter = await make_adapter(engine)
+    await adapter.push_event("STORE", make_record("taken"))
+    database.run(LOSE_TABLE, LOSE_TABLE_AFTER_LAST)
+
+    outcomes = await asyncio.gather(
+        *(adapter.push_event("STORE", make_record(each)) for each in ("first", "last", "taken")),
+        return_exceptions=True,
+    )
+
+    assert [None, None, StorageError] == [each and type(each) for each in outcomes]

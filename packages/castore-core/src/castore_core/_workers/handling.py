@@ -1,9 +1,11 @@
 """The cause of events: the message, or the stored event, that is being handled."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
-from castore_core._json import ABSENT, JSONValue
+from castore_core._event import Event
+from castore_core._json import JSONValue
 from castore_core._message import (
     AggregateExistsMessage,
     NotificationMessage,
@@ -82,26 +84,40 @@ def _find_cause(handled: object) -> _Cause | None:
     if isinstance(handled, LogEntry):
         record = handled.record
         place = handled.event_store_id, record.aggregate_id, record.version
-        return _make_cause(format_message_id(*place), record.metadata)
+        return _make_cause(format_message_id(*place), _get_correlation_id(record.metadata))
     if isinstance(handled, (NotificationMessage, StateCarryingMessage)):
         told = cast("NotificationMessage[Any]", handled)
         event = told.event
         message_id = format_message_id(told.event_store_id, event.aggregate_id, event.version)
-        return _make_cause(message_id, getattr(event, "metadata", None))
+        return _make_cause(message_id, _find_correlation_id(event))
     if isinstance(handled, AggregateExistsMessage):
         return _make_cause(format_message_id(handled.event_store_id, handled.aggregate_id), None)
     return None
 
 
-def _make_cause(message_id: str, metadata: object) -> _Cause:
-    if metadata is None or metadata is ABSENT:
+def _make_cause(message_id: str, correlation_id: object) -> _Cause:
+    if correlation_id is None:
         return _Cause(message_id, message_id)
+    is_plain = type(correlation_id) in (str, int)
+    return _Cause(message_id, cast("str", correlation_id) if is_plain else str(correlation_id))
+
+
+def _find_correlation_id(event: Event) -> object:
+    """Return the correlation of an event, under the names that it is stored with or held by."""
+    metadata: object = getattr(event, "metadata", None)
+    found = _get_correlation_id(metadata)
+    if found is None and metadata is not None and not isinstance(metadata, dict):
+        with suppress(Exception):  # a value that cannot be stored again has none
+            found = _get_correlation_id(event.encode_field("metadata", metadata))
+    return found
+
+
+def _get_correlation_id(metadata: object) -> object:
     for each in _CORRELATION_IDS:
-        if isinstance(metadata, dict):
-            found = cast("dict[str, object]", metadata).get(each)
+        if isinstance(metadata, Mapping):
+            found = cast("Mapping[str, object]", metadata).get(each)
         else:  # an object of the user's, such as a model
             found = getattr(metadata, each, None)
         if found is not None:
-            is_plain = type(found) in (str, int)
-            return _Cause(message_id, cast("str", found) if is_plain else str(found))
-    return _Cause(message_id, message_id)
+            return found
+    return None

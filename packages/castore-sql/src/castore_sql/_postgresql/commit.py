@@ -1,7 +1,7 @@
 """Commits on PostgreSQL: pushes that come together are one statement, in one round trip."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, TypeAlias, TypeGuard, cast
 
 from castore_core import (
@@ -56,7 +56,7 @@ def _commit_fit(
     inserted = _insert_free(connection, singles, [False] * len(singles))
     rest = [each for each in writes if id(each[0]) not in inserted]
     # A repeated write may have met its own event.
-    conflicts = {} if is_repeated else _find_conflicts(connection, list(filter(_is_plain, rest)))
+    conflicts = {} if is_repeated else _look_for_conflicts(connection, filter(_is_plain, rest))
     return [
         None if id(each[0]) in inserted else conflicts.get(id(each), NotYet.ALONE)
         for each in writes
@@ -74,6 +74,19 @@ def _find_rivals(writes: Sequence[_Inserts]) -> set[int]:
         else:
             taken |= places
     return rivals
+
+
+def _look_for_conflicts(
+    connection: Connection, writes: Iterable[_Inserts]
+) -> dict[int, EventAlreadyExistsError]:
+    """Do as `_find_conflicts`, or return nothing if that fails.
+
+    An error would be that of all writes, and those before it are committed.
+    """
+    try:
+        return _find_conflicts(connection, [*writes])
+    except Exception:  # noqa: BLE001 the writes go alone, and meet it again
+        return {}
 
 
 def _find_conflicts(
