@@ -9,7 +9,7 @@ from typing import Final
 
 from castore_core.workers import HeartbeatFailed, Reporter
 from castore_redis._client import REDIS_ERRORS, Commands, describe_fault
-from castore_redis._delivery import Delivery, Held
+from castore_redis._delivery import NOT_OWN, Delivery, Held
 from castore_redis._reports import MessageLost
 from castore_redis._scripts import REGISTER
 from castore_redis._stream import Stream
@@ -66,7 +66,7 @@ class Heartbeat:
         for each in held:
             each.expires_at = began + self._timeout
             if each.message_id in lost:
-                self._lose_message(each, "another worker claimed it")
+                self._lose_message(each, NOT_OWN)
 
     def _tell_failure(self, stream: Stream, held: Sequence[Delivery], reason: str) -> None:
         if stream.has_lease and stream.has_run_out:
@@ -139,10 +139,11 @@ class Balance:
 
 
 async def trim(stream: Stream) -> None:
-    """Drop entries that all groups have acknowledged."""
+    """Drop entries that all groups have acknowledged; there may be more than Redis drops at once."""
     stream.needs_trim = False
     try:
-        await stream.calls.trim()
+        if await stream.calls.trim() > 0:
+            stream.needs_trim = True
     except REDIS_ERRORS as error:
         stream.needs_trim = True
         _logger.warning("stream %s was not trimmed: %s", stream.name, describe_fault(error))

@@ -156,9 +156,10 @@ class StreamCalls:
         idle = 0 if self._token else 10 * self._idle
         await self._commands.run(FORGET, [self.keys.stream], self._group, consumer, idle)
 
-    async def trim(self) -> None:
-        """Drop entries that all groups have acknowledged."""
-        await self._commands.run(TRIM, [self.keys.stream])
+    async def trim(self) -> int:
+        """Drop entries that all groups have acknowledged, and return how many Redis dropped."""
+        dropped: int = await self._commands.run(TRIM, [self.keys.stream])
+        return dropped
 
     async def create_group(self) -> None:
         """Create the group, unless it exists."""
