@@ -7,12 +7,13 @@ from typing import Any
 
 from castore_redis import (
     MessageHandled,
+    MessageLost,
     ReceiveFailed,
     RedisMessageContext,
     StreamLost,
     StreamTaken,
 )
-from castore_redis._keys import find_stream
+from castore_redis._keys import find_stream, name_keys
 
 Make = Callable[..., Awaitable[Any]]
 
@@ -96,6 +97,39 @@ async def test_a_lost_answer_breaks_no_order(bench: Any) -> None:
 async def _copy(bench: Any) -> Any:
     [(_, fields)] = await bench.client.xrevrange(bench.stream, count=1)
     return fields
+
+
+async def test_a_message_that_is_deleted_holds_back_nothing(bench: Any) -> None:
+    """What comes behind it in its aggregate is handled, and before later messages."""
+    has_begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def handle(event: Any, _: object) -> None:
+        if event.version == 2:
+            has_begun.set()
+            await may_end.wait()
+
+    await bench.publish("pikachu", range(2, 5))
+    async with bench.make_worker(handle, visibility_timeout=0.6, wait_time=0.2):
+        await has_begun.wait()
+        [(message_id, _), *_] = await bench.client.xrange(bench.stream)
+        await bench.client.xdel(bench.stream, message_id)
+        await bench.until(lambda: bench.told(MessageLost))
+        may_end.set()
+        await bench.publish("pikachu", [5])
+        await bench.until_done()
+
+    assert [2, 3, 4, 5] == bench.versions("pikachu")
+
+
+async def test_a_stream_that_cannot_be_left_keeps_no_other(make_bench: Make) -> None:
+    """At the end of a worker, the leases of the other streams are given up."""
+    bench = await make_bench(streams=4)
+    leases = [name_keys(each, "castore").lease for each in bench.adapter.streams]
+    async with bench.make_worker():
+        await bench.until(lambda: len(bench.told(StreamTaken)) == 4)
+        await bench.client.set(bench.stream, "no stream any more")
+
+    assert 0 == await bench.client.exists(*leases)
 
 
 async def test_streams_are_shared(make_bench: Make) -> None:
