@@ -24,6 +24,6 @@ def make_fields(message: MessageRecord, *, replay: bool) -> list[bytes]:
 
 
 def read_fields(fields: Sequence[bytes]) -> Mapping[str, str]:
-    """Return fields by their name; whatever is no UTF-8 is replaced, for errors to show."""
-    texts = [each.decode(errors="replace") for each in fields]
+    r"""Return fields by their name. Bytes that are no UTF-8 become ``\xff``, which is no JSON."""
+    texts = [each.decode(errors="backslashreplace") for each in fields]
     return dict(zip(texts[::2], texts[1::2], strict=True))

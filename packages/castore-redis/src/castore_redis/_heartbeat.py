@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Final
 
 from castore_core.workers import HeartbeatFailed, Reporter
-from castore_redis._client import REDIS_ERRORS, Commands, describe_fault
+from castore_redis._client import REDIS_ERRORS, Commands, describe_fault, is_refusal
 from castore_redis._delivery import NOT_OWN, Delivery, Held
 from castore_redis._reports import MessageLost
 from castore_redis._scripts import REGISTER
@@ -111,12 +111,18 @@ class Balance:
         return sum(each.has_lease for each in self._streams) < self._share
 
     async def run(self) -> None:
-        """Count the workers again and again, and leave streams that others should have."""
+        """Count the workers again and again, and leave streams that others should have.
+
+        Raises:
+            RedisError: the worker may not count them, and so would never have a stream.
+        """
         while len(self._streams) > 1:
             try:
                 async with asyncio.timeout(self._timeout / 3):
                     await self._count_workers()
             except REDIS_ERRORS as error:
+                if self._share == 0 and is_refusal(error):
+                    raise
                 _logger.warning("the other workers were not counted: %s", describe_fault(error))
             await asyncio.sleep(min(1.0, self._timeout / 3))
         await asyncio.Event().wait()
