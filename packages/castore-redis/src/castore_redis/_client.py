@@ -1,6 +1,7 @@
 """The user's client: commands go through here, and errors come back without payloads."""
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine, Iterable
 from hashlib import sha1
 from typing import Any, Final, TypeAlias, cast
@@ -28,6 +29,10 @@ Argument: TypeAlias = str | bytes | int
 _RAW: Final[dict[str, Any]] = {"NEVER_DECODE": True}
 _REFUSALS: Final = AuthenticationError, AuthorizationError, NoPermissionError
 _REFUSALS_IN_SCRIPTS: Final = "ACL failure in script", "The user executing the script can't"
+_QUOTED_COMMAND: Final = re.compile(
+    r"Command # .* of pipeline caused error: \(.(.*).,\)", re.DOTALL
+)
+_QUOTED_ARGUMENTS: Final = re.compile(r",? with args beginning with: .*", re.DOTALL)
 _LONGEST_REASON: Final = 200  # characters; a server may quote a command
 
 
@@ -84,8 +89,9 @@ def check_client(client: object) -> None:
 
 
 def describe_fault(error: Exception) -> str:
-    """Return what a client or its server said; answers of servers are cut where they are long."""
-    text = str(error)
+    """Return what a client or its server said, cut where it is long, without quoted arguments."""
+    text = _QUOTED_COMMAND.sub(r"\1", str(error))
+    text = _QUOTED_ARGUMENTS.sub("", text)
     shown = text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
     return f"{type(error).__name__}: {shown}" if shown else type(error).__name__
 

@@ -145,7 +145,7 @@ class Balance:
 
 
 async def trim(stream: Stream) -> None:
-    """Drop entries that all groups have acknowledged; there may be more than Redis drops at once."""
+    """Drop entries that all groups have acknowledged. Redis may leave some for the next time."""
     stream.needs_trim = False
     try:
         if await stream.calls.trim() > 0:

@@ -148,7 +148,7 @@ class Stream:
             await self.calls.release()
 
     def _is_final(self, error: Exception) -> bool:
-        """Tell whether an error ends the worker: nothing was received before, and nothing will be."""
+        """Tell whether an error ends the worker, which would never receive anything."""
         if is_refusal(error):
             return not self._has_received
         if self._has_answered or isinstance(error, _PASSING):

@@ -39,7 +39,7 @@ async def test_a_user_without_permission(make_bench: Make, make_user: Make, stre
         streams=streams,
     )
     async with asyncio.timeout(5):
-        with pytest.raises(ResponseError, match="(?i)this command|permission"):
+        with pytest.raises(ResponseError, match=r"(?i)this command|permission"):
             await RedisWorker(bench.queue, print, adapter=adapter).run()
 
 
@@ -134,7 +134,7 @@ async def test_what_all_groups_acknowledged_is_dropped(bench: Any) -> None:
 
 
 async def test_a_long_stream_is_dropped_in_parts(bench: Any) -> None:
-    """Redis drops 10,000 entries at a time: the worker asks until all are gone, with no more acks."""
+    """Redis drops 10,000 entries at a time: the worker asks until all are gone."""
     may_end = asyncio.Event()
 
     async def handle(event: Any, _: object) -> None:
@@ -263,7 +263,8 @@ async def test_a_client_has_connections_enough(bench: Any, make_client: Make, ur
 
 async def test_a_client_is_one_of_asyncio(client: Any) -> None:
     """Another one is refused, by its type; a pipeline would only queue what is published."""
-    for other in (object(), client.pipeline()):
+    others: list[Any] = [object(), client.pipeline()]
+    for other in others:
         with pytest.raises(TypeError, match=r"none of redis\.asyncio"):
             RedisMessageQueueAdapter(other, stream="stream")
 
