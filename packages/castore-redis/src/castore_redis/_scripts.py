@@ -199,7 +199,15 @@ local info = find_group(stream, ARGV[1])
 if not info then return NOGROUP end
 local after = '(' .. info['last-delivered-id']
 local waiting, oldest = info['lag'], nil
-if not waiting then waiting = #redis.call('XRANGE', stream, after, '+') end
+if not waiting then
+  waiting = 0
+  local from = after
+  repeat
+    local page = redis.call('XRANGE', stream, from, '+', 'COUNT', 100)
+    waiting = waiting + #page
+    from = #page > 0 and '(' .. page[#page][1]
+  until #page < 100
+end
 if info['pending'] > 0 then
   oldest = redis.call('XPENDING', stream, ARGV[1])[2]
 else
