@@ -138,3 +138,9 @@ async def make_user(
 
     yield make
     await client.execute_command("ACL", "DELUSER", name)
+
+
+@pytest.fixture
+def bench_on() -> Callable[[Any, str], Bench]:
+    """Give a function that makes a queue on the server of a client, without a consumer group."""
+    return Bench

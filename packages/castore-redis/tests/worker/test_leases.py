@@ -2,10 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from time import monotonic
-from typing import Any
+from typing import Any, cast
+
+from redis.asyncio import Redis
 
 from castore_redis import (
+    MessageDeadLettered,
     MessageHandled,
     MessageLost,
     ReceiveFailed,
@@ -14,6 +18,7 @@ from castore_redis import (
     StreamTaken,
 )
 from castore_redis._keys import find_stream, name_keys
+from private_redis import private_redis
 
 Make = Callable[..., Awaitable[Any]]
 
@@ -92,6 +97,32 @@ async def test_a_lost_answer_breaks_no_order(bench: Any) -> None:
 
     assert [2, 3, 4, 4, 6, 7, 8] == bench.versions("pikachu")
     assert [] == bench.told(ReceiveFailed)
+
+
+async def test_lost_answers_are_no_attempts(bench_on: Callable[..., Any], stream: str) -> None:
+    """A server that stands still, and hands messages out to nobody, makes no dead letters."""
+    with private_redis("--enable-debug-command", "yes") as server:
+        client: Any = cast("Any", Redis).from_url(server.url, socket_timeout=0.3)
+        other: Any = Redis(port=server.port, socket_timeout=60)
+        bench = bench_on(client, stream)
+        await bench.adapter.create_group()
+        options: Any = {"wait_time": 0.1, "visibility_timeout": 30, "max_attempts": 2}
+        async with aclosing(client), aclosing(other), bench.make_worker(**options) as worker:
+            await bench.publish("pikachu", [2])
+            await bench.until_done()
+            await asyncio.gather(*(client.ping() for _ in range(10)))  # which connects
+            await (
+                other.pipeline()
+                .xadd(stream, await _copy(bench))
+                .xreadgroup("castore", worker.consumer, {stream: ">"})
+                .execute_command("DEBUG", "SLEEP", 6)
+                .execute()
+            )
+            await bench.until_done()
+
+    assert [2, 2] == bench.versions("pikachu")
+    assert [1, 1] == bench.attempts
+    assert [] == bench.told(MessageDeadLettered)
 
 
 async def _copy(bench: Any) -> Any:
