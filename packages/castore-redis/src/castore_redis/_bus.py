@@ -1,7 +1,7 @@
 """Messages of a bus on Redis Pub/Sub."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeAlias
 
 from redis.asyncio import RedisCluster
 
@@ -11,6 +11,8 @@ from castore_redis._client import REDIS_ERRORS, RedisClient, check_client, descr
 from castore_redis._nodes import keep_cancellation
 
 _AT_ONCE: Final = 1_000  # messages of a pipeline
+
+_Command: TypeAlias = tuple[str, bytes, bytes]
 
 
 class RedisMessageBusAdapter:
@@ -77,35 +79,34 @@ class RedisMessageBusAdapter:
                 was lost, which may have been published.
         """
         failures: list[tuple[MessageRecord, str]] = []
-        bodies: list[tuple[MessageRecord, str]] = []
+        commands: list[tuple[MessageRecord, _Command]] = []
         for message in messages:
             try:
-                bodies.append((message, format_json(message.body)))
+                commands.append((message, self._make_command(message, replay=replay)))
             except (TypeError, ValueError, RecursionError) as error:
                 failures.append((message, f"its body is not JSON: {error}"))
-        while bodies:
-            some, bodies = bodies[:_AT_ONCE], bodies[_AT_ONCE:]
+        while commands:
+            some, commands = commands[:_AT_ONCE], commands[_AT_ONCE:]
             try:
-                failures += await self._send(some, replay=replay)
+                failures += await self._send(some)
             except REDIS_ERRORS as error:
                 reason = describe_fault(error)
-                failures += [(each, reason) for each, _ in [*some, *bodies]]
+                failures += [(each, reason) for each, _ in [*some, *commands]]
                 break
         if failures:
             raise MessagePublishError(failures)
 
     async def _send(
-        self, messages: Sequence[tuple[MessageRecord, str]], *, replay: bool
+        self, messages: Sequence[tuple[MessageRecord, _Command]]
     ) -> list[tuple[MessageRecord, str]]:
         """Send messages, several in one pipeline, and return those that Redis refused."""
         client: Any = self._client
-        commands = [self._make_command(*each, replay=replay) for each in messages]
-        if len(commands) == 1:
-            await keep_cancellation(client.execute_command(*commands[0]))
+        if len(messages) == 1:
+            await keep_cancellation(client.execute_command(*messages[0][1]))
             return []
         async with client.pipeline(transaction=False) as pipeline:
-            for each in commands:
-                pipeline.execute_command(*each)
+            for _, command in messages:
+                pipeline.execute_command(*command)
             results = await keep_cancellation(pipeline.execute(raise_on_error=False))
         return [
             (message, describe_fault(result))
@@ -113,9 +114,7 @@ class RedisMessageBusAdapter:
             if isinstance(result, Exception)
         ]
 
-    def _make_command(
-        self, message: MessageRecord, body: str, *, replay: bool
-    ) -> tuple[str, bytes, bytes]:
+    def _make_command(self, message: MessageRecord, *, replay: bool) -> _Command:
         store_id, kind = message.event_store_id, message.type
         channel = make_channel(self._prefix, store_id, kind, replay=replay)
-        return self._command, channel.encode(), body.encode()
+        return self._command, channel.encode(), format_json(message.body).encode()

@@ -16,18 +16,14 @@ from castore_core import (
     NotificationMessage,
     StateCarryingMessage,
 )
-from castore_core.telemetry import (
-    Destination,
-    Observation,
-    describe_message_handling,
-    installed,
-)
+from castore_core.telemetry import Destination
 from castore_core.workers import (
+    Ending,
+    HandlerCalls,
     HandlerFunction,
     Lifecycle,
     Tasks,
     check_seconds,
-    ends_task,
     handling,
 )
 from castore_redis._listener_reports import HandlerFailed
@@ -46,6 +42,7 @@ E = TypeVar("E", bound=Event)
 A = TypeVar("A", bound=Aggregate)
 R = TypeVar("R", bound=Awaitable[object] | None)
 
+_LAST_MOMENT: Final = 1.0  # seconds that a handler has to end once it is cancelled
 _MARGIN: Final = 10.0  # seconds, to let connections go
 _logger = logging.getLogger("castore_redis")
 
@@ -71,6 +68,7 @@ class RegisterHandler(Protocol[M1]):
 class _Handler(NamedTuple):
     name: str
     function: HandlerFunction
+    calls: HandlerCalls
     wish: Wish
 
 
@@ -209,7 +207,9 @@ class RedisBusListener(Generic[M]):
             if self._receiver is not None:
                 raise RuntimeError(f"{self!r} runs already: register handlers before")
             name = getattr(function, "__qualname__", type(function).__qualname__)
-            self._handlers.append(_Handler(name, HandlerFunction(function), wish))
+            handled_by = HandlerFunction(function)
+            calls = HandlerCalls(handled_by, timeout=None, grace=_LAST_MOMENT)
+            self._handlers.append(_Handler(name, handled_by, calls, wish))
             return function
 
         return register if handler is None else register(handler)
@@ -273,25 +273,12 @@ class RedisBusListener(Generic[M]):
 
     async def _handle(self, handler: _Handler, received: Received, receiver: Receiver) -> None:
         context = RedisBusContext(received.channel, received.replay)
-        try:
-            with handling(received.message):
-                if installed.telemetry is None:
-                    await self._call(handler, received, context)
-                else:
-                    destination = Destination(self._bus.message_channel_id, "redis")
-                    operation = describe_message_handling(destination, received.message, context)
-                    with Observation(operation):
-                        await self._call(handler, received, context)
-        except BaseException as error:
-            if ends_task(error):
-                raise
-            report = HandlerFailed(handler.name, received.channel, received.message, error)
+        destination = Destination(self._bus.message_channel_id, "redis")
+        with handling(received.message):
+            result = await handler.calls.handle(destination, received.message, context)
+        if result.ending is Ending.RAISED and result.error is not None:
+            report = HandlerFailed(handler.name, received.channel, received.message, result.error)
             receiver.reporter.tell(report)
-
-    @staticmethod
-    async def _call(handler: _Handler, received: Received, context: RedisBusContext) -> None:
-        answer = await handler.function.call(received.message, context)
-        await handler.function.await_result(answer)
 
     async def _put_down(self, tasks: Tasks) -> None:
         """Let the running handler finish, and the connections go."""
@@ -300,6 +287,9 @@ class RedisBusListener(Generic[M]):
         self._receiver.feed.end()
         try:
             await asyncio.wait(tasks, timeout=self._grace_period)
+            for each in self._handlers:
+                each.calls.stop(_LAST_MOMENT)
+            await asyncio.wait(tasks, timeout=2 * _LAST_MOMENT)
         finally:
             await self._receiver.feed.aclose()
             for each in self._handlers:

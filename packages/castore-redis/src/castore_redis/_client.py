@@ -1,12 +1,17 @@
 """The user's client: commands go through here, and errors come back without payloads."""
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine, Iterable
 from hashlib import sha1
 from typing import Any, Final, TypeAlias, cast
 
 from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.client import Pipeline
 from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    NoPermissionError,
     NoScriptError,
     RedisClusterException,
     RedisError,
@@ -22,6 +27,12 @@ REDIS_ERRORS: Final = (RedisError, RedisClusterException, OSError)
 Argument: TypeAlias = str | bytes | int
 
 _RAW: Final[dict[str, Any]] = {"NEVER_DECODE": True}
+_REFUSALS: Final = AuthenticationError, AuthorizationError, NoPermissionError
+_REFUSALS_IN_SCRIPTS: Final = "ACL failure in script", "The user executing the script can't"
+_QUOTED_COMMAND: Final = re.compile(
+    r"Command # .* of pipeline caused error: \(.(.*).,\)", re.DOTALL
+)
+_QUOTED_ARGUMENTS: Final = re.compile(r",? with args beginning with: .*", re.DOTALL)
 _LONGEST_REASON: Final = 200  # characters; a server may quote a command
 
 
@@ -67,19 +78,20 @@ class Commands:
 
 
 def check_client(client: object) -> None:
-    """Check that a client is one of redis-py's asyncio.
+    """Check that a client is one of redis-py's asyncio, and no pipeline, which sends nothing.
 
     Raises:
         TypeError: it is not.
     """
-    if not isinstance(client, (Redis, RedisCluster)):
+    if not isinstance(client, (Redis, RedisCluster)) or isinstance(client, Pipeline):
         kind = f"{type(client).__module__}.{type(client).__qualname__}"
         raise TypeError(f"the client is none of redis.asyncio: it is a {kind}")
 
 
 def describe_fault(error: Exception) -> str:
-    """Return what a client or its server said; answers of servers are cut where they are long."""
-    text = str(error)
+    """Return what a client or its server said, cut where it is long, without quoted arguments."""
+    text = _QUOTED_COMMAND.sub(r"\1", str(error))
+    text = _QUOTED_ARGUMENTS.sub("", text)
     shown = text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
     return f"{type(error).__name__}: {shown}" if shown else type(error).__name__
 
@@ -87,6 +99,13 @@ def describe_fault(error: Exception) -> str:
 def is_missing_group(error: Exception) -> bool:
     """Tell whether a server does not know the consumer group, or the stream."""
     return isinstance(error, ResponseError) and "NOGROUP" in str(error)
+
+
+def is_refusal(error: Exception) -> bool:
+    """Tell whether a server does not know the user, or does not let the user do this."""
+    if isinstance(error, _REFUSALS):
+        return True
+    return isinstance(error, ResponseError) and str(error).startswith(_REFUSALS_IN_SCRIPTS)
 
 
 def _encode(argument: Argument) -> bytes:

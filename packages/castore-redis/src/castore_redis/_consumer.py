@@ -181,12 +181,18 @@ class Consumer:
 
     async def _leave_streams(self) -> None:
         """Trim, give the leases up, and remove the consumer where nothing is pending with it."""
+        await asyncio.gather(*map(self._leave, self._streams))
         try:
-            for each in self._streams:
-                if each.needs_trim:
-                    await trim(each)
-                await each.release()
-                await each.calls.forget_consumers(itself=True)
             await self._balance.end()
         except REDIS_ERRORS as error:
-            _logger.warning("leases are left to run out: %s", describe_fault(error))
+            _logger.warning("other workers count this one for a while: %s", describe_fault(error))
+
+    async def _leave(self, stream: Stream) -> None:
+        if stream.needs_trim:
+            await trim(stream)
+        try:
+            await stream.release()
+            await stream.calls.forget_consumers(itself=True)
+        except REDIS_ERRORS as error:
+            text = "stream %s was not left in good order: %s"
+            _logger.warning(text, stream.name, describe_fault(error))

@@ -10,7 +10,7 @@ from castore_core.workers import Attempts, Outcome, Reporter, ends_task
 from castore_redis._acknowledging import Acknowledger
 from castore_redis._client import REDIS_ERRORS
 from castore_redis._context import RedisMessageContext
-from castore_redis._delivery import Delivery, Held
+from castore_redis._delivery import NOT_OWN, Delivery, Held
 from castore_redis._options import WorkerOptions, check_retry_delay
 from castore_redis._reports import MessageDeadLettered, MessageLost
 from castore_redis._returning import Returns
@@ -79,7 +79,7 @@ class Deliveries:
             outcome = await self._attempts.attempt(delivery)
             if outcome is Outcome.HANDLED:
                 self._acknowledger.add(delivery)
-                return not delivery.has_run_out
+                return self._may_go_on(delivery)
             if outcome is Outcome.STOPPED:
                 return False
             if self._has_no_attempt_left(delivery.attempt):
@@ -137,6 +137,15 @@ class Deliveries:
                 pause = min(2 * pause, _LONGEST_PAUSE)
         return False
 
+    def _may_go_on(self, delivery: Delivery) -> bool:
+        """Tell whether the next message of a group may follow one that is done with.
+
+        Where the worker has the lease of a stream, that does not depend on the message: nobody else
+        would handle what follows, even if this message was deleted meanwhile.
+        """
+        stream = delivery.stream
+        return stream.is_held if stream.is_leased else not delivery.has_run_out
+
     def _leave(self, delivery: Delivery) -> bool:
         """Leave a message to others, and tell whether its group may go on."""
         stream = delivery.stream
@@ -144,8 +153,7 @@ class Deliveries:
             self.give_back([delivery])
             return False
         if not delivery.is_lost and (stream.is_held or not stream.is_leased):  # otherwise told
-            reason = "it is not pending any more, or another worker claimed it"
-            self._reporter.tell(MessageLost(delivery.message_id, reason))
+            self._reporter.tell(MessageLost(delivery.message_id, NOT_OWN))
         self._held.drop(delivery)
         return stream.is_held or not stream.is_leased
 

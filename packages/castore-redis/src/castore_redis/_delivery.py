@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from castore_core.workers import InFlight
 from castore_redis._entries import AGGREGATE_ID, EVENT_STORE_ID
@@ -12,6 +12,9 @@ from castore_redis._keys import make_group_id
 
 if TYPE_CHECKING:
     from castore_redis._stream import Stream
+
+NOT_OWN: Final = "it is not pending any more, or another worker claimed it"
+"""Why a worker does not have a message any more that it had."""
 
 
 @dataclass(eq=False, slots=True)

@@ -33,6 +33,6 @@ def read_headers(fields: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def read_fields(fields: Sequence[bytes]) -> Mapping[str, str]:
-    """Return fields by their name; whatever is no UTF-8 is replaced, for errors to show."""
-    texts = [each.decode(errors="replace") for each in fields]
+    r"""Return fields by their name. Bytes that are no UTF-8 become ``\xff``, which is no JSON."""
+    texts = [each.decode(errors="backslashreplace") for each in fields]
     return dict(zip(texts[::2], texts[1::2], strict=True))

@@ -8,8 +8,8 @@ from time import monotonic
 from typing import Final
 
 from castore_core.workers import HeartbeatFailed, Reporter
-from castore_redis._client import REDIS_ERRORS, Commands, describe_fault
-from castore_redis._delivery import Delivery, Held
+from castore_redis._client import REDIS_ERRORS, Commands, describe_fault, is_refusal
+from castore_redis._delivery import NOT_OWN, Delivery, Held
 from castore_redis._reports import MessageLost
 from castore_redis._scripts import REGISTER
 from castore_redis._stream import Stream
@@ -66,7 +66,7 @@ class Heartbeat:
         for each in held:
             each.expires_at = began + self._timeout
             if each.message_id in lost:
-                self._lose_message(each, "another worker claimed it")
+                self._lose_message(each, NOT_OWN)
 
     def _tell_failure(self, stream: Stream, held: Sequence[Delivery], reason: str) -> None:
         if stream.has_lease and stream.has_run_out:
@@ -111,12 +111,18 @@ class Balance:
         return sum(each.has_lease for each in self._streams) < self._share
 
     async def run(self) -> None:
-        """Count the workers again and again, and leave streams that others should have."""
+        """Count the workers again and again, and leave streams that others should have.
+
+        Raises:
+            RedisError: the worker may not count them, and so would never have a stream.
+        """
         while len(self._streams) > 1:
             try:
                 async with asyncio.timeout(self._timeout / 3):
                     await self._count_workers()
             except REDIS_ERRORS as error:
+                if self._share == 0 and is_refusal(error):
+                    raise
                 _logger.warning("the other workers were not counted: %s", describe_fault(error))
             await asyncio.sleep(min(1.0, self._timeout / 3))
         await asyncio.Event().wait()
@@ -139,10 +145,11 @@ class Balance:
 
 
 async def trim(stream: Stream) -> None:
-    """Drop entries that all groups have acknowledged."""
+    """Drop entries that all groups have acknowledged. Redis may leave some for the next time."""
     stream.needs_trim = False
     try:
-        await stream.calls.trim()
+        if await stream.calls.trim() > 0:
+            stream.needs_trim = True
     except REDIS_ERRORS as error:
         stream.needs_trim = True
         _logger.warning("stream %s was not trimmed: %s", stream.name, describe_fault(error))

@@ -153,7 +153,7 @@ class _Wire:
             left = deadline - clock()
             if left <= 0:
                 raise RedisConnectionError(f"Redis confirmed no subscription within {within:g} s")
-            message = await self.pubsub.get_message(timeout=left)
+            message = await self._get_message(left)
             if message is not None and (arrival := self._note(message)):
                 self._early.append(arrival)
 
@@ -166,7 +166,7 @@ class _Wire:
         pinged: float | None = None
         while True:
             raise_cancellation()
-            message = await self.pubsub.get_message(timeout=ping_interval)
+            message = await self._get_message(ping_interval)
             if message is not None:
                 heard, pinged = clock(), None
                 if arrival := self._note(message):
@@ -177,12 +177,20 @@ class _Wire:
                 await self.pubsub.ping()
                 pinged = clock()
 
+    async def _get_message(self, seconds: float) -> dict[str, Any] | None:
+        """Wait for a message. A client that decodes cannot read past bytes that are no text."""
+        try:
+            message: dict[str, Any] | None = await self.pubsub.get_message(timeout=seconds)
+        except UnicodeDecodeError as error:
+            raise RedisConnectionError("the client cannot decode what was published") from error
+        return message
+
     def _note(self, message: dict[str, Any]) -> Arrival | None:
         """Take a sign of life, and return the message that it is, if any."""
         before, self.last_seen = self.last_seen, utc_now()
         kind = message["type"]
         if kind in _MESSAGES:
-            channel = to_bytes(message["channel"], self._encoder).decode()
+            channel = to_bytes(message["channel"], self._encoder).decode(errors="backslashreplace")
             return Arrival(channel, to_bytes(message["data"], self._encoder))
         if kind == "sunsubscribe":
             raise RedisConnectionError("the slot has moved to another node")

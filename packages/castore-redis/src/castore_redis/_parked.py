@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from castore_core import Failure, LogPosition, ParkedEvent, StorageError
+from castore_redis._client import describe_fault
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -45,8 +46,8 @@ def to_parked(
             None if failure is None else Failure(*json.loads(failure)),
         )
     except (TypeError, ValueError, OverflowError) as error:
-        reason = f"a parked event of bookmark {bookmark_id!r} cannot be read: {error!r}"
-        raise StorageError(reason) from error
+        reason = f"a parked event of bookmark {bookmark_id!r} cannot be read"
+        raise StorageError(f"{reason}: {describe_fault(error)}") from error
 
 
 def _to_event_text(event: ParkedEvent) -> str:

@@ -56,16 +56,19 @@ return {{'ok', #entries > 0 and entries[#entries][1] or last, entries}}
 CLAIM: Final = Script(f"""
 {_FIND_GROUP}
 local stream, lease = KEYS[1], KEYS[2]
-local group, consumer, count, token, cursor, idle = unpack(ARGV, 1, 6)
+local group, consumer, count, token, cursor, idle, since = unpack(ARGV, 1, 7)
 if token ~= '' and redis.call('GET', lease) ~= token then return {{'lost'}} end
 local info = find_group(stream, group)
 if not info then return NOGROUP end
 local is_known = {{}}
-for i = 7, #ARGV do is_known[ARGV[i]] = true end
+for i = 8, #ARGV do is_known[ARGV[i]] = true end
+local time = redis.call('TIME')
+local age = since ~= '' and time[1] * 1000 + time[2] / 1000 - since or 0
 local page = redis.call('XPENDING', stream, group, 'IDLE', idle, cursor, '+', 100)
 local entries, following = {{}}, #page == 100 and '(' .. page[100][1] or ''
 for i, each in ipairs(page) do
-  local id, attempt = each[1], each[4] + 1
+  local is_unheard = each[2] == consumer and each[3] < age
+  local id, attempt = each[1], is_unheard and math.max(each[4], 1) or each[4] + 1
   if #entries == tonumber(count) then
     following = '(' .. page[i - 1][1]
     break
@@ -80,6 +83,9 @@ return {{'ok', info['last-delivered-id'], entries, following}}
 """)
 """Claims pending entries that are idle for long enough, page by page, in their order.
 
+That is another attempt to handle each, unless the answer got lost in which this consumer was given
+the entry, ``since`` it has the lease (a moment in ms by the clock of the server).
+
 XAUTOCLAIM would not tell the delivery counts.
 """
 
@@ -88,9 +94,10 @@ ACQUIRE: Final = Script("""
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1
+local time = redis.call('TIME')
+return time[1] * 1000 + math.floor(time[2] / 1000)
 """)
-"""Takes a lease that nobody has."""
+"""Takes a lease that nobody has, and returns the moment in ms, or 0."""
 
 RELEASE: Final = Script("""
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
@@ -199,7 +206,15 @@ local info = find_group(stream, ARGV[1])
 if not info then return NOGROUP end
 local after = '(' .. info['last-delivered-id']
 local waiting, oldest = info['lag'], nil
-if not waiting then waiting = #redis.call('XRANGE', stream, after, '+') end
+if not waiting then
+  waiting = 0
+  local from = after
+  repeat
+    local page = redis.call('XRANGE', stream, from, '+', 'COUNT', 100)
+    waiting = waiting + #page
+    from = #page > 0 and '(' .. page[#page][1]
+  until #page < 100
+end
 if info['pending'] > 0 then
   oldest = redis.call('XPENDING', stream, ARGV[1])[2]
 else

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from castore_core import Snapshot, StorageError, check_json
-from castore_redis._client import Commands, RedisClient, Script, check_client
+from castore_redis._client import Commands, RedisClient, Script, check_client, describe_fault
 from castore_redis._names import escape, escape_pattern, unescape
 from castore_redis._nodes import get_encoder, keep_cancellation, to_bytes, translate_errors
 from castore_redis._snapshot_scripts import DELETE, GET, LIST, PUT
@@ -83,12 +83,13 @@ class RedisSnapshotStorageAdapter:
             found: Any = await self._run(GET, [index], *bounds)
         if found is None:
             return None
-        name, text = (each.decode() for each in found)
+        name, text = found
         try:
-            aggregate = json.loads(text)
+            aggregate = json.loads(text.decode())
         except ValueError as error:
-            raise StorageError(f"{_describe(aggregate_id)} cannot be read: {error!r}") from error
-        version = int(name.rpartition(":")[2])
+            reason = f"{_describe(aggregate_id)} cannot be read: {describe_fault(error)}"
+            raise StorageError(reason) from error
+        version = int(name.rpartition(b":")[2])
         return Snapshot(event_store_id, aggregate_id, version, reducer_version, aggregate)
 
     async def get_reducer_versions(self, event_store_id: str, aggregate_id: str) -> list[str]:

@@ -18,7 +18,7 @@ from redis.exceptions import (
 )
 
 from castore_core.workers import MessagesReceived, ReceiveFailed, Reporter
-from castore_redis._client import REDIS_ERRORS, is_missing_group
+from castore_redis._client import REDIS_ERRORS, is_missing_group, is_refusal
 from castore_redis._delivery import Delivery, Held
 from castore_redis._options import WorkerOptions
 from castore_redis._reports import GroupRecreated, StreamLost, StreamTaken
@@ -76,7 +76,7 @@ class Stream:
         self._last_id = ""
         self._cursor = _FIRST
         self._claims_at = 0.0
-        self._has_answered = False
+        self._has_answered = self._has_received = False
 
     @property
     def name(self) -> str:
@@ -102,7 +102,7 @@ class Stream:
         """Receive until the worker is stopped.
 
         Raises:
-            RedisError: Redis refused the first request: there is no such group, or no permission.
+            RedisError: Redis refused the first requests: there is no such group, or no permission.
         """
         failures = 0
         while not self._is_stopping.is_set():
@@ -110,8 +110,7 @@ class Stream:
                 await self._step()
                 failures = 0
             except REDIS_ERRORS as error:
-                if not (self._has_answered or isinstance(error, _PASSING)):
-                    error.add_note(f"stream {self.name}: does `create_group` have to be called?")
+                if self._is_final(error):
                     raise
                 failures += 1
                 self._cursor = _FIRST  # an answer with entries may be lost
@@ -147,6 +146,15 @@ class Stream:
         if self._has_lease:
             self._has_lease = False
             await self.calls.release()
+
+    def _is_final(self, error: Exception) -> bool:
+        """Tell whether an error ends the worker, which would never receive anything."""
+        if is_refusal(error):
+            return not self._has_received
+        if self._has_answered or isinstance(error, _PASSING):
+            return False
+        error.add_note(f"stream {self.name}: does `create_group` have to be called?")
+        return True
 
     async def _step(self) -> None:
         if not self._has_answered:
@@ -194,6 +202,7 @@ class Stream:
     def _note(self, page: Page, deliveries: list[Delivery]) -> bool:
         """Take note of a page, and tell whether another one is needed."""
         if page.state == "ok":
+            self._has_received = True
             self._last_id = page.last_id
             self._reporter.tell(MessagesReceived(len(deliveries)))
             self._take(deliveries)

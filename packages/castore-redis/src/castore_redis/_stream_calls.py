@@ -69,6 +69,7 @@ class StreamCalls:
         self._consumer = consumer
         self._token = token
         self._idle = idle
+        self._since = ""  # the moment of the lease, by the clock of the server
 
     async def check_group(self) -> None:
         """Check that there is the group.
@@ -80,8 +81,9 @@ class StreamCalls:
 
     async def acquire(self) -> bool:
         """Take the lease, and tell whether that worked."""
-        answer = await self._commands.run(ACQUIRE, [self.keys.lease], self._token, self._idle)
-        return bool(answer)
+        moment = await self._commands.run(ACQUIRE, [self.keys.lease], self._token, self._idle)
+        self._since = str(moment or "")
+        return bool(moment)
 
     async def release(self) -> None:
         """Give the lease up."""
@@ -102,7 +104,8 @@ class StreamCalls:
         With a lease these are all, and otherwise those that are idle for long enough.
         """
         idle = 0 if self._token else self._idle
-        answer = await self._run_leased(CLAIM, count, self._token, cursor, idle, *known_ids)
+        bounds = count, self._token, cursor, idle, self._since
+        answer = await self._run_leased(CLAIM, *bounds, *known_ids)
         state = _get_state(answer)
         if state != "ok":
             return Page(state)
@@ -156,9 +159,10 @@ class StreamCalls:
         idle = 0 if self._token else 10 * self._idle
         await self._commands.run(FORGET, [self.keys.stream], self._group, consumer, idle)
 
-    async def trim(self) -> None:
-        """Drop entries that all groups have acknowledged."""
-        await self._commands.run(TRIM, [self.keys.stream])
+    async def trim(self) -> int:
+        """Drop entries that all groups have acknowledged, and return how many Redis dropped."""
+        dropped: int = await self._commands.run(TRIM, [self.keys.stream])
+        return dropped
 
     async def create_group(self) -> None:
         """Create the group, unless it exists."""

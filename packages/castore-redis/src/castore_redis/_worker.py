@@ -164,7 +164,8 @@ class RedisWorker(Generic[M]):
         Further cancellations change nothing: an anyio task group cancels again and again.
 
         Raises:
-            RedisError: Redis refused the first request: there is no such group, or no permission.
+            RedisError: Redis refused the first requests: there is no such group, or the user is
+                unknown, or lacks a permission.
             RuntimeError: the worker has run already.
         """
         await self._life.run()

@@ -137,6 +137,17 @@ async def test_commands_that_are_refused(
     await move(bookmarks, lease, "8")
 
 
+async def test_errors_do_not_quote_values(bookmarks: RedisBookmarkStorageAdapter) -> None:
+    """Clients and servers name the arguments of a command: those are private."""
+    lease = await acquire(bookmarks)
+
+    with pytest.raises(StorageError, match="unknown command 'NO'") as caught:
+        await move(
+            *(bookmarks, lease, "7"), lambda pipeline: pipeline.execute_command("NO", "secret")
+        )
+    assert "secret" not in str(caught.value)
+
+
 async def test_a_command_that_fails_does_not_stop_the_others(
     bookmarks: RedisBookmarkStorageAdapter, redis: Redis, prefix: str
 ) -> None:
@@ -168,8 +179,9 @@ async def test_memory_that_is_used_up(prefix: str) -> None:
         lease = await acquire(bookmarks)
         await client.config_set("maxmemory", "1")
 
-        with pytest.raises(StorageError, match=r"did not move; .*OutOfMemory"):
-            await move(bookmarks, lease, "7", lambda pipeline: pipeline.set("text", "x"))
+        with pytest.raises(StorageError, match=r"did not move; .*OutOfMemory.*maxmemory") as caught:
+            await move(bookmarks, lease, "7", lambda pipeline: pipeline.set("text", "secret"))
+        assert "secret" not in str(caught.value)
         await client.config_set("maxmemory", "0")
         assert (None, None) == (await client.get("text"), await get_position(bookmarks))
         await move(bookmarks, lease, "7", lambda pipeline: pipeline.set("text", "x"))

@@ -195,6 +195,26 @@ async def test_a_cancelled_thing_in_a_handler_is_a_failure(redis: Redis, prefix:
     assert {HandlerFailed} == {type(each) for each in reports}
 
 
+async def test_a_handler_that_cancels_its_task_is_a_failure(redis: Redis, prefix: str) -> None:
+    """The listener goes on: its end would be silent."""
+    bus, notes, reports = make_bus(redis, prefix), Notes(), list[Any]()
+    listener = RedisBusListener(bus, on_report=reports.append)
+
+    @listener.on
+    async def handle(message: NotificationMessage[Any], context: RedisBusContext) -> None:
+        notes.note("handle", message, context)
+        if message.event.aggregate_id == "p1":
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(0)
+
+    async with listener:
+        await bus.publish_messages([ordered(1), ordered(2)])
+        await notes.wait_for(2)
+    assert [HandlerFailed] == [type(each) for each in reports]
+
+
 async def test_mistakes(prefix: str, caplog: pytest.LogCaptureFixture) -> None:
     """A listener needs handlers, runs once, and takes no class for a handler."""
     caplog.set_level(logging.CRITICAL)

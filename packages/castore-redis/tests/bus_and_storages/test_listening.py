@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from contextlib import aclosing
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -19,7 +20,8 @@ from castore_core import (
     StateCarryingMessage,
 )
 from castore_in_memory import InMemoryMessageBusAdapter
-from castore_redis import MessageNotRead, RedisMessageBusAdapter, listen
+from castore_redis import MessageNotRead, MessagesMissed, RedisMessageBusAdapter, listen
+from listener_reports import Reports, receive
 from parcels import (
     Delivered,
     Ordered,
@@ -219,6 +221,30 @@ async def test_what_is_no_message_is_reported(redis: Redis, prefix: str) -> None
 
     assert [MessageNotRead, MessageNotRead] == [type(each) for each in reports]
     assert f"{prefix}:{{PARCELS}}:LOST" == reports[1].channel
+
+
+async def test_bytes_that_are_no_text_are_survived(
+    place: tuple[str, int], reader: Redis, prefix: str
+) -> None:
+    """As names of channels, and as bodies: also where the client decodes, and cannot read on."""
+    url, protocol = place
+    make = cast("Any", Redis).from_url
+    publisher: Any = reader
+    client = make(url, protocol=protocol, decode_responses=protocol == 3)
+    bus = make_bus(client, prefix)
+    strange = f"{prefix}:{{PARCELS}}:".encode() + b"\xff", f"{prefix}:{{PARCELS}}:OLD".encode()
+    reports = Reports()
+
+    async with aclosing(client), listen(bus, on_report=reports.tell) as subscription:
+        messages = aiter(subscription)
+        for count, channel in enumerate(strange, 1):
+            await publisher.publish(channel, b"\xff")
+            if protocol == 3:
+                await reports.wait_for(MessagesMissed, count)
+            await bus.publish_message(ordered(count))
+            assert f"p{count}" == await receive(messages)
+            if protocol == 2:
+                await reports.wait_for(MessageNotRead, count)
 
 
 async def test_unknown_types_are_skipped_where_the_bus_says_so(redis: Redis, prefix: str) -> None:

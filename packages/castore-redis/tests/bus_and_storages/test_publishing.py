@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from castore_core import MessagePublishError, MessageRecord, NotificationMessageQueue
 from castore_redis import RedisMessageBusAdapter, listen
+from listener_reports import Reports, receive
 from parcels import delivered, make_bus, ordered, written
 
 
@@ -84,3 +85,29 @@ async def test_mistakes(redis: Redis) -> None:
         adapter.redis,
         adapter.channel_prefix,
     )
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        MessageRecord("PARCELS", "p2", 1, "ORDERED", {"eventStoreId": "\ud800"}),
+        MessageRecord("PARCELS", "p2", 1, "\ud800", {"eventStoreId": "PARCELS"}),
+    ],
+)
+async def test_text_that_is_not_well_formed(
+    redis: Redis, prefix: str, strange: MessageRecord
+) -> None:
+    """Its message is named, and the others go."""
+    bus = make_bus(redis, prefix)
+    adapter = RedisMessageBusAdapter(redis, channel_prefix=prefix)
+    fine = MessageRecord("PARCELS", "p1", 1, "DELIVERED", {"eventStoreId": "PARCELS"})
+    reports = Reports()
+
+    async with listen(bus, on_report=reports.tell) as messages:
+        with pytest.raises(MessagePublishError) as caught:
+            await adapter.publish_messages([fine, strange, fine])
+        await bus.publish_message(ordered(3))
+        assert "p3" == await receive(aiter(messages))
+
+    assert [strange] == [each for each, _ in caught.value.failures]
+    assert 2 == len(reports.all)

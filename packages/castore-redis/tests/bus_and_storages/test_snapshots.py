@@ -72,16 +72,20 @@ async def test_other_keys_are_left_alone(redis: Redis, reader: Redis, prefix: st
     assert 4 == len(await anything.keys(f"{prefix}*"))
 
 
-async def test_a_snapshot_that_cannot_be_read(redis: Redis, reader: Redis, prefix: str) -> None:
-    """It is an error that the event store takes for a missing one."""
+@pytest.mark.parametrize("text", [b"{", b'{"name": "flab\xe9b\xe9"}'])
+async def test_a_snapshot_that_cannot_be_read(
+    redis: Redis, reader: Redis, prefix: str, text: bytes
+) -> None:
+    """It is an error that the event store takes for a missing one, without values."""
     adapter = Adapter(redis, key_prefix=prefix)
     await adapter.put_snapshot(make_snapshot(1))
     anything: Any = reader
     [key] = [each for each in await anything.keys(f"{prefix}*") if each.endswith(b"1")]
-    await anything.set(key, "{")
+    await anything.set(key, text)
 
-    with pytest.raises(StorageError, match="'pikachu1' cannot be read"):
+    with pytest.raises(StorageError, match="'pikachu1' cannot be read") as caught:
         await get_version(adapter)
+    assert "flab" not in str(caught.value)
 
 
 async def test_mistakes(redis: Redis, prefix: str) -> None:

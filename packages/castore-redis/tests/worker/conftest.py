@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -122,3 +123,24 @@ async def make_bench(client: Any, stream: str) -> AsyncIterator[Callable[..., Aw
 async def bench(make_bench: Callable[..., Awaitable[Bench]]) -> Bench:
     """Give a queue with a consumer group."""
     return await make_bench()
+
+
+@pytest.fixture
+async def make_user(
+    client: Any, make_client: Callable[..., Awaitable[Any]], url: str
+) -> AsyncIterator[Callable[..., Awaitable[Any]]]:
+    """Give a function that makes a client of a user with certain permissions only."""
+    name = f"user-{uuid4()}"
+
+    async def make(*rules: str) -> Any:
+        await client.execute_command("ACL", "SETUSER", name, "on", f">{name}", *rules)
+        return await make_client(url, username=name, password=name)
+
+    yield make
+    await client.execute_command("ACL", "DELUSER", name)
+
+
+@pytest.fixture
+def bench_on() -> Callable[[Any, str], Bench]:
+    """Give a function that makes a queue on the server of a client, without a consumer group."""
+    return Bench

@@ -119,8 +119,13 @@ async def test_a_message_that_kills_its_workers_is_a_dead_letter(bench: Any) -> 
     assert [3] == [each.attempts for each in bench.told(MessageDeadLettered)]
 
 
+_LATIN_1 = b"""{"eventStoreId":"POKEMONS","event":{"aggregateId":"flab\xe9b\xe9","version":2,
+"type":"POKEMON_LEVELED_UP","timestamp":"2026-01-01T00:00:00.000Z"}}"""
+
+
 @pytest.mark.parametrize(
-    "fields", [{"body": "poison"}, {"other": "field"}, {"body": b"\xff", "replay": "1"}]
+    "fields",
+    [{"body": "poison"}, {"other": "field"}, {"body": b"\xff", "replay": "1"}, {"body": _LATIN_1}],
 )
 async def test_poison_is_a_dead_letter(bench: Any, fields: Any) -> None:
     """Entries that are no message of the channel block nobody."""

@@ -2,17 +2,23 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from time import monotonic
-from typing import Any
+from typing import Any, cast
+
+from redis.asyncio import Redis
 
 from castore_redis import (
+    MessageDeadLettered,
     MessageHandled,
+    MessageLost,
     ReceiveFailed,
     RedisMessageContext,
     StreamLost,
     StreamTaken,
 )
-from castore_redis._keys import find_stream
+from castore_redis._keys import find_stream, name_keys
+from private_redis import private_redis
 
 Make = Callable[..., Awaitable[Any]]
 
@@ -93,9 +99,68 @@ async def test_a_lost_answer_breaks_no_order(bench: Any) -> None:
     assert [] == bench.told(ReceiveFailed)
 
 
+async def test_lost_answers_are_no_attempts(bench_on: Callable[..., Any], stream: str) -> None:
+    """A server that stands still, and hands messages out to nobody, makes no dead letters."""
+    with private_redis("--enable-debug-command", "yes") as server:
+        client: Any = cast("Any", Redis).from_url(server.url, socket_timeout=0.3)
+        other: Any = Redis(port=server.port, socket_timeout=60)
+        bench = bench_on(client, stream)
+        await bench.adapter.create_group()
+        options: Any = {"wait_time": 0.1, "visibility_timeout": 30, "max_attempts": 2}
+        async with aclosing(client), aclosing(other), bench.make_worker(**options) as worker:
+            await bench.publish("pikachu", [2])
+            await bench.until_done()
+            await asyncio.gather(*(client.ping() for _ in range(10)))  # which connects
+            await (
+                other.pipeline()
+                .xadd(stream, await _copy(bench))
+                .xreadgroup("castore", worker.consumer, {stream: ">"})
+                .execute_command("DEBUG", "SLEEP", 6)
+                .execute()
+            )
+            await bench.until_done()
+
+    assert [2, 2] == bench.versions("pikachu")
+    assert [1, 1] == bench.attempts
+    assert [] == bench.told(MessageDeadLettered)
+
+
 async def _copy(bench: Any) -> Any:
     [(_, fields)] = await bench.client.xrevrange(bench.stream, count=1)
     return fields
+
+
+async def test_a_message_that_is_deleted_holds_back_nothing(bench: Any) -> None:
+    """What comes behind it in its aggregate is handled, and before later messages."""
+    has_begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def handle(event: Any, _: object) -> None:
+        if event.version == 2:
+            has_begun.set()
+            await may_end.wait()
+
+    await bench.publish("pikachu", range(2, 5))
+    async with bench.make_worker(handle, visibility_timeout=0.6, wait_time=0.2):
+        await has_begun.wait()
+        [(message_id, _), *_] = await bench.client.xrange(bench.stream)
+        await bench.client.xdel(bench.stream, message_id)
+        await bench.until(lambda: bench.told(MessageLost))
+        may_end.set()
+        await bench.publish("pikachu", [5])
+        await bench.until_done()
+
+    assert [2, 3, 4, 5] == bench.versions("pikachu")
+
+
+async def test_a_stream_that_cannot_be_left_keeps_no_other(make_bench: Make) -> None:
+    """At the end of a worker, the leases of the other streams are given up."""
+    bench = await make_bench(streams=4)
+    leases = [name_keys(each, "castore").lease for each in bench.adapter.streams]
+    async with bench.make_worker():
+        await bench.until(lambda: len(bench.told(StreamTaken)) == 4)
+        await bench.client.set(bench.stream, "no stream any more")
+
+    assert 0 == await bench.client.exists(*leases)
 
 
 async def test_streams_are_shared(make_bench: Make) -> None:

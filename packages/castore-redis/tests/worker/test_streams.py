@@ -5,9 +5,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from redis.exceptions import ResponseError
+from redis.exceptions import AuthenticationError, ResponseError
 
-from castore_redis import GroupRecreated, RedisMessageQueueAdapter, RedisWorker, StreamTaken
+from castore_redis import (
+    GroupRecreated,
+    ReceiveFailed,
+    RedisMessageContext,
+    RedisMessageQueueAdapter,
+    RedisWorker,
+    StreamTaken,
+)
 from castore_redis._keys import name_keys
 
 Make = Callable[..., Awaitable[Any]]
@@ -20,6 +27,56 @@ async def test_there_has_to_be_a_group(bench: Any) -> None:
     with pytest.raises(ResponseError, match="NOGROUP") as caught:
         await bench.make_worker().run()
     assert "create_group" in "".join(caught.value.__notes__)
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+async def test_a_user_without_permission(make_bench: Make, make_user: Make, streams: int) -> None:
+    """The worker ends at once, and says so: nothing would ever be handled."""
+    bench = await make_bench(streams=streams)
+    adapter = RedisMessageQueueAdapter(
+        await make_user("~*", "+eval", "+evalsha", "+@stream"),
+        stream=bench.adapter.streams[0].partition(":")[0],
+        streams=streams,
+    )
+    async with asyncio.timeout(5):
+        with pytest.raises(ResponseError, match=r"(?i)this command|permission"):
+            await RedisWorker(bench.queue, print, adapter=adapter).run()
+
+
+async def test_a_wrong_password(bench: Any, make_client: Make, url: str) -> None:
+    """The worker ends at once."""
+    client = await make_client(url, username="nobody", password="wrong")  # noqa: S106 none is right
+    adapter = RedisMessageQueueAdapter(client, stream=bench.stream)
+    async with asyncio.timeout(5):
+        with pytest.raises(AuthenticationError):
+            await RedisWorker(bench.queue, print, adapter=adapter).run()
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+async def test_the_permissions_that_are_needed(
+    make_bench: Make, make_user: Make, streams: int
+) -> None:
+    """Those that the documentation names are enough to publish, and to handle, to the end."""
+    bench = await make_bench(streams=streams)
+    allowed = "+eval +evalsha +@stream +get +set +del +pexpire +time +zadd +zcard +zrem"
+    client = await make_user("~*", *allowed.split(), "+zremrangebyscore")
+    bench.adapter = RedisMessageQueueAdapter(
+        client, stream=bench.adapter.streams[0].partition(":")[0], streams=streams
+    )
+    bench.queue.message_channel_adapter = bench.adapter
+
+    async def fail_once(_: Any, context: RedisMessageContext) -> None:
+        if context.attempt == 1:
+            raise ValueError
+
+    async with bench.make_worker(fail_once, visibility_timeout=0.3, max_attempts=2):
+        for each in range(10):
+            await bench.publish(str(each), [2, 3])
+        await bench.until_done()
+        await asyncio.sleep(1.2)  # until it has trimmed
+
+    assert 20 == len(bench.handled)
+    assert [] == bench.told(ReceiveFailed)
 
 
 async def test_a_group_begins_with_what_is_there(bench: Any) -> None:
@@ -76,6 +133,22 @@ async def test_what_all_groups_acknowledged_is_dropped(bench: Any) -> None:
     assert 2000 == len(bench.handled)
 
 
+async def test_a_long_stream_is_dropped_in_parts(bench: Any) -> None:
+    """Redis drops 10,000 entries at a time: the worker asks until all are gone."""
+    may_end = asyncio.Event()
+
+    async def handle(event: Any, _: object) -> None:
+        if event.aggregate_id == "slow":
+            await may_end.wait()
+
+    await bench.publish("slow")
+    await bench.publish("fast", range(2, 12_002))
+    async with bench.make_worker(handle, concurrency=2_000, batch_size=1_000):
+        await bench.until(lambda: len(bench.handled) == 12_000, 60)
+        may_end.set()
+        await bench.until(lambda: _is_shorter(bench, 101))
+
+
 async def _is_shorter(bench: Any, length: int) -> bool:
     return (await bench.client.xlen(bench.stream)) < length
 
@@ -99,13 +172,13 @@ async def test_the_lag_tells_how_far_workers_are_behind(bench: Any) -> None:
 
 
 async def test_the_lag_is_known_after_deletions(bench: Any) -> None:
-    """Where Redis does not know it any more, messages are counted."""
-    await bench.publish("a", range(2, 12))
+    """Where Redis does not know it any more, messages are counted, some at a time."""
+    await bench.publish("a", range(2, 203))
     [(entry_id, _)] = await bench.client.xrange(bench.stream, count=1, min="(0-1")
     entries = await bench.client.xrange(bench.stream)
     await bench.client.xdel(bench.stream, entries[4][0])
 
-    assert 9 == (await bench.adapter.get_lag()).waiting
+    assert 200 == (await bench.adapter.get_lag()).waiting
     assert entry_id == entries[0][0]
 
 
@@ -188,11 +261,12 @@ async def test_a_client_has_connections_enough(bench: Any, make_client: Make, ur
             RedisWorker(bench.queue, print, adapter=adapter)
 
 
-def test_a_client_is_one_of_asyncio() -> None:
-    """Another one is refused, by its type."""
-    client: Any = object()
-    with pytest.raises(TypeError, match=r"none of redis\.asyncio"):
-        RedisMessageQueueAdapter(client, stream="stream")
+async def test_a_client_is_one_of_asyncio(client: Any) -> None:
+    """Another one is refused, by its type; a pipeline would only queue what is published."""
+    others: list[Any] = [object(), client.pipeline()]
+    for other in others:
+        with pytest.raises(TypeError, match=r"none of redis\.asyncio"):
+            RedisMessageQueueAdapter(other, stream="stream")
 
 
 async def test_the_worker_knows_its_streams(bench: Any) -> None:

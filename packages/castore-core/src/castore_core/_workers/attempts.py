@@ -5,8 +5,7 @@ from enum import Enum, auto
 from typing import Generic, Protocol, TypeVar
 
 from castore_core._cancellation import ends_task
-from castore_core._operations import Destination, describe_message_handling
-from castore_core._telemetry import Observation, installed
+from castore_core._operations import Destination
 from castore_core._workers.handler_calls import CallResult, Ending, HandlerCalls
 from castore_core._workers.handling import handling
 from castore_core._workers.reporter import Reporter
@@ -83,20 +82,8 @@ class Attempts(Generic[R, C]):
                 raise
             return self._tell_unread(received, error)
         with handling(message):
-            if installed.telemetry is None or self._destination is None:
-                result = await self._calls.call(message, context)
-            else:
-                result = await self._call_observed(self._destination, message, context)
+            result = await self._calls.handle(self._destination, message, context)
         return self._tell(result, context, find_subject(message))
-
-    async def _call_observed(
-        self, destination: Destination, message: object, context: C
-    ) -> CallResult:
-        with Observation(describe_message_handling(destination, message, context)) as operation:
-            result = await self._calls.call(message, context)
-            operation.error = result.error
-            operation.results["ending"] = result.ending.name.lower()
-        return result
 
     def _tell_unread(self, received: R, error: BaseException) -> Outcome:
         subject = find_unread_subject(error)

@@ -7,6 +7,8 @@ from time import perf_counter
 from typing import Final
 
 from castore_core._cancellation import begin
+from castore_core._operations import Destination, describe_message_handling
+from castore_core._telemetry import Observation, installed
 from castore_core._workers.handler_function import HandlerFunction
 
 
@@ -63,6 +65,21 @@ class HandlerCalls:
             return await call.wait()
         finally:
             self._running.discard(call)
+
+    async def handle(
+        self, destination: Destination | None, message: object, context: object
+    ) -> CallResult:
+        """Call the handler with a message and its context, and tell the telemetry of it.
+
+        Nothing is told without a ``destination``, which is where the message comes from.
+        """
+        if installed.telemetry is None or destination is None:
+            return await self.call(message, context)
+        with Observation(describe_message_handling(destination, message, context)) as operation:
+            result = await self.call(message, context)
+            operation.error = result.error
+            operation.results["ending"] = result.ending.name.lower()
+        return result
 
     def stop(self, grace: float, ending: Ending = Ending.STOPPED) -> None:
         """Cancel all calls, which have ``grace`` seconds to end, and begin none any more."""
