@@ -71,7 +71,11 @@ class AggregateCommand(Generic[P, A, E]):
         """Return the same command, with the same options, for another store of the same kind.
 
         A test gives it a store of its own; a program, one for each tenant.
+
+        Raises:
+            TypeError: it is no event store, such as a storage adapter or a façade.
         """
+        check_event_store("a command", event_store)
         bound = copy(self)
         bound.event_store = event_store
         return bound
@@ -133,11 +137,15 @@ class AggregateCommands(Generic[E, A]):
         event_already_exists_pause: float = DEFAULT_PAUSE,
         on_event_already_exists: ConflictCallback | None = None,
     ) -> None:
+        check_event_store("AggregateCommands", event_store)
         self.event_store = event_store
         self._retries = ConflictRetries(
             event_already_exists_retries, event_already_exists_pause, on_event_already_exists
         )
         self._commands: dict[str, AggregateCommand[..., A, E]] = {}
+
+    def __repr__(self) -> str:
+        return f"AggregateCommands({self.event_store!r})"
 
     @property
     def event_already_exists_retries(self) -> int:
@@ -194,7 +202,11 @@ class AggregateCommands(Generic[E, A]):
         """Return the commands that there are, with their options, for another store of that kind.
 
         A handler that is added to the one is not added to the other.
+
+        Raises:
+            TypeError: it is no event store, such as a storage adapter or a façade.
         """
+        check_event_store("a command", event_store)
         commands = copy(self)
         commands.event_store = event_store
         commands._commands = {
@@ -254,6 +266,16 @@ class AggregateCommands(Generic[E, A]):
             raise ValueError(f"there is a command {command.name!r} already")
         self._commands[command.name] = command
         return command
+
+
+def check_event_store(taker: str, event_store: object) -> None:
+    """Refuse anything but an event store, to which a storage adapter or a façade comes close.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(event_store, EventStore):
+        raise TypeError(f"{taker} takes an EventStore, not {type(event_store).__qualname__}")
 
 
 def _get_name(handler: Callable[..., object]) -> str:
