@@ -1,6 +1,8 @@
 """Pages show sources as they are: the forge shows pages as they are, and includes nothing."""
 
 import re
+from collections.abc import Iterator
+from importlib import import_module
 from inspect import cleandoc, getdoc
 from pathlib import Path
 
@@ -32,3 +34,18 @@ def test_tree_of_errors() -> None:
     )
     tree = (getdoc(errors) or "").split("\n\n")[1]
     assert cleandoc(tree) == cleandoc(shown)
+
+
+def _find_errors() -> Iterator[str]:
+    for path in sorted((DOCS.parent / "packages").glob("*/src/castore_*")):
+        package = import_module(path.name)
+        for name in package.__all__:
+            value = getattr(package, name)
+            if isinstance(value, type) and issubclass(value, Exception):
+                yield name
+
+
+@pytest.mark.parametrize("error", sorted({*_find_errors()} - {"CastoreError", "ProjectionError"}))
+def test_an_error_has_advice(error: str) -> None:
+    """Each public error has a row that says what to do; the two bases need none."""
+    assert re.search(rf"^\|[^|]*`{error}`", (DOCS / "errors.md").read_text(), re.MULTILINE)

@@ -77,10 +77,11 @@ class SyncShop:
     def pay(self, order_id: str, payment_id: str) -> Order:
         """Note a payment: its row and the event of the order are committed together."""
         with self._engine.begin() as connection:
+            shop = Shop(self._storage.within(connection))
+            paid = run(shop.pay(order_id, payment_id=payment_id))
             row = {"payment_id": payment_id, "order_id": order_id}
             connection.execute(insert(payments).values(row))
-            shop = Shop(self._storage.within(connection))
-            return run(shop.pay(order_id, payment_id=payment_id))
+        return paid
 
     def list_products(self) -> list[dict[str, Any]]:
         """Return the products on sale."""

@@ -68,7 +68,8 @@ def test_a_payment_that_a_rule_refuses(app: Flask, engine: Engine) -> None:
     refused = client.post("/orders/order-1/payment", json={"payment_id": "payment-2"})
 
     assert 409 == refused.status_code
-    assert 1 == count_payments(engine)
+    again = client.post("/orders/order-1/payment", json={"payment_id": "payment-1"})
+    assert (409, 1) == (again.status_code, count_payments(engine))
     missing = client.post("/orders/order-2/payment", json={"payment_id": "payment-3"})
     assert 404 == missing.status_code
     assert 1 == count_payments(engine)

@@ -21,6 +21,7 @@ from castore_core import (
     PushedEvent,
     UnknownOutcomeError,
 )
+from castore_core.sync import SyncEventStore
 from castore_in_memory import InMemoryEventStorageAdapter
 
 NOW = datetime(2022, 1, 1, tzinfo=UTC)
@@ -463,6 +464,25 @@ async def test_commands_on_another_store_are_apart(commands: Commands) -> None:
 
     assert [] == commands.names
     assert await look("a1") is None
+
+
+def test_only_an_event_store_is_taken(accounts: AccountStore, commands: Commands) -> None:
+    """A storage adapter and a façade are refused at once, and not in the middle of a request."""
+
+    @commands.existing_handler
+    def look(_: Account) -> None: ...
+
+    takers: list[Any] = [AggregateCommands, commands.using, look.using]
+    for take in takers:
+        with pytest.raises(TypeError, match="takes an EventStore, not InMemoryEventStorageAdapter"):
+            take(accounts.storage_adapter)
+        with pytest.raises(TypeError, match="takes an EventStore, not SyncEventStore"):
+            take(SyncEventStore(accounts))
+
+
+def test_commands_tell_their_store(commands: Commands) -> None:
+    """A notebook shows which store the commands are for."""
+    assert "AggregateCommands(EventStore('ACCOUNTS'))" == repr(commands)
 
 
 # Commands of existing aggregates

@@ -59,3 +59,11 @@ def test_names_classes(projection: Projection[Any], event_types: tuple[Any, ...]
     """A decorator without classes, such as ``@projection.on``, is refused at once."""
     with pytest.raises(TypeError, match=r"@projection\.on\(PokemonCaught\)"):
         projection.on(*event_types)
+
+
+def test_a_union_is_no_class(projection: Projection[Any]) -> None:
+    """The error says how several classes are given."""
+    union: Any = Opened | Unheard
+
+    with pytest.raises(TypeError, match="name each one"):
+        projection.on(union)

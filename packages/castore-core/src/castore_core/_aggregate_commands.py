@@ -17,7 +17,7 @@ from castore_core._drafts import Decision
 from castore_core._event import E
 from castore_core._idempotency import CommandKey, KeyedRun, check_key, encode_arguments
 from castore_core._operations import describe_aggregate_command
-from castore_core._store import EventStore
+from castore_core._store import EventStore, check_event_store
 from castore_core._telemetry import observed
 
 C = TypeVar("C", bound="AggregateCommand[..., Any]")
@@ -63,7 +63,11 @@ class AggregateCommand(Generic[P, A, E]):
         """Return the same command, with the same options, for another store of the same kind.
 
         A test gives it a store of its own; a program, one for each tenant.
+
+        Raises:
+            TypeError: it is no event store, such as a storage adapter or a façade.
         """
+        check_event_store("a command", event_store)
         bound = copy(self)
         bound.event_store = event_store
         return bound
@@ -126,11 +130,15 @@ class AggregateCommands(Generic[E, A]):
         event_already_exists_pause: float = DEFAULT_PAUSE,
         on_event_already_exists: ConflictCallback | None = None,
     ) -> None:
+        check_event_store("AggregateCommands", event_store)
         self.event_store = event_store
         self._retries = ConflictRetries(
             event_already_exists_retries, event_already_exists_pause, on_event_already_exists
         )
         self._commands: dict[str, AggregateCommand[..., A, E]] = {}
+
+    def __repr__(self) -> str:
+        return f"AggregateCommands({self.event_store!r})"
 
     @property
     def event_already_exists_retries(self) -> int:
@@ -188,7 +196,11 @@ class AggregateCommands(Generic[E, A]):
         """Return the commands that there are, with their options, for another store of that kind.
 
         A handler that is added to the one is not added to the other.
+
+        Raises:
+            TypeError: it is no event store, such as a storage adapter or a façade.
         """
+        check_event_store("a command", event_store)
         commands = copy(self)
         commands.event_store = event_store
         commands._commands = {

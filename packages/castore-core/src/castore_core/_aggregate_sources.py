@@ -9,7 +9,7 @@ from castore_core._checks import checked_aggregate_id
 from castore_core._drafts import Drafts, list_drafts
 from castore_core._event import E, EventDraft
 from castore_core._results import LoadedAggregate
-from castore_core._store import EventStore
+from castore_core._store import EventStore, check_event_store
 
 S = TypeVar("S", bound=EventStore[Any, Any])
 Ids = TypeVar("Ids")
@@ -46,7 +46,7 @@ class AggregateSource(Generic[S, Ids, Loaded, Decided]):
     asserted: bool
 
     def __post_init__(self) -> None:
-        _check_store(self.event_store)
+        check_event_store("a source", self.event_store)
 
     def using(self, event_store: S) -> Self:
         """Return the same source of another store."""
@@ -128,11 +128,6 @@ class _Several(AggregateSource[S, AggregateIds, Any, Any]):
                 f"{self.event_store.event_store_id!r}, which the command did not load"
             )
         return {aggregate_id: list_drafts(each) for aggregate_id, each in decisions.items()}
-
-
-def _check_store(event_store: object) -> None:
-    if not isinstance(event_store, EventStore):
-        raise TypeError(f"a source takes an EventStore, not {type(event_store).__qualname__}")
 
 
 def one(

@@ -562,6 +562,16 @@ class EventStore(EventGroups[E, A], Generic[E, A]):
         return pushed_event
 
 
+def check_event_store(taker: str, event_store: object) -> None:
+    """Refuse anything but an event store, to which a storage adapter or a façade comes close.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(event_store, EventStore):
+        raise TypeError(f"{taker} takes an EventStore, not {type(event_store).__qualname__}")
+
+
 def _check_adapter(storage_adapter: EventStorageAdapter | None) -> EventStorageAdapter | None:
     if isinstance(storage_adapter, type):
         raise TypeError(f"an adapter is an object: make one, {storage_adapter.__name__}(...)")

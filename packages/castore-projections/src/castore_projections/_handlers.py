@@ -54,7 +54,9 @@ class Handlers:
         known = {each for store in self._event_stores.values() for each in store.event_types}
         for each in event_types:
             if not _is_event_type(each):
-                raise TypeError(f"{each!r} is no class of events: @projection.on(PokemonCaught)")
+                raise TypeError(
+                    f"{each!r} is no class of events: name each one, @projection.on(PokemonCaught)"
+                )
             if each not in known:
                 stores = ", ".join(self._event_stores)
                 raise ValueError(f"no event store of the projection ({stores}) has {each!r}")

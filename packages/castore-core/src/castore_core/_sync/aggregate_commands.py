@@ -54,6 +54,9 @@ class SyncAggregateCommand(Facade[AggregateCommand[P, A, E]], Generic[P, A, E]):
         """Return the same command, with the same options, for another store of the same kind.
 
         A test gives it a store of its own; a program, one for each tenant.
+
+        Raises:
+            TypeError: it is no event store, such as a storage adapter or a façade.
         """
         return self._wrap(self._target.using(event_store))
 
@@ -106,6 +109,9 @@ class SyncExistingAggregateCommand(Facade[ExistingAggregateCommand[P, A, E]], Ge
         """Return the same command, with the same options, for another store of the same kind.
 
         A test gives it a store of its own; a program, one for each tenant.
+
+        Raises:
+            TypeError: it is no event store, such as a storage adapter or a façade.
         """
         return self._wrap(self._target.using(event_store))
 
@@ -177,6 +183,9 @@ class SyncAggregateCommands(Facade[AggregateCommands[E, A]], Generic[E, A]):
         """Return the commands that there are, with their options, for another store of that kind.
 
         A handler that is added to the one is not added to the other.
+
+        Raises:
+            TypeError: it is no event store, such as a storage adapter or a façade.
         """
         return self._wrap(self._target.using(event_store))
 
