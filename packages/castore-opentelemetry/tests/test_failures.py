@@ -64,6 +64,31 @@ async def test_texts_of_errors_can_be_recorded(recorded: Recorded) -> None:
     assert SECRET in recorded.find("push NOTES").to_json()
 
 
+class SpeechlessError(Exception):
+    """An error that has no text."""
+
+    def __str__(self) -> str:
+        """Fail."""
+        raise RuntimeError("no words")
+
+
+class SpeechlessStorage(InMemoryEventStorageAdapter):
+    """Fails at each push, with an error that cannot be told."""
+
+    async def push_event(self, *_: Any, **__: Any) -> None:
+        """Fail."""
+        raise SpeechlessError
+
+
+async def test_an_error_without_a_text(recorded: Recorded) -> None:
+    """The span ends, and is counted, also where the text of an error cannot be recorded."""
+    recorded.instrument(record_error_texts=True)
+    with pytest.raises(SpeechlessError):
+        await make_notes(SpeechlessStorage()).push_event(Noted("n1", 1, payload="milk"))
+    assert not recorded.find("push NOTES").status.is_ok
+    assert 1 == len(recorded.measure("castore.operation.duration"))
+
+
 async def test_a_conflict_is_an_answer(recorded: Recorded) -> None:
     """A push that meets a conflict has the type of the error, and is none."""
     notes = make_notes(InMemoryEventStorageAdapter())
