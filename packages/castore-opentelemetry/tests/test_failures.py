@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+from contextvars import copy_context
 from typing import Any
 
 import pytest
 from opentelemetry.propagators.textmap import TextMapPropagator
+from opentelemetry.trace import get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from castore_core import EventAlreadyExistsError, NotificationMessage, StorageError, command
@@ -130,13 +132,19 @@ async def test_a_cancelled_push(recorded: Recorded) -> None:
     assert "asyncio.exceptions.CancelledError" == get_attributes(span)["error.type"]
 
 
-async def test_a_push_that_is_closed(recorded: Recorded, caplog: pytest.LogCaptureFixture) -> None:
-    """A push that nobody runs any more ends its span, and logs nothing."""
+@pytest.mark.parametrize("is_elsewhere", [False, True], ids=["here", "in another context"])
+async def test_a_push_that_is_closed(
+    recorded: Recorded, caplog: pytest.LogCaptureFixture, *, is_elsewhere: bool
+) -> None:
+    """A push that nobody runs any more ends its span, logs nothing, and is no parent of others."""
     push: Any = make_notes(StuckStorage()).push_event(Noted("n1", 1, payload="milk"))
-    push.send(None)
-    await asyncio.to_thread(push.close)  # in another context
+    context = copy_context()
+    context.run(push.send, None)
+    (copy_context() if is_elsewhere else context).run(push.close)
     assert ["push NOTES"] == recorded.names
     assert [] == caplog.records
+    if not is_elsewhere:
+        assert not context.run(get_current_span).get_span_context().is_valid
 
 
 async def test_a_handler_that_fails(recorded: Recorded) -> None:

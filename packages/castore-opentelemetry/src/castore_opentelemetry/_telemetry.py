@@ -143,8 +143,7 @@ class _Scope:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # A coroutine that is closed, and not run, may be so in another context.
-        if self._token is not None and not isinstance(exc, GeneratorExit):
+        if self._token is not None and not self._is_elsewhere(exc):
             contexts.detach(self._token)
         try:
             if self._span.is_recording():
@@ -152,6 +151,10 @@ class _Scope:
         finally:  # the text of an error is the user's code
             self._instruments.end(self._operation, perf_counter() - self._began)
             self._span.end()
+
+    def _is_elsewhere(self, exc: BaseException | None) -> bool:
+        """Tell whether a coroutine that is closed, and not run, is so in another context."""
+        return isinstance(exc, GeneratorExit) and contexts.get_current() is not self._context
 
     def _tell_end(self) -> None:
         self._span.set_attributes(make_result_attributes(self._operation))
