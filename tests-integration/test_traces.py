@@ -18,8 +18,13 @@ from redis.asyncio import Redis
 from sqlalchemy import create_engine
 
 from castore_core import NotificationMessage, NotificationMessageBus, NotificationMessageQueue
+from castore_dynamodb import DynamoDBStreamHandler, DynamoDBStreamParser
 from castore_event_bridge import EventBridgeHandler
-from castore_in_memory import InMemoryBookmarkStorageAdapter, InMemoryEventStorageAdapter
+from castore_in_memory import (
+    InMemoryBookmarkStorageAdapter,
+    InMemoryEventStorageAdapter,
+    InMemoryMessageQueueAdapter,
+)
 from castore_opentelemetry import record_projection_status, uninstrument_castore
 from castore_projections import Projection, ProjectionContext, Relay
 from castore_redis import (
@@ -212,6 +217,49 @@ async def test_event_bridge(recorded: Recorded, notes: NoteStore) -> None:
     process = recorded.find("process NOTE_BUS")
     assert is_child(process, first)
     assert is_child(second, process)
+
+
+def make_stream_record(event: Noted, number: int) -> dict[str, Any]:
+    """Return the record of an event in the stream of a table, as Lambda gets it."""
+    metadata = {name: {"S": value} for name, value in (event.metadata or {}).items()}
+    image: dict[str, Any] = {
+        "aggregateId": {"S": f"NOTES#{event.aggregate_id}"},
+        "version": {"N": str(event.version)},
+        "type": {"S": event.type},
+        "timestamp": {"S": "2026-01-01T00:00:00.000Z"},
+        "payload": {"S": event.payload},
+        "metadata": {"M": metadata},
+    }
+    change = {"NewImage": image, "SequenceNumber": str(number)}
+    return {"eventName": "INSERT", "eventSource": "aws:dynamodb", "dynamodb": change}
+
+
+@pytest.mark.parametrize("park", [None, print], ids=["stop", "park"])
+async def test_a_stream_of_dynamodb(recorded: Recorded, notes: NoteStore, park: Any) -> None:
+    """A stream handler links its publishes to the pushes, whose traces the messages carry on."""
+    handled = [asyncio.Event(), asyncio.Event()]
+    await request(recorded, notes)
+    with recorded.tracer.start_as_current_span("another request"):
+        await notes.push_event(Noted("n2", 1, payload="bread"))
+    queue = make_queue(notes)
+
+    async def handle(message: NotificationMessage[Noted], _: object) -> None:
+        handled[message.event.aggregate_id == "n2"].set()
+
+    events = [(await notes.get_events(each))[0] for each in ("n1", "n2")]
+    records = [make_stream_record(each, number) for number, each in enumerate(events)]
+    handler = DynamoDBStreamHandler(DynamoDBStreamParser((notes,)), queue, park=park)
+    async with InMemoryMessageQueueAdapter.attach_to(queue, worker=handle), asyncio.timeout(20):
+        assert {"batchItemFailures": []} == await handler.publish_records(records)
+        await asyncio.gather(*(each.wait() for each in handled))
+    pushes = recorded.find_all("push NOTES")
+    publishes = recorded.find_all("publish NOTE_QUEUE")
+    processes = recorded.find_all("process NOTE_QUEUE")
+    assert [{get_context(each).span_id} for each in pushes] == [
+        get_links(each) for each in publishes
+    ]
+    for push, process in zip(pushes, processes, strict=True):
+        assert is_child(process, push)
 
 
 async def test_a_thread(recorded: Recorded, notes: NoteStore, redis: Any, stream: str) -> None:

@@ -228,3 +228,31 @@ def test_a_process_ends_while_a_call_hangs(what: str) -> None:
     assert 0 == done.returncode, done.stderr
     assert "over" in done.stdout
     assert monotonic() - began < 20, "it took long after asyncio.run was over"
+
+
+def test_the_end_of_the_program() -> None:
+    """A task that the end of the program cancels can still call something."""
+    program = """
+import asyncio
+from castore_aws._threads import Threads
+from castore_core.sync import run
+
+threads, tasks = Threads(1, "calls"), []
+
+async def leave():
+    try:
+        await asyncio.sleep(60)
+    finally:
+        await threads.run(lambda: print("called", flush=True))
+
+async def begin():
+    await threads.run(str)
+    tasks.append(asyncio.create_task(leave()))
+    await asyncio.sleep(0)
+
+run(begin())
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "called\n" == ended.stdout

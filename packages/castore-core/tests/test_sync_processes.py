@@ -40,7 +40,10 @@ def start(program: str, *options: str) -> "subprocess.Popen[str]":
 def finish(program: str, *options: str) -> tuple[int, str, str]:
     """Run a program to its end."""
     with start(program, *options) as process:
-        output, errors = process.communicate(timeout=60)
+        try:
+            output, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()  # where it hangs
     return process.returncode, output, errors
 
 
@@ -284,3 +287,27 @@ class TestFork:
             "-W",
             "ignore::DeprecationWarning",
         )
+
+
+def test_a_call_amid_a_call() -> None:
+    """A signal handler, or a ``__del__``, may call at any moment of a call of its own thread."""
+    assert (0, "4 6\n", "") == finish(
+        """
+        class Interrupted(asyncio.SelectorEventLoop):
+            interrupt = None
+
+            def call_soon_threadsafe(self, *args, **kwargs):
+                interrupt, self.interrupt = self.interrupt, None
+                if interrupt is not None:
+                    interrupt()
+                return super().call_soon_threadsafe(*args, **kwargs)
+
+        answers = []
+        loop = Interrupted()
+        own = EventLoopThread(loop_factory=lambda: loop)
+        own.run(double(1))
+        loop.interrupt = lambda: answers.append(own.run(double(2)))
+        answers.append(own.run(double(3)))
+        print(*answers)
+        """
+    )

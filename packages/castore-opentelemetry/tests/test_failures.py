@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+from contextvars import copy_context
 from typing import Any
 
 import pytest
 from opentelemetry.propagators.textmap import TextMapPropagator
+from opentelemetry.trace import get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from castore_core import EventAlreadyExistsError, NotificationMessage, StorageError, command
@@ -64,6 +66,31 @@ async def test_texts_of_errors_can_be_recorded(recorded: Recorded) -> None:
     assert SECRET in recorded.find("push NOTES").to_json()
 
 
+class SpeechlessError(Exception):
+    """An error that has no text."""
+
+    def __str__(self) -> str:
+        """Fail."""
+        raise RuntimeError("no words")
+
+
+class SpeechlessStorage(InMemoryEventStorageAdapter):
+    """Fails at each push, with an error that cannot be told."""
+
+    async def push_event(self, *_: Any, **__: Any) -> None:
+        """Fail."""
+        raise SpeechlessError
+
+
+async def test_an_error_without_a_text(recorded: Recorded) -> None:
+    """The span ends, and is counted, also where the text of an error cannot be recorded."""
+    recorded.instrument(record_error_texts=True)
+    with pytest.raises(SpeechlessError):
+        await make_notes(SpeechlessStorage()).push_event(Noted("n1", 1, payload="milk"))
+    assert not recorded.find("push NOTES").status.is_ok
+    assert 1 == len(recorded.measure("castore.operation.duration"))
+
+
 async def test_a_conflict_is_an_answer(recorded: Recorded) -> None:
     """A push that meets a conflict has the type of the error, and is none."""
     notes = make_notes(InMemoryEventStorageAdapter())
@@ -105,13 +132,19 @@ async def test_a_cancelled_push(recorded: Recorded) -> None:
     assert "asyncio.exceptions.CancelledError" == get_attributes(span)["error.type"]
 
 
-async def test_a_push_that_is_closed(recorded: Recorded, caplog: pytest.LogCaptureFixture) -> None:
-    """A push that nobody runs any more ends its span, and logs nothing."""
+@pytest.mark.parametrize("is_elsewhere", [False, True], ids=["here", "in another context"])
+async def test_a_push_that_is_closed(
+    recorded: Recorded, caplog: pytest.LogCaptureFixture, *, is_elsewhere: bool
+) -> None:
+    """A push that nobody runs any more ends its span, logs nothing, and is no parent of others."""
     push: Any = make_notes(StuckStorage()).push_event(Noted("n1", 1, payload="milk"))
-    push.send(None)
-    await asyncio.to_thread(push.close)  # in another context
+    context = copy_context()
+    context.run(push.send, None)
+    (copy_context() if is_elsewhere else context).run(push.close)
     assert ["push NOTES"] == recorded.names
     assert [] == caplog.records
+    if not is_elsewhere:
+        assert not context.run(get_current_span).get_span_context().is_valid
 
 
 async def test_a_handler_that_fails(recorded: Recorded) -> None:

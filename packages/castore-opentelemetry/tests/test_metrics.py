@@ -52,6 +52,19 @@ async def test_conflicts_and_retries(recorded: Recorded) -> None:
     assert {STORE: 2} == recorded.measure("castore.command.retries")
 
 
+async def test_conflicts_of_groups(recorded: Recorded) -> None:
+    """The conflict of a group is counted for the store that it is in."""
+    storage = InMemoryEventStorageAdapter()
+    notes, others = make_notes(storage), make_notes(storage, event_store_id="OTHERS")
+    await notes.push_event(Noted("n1", 1, payload="milk"))
+    with pytest.raises(EventAlreadyExistsError):
+        await notes.push_event_group(
+            others.group_event(Noted("n1", 1, payload="milk")),
+            notes.group_event(Noted("n1", 1, payload="milk")),
+        )
+    assert {STORE: 1} == recorded.measure("castore.conflicts")
+
+
 async def test_events_per_load(recorded: Recorded) -> None:
     """Loads tell how many events they read."""
     notes = make_notes(InMemoryEventStorageAdapter())

@@ -167,6 +167,32 @@ def test_a_server_that_forks(start: Callable[[str], "subprocess.Popen[str]"]) ->
     assert "" == errors.replace("DeprecationWarning", "")
 
 
+def test_the_end_of_the_program(start: Callable[[str], "subprocess.Popen[str]"]) -> None:
+    """A task that the end of the program cancels can still write, as a projection its leases."""
+    program = """
+        import asyncio
+        run(adapter.create_tables())
+        tasks = []
+
+        async def leave():
+            try:
+                await asyncio.sleep(60)
+            finally:
+                await accounts.event_store.push_event(open_account("last"))
+                print("written", flush=True)
+
+        async def begin():
+            tasks.append(asyncio.create_task(leave()))
+            await asyncio.sleep(0)
+
+        run(begin())
+    """
+    with start(program) as process:
+        output, errors = process.communicate(timeout=60)
+
+    assert "written\n" == output, errors
+
+
 def test_ctrl_c_in_a_push(path: Path, start: Callable[[str], "subprocess.Popen[str]"]) -> None:
     """A push that waits for a lock is cancelled, and nothing of it is written."""
     program = """

@@ -3,12 +3,13 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, text
 
-from castore_core import StorageError
+from castore_core import StorageError, find_calling_thread
 from castore_sql import SQLEventStorageAdapter
 from sync_within_suite import SyncAccounts, SyncWithinTests, note, read_notes
 from within_suite import AccountStore, open_account
@@ -55,6 +56,30 @@ class TestSyncWithinFile(SyncWithinTests):
 
         assert 1 == len(accounts.get_events("ada"))
 
+    def test_a_task_in_the_background_as_the_call_ends(
+        self, engine: Engine, accounts: SyncAccounts
+    ) -> None:
+        """It asks the calling thread for its transaction, and goes on where that has no answer."""
+        tasks: list[asyncio.Task[object]] = []
+
+        async def begin() -> None:
+            caller = find_calling_thread()
+            assert caller is not None
+            tasks.append(asyncio.create_task(caller.run(partial(time.sleep, 0.3))))
+            push = accounts.event_store.push_event(open_account("ada"))
+            tasks.append(asyncio.create_task(_begin(push)))
+            await asyncio.sleep(0.1)
+
+        async def join() -> None:
+            await asyncio.gather(*tasks)
+
+        with engine.connect() as connection:
+            connection.execute(text("SELECT * FROM note"))
+            accounts.event_loop.run(begin())
+            accounts.event_loop.run(join())
+
+        assert 1 == len(accounts.get_events("ada"))
+
     def test_a_task_that_outlives_its_call(
         self, engine: Engine, adapter: SQLEventStorageAdapter, accounts: SyncAccounts
     ) -> None:
@@ -75,6 +100,10 @@ class TestSyncWithinFile(SyncWithinTests):
             accounts.event_loop.run(join())
 
         assert [] == accounts.get_events("ada")
+
+
+async def _begin(push: Awaitable[object]) -> None:
+    await push
 
 
 async def _later(push: Awaitable[object]) -> None:

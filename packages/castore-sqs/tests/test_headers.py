@@ -17,10 +17,13 @@ TRACE = {
 }
 
 
-def make_entry(headers: dict[str, str], *, replay: bool = False) -> Any:
+def make_entry(
+    headers: dict[str, str], *, replay: bool = False, fifo: bool = False, max_bytes: int = 1000
+) -> Any:
     """Return the entry of a message with headers."""
     message = MessageRecord("POKEMONS", "a1", 1, "T", {"eventStoreId": "POKEMONS"}, headers)
-    return EntryWriter.begin(fifo=False, replay=replay).make_entry(message, "{}")
+    writer = EntryWriter.begin(fifo=fifo, replay=replay, max_bytes=max_bytes)
+    return writer.make_entry(message, "{}")
 
 
 def test_a_message_without_headers_is_as_ever() -> None:
@@ -43,6 +46,21 @@ def test_headers_have_a_size() -> None:
     """AWS counts the name, the type and the value of an attribute, in bytes."""
     entry = make_entry({"name": "é"})
     assert make_entry({}).size + len("name") + len("String") + 2 == entry.size
+
+
+def test_headers_make_no_message_too_large() -> None:
+    """Headers are left out where the message would be larger than it may be."""
+    bare, traced = make_entry({}), make_entry(TRACE)
+    assert traced.parameters == make_entry(TRACE, max_bytes=traced.size).parameters
+    narrow = make_entry(TRACE, max_bytes=traced.size - 1)
+    assert (bare.parameters, bare.size) == (narrow.parameters, narrow.size)
+
+
+def test_headers_are_no_matter_of_deduplication() -> None:
+    """A FIFO queue takes a message once, whatever trace it is published in."""
+    bare, traced = make_entry({}, fifo=True).parameters, make_entry(TRACE, fifo=True).parameters
+    assert bare["MessageDeduplicationId"] == traced["MessageDeduplicationId"]
+    assert bare["MessageGroupId"] == traced["MessageGroupId"]
 
 
 def test_no_more_attributes_than_sqs_takes() -> None:

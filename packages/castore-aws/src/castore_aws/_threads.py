@@ -77,7 +77,8 @@ class Threads:
         self._idle = Semaphore(0)
         self._threads: list[Thread] = []
         self._jobs: _Jobs = SimpleQueue()
-        finalize(self, _dismiss, self._jobs, self._threads)
+        end = finalize(self, _dismiss, self._jobs, self._threads)
+        end.atexit = False  # an event loop that ends then still has work for them
 
     async def run(self, call: Callable[[], T]) -> T:
         """Call something in a thread, with the caller's context variables.

@@ -88,7 +88,7 @@ class Instruments:
         elif operation.kind == "handle":
             self._consumed.add(1, attributes)
         elif operation.kind == "push" and isinstance(error, EventAlreadyExistsError):
-            self._conflicts.add(1, {STORE: operation.name})
+            self._conflicts.add(1, {STORE: error.event_store_id})
         elif operation.kind == "load" and "events_read" in results:
             self._events_read.record(results["events_read"], {STORE: operation.name})
         elif operation.kind == "batch" and error is None:

@@ -143,27 +143,34 @@ class _Scope:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # A coroutine that is closed, and not run, may be so in another context.
-        if self._token is not None and not isinstance(exc, GeneratorExit):
+        if self._token is not None and not self._is_elsewhere(exc):
             contexts.detach(self._token)
-        operation, span = self._operation, self._span
-        if span.is_recording():
-            span.set_attributes(make_result_attributes(operation))
-            if operation.error is not None:
-                self._tell_error(operation.error)
-        span.end()
-        self._instruments.end(operation, perf_counter() - self._began)
+        try:
+            if self._span.is_recording():
+                self._tell_end()
+        finally:  # the text of an error is the user's code
+            self._instruments.end(self._operation, perf_counter() - self._began)
+            self._span.end()
+
+    def _is_elsewhere(self, exc: BaseException | None) -> bool:
+        """Tell whether a coroutine that is closed, and not run, is so in another context."""
+        return isinstance(exc, GeneratorExit) and contexts.get_current() is not self._context
+
+    def _tell_end(self) -> None:
+        self._span.set_attributes(make_result_attributes(self._operation))
+        if self._operation.error is not None:
+            self._tell_error(self._operation.error)
 
     def _tell_error(self, error: BaseException) -> None:
         span, name = self._span, name_type(error)
         span.set_attribute(ERROR_TYPE, name)
         if not self._is_failure(error):
             return
+        span.set_status(Status(StatusCode.ERROR, name))
         if self._options.record_error_texts:
             span.record_exception(error)
         else:
             span.add_event("exception", {"exception.type": name})
-        span.set_status(Status(StatusCode.ERROR, name))
 
     def _is_failure(self, error: BaseException) -> bool:
         """Tell whether an error is the failure of an operation.

@@ -22,8 +22,17 @@ def make_fields(message: MessageRecord, *, replay: bool) -> list[bytes]:
     fields += [BODY, format_json(message.body)]
     fields += [REPLAY, "1"] if replay else []
     for name, value in message.headers.items():
-        fields += [HEADER + name, value]
+        if _is_encodable(name + value):  # or it would keep the message back
+            fields += [HEADER + name, value]
     return [each.encode() for each in fields]
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_headers(fields: Mapping[str, str]) -> Mapping[str, str]:

@@ -40,7 +40,8 @@ class Threads:
         self._lock = Lock()
         self._threads: list[Thread] = []
         self._jobs: _Jobs = SimpleQueue()
-        finalize(self, _dismiss, self._jobs, self._threads)
+        end = finalize(self, _dismiss, self._jobs, self._threads)
+        end.atexit = False  # an event loop that ends then still has work for them
 
     def run(self, function: Callable[[*Ts], T], *arguments: *Ts) -> asyncio.Future[T]:
         """Call a function in one of the threads, as soon as one is free, in the order of the calls.

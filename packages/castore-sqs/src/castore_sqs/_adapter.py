@@ -116,7 +116,8 @@ class SQSMessageQueueAdapter:
     async def _make_entries(
         self, messages: Sequence[MessageRecord], *, replay: bool
     ) -> list[Entry | Unsent]:
-        writer = EntryWriter.begin(fifo=self._fifo, replay=replay)
+        max_bytes = self._limits.max_entry_bytes
+        writer = EntryWriter.begin(fifo=self._fifo, replay=replay, max_bytes=max_bytes)
         return await make_entries(
             messages, writer.make_entry, limits=self._limits, claim_check=self._claim_check
         )

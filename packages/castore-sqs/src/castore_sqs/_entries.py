@@ -22,16 +22,18 @@ class EntryWriter:
     """Makes the entries of one call, all of them replays or none.
 
     ``replay`` names the replay. Each call that publishes one has a name of its own: a FIFO queue
-    that got the live message, or the same replay a minute ago, takes it all the same.
+    that got the live message, or the same replay a minute ago, takes it all the same. Headers
+    are left out where they would take a message beyond ``max_bytes``.
     """
 
     fifo: bool
     replay: str | None
+    max_bytes: int
 
     @classmethod
-    def begin(cls, *, fifo: bool, replay: bool) -> "EntryWriter":
+    def begin(cls, *, fifo: bool, replay: bool, max_bytes: int) -> "EntryWriter":
         """Return the writer of a call."""
-        return cls(fifo, f"replay-{uuid4().hex}" if replay else None)
+        return cls(fifo, f"replay-{uuid4().hex}" if replay else None, max_bytes)
 
     def make_entry(self, message: MessageRecord, text: str) -> Entry:
         """Return the entry of a message, with the text of its body."""
@@ -42,9 +44,10 @@ class EntryWriter:
         if self.replay is not None:
             attributes["replay"] = _REPLAY
             size += _REPLAY_SIZE
-        for name, value in _choose(message.headers, _MOST_ATTRIBUTES - len(attributes)).items():
-            attributes[name] = _make_attribute(value)
-            size += count_bytes(name) + len("String") + count_bytes(value)
+        headers = _choose(message.headers, _MOST_ATTRIBUTES - len(attributes))
+        if headers and (with_headers := size + _count_header_bytes(headers)) <= self.max_bytes:
+            size = with_headers
+            attributes |= {name: _make_attribute(value) for name, value in headers.items()}
         parameters: dict[str, Any] = {"MessageBody": body, "MessageAttributes": attributes}
         if not self.fifo:
             return Entry(message, parameters, size)
@@ -62,6 +65,10 @@ def _choose(headers: Mapping[str, str], most: int) -> dict[str, str]:
     """Return the headers that SQS takes as attributes, and no more than a message may have."""
     fit = {name: each for name, each in headers.items() if is_header(name) and is_text(each)}
     return dict(list(fit.items())[:most])
+
+
+def _count_header_bytes(headers: Mapping[str, str]) -> int:
+    return sum(count_bytes(name + "String" + value) for name, value in headers.items())
 
 
 def escape(text: str) -> str:

@@ -271,6 +271,16 @@ class MessageChannelAdapterTests(BatchesContract, FailuresContract):
         await line.harness.adapter.publish_messages(others)
         assert in_any_order(messages) == in_any_order(await line.receive(3))
 
+    async def test_a_message_with_odd_headers_arrives(self, connect: Connect) -> None:
+        """Headers that the channel cannot carry are left out, and keep no message back."""
+        line = self.connect_notifications(connect)
+        messages = make_notifications("a1", 3)
+        records = [line.channel.message_to_record(each) for each in messages]
+        first, *others = [each._replace(headers=_make_odd_headers()) for each in records]
+        await line.harness.adapter.publish_message(first)
+        await line.harness.adapter.publish_messages(others)
+        assert in_any_order(messages) == in_any_order(await line.receive(3))
+
     @requires("carries_headers")
     async def test_headers_arrive(self, connect: Connect) -> None:
         """Each message comes with its own headers, alone and in a batch, and with none if none."""
@@ -328,6 +338,15 @@ def _make_headers(version: int | None) -> dict[str, str]:
     return {
         "traceparent": f"00-0af7651916cd43dd8448eb211c80319c-b7ad6b716920333{version}-01",
         "tracestate": "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE",
+    }
+
+
+def _make_odd_headers() -> dict[str, str]:
+    odd = {"": "no name", "empty": "", "a name": "Pok\u00e9mon", "aws.trace": "\0\uffff"}
+    return {
+        **odd,
+        "surrogate": "\ud800",
+        **{f"header{number}": "one of many" for number in range(12)},
     }
 
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import suppress
 from inspect import iscoroutine
-from threading import TIMEOUT_MAX, Lock, Thread, current_thread
+from threading import TIMEOUT_MAX, RLock, Thread, current_thread
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias, TypeVar
 from weakref import finalize
@@ -133,7 +133,8 @@ class _Loop:
 
     def __init__(self, name: str, factory: LoopFactory) -> None:
         self._factory = factory
-        self._lock = Lock()
+        # A signal handler, or a `__del__`, may call while its own thread has the lock.
+        self._lock = RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = Thread(target=self._serve, name=name, daemon=True)
         self._calls: set[Call[Any]] = set()

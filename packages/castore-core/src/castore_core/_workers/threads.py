@@ -102,7 +102,8 @@ class _Worker:
         self._jobs: _Jobs = SimpleQueue()
         self._thread = Thread(target=_work, args=(self._jobs,), name=name, daemon=True)
         self._thread.start()
-        finalize(self, self._jobs.put, None)
+        end = finalize(self, self._jobs.put, None)
+        end.atexit = False  # an event loop that ends then still has work for it
 
     @property
     def is_alive(self) -> bool:

@@ -112,3 +112,7 @@ async def _is_writing(connection: Connection) -> bool:
         return is_writing(driver_connection)
     except sqlite3.ProgrammingError:  # it is closed, or another thread's
         return False
+    except RuntimeError:
+        if caller is None or caller.is_waiting:
+            raise
+        return False  # the call has ended meanwhile: its thread does not wait for the push
