@@ -621,6 +621,7 @@ _CHANNELS: Final[Rules] = {
     "test_the_flag_is_not_remembered": [channels.ReplayRemembered],
     "test_a_replay_of_a_message_arrives_beside_it": [channels.Deduplicating],
     "test_a_message_with_headers_arrives": [channels.HeadersRefused],
+    "test_a_message_with_odd_headers_arrives": [channels.OddHeadersRefused],
     "test_headers_arrive": [channels.HeadersLost, channels.HeadersOfTheFirst],
     "test_equal_messages_of_a_batch_all_arrive": [channels.Deduplicating],
     "test_an_empty_batch_is_fine": [channels.EmptyBatchFails],

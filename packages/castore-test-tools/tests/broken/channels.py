@@ -213,6 +213,17 @@ class HeadersRefused(Channel):
         return super().choose_headers(message, batch)
 
 
+class OddHeadersRefused(Channel):
+    """Sends no message with a header that UTF-8 cannot write."""
+
+    def choose_headers(
+        self, message: MessageRecord, batch: Sequence[MessageRecord]
+    ) -> Mapping[str, str]:
+        """Write them."""
+        headers = super().choose_headers(message, batch)
+        return {name: text.encode().decode() for name, text in headers.items()}
+
+
 class HeadersLost(Channel):
     """Sends bodies only."""
 
