@@ -219,9 +219,12 @@ class OddHeadersRefused(Channel):
     def choose_headers(
         self, message: MessageRecord, batch: Sequence[MessageRecord]
     ) -> Mapping[str, str]:
-        """Write them."""
-        headers = super().choose_headers(message, batch)
-        return {name: text.encode().decode() for name, text in headers.items()}
+        """Refuse them."""
+        try:
+            "".join(message.headers.values()).encode()
+        except UnicodeEncodeError as error:
+            raise ConnectionError("the broker does not take the headers") from error
+        return super().choose_headers(message, batch)
 
 
 class HeadersLost(Channel):
