@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.sentinel import MasterNotFoundError
 
 from castore_core import NotificationMessage, NotificationMessageQueue
 from castore_redis import RedisMessageQueueAdapter, RedisWorker
@@ -123,8 +124,14 @@ async def test_a_replica_that_is_promoted(stack: AsyncExitStack) -> None:
                 return False
             return True
 
+        async def is_done() -> bool:
+            try:
+                return await service.is_done()
+            except MasterNotFoundError:  # again, for a moment
+                return False
+
         await until(publishes)
-        await until(service.is_done)
+        await until(is_done)
 
     expected = {(str(each), version) for each in range(10) for version in range(2, 7)}
     assert expected - {("3", 3)} == set(service.handled)
