@@ -38,6 +38,7 @@ class TCPProxy:
         self._fault: Fault | None = None
         self._left = 0
         self._links: set[_Link] = set()
+        self._opened: set[asyncio.WriteTransport] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
 
@@ -97,13 +98,18 @@ class TCPProxy:
         for each in others:
             each.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        for each in self._opened:
+            each.abort()
+        await asyncio.sleep(0)  # the event loop closes them in its next step
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._opened.add(writer.transport)
         try:
             server = await asyncio.open_connection(*self._upstream)
         except OSError:
             writer.transport.abort()
             return
+        self._opened.add(server[1].transport)
         link = _Link(self, (reader, writer), server)
         self._links.add(link)
         with suppress(asyncio.CancelledError):  # which streams do not expect of a task of theirs
