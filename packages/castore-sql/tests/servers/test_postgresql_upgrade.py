@@ -283,8 +283,9 @@ async def test_writers_do_not_wait_behind_an_upgrade_that_waits(
     upgrade = asyncio.create_task(adapter.upgrade_tables())
     with Writers(connect, 1) as writers:
         await asyncio.sleep(3)
+        await writers.wait_for(11 - writers.written)  # on a busy machine, it takes longer
         assert not upgrade.done()
-        assert writers.written > 3
+        assert writers.written > 10
 
         reading.execute("COMMIT")
         await upgrade
