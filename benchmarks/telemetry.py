@@ -1,4 +1,4 @@
-"""What telemetry costs: not there, off, with providers that do nothing, and with the SDK."""
+"""The cost of telemetry: not there, off, with providers that do nothing, and with the SDK."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial

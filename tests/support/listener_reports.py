@@ -1,4 +1,4 @@
-"""What a listener of a bus reports, and receives."""
+"""Reports and messages that a listener of a bus is given."""
 
 import asyncio
 from typing import Any, TypeVar

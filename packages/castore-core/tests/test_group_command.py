@@ -52,7 +52,7 @@ class Confirmed(Event, type="CONFIRMED"):
 
 @dataclass(frozen=True)
 class Order:
-    """What somebody wants."""
+    """An order of products."""
 
     aggregate_id: str
     version: int
@@ -73,7 +73,7 @@ class Reserved(Event, type="RESERVED"):
 
 @dataclass(frozen=True)
 class Product:
-    """What is there."""
+    """A product and its stock."""
 
     aggregate_id: str
     version: int

@@ -1,4 +1,4 @@
-"""What is recorded, and a store with a queue to record."""
+"""Recorded spans and metrics, and a store with a queue to record."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What is counted and measured."""
+"""Metrics are counted and measured."""
 
 from dataclasses import dataclass
 from datetime import timedelta

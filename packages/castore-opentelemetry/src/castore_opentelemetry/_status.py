@@ -9,7 +9,7 @@ from castore_opentelemetry._attributes import PROJECTION, Attributes
 
 
 class LogProgress(Protocol):
-    """What is recorded of a status: the ``ProjectionStatus`` of ``castore-projections`` has it."""
+    """The part of a ``ProjectionStatus`` of ``castore-projections`` that is recorded."""
 
     @property
     def name(self) -> str:

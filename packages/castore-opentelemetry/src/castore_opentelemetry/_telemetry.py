@@ -34,7 +34,7 @@ _KINDS: Final = {"publish": SpanKind.PRODUCER, "handle": SpanKind.CONSUMER}
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What is recorded: see `instrument_castore`."""
+    """The options of a recording: see `instrument_castore`."""
 
     record_ids: bool = True
     record_error_texts: bool = False

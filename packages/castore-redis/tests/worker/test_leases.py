@@ -131,7 +131,7 @@ async def _copy(bench: Any) -> Any:
 
 
 async def test_a_message_that_is_deleted_holds_back_nothing(bench: Any) -> None:
-    """What comes behind it in its aggregate is handled, and before later messages."""
+    """The messages behind it in its aggregate are handled, and before later ones."""
     has_begun, may_end = asyncio.Event(), asyncio.Event()
 
     async def handle(event: Any, _: object) -> None:
