@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from sqlalchemy import Engine, NullPool, create_engine, make_url, text
+from sqlalchemy import Engine, NullPool, Pool, QueuePool, create_engine, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -20,6 +20,10 @@ SYNC_DRIVERS = {
     "mariadb": "mysql+pymysql",
     "mysql": "mysql+pymysql",
 }
+
+
+_POLL = 0.01  # seconds
+_POLLS = 500
 
 
 class Kind(NamedTuple):
@@ -108,11 +112,24 @@ class ServerDatabase:
 
 
 async def dispose(engine: Engine | AsyncEngine) -> None:
-    """Dispose of an engine of either kind."""
+    """Dispose of an engine of either kind.
+
+    SQLAlchemy 2.0 may still be opening a connection for a cancelled task, which would be lost if
+    the event loop ended meanwhile.
+    """
     if isinstance(engine, AsyncEngine):
+        for _ in range(_POLLS):
+            if not _is_in_use(engine.pool):
+                break
+            await asyncio.sleep(_POLL)
         await engine.dispose()
     else:
         engine.dispose()
+
+
+def _is_in_use(pool: Pool) -> bool:
+    """Tell whether a connection is lent, or being opened."""
+    return isinstance(pool, QueuePool) and pool.checkedout() > 0
 
 
 async def read_log(log: EventLog, count: int) -> Sequence[LogEntry]:

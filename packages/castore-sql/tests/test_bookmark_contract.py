@@ -210,6 +210,15 @@ class TestBookmarksOfAsyncEngineInMemory(InMemory, OfAsyncEngine, BookmarkStorag
 
     @overrides_contract("SQLAlchemy closes the connection, which is the database")
     @pytest.mark.parametrize("steps", [0, 1, 2, 4, 20])
+    async def test_a_cancelled_move_takes_its_parked_events_along(
+        self, adapter: BookmarkStorageAdapter, steps: int
+    ) -> None:
+        """A cancelled statement of the move's may end the database; or else the move is whole."""
+        with suppress(StorageError):  # no such table
+            await super().test_a_cancelled_move_takes_its_parked_events_along(adapter, steps)
+
+    @overrides_contract("SQLAlchemy closes the connection, which is the database")
+    @pytest.mark.parametrize("steps", [0, 1, 2, 4, 20])
     async def test_a_cancelled_move_takes_its_writes_along(
         self, adapter: BookmarkStorageAdapter, join_transaction: Join, steps: int
     ) -> None:
