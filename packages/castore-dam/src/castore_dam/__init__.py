@@ -1,3 +1,33 @@
 """Replay, migrate, archive and check event stores."""
 
-__all__: list[str] = []
+from castore_dam._checkpoints import BookmarkCheckpoint, Checkpoint, FileCheckpoint
+from castore_dam._pour import pour_event_store_collection_events, pour_event_store_events
+from castore_dam._progress import Progress, ProgressHook
+from castore_dam._results import (
+    PouredAggregateIds,
+    PouredCollection,
+    PouredEvent,
+    PouredEvents,
+    PouredEventStore,
+    ScannedAggregates,
+)
+from castore_dam.errors import CheckpointInUseError, DamError, InvalidCheckpointError
+
+__all__ = [
+    "BookmarkCheckpoint",
+    "Checkpoint",
+    "CheckpointInUseError",
+    "DamError",
+    "FileCheckpoint",
+    "InvalidCheckpointError",
+    "PouredAggregateIds",
+    "PouredCollection",
+    "PouredEvent",
+    "PouredEventStore",
+    "PouredEvents",
+    "Progress",
+    "ProgressHook",
+    "ScannedAggregates",
+    "pour_event_store_collection_events",
+    "pour_event_store_events",
+]

@@ -1,0 +1,191 @@
+"""Checkpoints: where long operations write down how far they have come."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Protocol, cast
+from uuid import uuid4
+
+from castore_core import BookmarkStorageAdapter, JSONValue
+from castore_dam._file_lock import lock_file
+from castore_dam.errors import CheckpointInUseError, InvalidCheckpointError
+
+_LEASE = timedelta(minutes=1)
+
+
+class Checkpoint(Protocol):
+    """Keeps the state of one operation, which goes on from it after a crash."""
+
+    @property
+    def name(self) -> str:
+        """Names it in errors."""
+        ...
+
+    def hold(self) -> AbstractAsyncContextManager[object]:
+        """Keep others from using it during a block.
+
+        Raises:
+            CheckpointInUseError: another operation uses it.
+        """
+        ...
+
+    async def load(self) -> JSONValue:
+        """Return the state, or ``None`` where there is none yet.
+
+        Raises:
+            InvalidCheckpointError: it cannot be read.
+        """
+        ...
+
+    async def save(self, state: JSONValue) -> None:
+        """Replace the state, atomically and durably.
+
+        Raises:
+            CheckpointInUseError: another operation took it over meanwhile.
+        """
+        ...
+
+
+class FileCheckpoint:
+    """A checkpoint in a file of JSON. Delete the file to begin anew.
+
+    The file is replaced in one step, and synced. A lock on a second file, ``<path>.lock``, keeps
+    other processes out while an operation runs (not on Windows, which has no `fcntl`).
+
+    Args:
+        path: the file. It is made by the first save; its directory has to exist.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"FileCheckpoint({self.name!r})"
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self._path)
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncGenerator[None]:
+        """Lock the file for a block.
+
+        Raises:
+            CheckpointInUseError: another operation has locked it.
+        """
+        try:
+            lock = lock_file(self._path.with_name(f"{self._path.name}.lock"))
+        except BlockingIOError as error:
+            raise CheckpointInUseError(self.name) from error
+        with lock:
+            yield
+
+    async def load(self) -> JSONValue:
+        """Return the state, or ``None`` where the file does not exist.
+
+        Raises:
+            InvalidCheckpointError: the file is no JSON.
+        """
+        return await asyncio.to_thread(self._read)
+
+    async def save(self, state: JSONValue) -> None:
+        """Replace the file."""
+        await asyncio.to_thread(self._write, json.dumps(state))
+
+    def _read(self) -> JSONValue:
+        try:
+            return _parse(self.name, self._path.read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+
+    def _write(self, text: str) -> None:
+        successor = self._path.with_name(f"{self._path.name}.new")
+        with successor.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        successor.replace(self._path)
+
+
+class BookmarkCheckpoint:
+    """A checkpoint in the bookmark storage of any adapter, so that any machine can go on.
+
+    The lease of the bookmark keeps others out. An operation extends it with each save.
+
+    Args:
+        bookmarks: keeps the bookmark.
+        checkpoint_id: names the bookmark. No projection or relay has it.
+        lease_duration: how long after a crash, or after the last save of a slow operation, others
+            are kept out.
+    """
+
+    def __init__(
+        self,
+        bookmarks: BookmarkStorageAdapter[Any],
+        checkpoint_id: str,
+        *,
+        lease_duration: timedelta = _LEASE,
+    ) -> None:
+        self._bookmarks = bookmarks
+        self._id = checkpoint_id
+        self._duration = lease_duration
+        self._owner = uuid4().hex
+
+    def __repr__(self) -> str:
+        return f"BookmarkCheckpoint({self._bookmarks!r}, {self._id!r})"
+
+    @property
+    def name(self) -> str:
+        """The id of the bookmark."""
+        return self._id
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncGenerator[None]:
+        """Hold the lease for a block.
+
+        Raises:
+            CheckpointInUseError: another operation holds it.
+        """
+        await self._extend()
+        try:
+            yield
+        finally:
+            lease = await self._bookmarks.acquire_lease(self._id, self._owner, self._duration)
+            if lease is not None:
+                await self._bookmarks.release_lease(lease)
+
+    async def load(self) -> JSONValue:
+        """Return the state, or ``None`` where there is no bookmark.
+
+        Raises:
+            InvalidCheckpointError: the bookmark is that of a projection, say.
+        """
+        position = (await self._bookmarks.get_bookmark(self._id)).position
+        return _parse(self._id, position) if position else None
+
+    async def save(self, state: JSONValue) -> None:
+        """Move the bookmark.
+
+        Raises:
+            CheckpointInUseError: another operation holds the lease by now.
+        """
+        async with self._bookmarks.move_bookmark(await self._extend(), json.dumps(state)):
+            pass
+
+    async def _extend(self) -> Any:
+        lease = await self._bookmarks.acquire_lease(self._id, self._owner, self._duration)
+        if lease is None:
+            raise CheckpointInUseError(self._id)
+        return lease
+
+
+def _parse(name: str, text: str) -> JSONValue:
+    try:
+        return cast("JSONValue", json.loads(text))
+    except ValueError as error:
+        raise InvalidCheckpointError(name, "it is no JSON") from error

@@ -1,0 +1,34 @@
+"""Filters of events by their timestamps."""
+
+from datetime import datetime
+
+from castore_core import EventRecord, JSONValue, format_timestamp, parse_timestamp
+
+
+class TimestampFilter:
+    """Accepts the events of a span of time; the bounds are inclusive, and ``None`` is no bound.
+
+    Raises:
+        ValueError: a bound is no moment with a time zone.
+    """
+
+    def __init__(self, from_: datetime | None, to: datetime | None) -> None:
+        self.start = _check("from_", from_)
+        self.end = _check("to", to)
+
+    def accepts(self, record: EventRecord) -> bool:
+        """Tell whether an event is wanted."""
+        return (self.start is None or record.timestamp >= self.start) and (
+            self.end is None or record.timestamp <= self.end
+        )
+
+    def to_json(self) -> JSONValue:
+        """Return JSON values of the bounds."""
+        return [each and format_timestamp(each) for each in (self.start, self.end)]
+
+
+def _check(name: str, moment: datetime | None) -> datetime | None:
+    try:
+        return moment and parse_timestamp(format_timestamp(moment))
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{name} is no moment with a time zone: {moment!r}") from error

@@ -1,0 +1,67 @@
+"""The state of an operation, kept in its checkpoint where it has one."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias, cast
+
+from castore_core import JSONValue
+from castore_dam._checkpoints import Checkpoint
+from castore_dam.errors import InvalidCheckpointError
+
+State: TypeAlias = Mapping[str, Any]
+"""JSON values by name."""
+
+
+class Journal:
+    """Saves the state of one operation. Made by `open_journal`.
+
+    Attributes:
+        state: as it was saved last, by this run or an earlier one; empty at the beginning.
+    """
+
+    def __init__(self, checkpoint: Checkpoint | None, operation: State, state: State) -> None:
+        self._checkpoint = checkpoint
+        self._operation = operation
+        self.state = state
+
+    async def save(self, state: State) -> None:
+        """Write down how far the operation has come."""
+        self.state = state
+        if self._checkpoint is not None:
+            written = {"operation": self._operation, "state": state}
+            await self._checkpoint.save(cast("JSONValue", written))
+
+
+@asynccontextmanager
+async def open_journal(checkpoint: Checkpoint | None, operation: State) -> AsyncGenerator[Journal]:
+    """Hold the checkpoint of an operation for a block.
+
+    Args:
+        checkpoint: ``None`` where nothing is kept.
+        operation: tells it from others: its kind, its stores and its options.
+
+    Raises:
+        CheckpointInUseError: another operation holds it.
+        InvalidCheckpointError: it is damaged, or another operation wrote it.
+    """
+    if checkpoint is None:
+        yield Journal(None, operation, {})
+        return
+    async with checkpoint.hold():
+        yield Journal(
+            checkpoint, operation, _get_state(checkpoint, operation, await checkpoint.load())
+        )
+
+
+def _get_state(checkpoint: Checkpoint, operation: State, written: JSONValue) -> State:
+    match written:
+        case None:
+            return {}
+        case {"operation": dict(before), "state": dict(state)} if before == operation:
+            return state
+        case {"operation": dict(before), "state": dict()}:
+            names = [each for each in operation if operation[each] != before.get(each)]
+            reason = f"another operation wrote it, with other values of {', '.join(names)}"
+            raise InvalidCheckpointError(checkpoint.name, reason)
+        case _:
+            raise InvalidCheckpointError(checkpoint.name, "it was not written by an operation")

@@ -1,0 +1,84 @@
+"""Publishing stored events again, in batches, at a rate."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from castore_core import EventRecord, MessageChannel, MessageRecord
+from castore_dam._concurrency import map_in_order
+from castore_dam._rate import RateLimit
+from castore_dam._results import PouredEvent
+
+T = TypeVar("T")
+
+_STATES_AT_ONCE = 10
+
+
+class Publisher:
+    """Publishes to a channel, as a replay.
+
+    Args:
+        message_channel: the channel.
+        rate_limit: the most messages a second; ``None`` is no limit.
+        batch_size: the most messages of a batch.
+
+    Raises:
+        ValueError: an option is out of its bounds.
+    """
+
+    def __init__(
+        self, message_channel: MessageChannel[Any], *, rate_limit: float | None, batch_size: int
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size is not 1 or more: {batch_size!r}")
+        self._channel = message_channel
+        self._rate = RateLimit(rate_limit)
+        self._batch_size = self._rate.bound_batch(batch_size)
+
+    def split(self, items: Sequence[T]) -> Sequence[Sequence[T]]:
+        """Return the batches that are published together."""
+        size = self._batch_size
+        return [items[begin : begin + size] for begin in range(0, len(items), size)]
+
+    async def publish_events(
+        self, events: Sequence[tuple[str, EventRecord]]
+    ) -> Sequence[PouredEvent]:
+        """Publish a batch of events of event stores, and return those that have a message.
+
+        Raises:
+            MessagePublishError: names the messages that were not taken; all others were.
+        """
+        made = await self._make_messages(events)
+        await self.publish_messages([each for each in made if each is not None])
+        return [
+            PouredEvent(store_id, record.aggregate_id, record.version, record.timestamp)
+            for (store_id, record), message in zip(events, made, strict=True)
+            if message is not None
+        ]
+
+    async def publish_messages(self, messages: Sequence[MessageRecord]) -> None:
+        """Publish a batch, when its time comes.
+
+        Raises:
+            MessagePublishError: names the messages that were not taken; all others were.
+        """
+        if messages:
+            await self._rate.wait(len(messages))
+            await self._channel.publish_records(messages, replay=True)
+
+    async def _make_messages(
+        self, events: Sequence[tuple[str, EventRecord]]
+    ) -> Sequence[MessageRecord | None]:
+        to_message = self._channel.record_to_message
+        if not getattr(self._channel, "carries_state", False):
+            return [await to_message(*each) for each in events]
+        made = map_in_order(
+            lambda each: to_message(*each), _iterate(events), at_once=_STATES_AT_ONCE
+        )
+        async with aclosing(made):
+            return [each async for each in made]
+
+
+async def _iterate(items: Sequence[T]) -> AsyncGenerator[T]:
+    for each in items:
+        yield each

@@ -1,0 +1,271 @@
+"""Scans: all the stored events of event stores, page by page, as records.
+
+Stores whose storage adapter is a log are read through it, all of one log together. The aggregates
+of the others are listed, and read a few at a time.
+"""
+
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol, TypeAlias, cast
+
+from castore_core import (
+    LOG_START,
+    EventLog,
+    EventRecord,
+    EventStorageAdapter,
+    EventStore,
+    JSONValue,
+    LogPosition,
+)
+from castore_dam._concurrency import map_in_order
+
+PAGE = 500
+"""The most events that are read at once."""
+
+_LISTED = 100
+
+Place: TypeAlias = tuple[str, ...]
+"""Sorts as a scan is ordered, as far as two events of one aggregate go."""
+
+
+class ScannedEvent(NamedTuple):
+    """A stored event, and its place in its scan."""
+
+    event_store_id: str
+    record: EventRecord
+    place: Place
+
+
+class ScanPage(NamedTuple):
+    """Some events, and the mark after which the scan goes on in another process."""
+
+    events: Sequence[ScannedEvent]
+    mark: JSONValue
+
+
+class EventScan(Protocol):
+    """The events of one or several stores, those of an aggregate in the order of the scan.
+
+    Attributes:
+        event_stores: the stores, by their ids.
+        end: the end of the scan, which another process is given to scan the same events; ``None``
+            where it has no end that can be kept.
+        is_by_aggregate: whether the events of an aggregate follow each other.
+    """
+
+    event_stores: Mapping[str, EventStore]
+    end: JSONValue
+    is_by_aggregate: bool
+
+    def read(self, after: JSONValue = None) -> AsyncGenerator[ScanPage]:
+        """Yield the events that follow a mark, page by page. Close the generator."""
+        ...
+
+
+class LogScan:
+    """The events of the stores of one log, in its order, up to an end.
+
+    Args:
+        event_stores: the stores.
+        log: has their events.
+        end: the last position to read.
+    """
+
+    is_by_aggregate = False
+
+    def __init__(self, event_stores: Sequence[EventStore], log: EventLog, end: LogPosition) -> None:
+        self.event_stores = {each.event_store_id: each for each in event_stores}
+        self.end: JSONValue = end
+        self._log = log
+        self._end = end
+
+    async def read(self, after: JSONValue = None) -> AsyncGenerator[ScanPage]:
+        """Yield the events that follow a position, page by page."""
+        ids = tuple(self.event_stores)
+        position = cast("LogPosition", after or LOG_START)
+        while position < self._end:
+            found = await self._log.read_events(ids, position, PAGE)
+            if found.position == position:  # the end was that of events of other stores
+                return
+            position = min(found.position, self._end)
+            events = [
+                ScannedEvent(each.event_store_id, each.record, (each.position,))
+                for each in found.entries
+                if each.position <= self._end
+            ]
+            yield ScanPage(events, position)
+
+
+class _Mark(NamedTuple):
+    """The last event of an aggregate that was read, and the cursor to the page that lists it."""
+
+    cursor: JSONValue = None
+    aggregate_id: str = ""
+    version: int = 0
+
+
+class _Listed(NamedTuple):
+    cursor: JSONValue
+    aggregate_id: str
+    first_version: int
+
+
+class ListScan:
+    """The events of one store, aggregate by aggregate, in the order of their initial events.
+
+    Aggregates without an event of version 1 are not listed, and so not scanned.
+
+    Args:
+        event_store: the store.
+        at_once: how many aggregates are read at a time.
+        until: aggregates that began later are left out.
+    """
+
+    is_by_aggregate = True
+
+    def __init__(
+        self, event_store: EventStore, *, at_once: int, until: datetime | None = None
+    ) -> None:
+        self.event_stores = {event_store.event_store_id: event_store}
+        self.end: JSONValue = None
+        self._id = event_store.event_store_id
+        self._adapter = event_store.get_storage_adapter()
+        self._at_once = at_once
+        self._until = until
+
+    async def read(self, after: JSONValue = None) -> AsyncGenerator[ScanPage]:
+        """Yield the events that follow a mark; a page has those of one aggregate."""
+        mark = _Mark(*cast("tuple[Any, str, int]", after)) if after else _Mark()
+        listed = self._list(mark)
+        async with (
+            aclosing(listed),
+            aclosing(map_in_order(self._begin, listed, at_once=self._at_once)) as begun,
+        ):
+            async for aggregate, first in begun:
+                records = first
+                while records:
+                    last = records[-1].version
+                    yield ScanPage(
+                        [self._to_scanned(each) for each in records],
+                        [aggregate.cursor, aggregate.aggregate_id, last],
+                    )
+                    records = await self._read_more(aggregate.aggregate_id, len(records), last)
+
+    async def _list(self, mark: _Mark) -> AsyncGenerator[_Listed]:
+        cursor = mark.cursor
+        while True:
+            found = await self._adapter.list_aggregate_ids(
+                self._id, limit=_LISTED, initial_event_before=self._until, cursor=cursor
+            )
+            ids = [each.aggregate_id for each in found.aggregates]
+            begin = ids.index(mark.aggregate_id) if mark.aggregate_id in ids else 0
+            for each in ids[begin:]:
+                first = mark.version + 1 if each == mark.aggregate_id else 1
+                yield _Listed(cursor, each, first)
+            if found.cursor is None:
+                return
+            cursor = found.cursor
+
+    async def _begin(self, listed: _Listed) -> tuple[_Listed, Sequence[EventRecord]]:
+        return listed, await self._read(listed.aggregate_id, listed.first_version)
+
+    async def _read_more(self, aggregate_id: str, count: int, last: int) -> Sequence[EventRecord]:
+        return await self._read(aggregate_id, last + 1) if count == PAGE else ()
+
+    async def _read(self, aggregate_id: str, version: int) -> Sequence[EventRecord]:
+        return await self._adapter.get_events(
+            self._id, aggregate_id, min_version=version, limit=PAGE
+        )
+
+    def _to_scanned(self, record: EventRecord) -> ScannedEvent:
+        place = (self._id, record.aggregate_id, f"{record.version:016}")
+        return ScannedEvent(self._id, record, place)
+
+
+async def read_aggregate(
+    adapter: EventStorageAdapter,
+    event_store_id: str,
+    aggregate_id: str,
+    *,
+    max_version: int | None = None,
+) -> AsyncGenerator[EventRecord]:
+    """Yield the events of an aggregate, read page by page."""
+    version = 0
+    records: Sequence[EventRecord] = ()
+    while version == 0 or len(records) == PAGE:
+        records = await adapter.get_events(
+            event_store_id,
+            aggregate_id,
+            min_version=version + 1,
+            max_version=max_version,
+            limit=PAGE,
+        )
+        for each in records:
+            yield each
+        version = records[-1].version if records else max(version, 1)
+
+
+async def open_scans(
+    event_stores: Iterable[EventStore],
+    *,
+    at_once: int,
+    until: datetime | None = None,
+    ends: Sequence[JSONValue] | None = None,
+) -> Sequence[EventScan]:
+    """Return scans of all the events that are stored now: one for each log, and for each list.
+
+    Args:
+        event_stores: the stores.
+        at_once: how many aggregates are read at a time, where there is no log.
+        until: aggregates that began later may be left out.
+        ends: the ends of the scans of the same stores in an earlier process.
+
+    Raises:
+        TypeError, ValueError: these are no event stores, or two have one id.
+        UndefinedStorageAdapterError: a store has no storage adapter.
+    """
+    stores = check_event_stores(event_stores)
+    if at_once < 1:
+        raise ValueError(f"at_once is not 1 or more: {at_once!r}")
+    groups: dict[tuple[int, str], list[EventStore]] = {}
+    for each in stores:
+        adapter = each.get_storage_adapter()
+        key = "" if _is_log(adapter) else each.event_store_id
+        groups.setdefault((id(adapter), key), []).append(each)
+    known = ends or [None] * len(groups)
+    return [
+        await _open_scan(group, at_once, until, end)
+        for group, end in zip(groups.values(), known, strict=True)
+    ]
+
+
+def check_event_stores(event_stores: Iterable[EventStore]) -> tuple[EventStore, ...]:
+    """Return event stores of different ids, at least one.
+
+    Raises:
+        TypeError, ValueError: these are none.
+    """
+    stores = tuple(event_stores)
+    for each in stores:
+        if not isinstance(cast("Any", each), EventStore):
+            raise TypeError(f"{each!r} is no EventStore")
+    if not stores:
+        raise ValueError("event_stores is empty")
+    if len({each.event_store_id for each in stores}) < len(stores):
+        raise ValueError("two event stores have one event_store_id")
+    return stores
+
+
+def _is_log(adapter: EventStorageAdapter) -> bool:
+    return hasattr(adapter, "read_events")
+
+
+async def _open_scan(
+    stores: Sequence[EventStore], at_once: int, until: datetime | None, end: JSONValue
+) -> EventScan:
+    adapter = stores[0].get_storage_adapter()
+    if not _is_log(adapter):
+        return ListScan(stores[0], at_once=at_once, until=until)
+    log = cast("EventLog", adapter)
+    return LogScan(stores, log, str(end) if end else await log.get_last_position())
