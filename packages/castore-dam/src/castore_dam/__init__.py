@@ -2,6 +2,8 @@
 
 from castore_dam._checkpoints import BookmarkCheckpoint, Checkpoint, FileCheckpoint
 from castore_dam._pour import pour_event_store_collection_events, pour_event_store_events
+from castore_dam._pour_aggregate import pour_aggregate_events
+from castore_dam._pour_ids import pour_event_store_aggregate_ids
 from castore_dam._progress import Progress, ProgressHook
 from castore_dam._results import (
     PouredAggregateIds,
@@ -28,6 +30,8 @@ __all__ = [
     "Progress",
     "ProgressHook",
     "ScannedAggregates",
+    "pour_aggregate_events",
+    "pour_event_store_aggregate_ids",
     "pour_event_store_collection_events",
     "pour_event_store_events",
 ]

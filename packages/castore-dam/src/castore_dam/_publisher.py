@@ -33,11 +33,11 @@ class Publisher:
             raise ValueError(f"batch_size is not 1 or more: {batch_size!r}")
         self._channel = message_channel
         self._rate = RateLimit(rate_limit)
-        self._batch_size = self._rate.bound_batch(batch_size)
+        self.batch_size = self._rate.bound_batch(batch_size)
 
     def split(self, items: Sequence[T]) -> Sequence[Sequence[T]]:
         """Return the batches that are published together."""
-        size = self._batch_size
+        size = self.batch_size
         return [items[begin : begin + size] for begin in range(0, len(items), size)]
 
     async def publish_events(

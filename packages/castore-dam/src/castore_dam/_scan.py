@@ -75,7 +75,9 @@ class LogScan:
     is_by_aggregate = False
 
     def __init__(self, event_stores: Sequence[EventStore], log: EventLog, end: LogPosition) -> None:
-        self.event_stores = {each.event_store_id: each for each in event_stores}
+        self.event_stores: Mapping[str, EventStore] = {
+            each.event_store_id: each for each in event_stores
+        }
         self.end: JSONValue = end
         self._log = log
         self._end = end
@@ -127,7 +129,7 @@ class ListScan:
     def __init__(
         self, event_store: EventStore, *, at_once: int, until: datetime | None = None
     ) -> None:
-        self.event_stores = {event_store.event_store_id: event_store}
+        self.event_stores: Mapping[str, EventStore] = {event_store.event_store_id: event_store}
         self.end: JSONValue = None
         self._id = event_store.event_store_id
         self._adapter = event_store.get_storage_adapter()

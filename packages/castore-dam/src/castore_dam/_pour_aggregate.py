@@ -1,0 +1,142 @@
+"""Pouring the events of one aggregate."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from datetime import datetime
+from typing import Any, NamedTuple, Self
+
+from castore_core import EventRecord, EventStore, MessageChannel, check_limit
+from castore_dam._checkpoints import Checkpoint
+from castore_dam._filters import TimestampFilter
+from castore_dam._journal import open_journal
+from castore_dam._progress import Progress, ProgressHook, report_nothing
+from castore_dam._publisher import Publisher
+from castore_dam._results import PouredEvents
+from castore_dam._scan import PAGE
+from castore_dam._tallies import PourTally
+
+
+async def pour_aggregate_events(
+    event_store: EventStore[Any, Any],
+    message_channel: MessageChannel[Any],
+    aggregate_id: str,
+    *,
+    min_version: int | None = None,
+    max_version: int | None = None,
+    limit: int | None = None,
+    reverse: bool = False,
+    from_: datetime | None = None,
+    to: datetime | None = None,
+    rate_limit: float | None = None,
+    batch_size: int = 100,
+    checkpoint: Checkpoint | None = None,
+    on_progress: ProgressHook = report_nothing,
+) -> PouredEvents:
+    """Publish the events of an aggregate again, in the order of their versions, as a replay.
+
+    They are published as they are stored, fields that no class declares included.
+
+    Args:
+        event_store: the store.
+        message_channel: a queue or a bus of which the store is a source.
+        aggregate_id: the aggregate. One without events pours nothing.
+        min_version: the first version.
+        max_version: the last version.
+        limit: the most events that are read, 1 or more; ``from_`` and ``to`` leave out some of
+            these.
+        reverse: begins with the greatest version.
+        from_: leaves out events before this moment.
+        to: leaves out events after this moment.
+        rate_limit: the most messages a second, evenly; more than 0, also a fraction.
+        batch_size: the most messages that are published together, 1 or more.
+        checkpoint: keeps how far the pour has come, as for `pour_event_store_events`.
+        on_progress: is told after each batch.
+
+    Raises:
+        CheckpointInUseError: another operation uses the checkpoint.
+        InvalidCheckpointError: the checkpoint is another operation's.
+        MessageChannelEventStoreNotFoundError: the store is no source of the channel.
+        MessagePublishError: names the messages that the channel did not take. Started again, the
+            pour goes on with the batch that they are in.
+        TypeError, ValueError: an argument is not as above.
+    """
+    store_id = event_store.event_store_id
+    message_channel.get_source_event_store(store_id)
+    wanted = TimestampFilter(from_, to)
+    query = _Query(min_version, max_version, limit, reverse)
+    query.check()
+    publisher = Publisher(message_channel, rate_limit=rate_limit, batch_size=batch_size)
+    operation = {
+        "operation": "pour aggregate",
+        "event stores": [store_id],
+        "message channel": message_channel.message_channel_id,
+        "aggregate": aggregate_id,
+        "options": [*query],
+        "timestamps": wanted.to_json(),
+    }
+    async with open_journal(checkpoint, operation) as journal:
+        state = journal.state
+        poured = PourTally.from_json(state["poured"]) if state else PourTally()
+        query = query if not state else _Query(*state["query"])
+        async with aclosing(_read(event_store, aggregate_id, query)) as pages:
+            async for page in pages:
+                for batch in publisher.split(page):
+                    events = [(store_id, each) for each in batch if wanted.accepts(each)]
+                    poured.add(await publisher.publish_events(events))
+                    query = query.follow(batch)
+                    await journal.save({"poured": poured.to_json(), "query": query})
+                    on_progress(Progress("pouring", poured.count))
+    return PouredEvents(poured.count, poured.first, poured.last)
+
+
+class _Query(NamedTuple):
+    """The events of an aggregate that are still to be read."""
+
+    min_version: int | None
+    max_version: int | None
+    limit: int | None
+    reverse: bool
+
+    def check(self) -> None:
+        """Refuse options that no storage takes.
+
+        Raises:
+            ValueError: a version is no integer, or the limit is not 1 or more.
+        """
+        for each in (self.min_version, self.max_version):
+            if each is not None and type(each) is not int:
+                raise ValueError(f"a version is no integer: {each!r}")
+        if self.limit is not None:
+            check_limit(self.limit)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left."""
+        return self.limit == 0 or self.max_version == 0
+
+    def get_page(self) -> Self:
+        """Return the query of the next page."""
+        return self._replace(limit=PAGE if self.limit is None else min(PAGE, self.limit))
+
+    def follow(self, records: Sequence[EventRecord]) -> Self:
+        """Return the query of the events after some that were read."""
+        left = None if self.limit is None else self.limit - len(records)
+        version = records[-1].version
+        if self.reverse:
+            return self._replace(max_version=version - 1, limit=left)
+        return self._replace(min_version=version + 1, limit=left)
+
+
+async def _read(
+    event_store: EventStore, aggregate_id: str, query: _Query
+) -> AsyncGenerator[Sequence[EventRecord]]:
+    """Yield the records of a query, page by page."""
+    adapter = event_store.get_storage_adapter()
+    is_last = False
+    while not (is_last or query.is_empty):
+        asked = query.get_page()
+        page = await adapter.get_events(event_store.event_store_id, aggregate_id, **asked._asdict())
+        is_last = len(page) != asked.limit
+        if page:
+            yield page
+            query = query.follow(page)
