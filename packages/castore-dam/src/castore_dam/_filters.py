@@ -24,7 +24,7 @@ class TimestampFilter:
 
     def to_json(self) -> JSONValue:
         """Return JSON values of the bounds."""
-        return [each and format_timestamp(each) for each in (self.start, self.end)]
+        return [_to_text(self.start), _to_text(self.end)]
 
 
 def _check(name: str, moment: datetime | None) -> datetime | None:
@@ -32,3 +32,7 @@ def _check(name: str, moment: datetime | None) -> datetime | None:
         return moment and parse_timestamp(format_timestamp(moment))
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{name} is no moment with a time zone: {moment!r}") from error
+
+
+def _to_text(moment: datetime | None) -> str | None:
+    return None if moment is None else format_timestamp(moment)
