@@ -1,0 +1,127 @@
+"""A pour that is started again goes on where it was."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from castore_core import EventStorageAdapter, ListedAggregate, MessagePublishError
+from castore_dam import (
+    BookmarkCheckpoint,
+    Checkpoint,
+    CheckpointInUseError,
+    FileCheckpoint,
+    InvalidCheckpointError,
+    PouredEvent,
+    pour_aggregate_events,
+    pour_event_store_events,
+)
+from castore_in_memory import InMemoryBookmarkStorageAdapter, InMemoryEventStorageAdapter
+from notes import make_notes
+from pouring import at, attach, push_notes
+
+
+async def test_a_pour_goes_on_after_a_failure(
+    storage: EventStorageAdapter, checkpoint: Checkpoint
+) -> None:
+    """Only the batch that failed is published again, and the result is that of the whole."""
+    notes = make_notes(storage)
+    await push_notes(notes, *((f"a{number}", 1, number) for number in range(25)))
+    queue, taken = attach(notes, refuses=lambda each: each.aggregate_id == "a17")
+    with pytest.raises(MessagePublishError):
+        await pour_event_store_events(notes, queue, batch_size=5, checkpoint=checkpoint)
+    taken.refuses = lambda _: False
+    first = len(taken.taken)
+    poured = await pour_event_store_events(notes, queue, batch_size=5, checkpoint=checkpoint)
+    assert [f"a{number}" for number in range(15, 25)] == [
+        aggregate_id for aggregate_id, _ in taken.places[first:]
+    ]
+    assert 25 == poured.poured_event_count
+    assert PouredEvent("NOTES", "a0", 1, at(0)) == poured.first_poured_event
+    assert ListedAggregate("a24", at(24)) == poured.last_scanned_aggregate
+
+
+async def test_a_pour_that_has_ended(storage: EventStorageAdapter, checkpoint: Checkpoint) -> None:
+    """Started again with its checkpoint, it publishes nothing and returns the same result."""
+    notes = make_notes(storage)
+    await push_notes(notes, ("a", 1, 0), ("b", 1, 5))
+    queue, taken = attach(notes)
+    poured = await pour_event_store_events(notes, queue, checkpoint=checkpoint)
+    await push_notes(notes, ("c", 1, 1))
+    assert poured == await pour_event_store_events(notes, queue, checkpoint=checkpoint)
+    assert 2 == len(taken.taken)
+
+
+async def test_events_that_come_between_two_runs(checkpoint: Checkpoint) -> None:
+    """A log is poured up to the end that it had when the first run began."""
+    notes = make_notes(InMemoryEventStorageAdapter())
+    await push_notes(notes, ("a", 1, 0), ("b", 1, 10))
+    queue, taken = attach(notes, refuses=lambda each: each.aggregate_id == "b")
+    with pytest.raises(MessagePublishError):
+        await pour_event_store_events(notes, queue, batch_size=1, checkpoint=checkpoint)
+    await push_notes(notes, ("c", 1, 5), ("d", 1, 20))
+    taken.refuses = lambda _: False
+    await pour_event_store_events(notes, queue, batch_size=1, checkpoint=checkpoint)
+    assert [("a", 1), ("b", 1)] == taken.places
+
+
+async def test_a_checkpoint_of_another_pour(checkpoint: Checkpoint) -> None:
+    """A checkpoint is refused where the filters, the stores or the operation are others."""
+    notes = make_notes(InMemoryEventStorageAdapter())
+    await push_notes(notes, ("a", 1, 0))
+    queue, taken = attach(notes)
+    await pour_event_store_events(notes, queue, checkpoint=checkpoint)
+    with pytest.raises(InvalidCheckpointError, match="timestamps"):
+        await pour_event_store_events(notes, queue, to=at(5), checkpoint=checkpoint)
+    with pytest.raises(InvalidCheckpointError, match="operation"):
+        await pour_aggregate_events(notes, queue, "a", checkpoint=checkpoint)
+    assert 1 == len(taken.taken)
+
+
+@pytest.mark.parametrize("kind", ["file", "bookmark"])
+async def test_a_checkpoint_in_use(tmp_path: Path, kind: str) -> None:
+    """Two pours do not share a checkpoint at a time; the second one disturbs nothing."""
+    bookmarks = InMemoryBookmarkStorageAdapter()
+    first, second = (
+        FileCheckpoint(tmp_path / "pour.json")
+        if kind == "file"
+        else BookmarkCheckpoint(bookmarks, "pour")
+        for _ in range(2)
+    )
+    notes = make_notes(InMemoryEventStorageAdapter())
+    await push_notes(notes, *((f"a{number}", 1, number) for number in range(3)))
+    queue, taken = attach(notes, delay=0.01)
+    pour = asyncio.ensure_future(
+        pour_event_store_events(notes, queue, batch_size=1, checkpoint=first)
+    )
+    await taken.is_busy.wait()
+    with pytest.raises(CheckpointInUseError):
+        await pour_event_store_events(notes, queue, checkpoint=second)
+    await pour
+    await pour_event_store_events(notes, queue, checkpoint=second)
+    assert [("a0", 1), ("a1", 1), ("a2", 1)] == taken.places
+
+
+async def test_a_cancelled_pour_gives_its_checkpoint_back(checkpoint: Checkpoint) -> None:
+    """After a cancellation the next run goes on at once."""
+    notes = make_notes(InMemoryEventStorageAdapter())
+    await push_notes(notes, *((f"a{number}", 1, number) for number in range(3)))
+    queue, taken = attach(notes, delay=30)
+    pour = asyncio.ensure_future(pour_event_store_events(notes, queue, checkpoint=checkpoint))
+    await taken.is_busy.wait()
+    pour.cancel()
+    await asyncio.wait([pour])
+    taken.delay = 0
+    await pour_event_store_events(notes, queue, checkpoint=checkpoint)
+    assert 3 == len(taken.taken)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"operation": 1, "state": {}}'])
+async def test_a_damaged_checkpoint(tmp_path: Path, text: str) -> None:
+    """A file that is no checkpoint is refused, and left as it is."""
+    path = tmp_path / "pour.json"
+    path.write_text(text)
+    notes = make_notes(InMemoryEventStorageAdapter())
+    with pytest.raises(InvalidCheckpointError):
+        await pour_event_store_events(notes, attach(notes)[0], checkpoint=FileCheckpoint(path))
+    assert text == path.read_text()
