@@ -18,7 +18,7 @@ from castore_dam import (
 )
 from castore_in_memory import InMemoryBookmarkStorageAdapter, InMemoryEventStorageAdapter
 from notes import make_notes
-from pouring import at, attach, push_notes
+from pouring import accept, at, attach, push_notes
 
 
 async def test_a_pour_goes_on_after_a_failure(
@@ -30,7 +30,7 @@ async def test_a_pour_goes_on_after_a_failure(
     queue, taken = attach(notes, refuses=lambda each: each.aggregate_id == "a17")
     with pytest.raises(MessagePublishError):
         await pour_event_store_events(notes, queue, batch_size=5, checkpoint=checkpoint)
-    taken.refuses = lambda _: False
+    taken.refuses = accept
     first = len(taken.taken)
     poured = await pour_event_store_events(notes, queue, batch_size=5, checkpoint=checkpoint)
     assert [f"a{number}" for number in range(15, 25)] == [
@@ -60,7 +60,7 @@ async def test_events_that_come_between_two_runs(checkpoint: Checkpoint) -> None
     with pytest.raises(MessagePublishError):
         await pour_event_store_events(notes, queue, batch_size=1, checkpoint=checkpoint)
     await push_notes(notes, ("c", 1, 5), ("d", 1, 20))
-    taken.refuses = lambda _: False
+    taken.refuses = accept
     await pour_event_store_events(notes, queue, batch_size=1, checkpoint=checkpoint)
     assert [("a", 1), ("b", 1)] == taken.places
 

@@ -1,11 +1,16 @@
 """The events of one aggregate, and the ids of aggregates, are poured as they are read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from castore_core import AggregateExistsMessageQueue, EventStorageAdapter, ListedAggregate
+from castore_core import (
+    AggregateExistsMessageQueue,
+    EventStorageAdapter,
+    ListedAggregate,
+    MessageRecord,
+)
 from castore_dam import (
     Checkpoint,
     PouredEvent,
@@ -14,7 +19,7 @@ from castore_dam import (
 )
 from castore_in_memory import InMemoryEventStorageAdapter
 from notes import NoteStore, make_notes
-from pouring import at, attach, push_notes
+from pouring import accept, at, attach, push_notes
 from recording_channel import RecordingChannelAdapter
 
 
@@ -72,7 +77,7 @@ async def test_one_aggregate_goes_on(*, checkpoint: Checkpoint, reverse: bool) -
     options: dict[str, Any] = {"limit": 8, "reverse": reverse, "batch_size": 2}
     with pytest.raises(ValueError, match="too large"):
         await pour_aggregate_events(notes, queue, "a", checkpoint=checkpoint, **options)
-    taken.refuses = lambda _: False
+    taken.refuses = accept
     for _ in range(2):
         poured = await pour_aggregate_events(notes, queue, "a", checkpoint=checkpoint, **options)
         assert 8 == poured.poured_event_count
@@ -80,9 +85,11 @@ async def test_one_aggregate_goes_on(*, checkpoint: Checkpoint, reverse: bool) -
     assert expected == [version for _, version in taken.places]
 
 
-def attach_ids(store: NoteStore, **options: Any) -> tuple[Any, RecordingChannelAdapter]:
+def attach_ids(
+    store: NoteStore, refuses: Callable[[MessageRecord], bool] = accept
+) -> tuple[AggregateExistsMessageQueue, RecordingChannelAdapter]:
     """Return a queue of aggregate ids, and its adapter."""
-    taken = RecordingChannelAdapter(**options)
+    taken = RecordingChannelAdapter(refuses=refuses, names_failures=False)
     queue = AggregateExistsMessageQueue(
         "IDS", source_event_stores=[store], message_channel_adapter=taken
     )
@@ -123,12 +130,10 @@ async def test_aggregate_ids_go_on(storage: EventStorageAdapter, checkpoint: Che
     """Only the batch that failed is told again; ended, nothing is."""
     notes = make_notes(storage)
     await push_notes(notes, *((f"a{number}", 1, number) for number in range(9)))
-    queue, taken = attach_ids(
-        notes, refuses=lambda each: each.aggregate_id == "a5", names_failures=False
-    )
+    queue, taken = attach_ids(notes, lambda each: each.aggregate_id == "a5")
     with pytest.raises(ValueError, match="too large"):
         await pour_event_store_aggregate_ids(notes, queue, batch_size=2, checkpoint=checkpoint)
-    taken.refuses = lambda _: False
+    taken.refuses = accept
     for _ in range(2):
         poured = await pour_event_store_aggregate_ids(
             notes, queue, batch_size=2, checkpoint=checkpoint
