@@ -16,6 +16,11 @@ class TimestampFilter:
         self.start = _check("from_", from_)
         self.end = _check("to", to)
 
+    @property
+    def accepts_all(self) -> bool:
+        """Whether it has no bounds."""
+        return self.start is self.end is None
+
     def accepts(self, record: EventRecord) -> bool:
         """Tell whether an event is wanted."""
         return (self.start is None or record.timestamp >= self.start) and (

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing, closing
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
-from castore_core import EventStore, MessageChannel
+from castore_core import EventStore, MessageChannel, format_timestamp, parse_timestamp
 from castore_dam._checkpoints import Checkpoint
 from castore_dam._filters import TimestampFilter
 from castore_dam._journal import Journal, State, open_journal
@@ -69,7 +69,7 @@ async def pour_event_store_collection_events(
 ) -> PouredCollection:
     """Publish the events of several stores again, in the order of their timestamps over all.
 
-    First all the events are read, and sorted in a temporary file where they are many: about 64 MiB
+    First all the events are read, and sorted in a temporary file where they are many: about 128 MiB
     are in memory. Then they are published as they are stored, fields that no class declares
     included, with ``replay=True``. The events of an aggregate keep the order of their versions.
     Events of one moment keep that of their log, or else are ordered by store, aggregate and
@@ -155,7 +155,7 @@ class _Pour:
         )
         state = {"ends": [each.end for each in scans], "poured": self._poured.to_json(), **state}
         await self._journal.save(state)
-        with closing(Timeline(scans, self._wanted.accepts)) as timeline:
+        with closing(Timeline(scans, self._wanted)) as timeline:
             async with aclosing(timeline.gather(self._scanned.see)) as counts:
                 async for count in counts:
                     self._report(Progress("scanning", count))
@@ -172,10 +172,11 @@ class _Pour:
 
     async def _publish_batch(self, batch: Sequence[SortedEvent]) -> None:
         published = await self._publisher.publish_events(
-            [(each.event_store_id, each.record) for each in batch]
+            [(each.event.event_store_id, each.event.record) for each in batch]
         )
         self._poured.add(published)
-        await self._save(after=batch[-1].key)
+        moment, *place = batch[-1].key
+        await self._save(after=[format_timestamp(moment), *place])
 
     async def _save(self, **values: Any) -> None:
         state = {**self._journal.state, "poured": self._poured.to_json(), **values}
@@ -185,5 +186,5 @@ class _Pour:
 def _to_key(value: Any) -> SortKey | None:
     if value is None:
         return None
-    milliseconds, number, place = value
-    return cast("SortKey", (milliseconds, number, tuple(place)))
+    moment, number, position = value
+    return parse_timestamp(moment), number, position

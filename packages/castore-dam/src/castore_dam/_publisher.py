@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 from castore_core import EventRecord, MessageChannel, MessageRecord
 from castore_dam._concurrency import map_in_order
 from castore_dam._rate import RateLimit
-from castore_dam._results import PouredEvent
 
 T = TypeVar("T")
 
@@ -42,19 +41,18 @@ class Publisher:
 
     async def publish_events(
         self, events: Sequence[tuple[str, EventRecord]]
-    ) -> Sequence[PouredEvent]:
+    ) -> Sequence[tuple[str, EventRecord]]:
         """Publish a batch of events of event stores, and return those that have a message.
 
         Raises:
             MessagePublishError: names the messages that were not taken; all others were.
         """
         made = await self._make_messages(events)
-        await self.publish_messages([each for each in made if each is not None])
-        return [
-            PouredEvent(store_id, record.aggregate_id, record.version, record.timestamp)
-            for (store_id, record), message in zip(events, made, strict=True)
-            if message is not None
-        ]
+        messages = [each for each in made if each is not None]
+        await self.publish_messages(messages)
+        if len(messages) == len(events):
+            return events
+        return [event for event, message in zip(events, made, strict=True) if message is not None]
 
     async def publish_messages(self, messages: Sequence[MessageRecord]) -> None:
         """Publish a batch, when its time comes.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
-from castore_core import JSONValue, ListedAggregate, format_timestamp, parse_timestamp
+from castore_core import EventRecord, JSONValue, ListedAggregate, format_timestamp, parse_timestamp
 
 
 class PouredEvent(NamedTuple):
@@ -15,6 +15,11 @@ class PouredEvent(NamedTuple):
     aggregate_id: str
     version: int
     timestamp: datetime
+
+    @classmethod
+    def of(cls, event_store_id: str, record: EventRecord) -> Self:
+        """Return the name of a record."""
+        return cls(event_store_id, record.aggregate_id, record.version, record.timestamp)
 
     def to_json(self) -> JSONValue:
         """Return JSON values of it."""

@@ -7,7 +7,7 @@ of the others are listed, and read a few at a time.
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol, TypeAlias, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from castore_core import (
     LOG_START,
@@ -16,6 +16,7 @@ from castore_core import (
     EventStorageAdapter,
     EventStore,
     JSONValue,
+    LogEntry,
     LogPosition,
 )
 from castore_dam._concurrency import map_in_order
@@ -25,22 +26,15 @@ PAGE = 500
 
 _LISTED = 100
 
-Place: TypeAlias = tuple[str, ...]
-"""Sorts as a scan is ordered, as far as two events of one aggregate go."""
-
-
-class ScannedEvent(NamedTuple):
-    """A stored event, and its place in its scan."""
-
-    event_store_id: str
-    record: EventRecord
-    place: Place
-
 
 class ScanPage(NamedTuple):
-    """Some events, and the mark after which the scan goes on in another process."""
+    """Some events, and the mark after which the scan goes on in another process.
 
-    events: Sequence[ScannedEvent]
+    The position of an event is a text that sorts as its scan is ordered, as far as two events of
+    one aggregate go.
+    """
+
+    events: Sequence[LogEntry]
     mark: JSONValue
 
 
@@ -91,11 +85,9 @@ class LogScan:
             if found.position == position:  # the end was that of events of other stores
                 return
             position = min(found.position, self._end)
-            events = [
-                ScannedEvent(each.event_store_id, each.record, (each.position,))
-                for each in found.entries
-                if each.position <= self._end
-            ]
+            events = found.entries
+            if position == self._end:
+                events = [each for each in events if each.position <= self._end]
             yield ScanPage(events, position)
 
 
@@ -149,7 +141,7 @@ class ListScan:
                 while records:
                     last = records[-1].version
                     yield ScanPage(
-                        [self._to_scanned(each) for each in records],
+                        [self._to_entry(each) for each in records],
                         [aggregate.cursor, aggregate.aggregate_id, last],
                     )
                     records = await self._read_more(aggregate.aggregate_id, len(records), last)
@@ -180,9 +172,9 @@ class ListScan:
             self._id, aggregate_id, min_version=version, limit=PAGE
         )
 
-    def _to_scanned(self, record: EventRecord) -> ScannedEvent:
-        place = (self._id, record.aggregate_id, f"{record.version:016}")
-        return ScannedEvent(self._id, record, place)
+    def _to_entry(self, record: EventRecord) -> LogEntry:
+        position = f"{record.aggregate_id}#{record.version:016}"
+        return LogEntry(position, self._id, record)
 
 
 async def read_aggregate(

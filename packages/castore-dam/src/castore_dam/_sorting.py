@@ -1,42 +1,49 @@
 """Sorting any number of events by their timestamps, in bounded memory.
 
-Events are gathered up to a size, sorted, and written to a temporary file as a run; the runs are
+Events are gathered up to a size, sorted, and written to a temporary file in chunks; the chunks are
 merged at the end. The file has no name, and goes with the process.
 """
 
 import asyncio
 import pickle
 import tempfile
-from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
-from heapq import merge
-from itertools import islice
-from typing import IO, NamedTuple, TypeAlias
+from bisect import bisect_left
+from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime
+from operator import attrgetter
+from typing import IO, Final, NamedTuple, TypeAlias
 
-from castore_core import EventRecord
-from castore_dam._scan import PAGE, Place
+from castore_core import LogEntry, LogPosition
 
-SortKey: TypeAlias = tuple[int, int, Place]
-"""Milliseconds, the number of the scan, and the place in it."""
+SortKey: TypeAlias = tuple[datetime, int, LogPosition]
+"""A moment, the number of a scan, and the position in it: the first fields of a `SortedEvent`."""
 
-_BUDGET = 64 * 2**20  # bytes of events in memory
-_EXPANSION = 5  # bytes in memory for each byte of a pickle
-_SAMPLING = 8  # of so many events, one is measured
-_CHUNK = 256  # events that are read from a run at a time
+_BUDGET: Final = 128 * 2**20  # bytes of events in memory
+_EXPANSION: Final = 5  # bytes in memory for each byte of a pickle
+_SAMPLING: Final = 64  # of so many events, one is measured
+_CHUNK: Final = 250  # events that are read again together
 
 
 class SortedEvent(NamedTuple):
-    """An event, and the key to sort it by, which no other event has."""
+    """An event, after the fields that it is sorted by; no two events are alike in these."""
 
-    key: SortKey
-    event_store_id: str
-    record: EventRecord
+    moment: datetime
+    number: int
+    position: LogPosition
+    event: LogEntry
+
+    @property
+    def key(self) -> SortKey:
+        """The fields that it is sorted by."""
+        return self[:3]
 
 
-class _Run(NamedTuple):
-    """A part of the file that is sorted: where it starts, and ends."""
+class _Chunk(NamedTuple):
+    """A part of the file: events in the order of their keys."""
 
+    first: SortKey
     start: int
-    end: int
+    size: int
 
 
 class EventSorter:
@@ -51,28 +58,32 @@ class EventSorter:
         self._budget = budget
         self._events: list[SortedEvent] = []
         self._size = 0
+        self._chunks: list[_Chunk] = []
         self._file: IO[bytes] | None = None
-        self._runs: list[_Run] = []
         self.count = 0
 
     async def add(self, events: Sequence[SortedEvent]) -> None:
         """Take some events."""
         self._events.extend(events)
         self.count += len(events)
-        self._size += _measure(events[::_SAMPLING]) * _SAMPLING
+        self._size += sum(map(_measure, events[::_SAMPLING])) * _SAMPLING
         if self._size > self._budget:
             await asyncio.to_thread(self._spill)
 
     async def read(self) -> AsyncGenerator[Sequence[SortedEvent]]:
-        """Yield all events that were taken, page by page."""
-        self._events.sort()
-        if not self._runs:
-            for begin in range(0, len(self._events), PAGE):
-                yield self._events[begin : begin + PAGE]
-            return
-        merged = merge(*map(self._read_run, self._runs), self._events)
-        while page := await asyncio.to_thread(_take_page, merged):
-            yield page
+        """Yield all events that were taken, some at a time."""
+        if self._file is not None:
+            await asyncio.to_thread(self._spill)
+        self._chunks.sort(key=attrgetter("first"))
+        pending = self._events
+        for chunk in self._chunks:
+            if ready := bisect_left(pending, chunk.first):
+                yield pending[:ready]
+                del pending[:ready]
+            pending += await asyncio.to_thread(self._load, chunk)
+            pending.sort()
+        pending.sort()
+        yield pending
 
     def close(self) -> None:
         """Give the disk back."""
@@ -80,28 +91,23 @@ class EventSorter:
             self._file.close()
 
     def _spill(self) -> None:
+        """Sort the events, and write them to the file."""
         if self._file is None:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 `close` closes it
         self._events.sort()
-        start = self._file.seek(0, 2)
         for begin in range(0, len(self._events), _CHUNK):
-            pickle.dump(self._events[begin : begin + _CHUNK], self._file, pickle.HIGHEST_PROTOCOL)
-        self._runs.append(_Run(start, self._file.tell()))
+            events = self._events[begin : begin + _CHUNK]
+            start = self._file.tell()
+            pickle.dump(events, self._file, pickle.HIGHEST_PROTOCOL)
+            self._chunks.append(_Chunk(events[0].key, start, self._file.tell() - start))
         self._events, self._size = [], 0
 
-    def _read_run(self, run: _Run) -> Generator[SortedEvent]:
-        assert self._file is not None  # noqa: S101 the run is in it
-        position = run.start
-        while position < run.end:
-            self._file.seek(position)
-            chunk: list[SortedEvent] = pickle.load(self._file)  # noqa: S301 the file is our own
-            position = self._file.tell()
-            yield from chunk
+    def _load(self, chunk: _Chunk) -> list[SortedEvent]:
+        assert self._file is not None  # noqa: S101 the chunk is in it
+        self._file.seek(chunk.start)
+        events: list[SortedEvent] = pickle.loads(self._file.read(chunk.size))  # noqa: S301 we made it
+        return events
 
 
-def _measure(events: Sequence[SortedEvent]) -> int:
-    return sum(len(pickle.dumps(each)) for each in events) * _EXPANSION
-
-
-def _take_page(events: Iterator[SortedEvent]) -> Sequence[SortedEvent]:
-    return [*islice(events, PAGE)]
+def _measure(event: SortedEvent) -> int:
+    return len(pickle.dumps(event)) * _EXPANSION

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
-from castore_core import JSONValue, ListedAggregate
+from castore_core import EventRecord, JSONValue, ListedAggregate, LogEntry
 from castore_dam._filters import TimestampFilter
 from castore_dam._results import PouredEvent, ScannedAggregates
-from castore_dam._scan import ScannedEvent
 
 
 class PourTally:
@@ -17,12 +16,12 @@ class PourTally:
         self.first: PouredEvent | None = None
         self.last: PouredEvent | None = None
 
-    def add(self, events: Sequence[PouredEvent]) -> None:
-        """Count a batch."""
+    def add(self, events: Sequence[tuple[str, EventRecord]]) -> None:
+        """Count a batch of events of stores."""
         self.count += len(events)
         if events:
-            self.first = self.first or events[0]
-            self.last = events[-1]
+            self.first = self.first or PouredEvent.of(*events[0])
+            self.last = PouredEvent.of(*events[-1])
 
     def to_json(self) -> JSONValue:
         """Return JSON values of it."""
@@ -49,12 +48,16 @@ class ScanTally:
         self._until = wanted.end
         self._ends: dict[str, list[ListedAggregate]] = {each: [] for each in event_store_ids}
 
-    def see(self, event: ScannedEvent) -> None:
-        """Note the aggregate of an initial event."""
-        record = event.record
-        if record.version != 1 or (self._until is not None and record.timestamp > self._until):
+    def see(self, events: Iterable[LogEntry]) -> None:
+        """Note the aggregates of initial events."""
+        for each in events:
+            if each.record.version == 1:
+                self._add(each.event_store_id, each.record)
+
+    def _add(self, event_store_id: str, record: EventRecord) -> None:
+        if self._until is not None and record.timestamp > self._until:
             return
-        ends = self._ends[event.event_store_id]
+        ends = self._ends[event_store_id]
         ends.append(ListedAggregate(record.aggregate_id, record.timestamp))
         if len(ends) > 2:  # noqa: PLR2004 the first and the last
             ends.sort(key=_by_timestamp)

@@ -3,8 +3,9 @@
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
-from castore_core import EventRecord
-from castore_dam._scan import EventScan, ScannedEvent
+from castore_core import LogEntry
+from castore_dam._filters import TimestampFilter
+from castore_dam._scan import EventScan
 from castore_dam._sorting import EventSorter, SortedEvent, SortKey
 from castore_dam._version_order import VersionOrder
 
@@ -18,12 +19,12 @@ class Timeline:
 
     Args:
         scans: give the events.
-        accepts: tells of an event whether it is wanted.
+        wanted: tells of an event whether it is wanted.
     """
 
-    def __init__(self, scans: Sequence[EventScan], accepts: Callable[[EventRecord], bool]) -> None:
+    def __init__(self, scans: Sequence[EventScan], wanted: TimestampFilter) -> None:
         self._scans = scans
-        self._accepts = accepts
+        self._wanted = wanted
         self._sorter = EventSorter()
         self._orders: list[VersionOrder] = []
 
@@ -32,19 +33,18 @@ class Timeline:
         """How many events were gathered."""
         return self._sorter.count
 
-    async def gather(self, see: Callable[[ScannedEvent], None]) -> AsyncGenerator[int]:
+    async def gather(self, see: Callable[[Sequence[LogEntry]], None]) -> AsyncGenerator[int]:
         """Read all the scans, and yield how many events were gathered after each page.
 
         Args:
-            see: is told of each event of the scans, wanted or not.
+            see: is told of the events of each page, wanted or not.
         """
         for number, scan in enumerate(self._scans):
             order = VersionOrder(number, scan)
             self._orders.append(order)
             async with aclosing(scan.read()) as pages:
                 async for page in pages:
-                    for each in page.events:
-                        see(each)
+                    see(page.events)
                     await self._add(order.make_keys(page.events))
                     yield self.count
             async with aclosing(order.read_late()) as late:
@@ -55,7 +55,9 @@ class Timeline:
         """Yield the events that follow a key, page by page."""
         async with aclosing(self._sorter.read()) as pages:
             async for page in pages:
-                if events := [each for each in page if self._comes_after(each, after)]:
+                if after is None and not self._has_late():
+                    yield page
+                elif events := [each for each in page if self._comes_after(each, after)]:
                     yield events
 
     def close(self) -> None:
@@ -63,8 +65,13 @@ class Timeline:
         self._sorter.close()
 
     async def _add(self, events: Sequence[SortedEvent]) -> None:
-        await self._sorter.add([each for each in events if self._accepts(each.record)])
+        if not self._wanted.accepts_all:
+            events = [each for each in events if self._wanted.accepts(each.event.record)]
+        await self._sorter.add(events)
+
+    def _has_late(self) -> bool:
+        return any(each.has_late for each in self._orders)
 
     def _comes_after(self, event: SortedEvent, after: SortKey | None) -> bool:
-        is_replaced = self._orders[event.key[1]].is_replaced(event)
+        is_replaced = self._orders[event.number].is_replaced(event)
         return not is_replaced and (after is None or event.key > after)
