@@ -7,7 +7,6 @@ sorted, and a number with an integral value is written as an integer.
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import cast
 
 from castore_core import ABSENT, Absent, EventRecord, JSONValue, format_json, format_timestamp
 
@@ -48,7 +47,7 @@ class ContentHash:
 
 
 def _enclose(value: JSONValue | Absent) -> JSONValue:
-    return [] if value is ABSENT else [_normalise(cast("JSONValue", value))]
+    return [] if value is ABSENT else [_normalise(value)]
 
 
 def _normalise(value: JSONValue) -> JSONValue:

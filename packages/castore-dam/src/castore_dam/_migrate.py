@@ -113,8 +113,8 @@ async def migrate_event_store(
             Succession(source, scan, transformer, allow_gaps=allow_gaps, at_once=at_once),
             make_target(target, at_once=at_once, dry_run=dry_run),
             Journal(None, operation, journal.state) if dry_run else journal,
-            rate,
-            on_progress,
+            rate=rate,
+            on_progress=on_progress,
         )
         return await migration.run()
 
@@ -128,6 +128,7 @@ class _Run:
         succession: Succession,
         target: Target,
         journal: Journal,
+        *,
         rate: RateLimit,
         on_progress: ProgressHook,
     ) -> None:

@@ -1,4 +1,4 @@
-"""The events of a scan, each aggregate in the order of its versions, and numbered for the target."""
+"""The events of a scan, those of an aggregate in order, transformed and numbered anew."""
 
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence

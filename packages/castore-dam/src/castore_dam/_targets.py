@@ -72,8 +72,7 @@ class _Stored:
         Raises:
             MigrationConflictError: another event of one version is there.
         """
-        found = await self.for_each_aggregate(self._find_versions, records)
-        there = {name: versions for name, versions in found}
+        there = dict(await self.for_each_aggregate(self._find_versions, records))
         return [each for each in records if each.version not in there[each.aggregate_id]]
 
     async def for_each_aggregate(
