@@ -53,9 +53,7 @@ MakeStorage = Callable[[str], Any]
 
 
 @pytest.fixture
-async def make(
-    tmp_path: Path, find_server: Callable[[str], str]
-) -> AsyncIterator[MakeStorage]:
+async def make(tmp_path: Path, find_server: Callable[[str], str]) -> AsyncIterator[MakeStorage]:
     """Give a function that makes an empty storage of a kind."""
     async with AsyncExitStack() as stack:
 
@@ -111,7 +109,9 @@ def change(record: EventRecord) -> list[EventRecord]:
 
 @pytest.mark.parametrize("target_kind", STORAGES)
 @pytest.mark.parametrize("source_kind", STORAGES)
-async def test_all_events_are_carried(make: MakeStorage, source_kind: str, target_kind: str) -> None:
+async def test_all_events_are_carried(
+    make: MakeStorage, source_kind: str, target_kind: str
+) -> None:
     """Between any two storages, all events are there once, equal, and found again."""
     records = make_history()
     source = pokemons.using(await make(source_kind))
