@@ -1,5 +1,6 @@
 """Event stores are migrated between all storages, and verified."""
 
+import json
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from castore_core import ABSENT, EventRecord, EventStorageAdapter, EventStore, JSONValue
+from castore_core import ABSENT, EventRecord, EventStorageAdapter, EventStore
 from castore_dam import (
     Migration,
     MigrationConflictError,
@@ -202,15 +203,12 @@ async def test_a_legacy_table_is_a_source(
 
 
 def hash_records(records: dict[tuple[str, int], EventRecord]) -> str:
-    """Return a hash of all there is in some events, order and kinds of values included."""
+    """Return a hash of all there is in some events; the order of keys does not count."""
     digest = sha256()
-    for each in sorted(records.items(), key=lambda item: item[0]):
-        digest.update(repr((each, _sort(each[1].payload), _sort(each[1].metadata))).encode())
+    for _, record in sorted(records.items(), key=lambda item: item[0]):
+        values = [repr(each) if each is ABSENT else each for each in record[4:]]
+        digest.update(f"{record[:4]} {json.dumps(values, sort_keys=True)}".encode())
     return digest.hexdigest()
-
-
-def _sort(value: object) -> JSONValue:
-    return repr(sorted(value.items())) if isinstance(value, dict) else repr(value)
 
 
 async def test_the_git_history_goes_around(make: MakeStorage) -> None:
