@@ -31,6 +31,13 @@ def place(
 
 
 @pytest.fixture
+def alone_on_servers() -> Iterator[None]:
+    """Keep other tests from holding back the logs of servers."""
+    with using_servers(alone=True):
+        yield
+
+
+@pytest.fixture
 async def counting(place: Place) -> AsyncIterator[Counting]:
     """Give a database with its tables."""
     counting = Counting(place.create_engine())

@@ -1,11 +1,11 @@
 """Publishing stored events again, in batches, at a rate."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
 from castore_core import EventRecord, MessageChannel, MessageRecord
-from castore_dam._concurrency import map_in_order
+from castore_dam._concurrency import iterate, map_in_order
 from castore_dam._rate import RateLimit
 
 T = TypeVar("T")
@@ -71,12 +71,7 @@ class Publisher:
         if not getattr(self._channel, "carries_state", False):
             return [await to_message(*each) for each in events]
         made = map_in_order(
-            lambda each: to_message(*each), _iterate(events), at_once=_STATES_AT_ONCE
+            lambda each: to_message(*each), iterate(events), at_once=_STATES_AT_ONCE
         )
         async with aclosing(made):
             return [each async for each in made]
-
-
-async def _iterate(items: Sequence[T]) -> AsyncGenerator[T]:
-    for each in items:
-        yield each

@@ -182,22 +182,18 @@ async def read_aggregate(
     event_store_id: str,
     aggregate_id: str,
     *,
+    min_version: int = 1,
     max_version: int | None = None,
 ) -> AsyncGenerator[EventRecord]:
     """Yield the events of an aggregate, read page by page."""
-    version = 0
-    records: Sequence[EventRecord] = ()
-    while version == 0 or len(records) == PAGE:
+    first: int | None = min_version
+    while first is not None:
         records = await adapter.get_events(
-            event_store_id,
-            aggregate_id,
-            min_version=version + 1,
-            max_version=max_version,
-            limit=PAGE,
+            event_store_id, aggregate_id, min_version=first, max_version=max_version, limit=PAGE
         )
         for each in records:
             yield each
-        version = records[-1].version if records else max(version, 1)
+        first = records[-1].version + 1 if len(records) == PAGE else None
 
 
 async def open_scans(

@@ -1,0 +1,235 @@
+"""Event stores are migrated between all storages, and verified."""
+
+import json
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from castore_core import ABSENT, EventRecord, EventStorageAdapter, EventStore
+from castore_dam import (
+    Migration,
+    MigrationConflictError,
+    migrate_event_store,
+    verify_migration,
+)
+from castore_dynamodb import (
+    DynamoDBEventStorageAdapter,
+    LegacyDynamoDBEventStorageAdapter,
+    create_table,
+    table_definition,
+)
+from event_storages import STORAGES, get_client, make_storage
+from git_history.commits import commit_store
+from git_history.files import file_store
+from git_history.git import Repository
+from git_history.history import open_history
+from git_history.importing import import_commits
+from git_history.working_tree import WorkingTree
+from pokemon import pokemons
+
+pytestmark = pytest.mark.usefixtures("alone_on_servers")
+
+MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
+PAYLOADS: list[Any] = [
+    ABSENT,
+    None,
+    0,
+    False,
+    "",
+    [],
+    {},
+    2.0,
+    1.5,
+    2**60,
+    -0.1,
+    "a'#/%é🙂\n",
+    {"b": [1, ["c", None]], "a": {"c": {"d": 0}}},  # moto empties a map that is in a list
+    [["x"], True],
+]
+MakeStorage = Callable[[str], Any]
+
+
+@pytest.fixture
+async def make(tmp_path: Path, find_server: Callable[[str], str]) -> AsyncIterator[MakeStorage]:
+    """Give a function that makes an empty storage of a kind."""
+    async with AsyncExitStack() as stack:
+
+        async def make_one(kind: str) -> EventStorageAdapter:
+            return await stack.enter_async_context(make_storage(kind, tmp_path, find_server))
+
+        yield make_one
+
+
+def make_history(seed: int = 1) -> list[EventRecord]:
+    """Return the events of aggregates with odd ids, mixed, some at one moment."""
+    numbers = random.Random(seed)
+    ids = ["a", "a#b", "a'%/", "é🙂", "x" * 300, *(f"n{each}" for each in range(12))]
+    versions = dict.fromkeys(ids, 0)
+    records: list[EventRecord] = []
+    for index in range(200):
+        aggregate_id = ids[index] if index < len(ids) else numbers.choice(ids)
+        versions[aggregate_id] += 1
+        records.append(
+            EventRecord(
+                aggregate_id,
+                versions[aggregate_id],
+                f"TYPE_{index % 7}",
+                MOMENT + timedelta(milliseconds=index // 3),
+                numbers.choice(PAYLOADS),
+                numbers.choice(PAYLOADS),
+            )
+        )
+    return records
+
+
+async def fill(adapter: EventStorageAdapter, records: list[EventRecord]) -> None:
+    """Push events one by one."""
+    for each in records:
+        await adapter.push_event("POKEMONS", each)
+
+
+async def read_all(store: EventStore[Any, Any]) -> dict[tuple[str, int], EventRecord]:
+    """Return all the events of the listed aggregates."""
+    adapter = store.get_storage_adapter()
+    return {
+        (each.aggregate_id, each.version): each
+        async for aggregate_id in store.iter_aggregate_ids()
+        for each in await adapter.get_events(store.event_store_id, aggregate_id)
+    }
+
+
+def change(record: EventRecord) -> list[EventRecord]:
+    """Drop some events, and double others."""
+    number = int(record.type[-1])
+    return [record._replace(type=f"{record.type}_{each}") for each in range(min(number, 2))]
+
+
+@pytest.mark.parametrize("target_kind", STORAGES)
+@pytest.mark.parametrize("source_kind", STORAGES)
+async def test_all_events_are_carried(
+    make: MakeStorage, source_kind: str, target_kind: str
+) -> None:
+    """Between any two storages, all events are there once, equal, and found again."""
+    records = make_history()
+    source = pokemons.using(await make(source_kind))
+    target = pokemons.using(await make(target_kind))
+    await fill(source.get_storage_adapter(), records)
+
+    assert Migration(200, 200) == await migrate_event_store(source, target)
+    assert Migration(200, 0, 200) == await migrate_event_store(source, target)
+
+    assert (await verify_migration(source, target)).is_equal
+    assert {(each.aggregate_id, each.version): each for each in records} == await read_all(target)
+
+
+@pytest.mark.parametrize("target_kind", STORAGES)
+@pytest.mark.parametrize("source_kind", ["sqlite", "ministack"])
+async def test_transformed_events_are_carried(
+    make: MakeStorage, source_kind: str, target_kind: str
+) -> None:
+    """Versions have no gaps, and the verification expects what was written."""
+    source = pokemons.using(await make(source_kind))
+    target = pokemons.using(await make(target_kind))
+    await fill(source.get_storage_adapter(), make_history(2))
+
+    dry = await migrate_event_store(source, target, transform=change, dry_run=True)
+    migration = await migrate_event_store(source, target, transform=change)
+
+    assert dry == migration
+    verification = await verify_migration(source, target, transform=change)
+    assert verification.is_equal
+    assert migration.events_written == verification.found_event_count > 200
+    assert not (await verify_migration(source, target)).is_equal
+
+
+@pytest.mark.parametrize("target_kind", STORAGES)
+async def test_another_event_stays(make: MakeStorage, target_kind: str) -> None:
+    """On each storage, a conflict is an error, and the event is left as it is."""
+    records = make_history()
+    source, target = pokemons.using(await make("memory")), pokemons.using(await make(target_kind))
+    mine = records[0]._replace(type="MINE")
+    await fill(source.get_storage_adapter(), records)
+    await fill(target.get_storage_adapter(), [mine])
+
+    with pytest.raises(MigrationConflictError):
+        await migrate_event_store(source, target)
+
+    found = await target.get_storage_adapter().get_events("POKEMONS", mine.aggregate_id, limit=1)
+    assert [mine] == [*found]
+
+
+def _make_legacy_definition(table_name: str) -> dict[str, Any]:
+    definition = table_definition(table_name)
+    definition["AttributeDefinitions"][2] = {
+        "AttributeName": "isInitialEvent",
+        "AttributeType": "N",
+    }
+    definition["GlobalSecondaryIndexes"][0]["KeySchema"][0]["AttributeName"] = "isInitialEvent"
+    return definition
+
+
+@pytest.mark.parametrize("server", ["ministack", "moto"])
+async def test_a_legacy_table_is_a_source(
+    make: MakeStorage, find_server: Callable[[str], str], server: str
+) -> None:
+    """The events of Castore's legacy adapter are carried to a single table."""
+    client = get_client(find_server(server))
+    source_adapter = await make(server)
+    assert isinstance(source_adapter, DynamoDBEventStorageAdapter)
+    legacy_name = f"{source_adapter.table_name}_legacy"
+    await create_table(client, _make_legacy_definition(legacy_name))
+    records = make_history()
+    await fill(source_adapter, records)
+    for page in client.get_paginator("scan").paginate(TableName=source_adapter.table_name):
+        for item in page["Items"]:
+            item["aggregateId"]["S"] = item["aggregateId"]["S"].removeprefix("POKEMONS#")
+            if item.pop("eventStoreId", None):
+                item["isInitialEvent"] = {"N": "1"}
+            client.put_item(TableName=legacy_name, Item=item)
+    source = pokemons.using(
+        LegacyDynamoDBEventStorageAdapter(client, legacy_name, event_store_id="POKEMONS")
+    )
+    target = pokemons.using(await make(server))
+
+    assert Migration(200, 200) == await migrate_event_store(source, target)
+
+    assert (await verify_migration(source, target)).is_equal
+    assert {(each.aggregate_id, each.version): each for each in records} == await read_all(target)
+    client.delete_table(TableName=legacy_name)
+
+
+def hash_records(records: dict[tuple[str, int], EventRecord]) -> str:
+    """Return a hash of all there is in some events; the order of keys does not count."""
+    digest = sha256()
+    for _, record in sorted(records.items(), key=lambda item: item[0]):
+        values = [repr(each) if each is ABSENT else each for each in record[4:]]
+        digest.update(f"{record[:4]} {json.dumps(values, sort_keys=True)}".encode())
+    return digest.hexdigest()
+
+
+async def test_the_git_history_goes_around(make: MakeStorage) -> None:
+    """SQLite, PostgreSQL, DynamoDB and SQLite again: the events are equal, byte for byte."""
+    first = await make("sqlite")
+    history = await open_history(first)
+    repository = Repository.find(Path(__file__).parent)
+    until = repository.head()
+    await import_commits(history, repository, WorkingTree(), until=until)
+    adapters = [first, await make("postgres"), await make("ministack"), await make("sqlite")]
+
+    for make_store in (file_store, commit_store):
+        stores = [make_store(each) for each in adapters]
+        hashes: set[str] = set()
+        for index, each in enumerate(stores):
+            if index:
+                await migrate_event_store(stores[index - 1], each)
+            hashes.add(hash_records(await read_all(each)))
+        assert 1 == len(hashes)
+        verification = await verify_migration(stores[0], stores[3])
+        assert verification.is_equal
+        assert verification.found_event_count > 0
