@@ -1,0 +1,3 @@
+"""Replay, migrate, archive and check event stores."""
+
+__all__: list[str] = []
