@@ -1,0 +1,148 @@
+"""Finding the user's stores, and other objects, by their addresses."""
+
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sized
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypeVar, cast
+
+from castore_core import EventStore
+from castore_core.sync import SyncEventStore
+
+from castore_cli._addresses import import_address
+from castore_cli._opening import unwrap
+from castore_cli.errors import UsageError
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def open_objects(address: str, kind: type[T]) -> AsyncGenerator[list[T]]:
+    """Find the object of a kind that an address names, or several; close them afterwards.
+
+    The address may name an object, an iterable or mapping of them, a function without arguments
+    that returns (or is awaited for) either, or a context manager or generator function, whose end
+    comes when this context ends. All of it happens in the running event loop.
+
+    ``kind`` is a class or a protocol. Of a protocol, an object has all the methods.
+
+    Raises:
+        UsageError: there is no such module or attribute, or it is something else.
+        CommandError: the user's module raises an error.
+    """
+    async with AsyncExitStack() as stack:
+        value = import_address(address)
+        value = await unwrap(address, value, lambda each: _collect(each, kind) is not None, stack)
+        found = _collect(value, kind)
+        if found is None:
+            raise _refuse(address, value, kind)
+        yield found
+
+
+@asynccontextmanager
+async def open_object(address: str, kind: type[T]) -> AsyncGenerator[T]:
+    """Find the one object of a kind that an address names, as `open_objects` does.
+
+    Raises:
+        UsageError, CommandError: as in `open_objects`. There are several, too.
+    """
+    async with open_objects(address, kind) as found:
+        if len(found) > 1:
+            raise UsageError(
+                f"{address!r} has {len(found)} objects of {kind.__name__}: name one of them"
+            )
+        yield found[0]
+
+
+@asynccontextmanager
+async def open_stores(
+    address: str, *, store_ids: Collection[str] = ()
+) -> AsyncGenerator[list[EventStore]]:
+    """Find the event stores that an address names, or those of them with the given ids.
+
+    Raises:
+        UsageError, CommandError: as in `open_objects`. No store has one of the ids, too.
+    """
+    async with open_objects(address, EventStore) as stores:
+        _check_ids(address, stores, store_ids)
+        yield [each for each in stores if not store_ids or each.event_store_id in store_ids]
+
+
+@asynccontextmanager
+async def open_store(address: str, *, store_id: str | None = None) -> AsyncGenerator[EventStore]:
+    """Find the event store that an address names, or the one of several that has the id.
+
+    Raises:
+        UsageError, CommandError: as in `open_stores`. There are several stores, and no id, too.
+    """
+    async with open_stores(address, store_ids=() if store_id is None else (store_id,)) as stores:
+        if len(stores) > 1:
+            raise UsageError(
+                f"{address!r} has several event stores: choose one with --store, of "
+                f"{_list_ids(stores)}"
+            )
+        yield stores[0]
+
+
+def _collect(value: object, kind: type[T]) -> list[T] | None:
+    """Return the objects of a kind that a value is or holds, or ``None`` where it is another."""
+    held = list(map(_take_from_facade, _list_held(value) or [value]))
+    if all(_is_instance(each, kind) for each in held):
+        return cast("list[T]", held)
+    return None
+
+
+def _take_from_facade(value: object) -> object:
+    return value.event_store if isinstance(value, SyncEventStore) else value
+
+
+def _list_held(value: object) -> list[object]:
+    if isinstance(value, Mapping):
+        value = tuple(cast("Mapping[object, object]", value).values())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return list(cast("Iterable[object]", value))
+    return []
+
+
+def _is_instance(value: object, kind: type) -> bool:
+    if isinstance(value, type):
+        return False
+    if getattr(kind, "_is_protocol", False):
+        return all(hasattr(value, each) for each in _list_members(kind))
+    return isinstance(value, kind)
+
+
+def _list_members(protocol: type) -> list[str]:
+    """Return the public names of a protocol and of the protocols that it extends."""
+    parts = [each for each in protocol.__mro__ if getattr(each, "_is_protocol", False)]
+    return [name for each in parts for name in vars(each) if not name.startswith("_")]
+
+
+def _refuse(address: str, value: object, kind: type) -> UsageError:
+    wanted = f"{address!r} is to name an object of {kind.__name__}, or a list of them"
+    held = _list_held(value)
+    other = next((each for each in held if not _is_instance(each, kind)), None)
+    if other is not None:
+        return UsageError(f"{wanted}, but has {_describe(other)}")
+    return UsageError(f"{wanted}, but is {_describe(value)}")
+
+
+def _describe(value: object) -> str:
+    if value is None:
+        return "None"
+    if isinstance(value, type):
+        return f"the class {value.__qualname__}"
+    kind = type(value)
+    is_empty = isinstance(value, Sized) and not len(value)
+    return f"{'an empty' if is_empty else 'an object of'} {kind.__module__}.{kind.__qualname__}"
+
+
+def _check_ids(address: str, stores: list[EventStore], store_ids: Iterable[str]) -> None:
+    known = {each.event_store_id for each in stores}
+    for store_id in store_ids:
+        if store_id not in known:
+            raise UsageError(
+                f"{address!r} has no event store {store_id!r}, but {_list_ids(stores)}"
+            )
+
+
+def _list_ids(stores: Iterable[EventStore]) -> str:
+    return ", ".join(sorted(repr(each.event_store_id) for each in stores))
