@@ -4,11 +4,10 @@ import sysconfig
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
-
-from castore_core import CastoreError, name_type
+from typing import Final, cast
 
 from castore_cli.errors import CommandError
+from castore_core import CastoreError, name_type
 
 _HERE: Final = Path(__file__).parent
 _STANDARD_LIBRARY: Final = Path(sysconfig.get_path("stdlib"))
@@ -17,7 +16,7 @@ _STANDARD_LIBRARY: Final = Path(sysconfig.get_path("stdlib"))
 def describe(error: BaseException) -> str:
     """Return what an error says; of errors that nobody expects, their type and place too."""
     if isinstance(error, BaseExceptionGroup):
-        return "; ".join(dict.fromkeys(map(describe, find_leaves(error))))
+        return "; ".join(dict.fromkeys(map(describe, find_leaves(cast("BaseException", error)))))
     text = _add_notes(error, str(error))
     if text and isinstance(error, (CastoreError, CommandError, OSError)):
         return text
@@ -51,7 +50,7 @@ def find_place(error: BaseException) -> str | None:
 def find_leaves(error: BaseException) -> Iterator[BaseException]:
     """Yield the errors of a group, and of the groups in it; an error alone yields itself."""
     if isinstance(error, BaseExceptionGroup):
-        for each in error.exceptions:
+        for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:
             yield from find_leaves(each)
     else:
         yield error

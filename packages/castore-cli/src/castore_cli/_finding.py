@@ -2,14 +2,13 @@
 
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sized
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TypeVar, cast
-
-from castore_core import EventStore
-from castore_core.sync import SyncEventStore
+from typing import Any, TypeVar, cast
 
 from castore_cli._addresses import import_address
 from castore_cli._opening import unwrap
 from castore_cli.errors import UsageError
+from castore_core import EventStore
+from castore_core.sync import SyncEventStore
 
 T = TypeVar("T")
 
@@ -91,7 +90,9 @@ def _collect(value: object, kind: type[T]) -> list[T] | None:
 
 
 def _take_from_facade(value: object) -> object:
-    return value.event_store if isinstance(value, SyncEventStore) else value
+    if isinstance(value, SyncEventStore):
+        return cast("SyncEventStore[Any, Any]", value).event_store
+    return value
 
 
 def _list_held(value: object) -> list[object]:

@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from castore_core import AggregateIdsPage
 from cyclopts import Parameter
 
 from castore_cli._addresses import Address
 from castore_cli._finding import open_store
+from castore_cli._limits import Limit
 from castore_cli._moments import Moment
 from castore_cli._terminal import Terminal
+from castore_core import AggregateIdsPage
 
 
 async def ids(
@@ -16,7 +17,7 @@ async def ids(
     /,
     *,
     store: str | None = None,
-    limit: int | None = None,
+    limit: Limit | None = None,
     after: Moment | None = None,
     before: Moment | None = None,
     reverse: bool | None = None,

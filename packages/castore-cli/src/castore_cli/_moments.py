@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeAlias
 
-from castore_core import parse_timestamp
 from cyclopts import Parameter, Token
+
+from castore_core import parse_timestamp
 
 
 def _convert(type_: Any, tokens: Sequence[Token]) -> datetime:  # noqa: ARG001 cyclopts gives it
@@ -18,4 +19,4 @@ def _convert(type_: Any, tokens: Sequence[Token]) -> datetime:  # noqa: ARG001 c
 Moment: TypeAlias = Annotated[
     datetime, Parameter(converter=_convert, metavar="MOMENT", accepts_keys=False, n_tokens=1)
 ]
-"""A moment in ISO 8601, in UTC where it names no offset: 2026-01-31, or 2026-01-31T10:00:00+01:00."""
+"""A moment in ISO 8601, in UTC where it names no offset: ``2026-01-31``, ``2026-01-31T10:00+01:00``."""

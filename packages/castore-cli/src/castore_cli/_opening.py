@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, Final, cast
 
-from castore_cli.errors import CommandError
+from castore_cli.errors import UsageError
 
 _MOST_STEPS: Final = 10  # of functions that return functions
 
@@ -19,7 +19,7 @@ async def unwrap(
     generator, of either kind, is a context too: it yields once.
 
     Raises:
-        CommandError: a function takes arguments.
+        UsageError: a function takes arguments.
     """
     for _ in range(_MOST_STEPS):
         if is_wanted(value):
@@ -32,36 +32,33 @@ async def unwrap(
 
 
 async def _follow(address: str, value: Any, stack: AsyncExitStack) -> object:
-    if isinstance(value, type):
-        return value
     if inspect.isawaitable(value):
         return await cast("Awaitable[object]", value)
-    if inspect.isasyncgen(value):
-        return await stack.enter_async_context(_as_async_context(value))
-    if inspect.isgenerator(value):
-        return stack.enter_context(_as_context(value))
-    if hasattr(value, "__aenter__"):
-        return await stack.enter_async_context(value)
-    if hasattr(value, "__enter__"):
-        return stack.enter_context(value)
-    if callable(value):
+    context = _to_context(value)
+    if hasattr(context, "__aenter__"):
+        return await stack.enter_async_context(context)
+    if hasattr(context, "__enter__"):
+        return stack.enter_context(context)
+    if callable(value) and not isinstance(value, type):
         return _call(address, value)
     return value
 
 
-def _as_async_context(generator: AsyncGenerator[object]) -> Any:
-    return asynccontextmanager(lambda: generator)()
-
-
-def _as_context(generator: Generator[object]) -> Any:
-    return contextmanager(lambda: generator)()
+def _to_context(value: Any) -> Any:
+    if isinstance(value, type):
+        return None
+    if inspect.isasyncgen(value):
+        return asynccontextmanager(lambda: cast("AsyncGenerator[object]", value))()
+    if inspect.isgenerator(value):
+        return contextmanager(lambda: cast("Generator[object]", value))()
+    return value
 
 
 def _call(address: str, function: Callable[[], object]) -> object:
     try:
         inspect.signature(function).bind()
     except (TypeError, ValueError):
-        raise CommandError(
+        raise UsageError(
             f"{address!r} takes arguments: name a function without any, or an object"
         ) from None
     return function()

@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Generator
@@ -45,7 +44,7 @@ def _to_exit_code(answer: object) -> ExitCode:
     return answer if isinstance(answer, ExitCode) else ExitCode.OK
 
 
-def _report(error: Exception, terminal: Terminal, shows_frames: bool) -> ExitCode:  # noqa: FBT001
+def _report(error: Exception, terminal: Terminal, shows_frames: bool) -> ExitCode:
     if shows_frames:
         frames = "".join(traceback.format_exception(error))
         terminal.errors.write("".join(f"{make_visible(each)}\n" for each in frames.splitlines()))

@@ -45,6 +45,6 @@ def _justify(rows: Sequence[Row], column: str) -> Literal["left", "right"]:
     return "right" if values and all(type(each) in {int, float} for each in values) else "left"
 
 
-def _pad(cell: str, width: int, is_right: bool) -> str:  # noqa: FBT001 mapped
+def _pad(cell: str, width: int, is_right: bool) -> str:
     room = " " * (width - cell_len(cell))
     return room + cell if is_right else cell + room

@@ -3,11 +3,10 @@
 import os
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
-from collections.abc import Generator
 from io import UnsupportedOperation
-from typing import Any, TextIO
+from typing import TextIO
 
 from cyclopts import Parameter
 from rich.console import Console

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from castore_core import format_timestamp
 
@@ -45,10 +45,14 @@ def format_cell(value: Any) -> str:
     match value:
         case None:
             return ""
+        case bool():
+            return "yes" if value else "no"
         case str():
             return make_visible(value)
         case datetime():
             return format_timestamp(value)
+        case list() | tuple():
+            return ", ".join(map(format_cell, cast("list[object]", value)))
         case _:
             return format_json(value)
 
@@ -65,11 +69,8 @@ def _encode_other(value: object) -> str:
 
 
 def _escape(character: str) -> str:
-    code = ord(character)
-    if code > 0xFFFF:
-        return f"\\U{code:08x}"
-    return _NAMED.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+    return _NAMED.get(character) or character.encode("unicode_escape", "surrogatepass").decode()
 
 
 def _escape_json(character: str) -> str:
-    return json.dumps(character)[1:-1] if ord(character) > 0xFFFF else f"\\u{ord(character):04x}"
+    return json.dumps(character)[1:-1]
