@@ -1,5 +1,7 @@
 """`castore aggregate`: the state of an aggregate, as it is or as it was."""
 
+from typing import cast
+
 from castore_cli._addresses import Address
 from castore_cli._finding import open_store
 from castore_cli._limits import Limit
@@ -42,8 +44,9 @@ async def _load(
 ) -> Aggregate:
     if at is None:
         loaded = await store.get_existing_aggregate(aggregate_id, max_version=version)
-        return loaded.aggregate
-    state = store.simulate_aggregate(await store.get_events(aggregate_id), at=at)
+        return cast("Aggregate", loaded.aggregate)
+    events = await store.get_events(aggregate_id)
+    state = cast("Aggregate | None", store.simulate_aggregate(events, at=at))
     if state is None:
         raise AggregateNotFoundError(store.event_store_id, aggregate_id)
     return state

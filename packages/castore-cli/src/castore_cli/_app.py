@@ -2,13 +2,13 @@
 
 import logging
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, version
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Final, NoReturn, TextIO
+from typing import Annotated, Final, Literal, NoReturn, TextIO, TypeAlias
 
 from cyclopts import App, Group, Parameter, UnknownCommandError
 
@@ -23,6 +23,7 @@ _HELP: Final = "Read and maintain the event stores of a program."
 _COMMON: Final = Group("Options of all commands", sort_key=1)
 _COMMANDS: Final = ("stores", "ids", "events", "aggregate", "tail")
 _INSTALL_COMPLETION: Final = "--install-completion"
+Shell: TypeAlias = Literal["bash", "fish", "powershell", "zsh"]
 _HIDDEN: Final = Parameter(show=False, allow_leading_hyphen=True)
 
 
@@ -81,9 +82,23 @@ def _make_app(terminal: Terminal) -> App:
         add_command(app, EntryPoint(name, f"castore_cli._{name}:{name}", GROUP))
     for problem in add_plugins(app):
         terminal.show_error(problem)
-    app.register_install_completion_command(_INSTALL_COMPLETION, help="Install shell completion.")
+    app.command(_make_installer(app), name=_INSTALL_COMPLETION, help="Install shell completion.")
     _add_options(app, terminal)
     return app
+
+
+def _make_installer(app: App) -> Callable[..., None]:
+    def install(*, shell: Shell | None = None, output: Path | None = None) -> None:
+        """Install shell completion.
+
+        Args:
+            shell: The shell; by default, the one in use.
+            output: Write the script there, and change no start-up file of the shell.
+        """
+        path = app.install_completion(shell=shell, output=output, add_to_startup=output is None)
+        sys.stderr.write(f"{make_visible(str(path))} is written: start a new shell to use it\n")
+
+    return install
 
 
 def _add_options(app: App, terminal: Terminal) -> None:

@@ -91,7 +91,7 @@ def _collect(value: object, kind: type[T]) -> list[T] | None:
 
 def _take_from_facade(value: object) -> object:
     if isinstance(value, SyncEventStore):
-        return cast("SyncEventStore[Any, Any]", value).event_store
+        return cast("Any", value).event_store
     return value
 
 

@@ -19,4 +19,4 @@ def _convert(type_: Any, tokens: Sequence[Token]) -> datetime:  # noqa: ARG001 c
 Moment: TypeAlias = Annotated[
     datetime, Parameter(converter=_convert, metavar="MOMENT", accepts_keys=False, n_tokens=1)
 ]
-"""A moment in ISO 8601, in UTC where it names no offset: ``2026-01-31``, ``2026-01-31T10:00+01:00``."""
+"""A moment in ISO 8601, such as ``2026-01-31T10:00+01:00``; in UTC where it names no offset."""

@@ -11,7 +11,7 @@ from castore_cli._finding import open_stores
 from castore_cli._logs import get_log
 from castore_cli._records import to_row
 from castore_cli._terminal import Terminal
-from castore_cli._texts import format_cell, format_json
+from castore_cli._texts import Row, format_cell, format_json
 from castore_core import LOG_START, EventLog, EventStore, LogEntry
 
 _POLL_INTERVAL: Final = 1.0  # seconds, where a storage cannot tell that an event was pushed
@@ -86,7 +86,7 @@ def _group_by_log(stores: Iterable[EventStore]) -> dict[EventLog, list[str]]:
     return logs
 
 
-def _format_line(row: dict[str, object]) -> str:
+def _format_line(row: Row) -> str:
     names = ("timestamp", "eventStoreId", "aggregateId", "version", "type")
     values = [format_json(row[key]) for key in ("payload", "metadata") if key in row]
     return "  ".join([*(format_cell(row[name]) for name in names), *values])
