@@ -9,7 +9,6 @@ from typing import Final, cast
 from castore_cli.errors import CommandError
 from castore_core import CastoreError, name_type
 
-_HERE: Final = Path(__file__).parent
 _STANDARD_LIBRARY: Final = Path(sysconfig.get_path("stdlib"))
 
 
@@ -34,7 +33,7 @@ def describe_with_place(error: BaseException) -> str:
 def find_place(error: BaseException) -> str | None:
     """Return the file and line where an error arose: the innermost of the user's, if there is any.
 
-    That is a line outside of Python, of its installed packages and of this one.
+    That is a line outside of Python, of installed packages and of castore.
     """
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_shorten(error.filename)}, line {error.lineno}"
@@ -63,7 +62,9 @@ def _add_notes(error: BaseException, text: str) -> str:
 def _is_of_user(path: Path) -> bool:
     if "site-packages" in path.parts or "dist-packages" in path.parts:
         return False
-    return not (path.is_relative_to(_HERE) or path.is_relative_to(_STANDARD_LIBRARY))
+    if any(each.startswith("castore_") for each in path.parts):
+        return False
+    return not path.is_relative_to(_STANDARD_LIBRARY)
 
 
 def _shorten(filename: str) -> str:

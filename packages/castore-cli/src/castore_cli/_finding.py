@@ -2,26 +2,29 @@
 
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sized
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, TypeVar, cast
+from typing import Final, TypeVar, cast, get_origin
 
 from castore_cli._addresses import import_address
 from castore_cli._opening import unwrap
 from castore_cli.errors import UsageError
 from castore_core import EventStore
-from castore_core.sync import SyncEventStore
+from castore_core.sync import Facade
 
 T = TypeVar("T")
 
+_TARGETS: Final = ("event_store", "projection", "relay")  # of façades
+
 
 @asynccontextmanager
-async def open_objects(address: str, kind: type[T]) -> AsyncGenerator[list[T]]:
-    """Find the object of a kind that an address names, or several; close them afterwards.
+async def open_objects(address: str, *kinds: type[T]) -> AsyncGenerator[list[T]]:
+    """Find the objects of some kinds that an address names; close them afterwards.
 
     The address may name an object, an iterable or mapping of them, a function without arguments
     that returns (or is awaited for) either, or a context manager or generator function, whose end
     comes when this context ends. All of it happens in the running event loop.
 
-    ``kind`` is a class or a protocol. Of a protocol, an object has all the methods.
+    A kind is a class or a protocol. Of a protocol, an object has all the methods. Façades of
+    `castore_core.sync` stand for what is behind them.
 
     Raises:
         UsageError: there is no such module or attribute, or it is something else.
@@ -29,24 +32,24 @@ async def open_objects(address: str, kind: type[T]) -> AsyncGenerator[list[T]]:
     """
     async with AsyncExitStack() as stack:
         value = import_address(address)
-        value = await unwrap(address, value, lambda each: _collect(each, kind) is not None, stack)
-        found = _collect(value, kind)
+        value = await unwrap(address, value, lambda each: _collect(each, kinds) is not None, stack)
+        found = _collect(value, kinds)
         if found is None:
-            raise _refuse(address, value, kind)
+            raise _refuse(address, value, kinds)
         yield found
 
 
 @asynccontextmanager
-async def open_object(address: str, kind: type[T]) -> AsyncGenerator[T]:
-    """Find the one object of a kind that an address names, as `open_objects` does.
+async def open_object(address: str, *kinds: type[T]) -> AsyncGenerator[T]:
+    """Find the one object of some kinds that an address names, as `open_objects` does.
 
     Raises:
         UsageError, CommandError: as in `open_objects`. There are several, too.
     """
-    async with open_objects(address, kind) as found:
+    async with open_objects(address, *kinds) as found:
         if len(found) > 1:
             raise UsageError(
-                f"{address!r} has {len(found)} objects of {kind.__name__}: name one of them"
+                f"{address!r} has {len(found)} objects of {_name(kinds)}: name one of them"
             )
         yield found[0]
 
@@ -81,18 +84,23 @@ async def open_store(address: str, *, store_id: str | None = None) -> AsyncGener
         yield stores[0]
 
 
-def _collect(value: object, kind: type[T]) -> list[T] | None:
-    """Return the objects of a kind that a value is or holds, or ``None`` where it is another."""
+def _collect(value: object, kinds: tuple[type[T], ...]) -> list[T] | None:
+    """Return the objects of some kinds that a value is or holds, or ``None``."""
     held = list(map(_take_from_facade, _list_held(value) or [value]))
-    if all(_is_instance(each, kind) for each in held):
+    if all(_is_one_of(each, kinds) for each in held):
         return cast("list[T]", held)
     return None
 
 
+def _is_one_of(value: object, kinds: Iterable[type]) -> bool:
+    return any(_is_instance(value, each) for each in kinds)
+
+
 def _take_from_facade(value: object) -> object:
-    if isinstance(value, SyncEventStore):
-        return cast("Any", value).event_store
-    return value
+    if not isinstance(value, Facade):
+        return value
+    found = (getattr(cast("object", value), each, None) for each in _TARGETS)
+    return next((each for each in found if each is not None), cast("object", value))
 
 
 def _list_held(value: object) -> list[object]:
@@ -106,6 +114,7 @@ def _list_held(value: object) -> list[object]:
 def _is_instance(value: object, kind: type) -> bool:
     if isinstance(value, type):
         return False
+    kind = get_origin(kind) or kind
     if getattr(kind, "_is_protocol", False):
         return all(hasattr(value, each) for each in _list_members(kind))
     return isinstance(value, kind)
@@ -117,10 +126,14 @@ def _list_members(protocol: type) -> list[str]:
     return [name for each in parts for name in vars(each) if not name.startswith("_")]
 
 
-def _refuse(address: str, value: object, kind: type) -> UsageError:
-    wanted = f"{address!r} is to name an object of {kind.__name__}, or a list of them"
+def _name(kinds: Iterable[type]) -> str:
+    return " or ".join(each.__name__ for each in kinds)
+
+
+def _refuse(address: str, value: object, kinds: tuple[type, ...]) -> UsageError:
+    wanted = f"{address!r} is to name an object of {_name(kinds)}, or a list of them"
     held = _list_held(value)
-    other = next((each for each in held if not _is_instance(each, kind)), None)
+    other = next((each for each in held if not _is_one_of(each, kinds)), None)
     if other is not None:
         return UsageError(f"{wanted}, but has {_describe(other)}")
     return UsageError(f"{wanted}, but is {_describe(value)}")

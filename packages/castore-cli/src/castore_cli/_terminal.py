@@ -92,7 +92,7 @@ class Terminal:
         if self.is_json:
             self._write(self._format_json(values))
         else:
-            self._write(*map(make_visible, text.splitlines()))
+            self._write(*(make_visible(each.expandtabs(2).rstrip()) for each in text.split("\n")))
 
     # Messages
 
