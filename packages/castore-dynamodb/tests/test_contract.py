@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -11,33 +10,19 @@ import pytest
 from castore_aws import AWSClient
 from castore_core import AssertedVersion, EventRecord, EventStorageAdapter
 from castore_dynamodb import DynamoDBEventStorageAdapter
-from castore_test_tools import EventStorageAdapterTests, overrides_contract
+from castore_test_tools import overrides_contract
+from dynamodb_limits import DynamoDBLimits
 
 MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 
 
-class DynamoDBContract(EventStorageAdapterTests):
-    """What DynamoDB cannot do, and its fixtures."""
+class DynamoDBContract(DynamoDBLimits):
+    """The fixtures of the single table."""
 
-    orders_ties_by_aggregate_id = False
-    groups_appear_at_once = False  # a query may read in the middle of a transaction
-    most_events_of_a_group = 100
-    largest_payload = 400_000  # the item has 409,600 bytes; moto takes less
-    integral_floats_stay_floats = False
     characters_refused_in_event_store_ids = "#"
-
-    refuses_gaps = False
 
     kind: str
     server: str
-
-    def holds_number(self, number: float) -> bool:
-        """Tell whether a number has at most 38 digits and a magnitude from 1E-130 to 1E+126."""
-        integral = number == int(number)
-        _, digits, exponent = Decimal(int(number) if integral else repr(number)).as_tuple()
-        assert isinstance(exponent, int)
-        significant = "".join(map(str, digits)).strip("0")
-        return len(significant) <= 38 and -130 <= exponent + len(digits) - 1 < 126
 
     def make_adapter(self, client: Any, table_name: str) -> DynamoDBEventStorageAdapter:
         """Return an adapter that refuses gaps, or allows them."""

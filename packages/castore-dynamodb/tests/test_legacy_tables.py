@@ -1,6 +1,7 @@
 """A table of Castore's legacy adapter is refused, and one of the right layout costs one query."""
 
 import asyncio
+import gc
 import pickle
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -8,30 +9,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from castore_aws import RetryPolicy
-from castore_core import AssertedVersion, EventRecord, GroupedRecord, StorageError
+from castore_core import AssertedVersion, EventRecord, GroupedRecord
 from castore_dynamodb import (
     DynamoDBEventStorageAdapter,
     DynamoDBSnapshotStorageAdapter,
     LegacyTableError,
-    table_definition,
 )
 
 MOMENT = datetime(2022, 1, 1, tzinfo=UTC)
 RECORD = EventRecord("pikachu1", 1, "APPEARED", MOMENT)
-
-
-def make_legacy_definition(table_name: str) -> dict[str, Any]:
-    """Return the table that the documentation of Castore's legacy adapter asks for."""
-    definition = table_definition(table_name)
-    definition["AttributeDefinitions"][2] = {
-        "AttributeName": "isInitialEvent",
-        "AttributeType": "N",
-    }
-    definition["GlobalSecondaryIndexes"][0]["KeySchema"][0]["AttributeName"] = "isInitialEvent"
-    return definition
 
 
 LEGACY_ITEMS: Sequence[dict[str, Any]] = [
@@ -76,9 +65,9 @@ async def client(
 
 
 @pytest.fixture
-async def table(client: Any, make_table: Callable[..., Awaitable[str]]) -> Table:
+async def table(client: Any, make_legacy_table: Callable[..., Awaitable[str]]) -> Table:
     """Give a table as the legacy adapter leaves it."""
-    name = await make_table(client, definition=make_legacy_definition)
+    name = await make_legacy_table(client)
     for item in LEGACY_ITEMS:
         client.put_item(TableName=name, Item=item)
     return Table(client, name)
@@ -108,7 +97,7 @@ CALLS: dict[str, Call] = {
 async def test_a_legacy_table_is_refused(table: Table, call: Call) -> None:
     """Each time: it does not read as empty, and takes no second history."""
     for _ in range(2):
-        with pytest.raises(LegacyTableError, match=f"{table.name!r}.*nothing was written"):
+        with pytest.raises(LegacyTableError, match=f"{table.name!r}.*LegacyDynamo"):
             await call(table.adapter)
 
     assert len(LEGACY_ITEMS) == table.count()
@@ -145,26 +134,6 @@ async def test_the_index_of_a_legacy_table_finds_no_snapshots(table: Table) -> N
         await DynamoDBSnapshotStorageAdapter(table.client, table.name).delete_snapshots("POKEMONS")
 
 
-async def test_a_legacy_table_can_be_copied(
-    client: Any, table: Table, make_table: Callable[..., Awaitable[str]]
-) -> None:
-    """Its items need another key, and first ones the id of their event store."""
-    name = await make_table(client)
-    for page in client.get_paginator("scan").paginate(TableName=table.name):
-        for item in page["Items"]:
-            item["aggregateId"]["S"] = f"POKEMONS#{item['aggregateId']['S']}"
-            if item.pop("isInitialEvent", None):
-                item["eventStoreId"] = {"S": "POKEMONS"}
-            client.put_item(TableName=name, Item=item)
-    adapter = DynamoDBEventStorageAdapter(client, name)
-
-    records = await adapter.get_events("POKEMONS", "pikachu1")
-    found = await adapter.list_aggregate_ids("POKEMONS")
-
-    assert [("pikachu1", 1), ("pikachu1", 2)] == [each[:2] for each in records]
-    assert ["pikachu1"] == [each.aggregate_id for each in found.aggregates]
-
-
 def test_the_error_can_be_pickled() -> None:
     """A `LegacyTableError` pickles."""
     error = LegacyTableError("events")
@@ -180,7 +149,7 @@ def test_the_error_can_be_pickled() -> None:
 class FakeClient:
     """A client of aioboto3 whose first queries of the index fail, one for each error."""
 
-    def __init__(self, *errors: ClientError, items: Sequence[dict[str, Any]] = ()) -> None:
+    def __init__(self, *errors: Exception, items: Sequence[dict[str, Any]] = ()) -> None:
         self.items = items
         self.meta = SimpleNamespace(service_model=SimpleNamespace(service_name="dynamodb"))
         self.errors = list(errors)
@@ -275,14 +244,106 @@ async def test_where_the_index_tells_nothing_the_push_goes_on(error: ClientError
     assert (1, 2) == (len(client.queries), client.writes)
 
 
-async def test_where_the_index_does_not_answer_nothing_is_written() -> None:
-    """The next push asks again."""
-    client = FakeClient(make_error("ThrottlingException"))
+@pytest.mark.parametrize(
+    "error",
+    [make_error("ThrottlingException"), EndpointConnectionError(endpoint_url="https://dynamodb")],
+    ids=["throttled", "no connection"],
+)
+async def test_where_the_index_does_not_answer_the_push_goes_on(error: Exception) -> None:
+    """The query is not tried again, so that a push loses no time; the next push sends its own."""
+    client = FakeClient(error)
+    adapter = DynamoDBEventStorageAdapter(client, "events")
+
+    for version, queries in ((1, 1), (2, 2), (3, 2)):
+        await adapter.push_event("POKEMONS", RECORD._replace(version=version))
+        assert (queries, version) == (len(client.queries), client.writes)
+
+
+LEGACY_INDEX = make_error(
+    "ValidationException", "Query condition missed key schema element: isInitialEvent"
+)
+
+
+async def test_concurrent_first_pushes_share_the_query() -> None:
+    """Of any number of first uses, one pays."""
+    client = FakeClient()
     adapter = make_adapter(client)
 
-    with pytest.raises(StorageError, match="ThrottlingException"):
-        await adapter.push_event("POKEMONS", RECORD)
-    assert 0 == client.writes
+    await asyncio.gather(
+        *(adapter.push_event("POKEMONS", RECORD._replace(version=each)) for each in range(1, 9)),
+        *(adapter.get_events("POKEMONS", "mew1") for _ in range(8)),
+    )
 
-    await adapter.push_event("POKEMONS", RECORD)
-    assert (2, 1) == (len(client.queries), client.writes)
+    assert 1 == len([each for each in client.queries if "IndexName" in each])
+    assert 8 == client.writes
+
+
+async def test_concurrent_first_pushes_share_the_refusal() -> None:
+    """One query refuses them all."""
+    client = FakeClient(LEGACY_INDEX)
+    adapter = make_adapter(client)
+
+    errors = await asyncio.gather(
+        *(adapter.push_event("POKEMONS", RECORD) for _ in range(8)), return_exceptions=True
+    )
+
+    assert [LegacyTableError] * 8 == [type(each) for each in errors]
+    assert (1, 0) == (len(client.queries), client.writes)
+
+
+@pytest.mark.parametrize("errors", [(), (LEGACY_INDEX,)], ids=["single table", "legacy table"])
+async def test_a_cancelled_first_push_leaves_the_query_to_the_others(
+    errors: Sequence[Exception],
+) -> None:
+    """The one that began it may be cancelled."""
+    client = FakeClient(*errors)
+    adapter = make_adapter(client)
+    pushes = [asyncio.ensure_future(adapter.push_event("POKEMONS", RECORD)) for _ in range(3)]
+    await asyncio.sleep(0)  # all wait
+
+    pushes[0].cancel()
+    first, *others = await asyncio.gather(*pushes, return_exceptions=True)
+
+    assert isinstance(first, asyncio.CancelledError)
+    assert [LegacyTableError if errors else None] * 2 == [each and type(each) for each in others]
+    assert 1 == len(client.queries)
+
+
+@pytest.mark.parametrize("errors", [(), (LEGACY_INDEX,)], ids=["single table", "legacy table"])
+async def test_a_query_that_nobody_waits_for_ends_quietly(
+    errors: Sequence[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The only push was cancelled; asyncio logs nothing, and the next push is told."""
+    client = FakeClient(*errors, *errors)
+    adapter = make_adapter(client)
+    push = asyncio.ensure_future(adapter.push_event("POKEMONS", RECORD))
+    await asyncio.sleep(0)
+    push.cancel()
+    await asyncio.gather(push, return_exceptions=True)
+    await asyncio.sleep(0.01)
+    del push  # whose traceback refers to the query
+    gc.collect()
+
+    (result,) = await asyncio.gather(adapter.push_event("POKEMONS", RECORD), return_exceptions=True)
+
+    assert (LegacyTableError if errors else None) == (result and type(result))
+    assert [] == caplog.records
+
+
+def test_a_query_of_another_event_loop_is_not_waited_for() -> None:
+    """An adapter of a client of boto3 is used in several event loops, and one may stand still."""
+    client = FakeClient()
+    adapter = make_adapter(client)
+    pushes: list[asyncio.Future[None]] = []
+
+    async def begin() -> None:
+        pushes.append(asyncio.ensure_future(adapter.push_event("POKEMONS", RECORD)))
+        await asyncio.sleep(0)
+
+    with asyncio.Runner() as still:
+        still.run(begin())
+        asyncio.run(asyncio.wait_for(adapter.push_event("POKEMONS", RECORD), 5))
+        assert [1, False] == [client.writes, pushes[0].done()]
+        still.run(asyncio.wait_for(pushes[0], 5))
+
+    assert 2 == client.writes

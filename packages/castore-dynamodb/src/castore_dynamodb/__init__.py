@@ -3,6 +3,7 @@
 from castore_dynamodb._bookmarks import DynamoDBBookmarkStorageAdapter
 from castore_dynamodb._events import DynamoDBEventStorageAdapter
 from castore_dynamodb._legacy import LegacyTableError
+from castore_dynamodb._legacy_events import LegacyDynamoDBEventStorageAdapter
 from castore_dynamodb._parked import TransactItems
 from castore_dynamodb._parking import Park, ParkedRecord
 from castore_dynamodb._snapshots import DynamoDBSnapshotStorageAdapter
@@ -17,6 +18,7 @@ __all__ = [
     "DynamoDBSnapshotStorageAdapter",
     "DynamoDBStreamHandler",
     "DynamoDBStreamParser",
+    "LegacyDynamoDBEventStorageAdapter",
     "LegacyTableError",
     "Park",
     "ParkedRecord",

@@ -1,34 +1,19 @@
 """Event storage in a table of DynamoDB."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import cast
 from uuid import uuid4
 
 from castore_aws import AWSClient, Client, RetryPolicy
 from castore_core import (
-    AggregateIdsSlice,
     AssertedVersion,
     EventRecord,
     GroupedRecord,
     InvalidEventGroupError,
-    JSONValue,
-    ListedAggregate,
-    format_timestamp,
 )
-from castore_dynamodb._items import (
-    AGGREGATE_ID,
-    EVENT_STORE_ID,
-    INITIAL_EVENTS,
-    TIMESTAMP,
-    VERSION,
-    item_to_listed,
-    item_to_record,
-    make_index_key,
-    make_key,
-)
-from castore_dynamodb._layout import LayoutCheck
-from castore_dynamodb._table import KeyRange, Table
+from castore_dynamodb._items import make_store_keys
+from castore_dynamodb._reading import EventReader
+from castore_dynamodb._table import Table
 from castore_dynamodb._transactions import (
     Assertion,
     EventWrite,
@@ -36,10 +21,8 @@ from castore_dynamodb._transactions import (
     send_operations,
 )
 
-_FIRST, _LAST = " ", "~"  # before and after all timestamps
 
-
-class DynamoDBEventStorageAdapter:
+class DynamoDBEventStorageAdapter(EventReader):
     """Keeps events in a table of DynamoDB, as Castore does: both can use one table.
 
     One adapter serves any number of event stores, whose ids have no ``#``. A push is retry-safe:
@@ -53,9 +36,10 @@ class DynamoDBEventStorageAdapter:
     sent.
 
     The tables of Castore's legacy adapter, one for each event store, are refused with a
-    `LegacyTableError`. For that, an adapter queries the index once: before its first push, or when
-    it first finds no events. A program that may not query the index does not notice such
-    a table.
+    `LegacyTableError`; `LegacyDynamoDBEventStorageAdapter` reads them. For that, an adapter queries
+    the index once: before its first push, or when it first finds no events. Where DynamoDB does not
+    answer, the call goes on, and the next one asks again. A program that may not query the index
+    does not notice such a table.
 
     Args:
         client: a ``dynamodb`` client of boto3 or aioboto3 (entered); it is never closed. One of
@@ -84,17 +68,9 @@ class DynamoDBEventStorageAdapter:
         allow_gaps: bool = True,
         retries: RetryPolicy | None = None,
     ) -> None:
-        self._table = Table(AWSClient(client, "dynamodb", retries=retries), table_name)
-        self._layout = LayoutCheck(self._table)
+        table = Table(AWSClient(client, "dynamodb", retries=retries), table_name)
+        super().__init__(table, make_store_keys)
         self._allow_gaps = allow_gaps
-
-    def __repr__(self) -> str:
-        return f"DynamoDBEventStorageAdapter({self._table.name!r})"
-
-    @property
-    def table_name(self) -> str:
-        """The table of the events."""
-        return self._table.name
 
     async def push_event(
         self, event_store_id: str, record: EventRecord, *, force: bool = False
@@ -144,75 +120,6 @@ class DynamoDBEventStorageAdapter:
             await self._get_sibling(each.storage_adapter)._layout.run(each.event_store_id)
         await send_operations(self._table, operations, token)
 
-    async def get_events(
-        self,
-        event_store_id: str,
-        aggregate_id: str,
-        *,
-        min_version: int | None = None,
-        max_version: int | None = None,
-        limit: int | None = None,
-        reverse: bool = False,
-    ) -> list[EventRecord]:
-        """Read the events of an aggregate in the order of their versions.
-
-        Raises:
-            LegacyTableError: none was found, and the table is one of Castore's legacy adapter.
-        """
-        keys = KeyRange(
-            AGGREGATE_ID,
-            make_key(event_store_id, aggregate_id),
-            VERSION,
-            None if min_version is None else {"N": str(min_version)},
-            None if max_version is None else {"N": str(max_version)},
-        )
-        items = await self._table.query(keys, limit=limit, reverse=reverse, ConsistentRead=True)
-        if not items and not keys.is_empty:
-            await self._layout.run(event_store_id)
-        return [item_to_record(event_store_id, each) for each in items]
-
-    async def list_aggregate_ids(
-        self,
-        event_store_id: str,
-        *,
-        limit: int | None = None,
-        initial_event_after: datetime | None = None,
-        initial_event_before: datetime | None = None,
-        reverse: bool = False,
-        cursor: JSONValue = None,
-    ) -> AggregateIdsSlice:
-        """List the aggregates that have an event of version 1, ordered by its timestamp.
-
-        Equal timestamps are in an order of DynamoDB's own, always the same one.
-
-        Raises:
-            LegacyTableError: the table is one of Castore's legacy adapter.
-        """
-        make_key(event_store_id, "")
-        lower = _FIRST if initial_event_after is None else format_timestamp(initial_event_after)
-        upper = _LAST if initial_event_before is None else format_timestamp(initial_event_before)
-        start_key = None
-        if cursor is not None:
-            timestamp, aggregate_id = _parse_cursor(event_store_id, cursor)
-            if lower <= timestamp <= upper:  # else DynamoDB would refuse it
-                start_key = make_index_key(event_store_id, timestamp, aggregate_id)
-            if reverse:
-                upper = min(upper, timestamp)
-            else:
-                lower = max(lower, timestamp)
-        items = await self._table.query(
-            KeyRange(EVENT_STORE_ID, event_store_id, TIMESTAMP, {"S": lower}, {"S": upper}),
-            limit=None if limit is None else limit + 1,
-            reverse=reverse,
-            start_key=start_key,
-            IndexName=INITIAL_EVENTS,
-        )
-        listed = [item_to_listed(event_store_id, each) for each in items]
-        if limit is None or len(listed) <= limit:
-            return AggregateIdsSlice(listed)
-        last = items[limit - 1][TIMESTAMP]["S"]  # as it is: another writer's may look otherwise
-        return AggregateIdsSlice(listed[:limit], [last, listed[limit - 1].aggregate_id])
-
     def _to_write(self, grouped: GroupedRecord) -> EventWrite:
         event_store_id, record, storage_adapter = grouped
         adapter = self._get_sibling(storage_adapter)
@@ -229,9 +136,3 @@ class DynamoDBEventStorageAdapter:
         if adapter._table.client.client is not self._table.client.client:
             raise InvalidEventGroupError("its storage adapters have different clients")
         return adapter
-
-
-def _parse_cursor(event_store_id: str, cursor: JSONValue) -> tuple[str, str]:
-    """Return the timestamp, as it is stored, and the id of the aggregate after which to go on."""
-    ListedAggregate.from_cursor(event_store_id, cursor)  # refuses one of another making
-    return cast("tuple[str, str]", tuple(cast("list[str]", cursor)))

@@ -13,7 +13,7 @@
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from castore_aws import count_bytes
 from castore_core import (
@@ -47,6 +47,38 @@ SEPARATOR: Final = "#"
 
 class NoEventError(StorageError):
     """An item is no event as Castore writes them. Its payload and metadata are not in the text."""
+
+
+class StoreKeys(NamedTuple):
+    """The keys of one event store's items, which depend on the layout of the table.
+
+    Attributes:
+        prefix: comes before the aggregate's id in the partition key.
+        index_name: the partition key of the index of initial events.
+        index_value: its value in the first events of the store.
+    """
+
+    prefix: str
+    index_name: str
+    index_value: AttributeValue
+
+    def make_index_key(self, timestamp: str, aggregate_id: str) -> Item:
+        """Return the place of an aggregate in the index of initial events."""
+        return {
+            AGGREGATE_ID: {"S": self.prefix + aggregate_id},
+            VERSION: {"N": "1"},
+            self.index_name: self.index_value,
+            TIMESTAMP: {"S": timestamp},
+        }
+
+
+def make_store_keys(event_store_id: str) -> StoreKeys:
+    """Return the keys of an event store in the single table.
+
+    Raises:
+        StorageError: as in `make_key`.
+    """
+    return StoreKeys(make_key(event_store_id, ""), EVENT_STORE_ID, {"S": event_store_id})
 
 
 def make_key(event_store_id: str, aggregate_id: str) -> str:
@@ -94,15 +126,17 @@ def record_to_item(event_store_id: str, record: EventRecord, write_token: str | 
     return item
 
 
-def item_to_record(event_store_id: str, item: Mapping[str, Mapping[str, Any]]) -> EventRecord:
+def item_to_record(prefix: str, item: Mapping[str, Mapping[str, Any]]) -> EventRecord:
     """Read the item of an event; attributes that it has beside are passed over.
+
+    ``prefix`` is what its partition key begins with, before the aggregate's id.
 
     Raises:
         StorageError: an attribute is missing, or is not what Castore writes.
     """
     try:
         return EventRecord(
-            _get_aggregate_id(event_store_id, item),
+            _get_aggregate_id(prefix, item),
             int(item[VERSION]["N"]),
             item[TYPE]["S"],
             parse_timestamp(item[TIMESTAMP]["S"]),
@@ -113,17 +147,7 @@ def item_to_record(event_store_id: str, item: Mapping[str, Mapping[str, Any]]) -
         raise _to_storage_error(item, error) from error
 
 
-def make_index_key(event_store_id: str, timestamp: str, aggregate_id: str) -> Item:
-    """Return the place of an aggregate in the index of initial events."""
-    return {
-        AGGREGATE_ID: {"S": make_key(event_store_id, aggregate_id)},
-        VERSION: {"N": "1"},
-        EVENT_STORE_ID: {"S": event_store_id},
-        TIMESTAMP: {"S": timestamp},
-    }
-
-
-def item_to_listed(event_store_id: str, item: Mapping[str, Mapping[str, Any]]) -> ListedAggregate:
+def item_to_listed(prefix: str, item: Mapping[str, Mapping[str, Any]]) -> ListedAggregate:
     """Read an item of the index of initial events.
 
     Raises:
@@ -131,7 +155,7 @@ def item_to_listed(event_store_id: str, item: Mapping[str, Mapping[str, Any]]) -
     """
     try:
         return ListedAggregate(
-            _get_aggregate_id(event_store_id, item), parse_timestamp(item[TIMESTAMP]["S"])
+            _get_aggregate_id(prefix, item), parse_timestamp(item[TIMESTAMP]["S"])
         )
     except (KeyError, ValueError) as error:
         raise _to_storage_error(item, error) from error
@@ -155,8 +179,8 @@ def _unmarshal_field(item: Mapping[str, Mapping[str, Any]], name: str) -> JSONVa
         raise ValueError(f"its {name} is no attribute value") from None  # it may show values
 
 
-def _get_aggregate_id(event_store_id: str, item: Mapping[str, Mapping[str, Any]]) -> str:
-    return cast("str", item[AGGREGATE_ID]["S"])[len(event_store_id) + 1 :]
+def _get_aggregate_id(prefix: str, item: Mapping[str, Mapping[str, Any]]) -> str:
+    return cast("str", item[AGGREGATE_ID]["S"])[len(prefix) :]
 
 
 def _to_storage_error(item: Mapping[str, Any], error: Exception) -> NoEventError:

@@ -10,16 +10,31 @@ from typing import Any, Final
 
 from castore_aws import get_error_code, get_error_response
 from castore_core import StorageError
-from castore_dynamodb._items import AGGREGATE_ID, SEPARATOR, TIMESTAMP, TYPE, VERSION
+from castore_dynamodb._items import (
+    AGGREGATE_ID,
+    EVENT_STORE_ID,
+    SEPARATOR,
+    TIMESTAMP,
+    TYPE,
+    VERSION,
+    StoreKeys,
+)
 
 _IS_INITIAL_EVENT: Final = "isInitialEvent"
 
+LEGACY_KEYS: Final = StoreKeys("", _IS_INITIAL_EVENT, {"N": "1"})
+"""The keys of the one event store of such a table."""
 
-class LegacyTableError(StorageError):
+
+class LayoutError(StorageError):
+    """A table has the layout of another adapter. Nothing was written."""
+
+
+class LegacyTableError(LayoutError):
     """A table is one of Castore's ``LegacyDynamoDBEventStorageAdapter``. Nothing was written.
 
-    Its events are under other keys. They would not be found, and new ones would begin a second
-    history beside them.
+    `LegacyDynamoDBEventStorageAdapter` reads it. With the keys of a single table, its events would
+    not be found, and new ones would begin a second history beside them.
     """
 
     def __init__(self, table_name: str) -> None:
@@ -27,17 +42,32 @@ class LegacyTableError(StorageError):
         self.table_name = table_name
         self.reason: str = (
             f"table {table_name!r} is one of Castore's legacy adapter, whose keys do not name the "
-            "event store: its events cannot be read here, and nothing was written. Copy them to a "
-            "table as table_definition makes it, or name another table"
+            "event store, and nothing was written. LegacyDynamoDBEventStorageAdapter reads it; "
+            "new events need a table as table_definition makes it"
         )
 
 
-def is_about_legacy_index(error: BaseException) -> bool:
-    """Tell whether DynamoDB refused a query because the index is the legacy adapter's."""
+class SingleTableError(LayoutError):
+    """A table is none of Castore's legacy adapter: its keys name the event store."""
+
+    def __init__(self, table_name: str) -> None:
+        super().__init__(table_name)
+        self.table_name = table_name
+        self.reason: str = (
+            f"table {table_name!r} is none of Castore's legacy adapter: its keys name the event "
+            "store. Use DynamoDBEventStorageAdapter"
+        )
+
+
+def find_layout_error(table_name: str, error: BaseException) -> LayoutError | None:
+    """Return the layout error that a refused query of the index means, if it means one."""
     if get_error_code(error) != "ValidationException":
-        return False
+        return None
     message = get_error_response(error)["Error"].get("Message", "")
-    return f"missed key schema element: {_IS_INITIAL_EVENT}" in message
+    _, _, key = message.partition("missed key schema element: ")
+    if key.startswith(_IS_INITIAL_EVENT):
+        return LegacyTableError(table_name)
+    return SingleTableError(table_name) if key.startswith(EVENT_STORE_ID) else None
 
 
 def is_legacy_event(item: Mapping[str, Any]) -> bool:

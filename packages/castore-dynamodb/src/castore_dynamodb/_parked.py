@@ -58,7 +58,7 @@ class ParkedItems:
 
     async def read(self, bookmark_id: str) -> list[ParkedEvent]:
         """Read all the parked events of a bookmark, in the order of the log."""
-        keys = KeyRange(AGGREGATE_ID, _make_partition(bookmark_id), VERSION)
+        keys = KeyRange(AGGREGATE_ID, {"S": _make_partition(bookmark_id)}, VERSION)
         items = await self._table.query(keys, ConsistentRead=True)
         return sorted(_to_parked(bookmark_id, each) for each in items)
 

@@ -92,7 +92,7 @@ class DynamoDBSnapshotStorageAdapter:
         )
         keys = KeyRange(
             AGGREGATE_ID,
-            make_own_key(_KIND, event_store_id, aggregate_id),
+            {"S": make_own_key(_KIND, event_store_id, aggregate_id)},
             VERSION,
             {"N": str(lower)},
             {"N": str(upper)},
@@ -128,7 +128,8 @@ class DynamoDBSnapshotStorageAdapter:
         ones for a moment.
         """
         if aggregate_id is None:
-            keys = KeyRange(EVENT_STORE_ID, make_own_key(_KIND, event_store_id), TIMESTAMP)
+            partition = {"S": make_own_key(_KIND, event_store_id)}
+            keys = KeyRange(EVENT_STORE_ID, partition, TIMESTAMP)
             found = await self._table.query(keys, IndexName=INITIAL_EVENTS)
         else:
             found = await self._find(event_store_id, aggregate_id, "#partition, #sort")
@@ -139,7 +140,7 @@ class DynamoDBSnapshotStorageAdapter:
     async def _find(self, event_store_id: str, aggregate_id: str, attributes: str) -> list[Item]:
         """Return attributes of all the snapshots of an aggregate."""
         key = make_own_key(_KIND, event_store_id, aggregate_id)
-        keys = KeyRange(AGGREGATE_ID, key, VERSION, {"N": "0"}, {"N": "9" * 38})
+        keys = KeyRange(AGGREGATE_ID, {"S": key}, VERSION, {"N": "0"}, {"N": "9" * 38})
         return await self._table.query(keys, ConsistentRead=True, ProjectionExpression=attributes)
 
     async def _delete(self, item: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Container, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from castore_core import EventRecord, InvalidMessageError, MessageChannelEventStoreNotFoundError
-from castore_dynamodb._items import AGGREGATE_ID, item_to_record, split_key
+from castore_dynamodb._items import AGGREGATE_ID, item_to_record, make_key, split_key
 from castore_dynamodb._legacy import is_legacy_event
 
 StreamRecord: TypeAlias = Mapping[str, Any]
@@ -71,7 +71,7 @@ def read_image(image: Image, event_store_ids: Container[str]) -> StoredEvent:
     event_store_id = _get_event_store_id(image)
     if event_store_id not in event_store_ids:
         raise MessageChannelEventStoreNotFoundError(_STREAM, event_store_id)
-    return StoredEvent(event_store_id, item_to_record(event_store_id, image))
+    return StoredEvent(event_store_id, item_to_record(make_key(event_store_id, ""), image))
 
 
 def get_sequence_number(record: StreamRecord) -> str:

@@ -14,7 +14,7 @@ from castore_aws import (
 )
 from castore_core import StorageError
 from castore_dynamodb._items import Item
-from castore_dynamodb._legacy import LegacyTableError, is_about_legacy_index
+from castore_dynamodb._legacy import find_layout_error
 from castore_dynamodb._marshal import AttributeValue, read_number
 
 _MAX_LIMIT = 2**31 - 1  # DynamoDB's integers; a page of 1 MB has fewer items
@@ -57,7 +57,7 @@ class KeyRange(NamedTuple):
     """The items of one partition whose sort key is within bounds, if any, both inclusive."""
 
     partition_name: str
-    partition: str
+    partition: AttributeValue
     sort_name: str
     lower: AttributeValue | None = None
     upper: AttributeValue | None = None
@@ -79,7 +79,7 @@ class KeyRange(NamedTuple):
         return {
             "KeyConditionExpression": f"#partition = :partition{_make_condition(values)}",
             "ExpressionAttributeNames": names,
-            "ExpressionAttributeValues": {":partition": {"S": self.partition}, **values},
+            "ExpressionAttributeValues": {":partition": self.partition, **values},
         }
 
 
@@ -95,10 +95,14 @@ class Table:
 
         Raises:
             RefusedError: a condition did not hold.
-            LegacyTableError: the index is that of Castore's legacy adapter.
+            LayoutError: the index is that of another layout.
             StorageError: from any other error.
         """
         return await self._call(operation, parameters, _is_retryable)
+
+    async def call_once(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Call an operation as `call` does, and leave a failure at that."""
+        return await self._call(operation, parameters, lambda _: False)
 
     async def write(self, operation: str, **parameters: Any) -> None:
         """Call an operation that writes.
@@ -132,8 +136,8 @@ class Table:
         except AWS_ERRORS as error:
             if found := _find_refusals(error):
                 raise RefusedError(found) from error
-            if is_about_legacy_index(error):
-                raise LegacyTableError(self.name) from error
+            if layout_error := find_layout_error(self.name, error):
+                raise layout_error from error
             raise StorageError(f"{operation}: {describe_fault(error)}") from error
 
     async def query(
