@@ -16,7 +16,8 @@ async def unwrap(
     """Go from a value to one that is wanted, or to one from which nothing leads further.
 
     A function is called, a coroutine awaited, a context entered until the ``stack`` is closed. A
-    generator, of either kind, is a context too: it yields once.
+    generator, of either kind, is a context too: it yields once. From an object of castore nothing
+    leads further: the context of a projection would run it, and a command would be called.
 
     Raises:
         UsageError: a function takes arguments.
@@ -32,6 +33,8 @@ async def unwrap(
 
 
 async def _follow(address: str, value: Any, stack: AsyncExitStack) -> object:
+    if _is_of_castore(value):
+        return value
     if inspect.isawaitable(value):
         return await cast("Awaitable[object]", value)
     context = _to_context(value)
@@ -42,6 +45,10 @@ async def _follow(address: str, value: Any, stack: AsyncExitStack) -> object:
     if callable(value) and not isinstance(value, type):
         return _call(address, value)
     return value
+
+
+def _is_of_castore(value: object) -> bool:
+    return any(each.__module__.startswith("castore_") for each in type(value).__mro__)
 
 
 def _to_context(value: Any) -> Any:

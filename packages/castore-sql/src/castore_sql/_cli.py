@@ -78,9 +78,8 @@ def list_statements(adapter: SQLAdapter, *, mariadb: bool = False) -> list[str]:
 async def _open_adapters(address: Address) -> AsyncGenerator[Sequence[SQLAdapter]]:
     async with open_objects(address, EventStore, *_ADAPTERS) as found:
         parts: list[object] = [part for each in found for part in _list_parts(each)]
-        by_identity: dict[int, SQLAdapter] = {
-            id(each): cast("SQLAdapter", each) for each in parts if isinstance(each, _ADAPTERS)
-        }
+        adapters = [cast("SQLAdapter", each) for each in parts if isinstance(each, _ADAPTERS)]
+        by_identity = {id(each): each for each in adapters}
         if not by_identity:
             raise UsageError(f"{address!r} has no storage adapter of castore-sql")
         yield [*by_identity.values()]
