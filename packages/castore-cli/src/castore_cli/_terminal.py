@@ -120,9 +120,11 @@ class Terminal:
             raise UsageError(
                 f"this would {format_line(action)}: repeat it with --yes to allow that"
             )
-        self._errors.write(f"This will {format_line(action)}. Go on? [y/N] ")
-        self._errors.flush()
-        if _read_answer().strip().lower() not in {"y", "yes"}:
+        with _interrupting_at_once():
+            self._errors.write(f"This will {format_line(action)}. Go on? [y/N] ")
+            self._errors.flush()
+            answer = sys.stdin.readline()
+        if answer.strip().lower() not in {"y", "yes"}:
             raise CommandError("nothing was done")
 
     def track(self, description: str, *, total: float | None = None) -> Progress:
@@ -184,10 +186,11 @@ def _discard(stream: TextIO) -> None:
     os.close(null)
 
 
-def _read_answer() -> str:
-    """Read a line from the terminal. Ctrl-C ends it at once, also within an event loop."""
+@contextmanager
+def _interrupting_at_once() -> Generator[None]:
+    """Let Ctrl-C end a question at once: an event loop would first wait for the answer."""
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return sys.stdin.readline()
+        yield
     finally:
         signal.signal(signal.SIGINT, handler)
