@@ -53,4 +53,5 @@ def call_castore(
 ) -> CommandResult:
     """Run the command within this process, outside of an event loop."""
     code = run_command(["--app-dir", str(app_dir), *words])
-    return CommandResult(code, *capsys.readouterr())
+    captured = capsys.readouterr()
+    return CommandResult(code, captured.out, captured.err)

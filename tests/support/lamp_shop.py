@@ -14,18 +14,25 @@ EVIL = "\x1b[31mred\x1b]0;title\x07 [bold]bold[/bold] \u202egnp"
 
 
 class Placed(TypedDict):
+    """What was ordered."""
+
     item: str
 
 
 class OrderPlaced(Event, type="ORDER_PLACED"):
+    """Somebody has ordered something."""
+
     payload: Placed
 
 
-class OrderShipped(Event, type="ORDER_SHIPPED"): ...
+class OrderShipped(Event, type="ORDER_SHIPPED"):
+    """It is on its way."""
 
 
 @dataclass(frozen=True)
 class Order:
+    """An order, as its events made it."""
+
     aggregate_id: str
     version: int
     item: str

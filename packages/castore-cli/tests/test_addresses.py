@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from castore_command import call_castore
 
 BROKEN = {
@@ -20,7 +21,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, source in BROKEN.items():
         tmp_path.joinpath(name).write_text(source)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
 
 
 @pytest.mark.parametrize(

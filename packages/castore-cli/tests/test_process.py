@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from castore_command import SECONDS, SUPPORT, run_castore, start_castore
 from lamp_shop import EVIL
 
@@ -236,7 +237,7 @@ def test_a_question(plugin: str, answer: str, code: int) -> None:
     ids=str,
 )
 def test_data_steers_no_terminal(words: list[str]) -> None:
-    """Escape sequences of data are shown, never sent; markup is text. In a pipe, nothing is styled."""
+    """Escape sequences of data are shown, never sent, and markup is text."""
     result = run_castore(*words)
     shown = result.output + result.errors
 

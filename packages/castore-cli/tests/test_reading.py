@@ -1,6 +1,7 @@
 """The commands that read event stores."""
 
 import pytest
+
 from castore_command import CommandResult, call_castore
 from lamp_shop import EVIL
 

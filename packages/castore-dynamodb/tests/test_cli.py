@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import boto3
 import pytest
-from castore_command import call_castore
 
+from castore_command import call_castore
 from castore_dynamodb import table_definition
 
 SOURCE = """\

@@ -4,9 +4,9 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from castore_command import CommandResult, call_castore
 from sqlalchemy import create_engine, text
 
+from castore_command import CommandResult, call_castore
 from castore_sql import SQLBookmarkStorageAdapter, SQLEventStorageAdapter, SQLSnapshotStorageAdapter
 
 SOURCE = """\
