@@ -197,6 +197,17 @@ def test_retry_and_drop(call: Call) -> None:
     assert "exclude each other" in result.errors
 
 
+def test_other_commands_run_no_projection(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, address: str
+) -> None:
+    """A projection, whose context would run it, is refused by commands that want event stores."""
+    result = call_castore(capsys, "stores", address, app_dir=tmp_path)
+
+    assert (2, "") == (result.code, result.output)
+    assert "an object of EventStore, or a list of them, but is an object of" in result.errors
+    assert "seen" not in result.errors
+
+
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "term"]
 )

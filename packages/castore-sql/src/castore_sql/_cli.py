@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 from cyclopts import App
 from sqlalchemy import Engine
@@ -78,7 +78,7 @@ def list_statements(adapter: SQLAdapter, *, mariadb: bool = False) -> list[str]:
 async def _open_adapters(address: Address) -> AsyncGenerator[Sequence[SQLAdapter]]:
     async with open_objects(address, EventStore, *_ADAPTERS) as found:
         parts: list[object] = [part for each in found for part in _list_parts(each)]
-        adapters = [cast("SQLAdapter", each) for each in parts if isinstance(each, _ADAPTERS)]
+        adapters: list[SQLAdapter] = [each for each in parts if isinstance(each, _ADAPTERS)]
         by_identity = {id(each): each for each in adapters}
         if not by_identity:
             raise UsageError(f"{address!r} has no storage adapter of castore-sql")
