@@ -26,7 +26,12 @@ accounts = EventStore(
     reduce=lambda state, event: Account(event.aggregate_id, event.version),
     storage_adapter=events,
 )
-balances = Projection(
+class Watched(Projection):
+    async def __aenter__(self):
+        print("entered")
+        return await super().__aenter__()
+
+balances = Watched(
     "balances",
     event_stores=[accounts],
     bookmarks=InMemoryBookmarkStorageAdapter(),
@@ -205,7 +210,7 @@ def test_other_commands_run_no_projection(
 
     assert (2, "") == (result.code, result.output)
     assert "an object of EventStore, or a list of them, but is an object of" in result.errors
-    assert "seen" not in result.errors
+    assert "entered" not in result.errors
 
 
 @pytest.mark.parametrize(
