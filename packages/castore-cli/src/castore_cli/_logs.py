@@ -1,0 +1,28 @@
+"""Logs of storage adapters."""
+
+from typing import cast
+
+from castore_cli.errors import UsageError
+from castore_core import EventLog, EventStore
+
+
+def find_log(store: EventStore) -> EventLog | None:
+    """Return the storage adapter of a store, if it is a log."""
+    adapter = store.storage_adapter
+    return cast("EventLog", adapter) if hasattr(adapter, "read_events") else None
+
+
+def get_log(store: EventStore) -> EventLog:
+    """Return the storage adapter of a store, which has to be a log.
+
+    Raises:
+        UsageError: it is none.
+        UndefinedStorageAdapterError: there is no adapter.
+    """
+    log = find_log(store)
+    if log is None:
+        kind = type(store.get_storage_adapter()).__name__
+        raise UsageError(
+            f"event store {store.event_store_id!r} has no log to follow: {kind} is none"
+        )
+    return log

@@ -1,0 +1,200 @@
+"""The commands that read event stores."""
+
+import pytest
+
+from castore_command import CommandResult, call_castore
+from lamp_shop import EVIL
+
+FIRST = {
+    "aggregateId": "order-1",
+    "version": 1,
+    "type": "ORDER_PLACED",
+    "timestamp": "2026-01-05T09:00:00.000Z",
+    "payload": {"item": "lamp"},
+}
+SECOND = {
+    "aggregateId": "order-1",
+    "version": 2,
+    "type": "ORDER_SHIPPED",
+    "timestamp": "2026-01-06T09:00:00.000Z",
+}
+ORDER = {"aggregate_id": "order-1", "version": 2, "item": "lamp", "shipped": True}
+PLACED = {**ORDER, "version": 1, "shipped": False}
+
+
+def test_stores(capsys: pytest.CaptureFixture[str]) -> None:
+    """Stores are listed with their event types, and are counted where that is asked for."""
+    result = call_castore(capsys, "stores", "lamp_shop:make_stores", "--count", "--json")
+
+    shared = {
+        "eventTypes": ["ORDER_PLACED", "ORDER_SHIPPED"],
+        "storageAdapter": "InMemoryEventStorageAdapter",
+        "hasLog": True,
+    }
+    assert [
+        {"eventStoreId": "ORDERS", **shared, "events": 3},
+        {"eventStoreId": "RETURNS", **shared, "events": 0},
+    ] == result.rows
+
+
+def test_ids(capsys: pytest.CaptureFixture[str]) -> None:
+    """Aggregates are listed by the moments of their first events."""
+    result = call_castore(capsys, "ids", "lamp_shop:make_orders", "--json")
+
+    rows = [
+        {"aggregateId": "order-1", "initialEventTimestamp": "2026-01-05T09:00:00.000Z"},
+        {"aggregateId": EVIL, "initialEventTimestamp": "2026-01-07T09:00:00.000Z"},
+    ]
+    assert [{"aggregates": rows, "nextPageToken": None}] == result.rows
+
+
+def test_ids_page_by_page(capsys: pytest.CaptureFixture[str]) -> None:
+    """A page gives the token of the next one; all pages are walked on demand."""
+    words = "ids", "lamp_shop:make_orders", "--json", "--limit", "1"
+    [page] = call_castore(capsys, *words).rows
+    [following] = call_castore(capsys, *words, "--page-token", page["nextPageToken"]).rows
+    every = call_castore(capsys, *words, "--all").rows
+
+    assert ["order-1"] == [each["aggregateId"] for each in page["aggregates"]]
+    assert [EVIL] == [each["aggregateId"] for each in following["aggregates"]]
+    assert [1, 1] == [len(each["aggregates"]) for each in every]
+
+
+def test_people_are_told_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    """The token of the next page is a message beside the table."""
+    result = call_castore(capsys, "ids", "lamp_shop:make_orders", "--limit", "1")
+
+    assert "order-1" in result.output
+    assert "--page-token " in result.errors
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], ["order-1", EVIL]),
+        (["--reverse"], [EVIL, "order-1"]),
+        (["--after", "2026-01-05T10:00+01:00"], ["order-1", EVIL]),
+        (["--after", "2026-01-05T09:00:00.001"], [EVIL]),
+        (["--before", "2026-01-06"], ["order-1"]),
+    ],
+    ids=str,
+)
+def test_ids_within_bounds(
+    capsys: pytest.CaptureFixture[str], options: list[str], expected: list[str]
+) -> None:
+    """Bounds are inclusive moments, in UTC where they name no offset."""
+    [page] = call_castore(capsys, "ids", "lamp_shop:make_orders", "--json", *options).rows
+
+    assert expected == [each["aggregateId"] for each in page["aggregates"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], [FIRST, SECOND]),
+        (["--reverse", "--limit", "1"], [SECOND]),
+        (["--min-version", "2"], [SECOND]),
+        (["--max-version", "1"], [FIRST]),
+    ],
+    ids=str,
+)
+def test_events(
+    capsys: pytest.CaptureFixture[str], options: list[str], expected: list[object]
+) -> None:
+    """Events have the format of the wire, in which absent values are absent."""
+    result = call_castore(capsys, "events", "lamp_shop:make_orders", "order-1", "--json", *options)
+
+    assert expected == result.rows
+
+
+def test_no_events(capsys: pytest.CaptureFixture[str]) -> None:
+    """An aggregate without events is told of on stderr, and is no failure."""
+    result = call_castore(capsys, "events", "lamp_shop:make_orders", "nobody", "--json")
+
+    assert (0, "") == (result.code, result.output)
+    assert "no events of aggregate 'nobody'" in result.errors
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], ORDER),
+        (["--version", "1"], PLACED),
+        (["--at", "2026-01-05T23:00"], PLACED),
+        (["--at", "2026-01-06T09:00"], ORDER),
+    ],
+    ids=str,
+)
+def test_aggregate(
+    capsys: pytest.CaptureFixture[str], options: list[str], expected: dict[str, object]
+) -> None:
+    """The state is shown as it is, as it was at a version, or as it was at a moment."""
+    [shown] = call_castore(
+        capsys, "aggregate", "lamp_shop:make_orders", "order-1", "--json", *options
+    ).rows
+
+    assert expected == shown["aggregate"]
+    assert ("ORDERS", "order-1", expected["version"]) == (
+        shown["eventStoreId"],
+        shown["aggregateId"],
+        shown["version"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["nobody"], 1, "has no aggregate 'nobody'"),
+        (["order-1", "--at", "2026-01-01"], 1, "has no aggregate 'order-1'"),
+        (["order-1", "--at", "2026-01-05", "--version", "1"], 2, "exclude each other"),
+        (["order-1", "--at", "soon"], 2, "--at"),
+        (["order-1", "--version", "0"], 2, "--version"),
+    ],
+    ids=str,
+)
+def test_no_aggregate(
+    capsys: pytest.CaptureFixture[str], words: list[str], code: int, text: str
+) -> None:
+    """A missing aggregate is a failure; options that make no sense are refused."""
+    result = call_castore(capsys, "aggregate", "lamp_shop:make_orders", *words)
+
+    assert (code, "") == (result.code, result.output)
+    assert text in result.errors
+
+
+def _tail(capsys: pytest.CaptureFixture[str], *options: str) -> CommandResult:
+    words = "tail", "lamp_shop:make_stores", "--no-follow", *options
+    return call_castore(capsys, *words)
+
+
+def test_tail(capsys: pytest.CaptureFixture[str]) -> None:
+    """The log is read from its start or, by default, from its end."""
+    rows = _tail(capsys, "--from-start", "--json").rows
+
+    assert [("order-1", 1), ("order-1", 2), (EVIL, 1)] == [
+        (each["aggregateId"], each["version"]) for each in rows
+    ]
+    assert {"ORDERS"} == {each["eventStoreId"] for each in rows}
+    assert sorted(each["position"] for each in rows) == [each["position"] for each in rows]
+    assert "" == _tail(capsys).output
+
+
+def test_tail_of_some(capsys: pytest.CaptureFixture[str]) -> None:
+    """Events are chosen by store and by type."""
+    shipped = _tail(capsys, "--from-start", "--type", "ORDER_SHIPPED")
+
+    assert "2026-01-06T09:00:00.000Z  ORDERS  order-1  2  ORDER_SHIPPED\n" == shipped.output
+    assert "" == _tail(capsys, "--from-start", "--store", "RETURNS").output
+
+
+def test_one_of_several_stores(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of several stores, --store says which; without it, the choice is named."""
+    words = "events", "lamp_shop:make_stores", "order-1"
+    chosen = call_castore(capsys, *words, "--store", "ORDERS", "--json")
+    unclear = call_castore(capsys, *words)
+    unknown = call_castore(capsys, *words, "--store", "OTHERS")
+
+    assert [FIRST, SECOND] == chosen.rows
+    assert (2, 2) == (unclear.code, unknown.code)
+    assert "choose one with --store, of 'ORDERS', 'RETURNS'" in unclear.errors
+    assert "has no event store 'OTHERS', but 'ORDERS', 'RETURNS'" in unknown.errors
