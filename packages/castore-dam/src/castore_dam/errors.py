@@ -5,12 +5,20 @@
     CastoreError
     └── DamError
         ├── CheckpointInUseError     another operation holds the checkpoint
+        ├── EventConflictError       another event of the same version is stored
+        ├── InvalidArchiveError      an archive is damaged, or not one that was asked for
         └── InvalidCheckpointError   the checkpoint is damaged, or another operation's
 """
 
 from castore_core import CastoreError
 
-__all__ = ["CheckpointInUseError", "DamError", "InvalidCheckpointError"]
+__all__ = [
+    "CheckpointInUseError",
+    "DamError",
+    "EventConflictError",
+    "InvalidArchiveError",
+    "InvalidCheckpointError",
+]
 
 
 class DamError(CastoreError):
@@ -47,3 +55,38 @@ class InvalidCheckpointError(DamError):
 
     def __str__(self) -> str:
         return f"the checkpoint {self.checkpoint!r} does not fit: {self.reason}"
+
+
+class InvalidArchiveError(DamError):
+    """An archive is damaged or not complete, is of another format, or of other event stores.
+
+    Attributes:
+        path: the file.
+        line: the number of the first line that is wrong; the header is line 1.
+        reason: says what is wrong.
+    """
+
+    def __init__(self, path: str, line: int, reason: str) -> None:
+        super().__init__(path, line, reason)
+        self.path = path
+        self.line = line
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"line {self.line} of the archive {self.path!r} is refused: {self.reason}"
+
+
+class EventConflictError(DamError):
+    """An event was to be written, and the event store has another one of the same version."""
+
+    def __init__(self, event_store_id: str, aggregate_id: str, version: int) -> None:
+        super().__init__(event_store_id, aggregate_id, version)
+        self.event_store_id = event_store_id
+        self.aggregate_id = aggregate_id
+        self.version = version
+
+    def __str__(self) -> str:
+        return (
+            f"event store {self.event_store_id!r} has another event of version {self.version} of "
+            f"aggregate {self.aggregate_id!r}, which is kept"
+        )
