@@ -5,6 +5,8 @@ from castore_dam._archive_reader import read_archive, verify_archive
 from castore_dam._checkpoints import BookmarkCheckpoint, Checkpoint, FileCheckpoint
 from castore_dam._export import export_event_store
 from castore_dam._import import ImportedArchive, import_event_store
+from castore_dam._integrity import check_event_store
+from castore_dam._integrity_report import FindingKind, IntegrityFinding, IntegrityReport
 from castore_dam._pour import pour_event_store_collection_events, pour_event_store_events
 from castore_dam._pour_aggregate import pour_aggregate_events
 from castore_dam._pour_ids import pour_event_store_aggregate_ids
@@ -34,8 +36,11 @@ __all__ = [
     "DamError",
     "EventConflictError",
     "FileCheckpoint",
+    "FindingKind",
     "ImportedArchive",
     "InvalidArchiveError",
+    "IntegrityFinding",
+    "IntegrityReport",
     "InvalidCheckpointError",
     "PouredAggregateIds",
     "PouredCollection",
@@ -45,6 +50,7 @@ __all__ = [
     "Progress",
     "ProgressHook",
     "ScannedAggregates",
+    "check_event_store",
     "export_event_store",
     "import_event_store",
     "pour_aggregate_events",

@@ -30,8 +30,8 @@ def _is_same_json(first: Any, second: Any) -> bool:
             _is_same_json(one[key], other[key]) for key in one
         )
     if isinstance(first, list):
-        others: list[Any] = second
-        return len(first) == len(others) and all(map(_is_same_json, first, others))
+        items: list[Any] = first
+        return len(items) == len(second) and all(map(_is_same_json, items, second))
     return bool(first == second)
 
 
