@@ -1,6 +1,6 @@
 """Checking the events of an event store."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -109,10 +109,8 @@ class _Check:
         async def load(aggregate_id: str) -> None:
             await self._load(store, aggregate_id)
 
-        async with (
-            aclosing(_list(store)) as ids,
-            aclosing(map_in_order(load, ids, at_once=at_once)) as loads,
-        ):
+        ids = store.iter_aggregate_ids()
+        async with aclosing(map_in_order(load, ids, at_once=at_once)) as loads:
             async for _ in loads:
                 pass
 
@@ -179,8 +177,3 @@ def _describe(error: EventDecodeError) -> str:
     if isinstance(cause, InvalidEventDataError):
         reason += f" at {', '.join(each.path for each in cause.violations)}"
     return f"it does not fit its type {error.event_type!r}{reason}"
-
-
-async def _list(store: EventStore) -> AsyncGenerator[str]:
-    async for each in store.iter_aggregate_ids():
-        yield each.aggregate_id

@@ -30,8 +30,9 @@ def _is_same_json(first: Any, second: Any) -> bool:
             _is_same_json(one[key], other[key]) for key in one
         )
     if isinstance(first, list):
-        items: list[Any] = first
-        return len(items) == len(second) and all(map(_is_same_json, items, second))
+        items = cast("list[Any]", first)  # pyright: ignore[reportUnnecessaryCast]
+        others = cast("list[Any]", second)
+        return len(items) == len(others) and all(map(_is_same_json, items, others))
     return bool(first == second)
 
 
