@@ -12,7 +12,7 @@ import boto3
 from sqlalchemy import create_engine
 
 from castore_core import ABSENT, Event, EventRecord, EventStorageAdapter, EventStore
-from castore_dynamodb import DynamoDBEventStorageAdapter, create_table
+from castore_dynamodb import DynamoDBEventStorageAdapter, create_table, table_definition
 from castore_in_memory import InMemoryEventStorageAdapter
 from castore_sql import SQLEventStorageAdapter
 from sql_servers import KINDS, ServerDatabase, dispose, using_servers
@@ -87,7 +87,7 @@ async def open_place(
         case _:
             client = boto3.client("dynamodb", endpoint_url=find_server(kind), **_ACCOUNT)
             table = f"notes-{uuid4().hex}"
-            await create_table(client, table)
+            await create_table(client, table_definition(table))
             yield DynamoDBEventStorageAdapter(client, table)
             client.delete_table(TableName=table)
             client.close()
