@@ -13,8 +13,8 @@ import pytest
 
 from castore_core import ABSENT, EventRecord, EventStorageAdapter, EventStore
 from castore_dam import (
+    EventConflictError,
     Migration,
-    MigrationConflictError,
     migrate_event_store,
     verify_migration,
 )
@@ -157,7 +157,7 @@ async def test_another_event_stays(make: MakeStorage, target_kind: str) -> None:
     await fill(source.get_storage_adapter(), records)
     await fill(target.get_storage_adapter(), [mine])
 
-    with pytest.raises(MigrationConflictError):
+    with pytest.raises(EventConflictError):
         await migrate_event_store(source, target)
 
     found = await target.get_storage_adapter().get_events("POKEMONS", mine.aggregate_id, limit=1)

@@ -21,10 +21,10 @@ from castore_core import (
     VersionGapError,
 )
 from castore_dam import (
+    EventConflictError,
     FileCheckpoint,
     InvalidCheckpointError,
     Migration,
-    MigrationConflictError,
     Progress,
     SourceGapError,
     TransformError,
@@ -199,7 +199,7 @@ async def test_another_event_is_not_overwritten(make: Callable[[], Any], dry_run
     mine = [make_record("n1", 1), make_record("n1", 2, "mine")]
     await fill(target.storage_adapter, mine)
 
-    with pytest.raises(MigrationConflictError, match="version 2 of aggregate 'n1'"):
+    with pytest.raises(EventConflictError, match="version 2 of aggregate 'n1'"):
         await migrate_event_store(source, target, dry_run=dry_run)
 
     assert mine == await read(target, "n1")
@@ -220,7 +220,7 @@ async def test_true_is_not_one() -> None:
     target = make_store(InMemoryEventStorageAdapter())
     await fill(target.storage_adapter, [make_record("n1", 1, True)])
 
-    with pytest.raises(MigrationConflictError):
+    with pytest.raises(EventConflictError):
         await migrate_event_store(source, target)
 
 
@@ -394,7 +394,7 @@ async def test_another_transform_is_a_conflict() -> None:
     source, target = await make_source(*make_story("n1")), make_store(InMemoryEventStorageAdapter())
     await migrate_event_store(source, target)
 
-    with pytest.raises(MigrationConflictError):
+    with pytest.raises(EventConflictError):
         await migrate_event_store(source, target, transform=transform)
 
 

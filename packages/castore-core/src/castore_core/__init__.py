@@ -55,6 +55,8 @@ from castore_core._message import (
     MessageRecord,
     NotificationMessage,
     StateCarryingMessage,
+    event_from_body,
+    event_to_body,
     format_message_id,
 )
 from castore_core._metadata import event_metadata, get_event_metadata
@@ -250,7 +252,9 @@ __all__ = [
     "copy_json",
     "draft",
     "drop_frames",
+    "event_from_body",
     "event_metadata",
+    "event_to_body",
     "find_calling_thread",
     "find_schema_room",
     "format_error",

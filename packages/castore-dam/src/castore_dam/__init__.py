@@ -1,6 +1,12 @@
 """Replay, migrate, archive and check event stores."""
 
+from castore_dam._archive_format import ArchivedEvent, ArchiveSummary
+from castore_dam._archive_reader import read_archive, verify_archive
 from castore_dam._checkpoints import BookmarkCheckpoint, Checkpoint, FileCheckpoint
+from castore_dam._export import export_event_store
+from castore_dam._import import ImportedArchive, import_event_store
+from castore_dam._integrity import check_event_store
+from castore_dam._integrity_report import FindingKind, IntegrityFinding, IntegrityReport
 from castore_dam._migrate import Migration, migrate_event_store
 from castore_dam._pour import pour_event_store_collection_events, pour_event_store_events
 from castore_dam._pour_aggregate import pour_aggregate_events
@@ -19,23 +25,31 @@ from castore_dam._verify import Content, Difference, Verification, verify_migrat
 from castore_dam.errors import (
     CheckpointInUseError,
     DamError,
+    EventConflictError,
+    InvalidArchiveError,
     InvalidCheckpointError,
-    MigrationConflictError,
     SourceGapError,
     TransformError,
 )
 
 __all__ = [
+    "ArchiveSummary",
+    "ArchivedEvent",
     "BookmarkCheckpoint",
     "Checkpoint",
     "CheckpointInUseError",
     "Content",
     "DamError",
     "Difference",
+    "EventConflictError",
     "FileCheckpoint",
+    "FindingKind",
+    "ImportedArchive",
+    "IntegrityFinding",
+    "IntegrityReport",
+    "InvalidArchiveError",
     "InvalidCheckpointError",
     "Migration",
-    "MigrationConflictError",
     "PouredAggregateIds",
     "PouredCollection",
     "PouredEvent",
@@ -49,10 +63,15 @@ __all__ = [
     "TransformError",
     "Transformed",
     "Verification",
+    "check_event_store",
+    "export_event_store",
+    "import_event_store",
     "migrate_event_store",
     "pour_aggregate_events",
     "pour_event_store_aggregate_ids",
     "pour_event_store_collection_events",
     "pour_event_store_events",
+    "read_archive",
+    "verify_archive",
     "verify_migration",
 ]

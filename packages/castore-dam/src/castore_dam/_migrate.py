@@ -5,9 +5,10 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from castore_core import EventRecord, EventStore, JSONValue, LogEntry
+from castore_core import EventRecord, EventStore, GroupedRecord, JSONValue, LogEntry
 from castore_dam._canonical import are_equal
 from castore_dam._checkpoints import Checkpoint
+from castore_dam._event_writer import EventWriter
 from castore_dam._journal import Journal, open_journal
 from castore_dam._progress import Progress, ProgressHook, report_nothing
 from castore_dam._rate import RateLimit
@@ -19,7 +20,6 @@ from castore_dam._scan import (
     open_scans,
 )
 from castore_dam._succession import Succeeded, Succession
-from castore_dam._targets import Target, make_target
 from castore_dam._transform import Transform, Transformer
 
 
@@ -89,7 +89,7 @@ async def migrate_event_store(
     Raises:
         CheckpointInUseError: another operation uses the checkpoint.
         InvalidCheckpointError: the checkpoint is another operation's.
-        MigrationConflictError: the target has another event of one version. It stays.
+        EventConflictError: the target has another event of one version. It stays.
         SourceGapError: a version is missing in the source, and ``allow_gaps`` is false.
         StorageError: a storage failed. With `UnknownOutcomeError`, too, the migration can be
             started again.
@@ -110,7 +110,7 @@ async def migrate_event_store(
         migration = _Run(
             scan,
             Succession(source, scan, transformer, allow_gaps=allow_gaps, at_once=at_once),
-            make_target(target, at_once=at_once, dry_run=dry_run),
+            _Target(target, EventWriter(at_once=at_once), dry_run=dry_run),
             Journal(None, operation, journal.state) if dry_run else journal,
             rate=rate,
             on_progress=on_progress,
@@ -125,7 +125,7 @@ class _Run:
         self,
         scan: EventScan,
         succession: Succession,
-        target: Target,
+        target: "_Target",
         journal: Journal,
         *,
         rate: RateLimit,
@@ -172,6 +172,23 @@ class _Run:
             if size < PAGE:  # it takes its time
                 await self._journal.save(self._journal.state)
         return written
+
+
+class _Target:
+    """The event store that takes the events. Its channels and hooks are passed by."""
+
+    def __init__(self, event_store: EventStore, writer: EventWriter, *, dry_run: bool) -> None:
+        self._id = event_store.event_store_id
+        self._adapter = event_store.get_storage_adapter()
+        self._writer = writer
+        self._dry_run = dry_run
+
+    async def write(self, records: Sequence[EventRecord]) -> int:
+        """Write the events that are not there yet, and return how many these were."""
+        events = [GroupedRecord(self._id, each, self._adapter) for each in records]
+        if self._dry_run:
+            return len(await self._writer.find_missing(events))
+        return await self._writer.write(events)
 
 
 def _check(source: EventStore, target: EventStore) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
 Phase: TypeAlias = Literal[
-    "scanning", "pouring", "migrating", "verifying", "exporting", "importing"
+    "scanning", "pouring", "migrating", "verifying", "exporting", "importing", "checking"
 ]
 
 

@@ -221,7 +221,7 @@ async def open_scans(
     groups: dict[tuple[int, str], list[EventStore]] = {}
     for each in stores:
         adapter = each.get_storage_adapter()
-        key = "" if _is_log(adapter) else each.event_store_id
+        key = "" if is_log(adapter) else each.event_store_id
         groups.setdefault((id(adapter), key), []).append(each)
     known = ends or [None] * len(groups)
     return [
@@ -247,7 +247,8 @@ def check_event_stores(event_stores: Iterable[EventStore]) -> tuple[EventStore, 
     return stores
 
 
-def _is_log(adapter: EventStorageAdapter) -> bool:
+def is_log(adapter: EventStorageAdapter) -> bool:
+    """Tell whether a storage adapter is an event log, too."""
     return hasattr(adapter, "read_events")
 
 
@@ -255,7 +256,7 @@ async def _open_scan(
     stores: Sequence[EventStore], at_once: int, until: datetime | None, end: JSONValue
 ) -> EventScan:
     adapter = stores[0].get_storage_adapter()
-    if not _is_log(adapter):
+    if not is_log(adapter):
         return ListScan(stores[0], at_once=at_once, until=until)
     log = cast("EventLog", adapter)
     return LogScan(stores, log, str(end) if end else await log.get_last_position())

@@ -5,8 +5,9 @@
     CastoreError
     └── DamError
         ├── CheckpointInUseError     another operation holds the checkpoint
+        ├── EventConflictError       another event of the same version is stored
+        ├── InvalidArchiveError      an archive is damaged, or not one that was asked for
         ├── InvalidCheckpointError   the checkpoint is damaged, or another operation's
-        ├── MigrationConflictError   the target has another event of the same version
         ├── SourceGapError           a version is missing in the source of a migration
         └── TransformError           a transform failed at an event
 """
@@ -16,8 +17,9 @@ from castore_core import CastoreError
 __all__ = [
     "CheckpointInUseError",
     "DamError",
+    "EventConflictError",
+    "InvalidArchiveError",
     "InvalidCheckpointError",
-    "MigrationConflictError",
     "SourceGapError",
     "TransformError",
 ]
@@ -59,14 +61,27 @@ class InvalidCheckpointError(DamError):
         return f"the checkpoint {self.checkpoint!r} does not fit: {self.reason}"
 
 
-class MigrationConflictError(DamError):
-    """The target of a migration has another event of the same version. It was not overwritten.
+class InvalidArchiveError(DamError):
+    """An archive is damaged or not complete, is of another format, or of other event stores.
 
     Attributes:
-        event_store_id: the id of the target.
-        aggregate_id: the aggregate.
-        version: the version of the event in the target.
+        path: the file.
+        line: the number of the first line that is wrong; the header is line 1.
+        reason: says what is wrong.
     """
+
+    def __init__(self, path: str, line: int, reason: str) -> None:
+        super().__init__(path, line, reason)
+        self.path = path
+        self.line = line
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"line {self.line} of the archive {self.path!r} is refused: {self.reason}"
+
+
+class EventConflictError(DamError):
+    """An event was to be written, and the event store has another one of the same version."""
 
     def __init__(self, event_store_id: str, aggregate_id: str, version: int) -> None:
         super().__init__(event_store_id, aggregate_id, version)
@@ -77,7 +92,7 @@ class MigrationConflictError(DamError):
     def __str__(self) -> str:
         return (
             f"event store {self.event_store_id!r} has another event of version {self.version} of "
-            f"aggregate {self.aggregate_id!r}: it was left as it is"
+            f"aggregate {self.aggregate_id!r}, which is kept"
         )
 
 
