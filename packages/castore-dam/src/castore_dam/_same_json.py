@@ -30,10 +30,12 @@ def _is_same_json(first: Any, second: Any) -> bool:
             _is_same_json(one[key], other[key]) for key in one
         )
     if isinstance(first, list):
-        items = cast("list[Any]", first)  # pyright: ignore[reportUnnecessaryCast]
-        others = cast("list[Any]", second)
-        return len(items) == len(others) and all(map(_is_same_json, items, others))
+        return _are_same_items(first, second)
     return bool(first == second)
+
+
+def _are_same_items(first: list[Any], second: list[Any]) -> bool:
+    return len(first) == len(second) and all(map(_is_same_json, first, second))
 
 
 def _are_same_numbers(first: float, second: float) -> bool:
