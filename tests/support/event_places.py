@@ -54,7 +54,11 @@ def make_record(
     aggregate_id: str = "a", version: int = 1, payload: Any = ABSENT, **fields: Any
 ) -> EventRecord:
     """Return the record of a note."""
-    given = {"type": "NOTED", "timestamp": MOMENT + timedelta(seconds=version), **fields}
+    given: dict[str, Any] = {
+        "type": "NOTED",
+        "timestamp": MOMENT + timedelta(seconds=version),
+        **fields,
+    }
     return EventRecord(aggregate_id, version, payload=payload, **given)
 
 
