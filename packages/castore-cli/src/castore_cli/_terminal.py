@@ -52,7 +52,7 @@ class Terminal:
         self.is_json = is_json
         self.is_quiet = is_quiet
         self.is_confirmed = is_confirmed
-        self.is_closed = False  # whether the reader of the output has gone
+        self.is_closed: bool = False  # whether the reader of the output has gone
 
     # Results
 
