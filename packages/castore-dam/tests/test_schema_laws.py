@@ -1,7 +1,8 @@
 """A verdict is never better than what a validator says of each value."""
 
 from copy import deepcopy
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
@@ -13,9 +14,9 @@ Schema = dict[str, Any]
 
 NAMES = ["a", "b", "c"]
 UNNAMED = "unnamed"  # by any schema
-TEXTS = ["", "a", "ab", "abc"]
-NUMBERS = [-2, -1, 0, 0.5, 1, 1.0, 1.5, 2, 4]
-CONSTANTS = [None, True, False, 0, 1, 1.5, "", "a", "ab", [], {}]
+TEXTS: list[Any] = ["", "a", "ab", "abc"]
+NUMBERS: list[Any] = [-2, -1, 0, 0.5, 1, 1.0, 1.5, 2, 4]
+CONSTANTS: list[Any] = [None, True, False, 0, 1, 1.5, "", "a", "ab", [], {}]
 
 
 def diff_payloads(old: Schema | bool, new: Schema | bool) -> SchemaDiff:
@@ -38,9 +39,29 @@ def sometimes(draw: st.DrawFn, **keywords: st.SearchStrategy[Any]) -> Schema:
     return {name: draw(keywords[name]) for name in sorted(chosen)}
 
 
+def pack(keyword: str, value: Any) -> Schema:
+    """Return a schema of one keyword."""
+    return {keyword: value}
+
+
+def to_object(properties: Schema, required: list[str]) -> Schema:
+    """Return the schema of an object."""
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def add_alternatives(schema: Schema, members: list[Any]) -> Schema:
+    """Return a schema that is a union beside its own rules."""
+    return {**schema, "anyOf": members}
+
+
+def to_condition(one: Any, two: Any) -> Schema:
+    """Return a schema of which one rule depends on another."""
+    return {"if": one, "then": two}
+
+
 small = st.integers(0, 3)
 bounds = st.sampled_from(NUMBERS)
-scalars = st.one_of(
+scalars: st.SearchStrategy[Any] = st.one_of(
     sometimes(type=st.just("string"), minLength=small, maxLength=small, pattern=st.just("a")),
     sometimes(
         type=st.sampled_from(["integer", "number"]),
@@ -51,13 +72,13 @@ scalars = st.one_of(
         multipleOf=st.sampled_from([1, 2, 4, 0.5]),
     ),
     st.sampled_from(["null", "boolean", "string", "integer", "number", "array", "object"]).map(
-        lambda name: {"type": name}
+        partial(pack, "type")
     ),
     st.lists(st.sampled_from(["null", "string", "integer", "number"]), min_size=1, unique=True).map(
-        lambda names: {"type": names}
+        partial(pack, "type")
     ),
-    st.lists(st.sampled_from(CONSTANTS), min_size=1, max_size=3).map(lambda each: {"enum": each}),
-    st.sampled_from(CONSTANTS).map(lambda each: {"const": each}),
+    st.lists(st.sampled_from(CONSTANTS), min_size=1, max_size=3).map(partial(pack, "enum")),
+    st.sampled_from(CONSTANTS).map(partial(pack, "const")),
     st.booleans(),
     st.just({"not": {"type": "string"}}),
 )
@@ -85,7 +106,7 @@ def extend(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(
         objects,
         st.builds(
-            lambda each, needed: {"type": "object", "properties": each, "required": needed},
+            to_object,
             fields,
             names,
         ),
@@ -99,21 +120,21 @@ def extend(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
             contains=inner,
             minContains=small,
         ),
-        members.map(lambda each: {"anyOf": each}),
-        members.map(lambda each: {"oneOf": each}),
-        members.map(lambda each: {"allOf": each}),
-        st.builds(lambda one, other: {**one, "anyOf": other}, objects, members),
-        st.builds(lambda one, two: {"if": one, "then": two}, inner, inner),
+        members.map(partial(pack, "anyOf")),
+        members.map(partial(pack, "oneOf")),
+        members.map(partial(pack, "allOf")),
+        st.builds(add_alternatives, objects, members),
+        st.builds(to_condition, inner, inner),
     )
 
 
-schemas = st.recursive(scalars, extend, max_leaves=6)
+schemas: st.SearchStrategy[Any] = st.recursive(scalars, extend, max_leaves=6)
 
 
 @st.composite
 def changed(draw: st.DrawFn, schema: Any) -> Any:
     """Draw a schema with a small change, which is more often compatible than another one."""
-    if not isinstance(schema, dict) or not schema or draw(st.integers(0, 4)) == 0:
+    if not schema or schema is True or draw(st.integers(0, 4)) == 0:
         return draw(st.one_of(st.just(schema), schemas))
     keywords: Schema = dict(schema)
     name = draw(st.sampled_from(sorted(keywords)))
@@ -141,13 +162,15 @@ def changed(draw: st.DrawFn, schema: Any) -> Any:
 
 pairs = schemas.flatmap(lambda old: st.tuples(st.just(old), st.one_of(changed(old), schemas)))
 
-values = st.recursive(
-    st.sampled_from(CONSTANTS + NUMBERS + TEXTS),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3),
-        st.dictionaries(st.sampled_from([*NAMES, UNNAMED, "ab"]), inner, max_size=3),
-    ),
-    max_leaves=6,
+
+def hold(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Return values that hold others."""
+    names = st.sampled_from([*NAMES, UNNAMED, "ab"])
+    return st.one_of(st.lists(inner, max_size=3), st.dictionaries(names, inner, max_size=3))
+
+
+values: st.SearchStrategy[Any] = st.recursive(
+    st.sampled_from(CONSTANTS + NUMBERS + TEXTS), hold, max_leaves=6
 )
 
 
@@ -157,13 +180,14 @@ def close(schema: Any) -> Any:
     That is what is written by a schema. It may allow more than the schema in other ways.
     """
     if isinstance(schema, list):
-        return [close(each) for each in schema]
+        return list(map(close, cast("list[Any]", schema)))
     if not isinstance(schema, dict):
         return schema
+    keywords = cast("Schema", schema)
     kept = {"const", "contains", "enum", "if", "not"}
     closed: Schema = {
         "anyOf" if name == "oneOf" else name: each if name in kept else close(each)
-        for name, each in schema.items()
+        for name, each in keywords.items()
     }
     if "properties" in closed and not closed.keys() & {"additionalProperties", "patternProperties"}:
         named = {*closed["properties"], *closed.get("required", ())}

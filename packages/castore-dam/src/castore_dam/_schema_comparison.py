@@ -116,6 +116,7 @@ class _Comparison:
         A pair that is being compared already, in a recursive schema, has no others than those
         that are being found.
         """
+        old, new = self._old.follow(old), self._new.follow(new)
         pair = id(old), id(new)
         self._steps += 1
         if pair in self._under_way:

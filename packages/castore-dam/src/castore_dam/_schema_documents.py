@@ -79,6 +79,17 @@ class SchemaDocument:
         self._index(schema, "", ())
         self.root = self._normalize(schema, "")
 
+    def follow(self, schema: Schema) -> Schema:
+        """Return the schema that one leads to which is nothing but a reference."""
+        for _ in range(_MAX_NESTING):
+            if schema.keys() != {"$ref"} or not isinstance(schema["$ref"], tuple):
+                break
+            target = self.resolve(cast("Pointer", schema["$ref"]))
+            if target is None:
+                break
+            schema = target
+        return schema
+
     def flatten(self, schema: Schema, nesting: int = 0) -> Schema | None:
         """Return the schema with ``$ref`` and ``allOf`` put into their place.
 
