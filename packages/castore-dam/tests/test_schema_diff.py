@@ -326,7 +326,7 @@ def test_change_is_data() -> None:
         "event_type": "E",
         "path": "/a~1b",
         "kind": "required field added",
-        "reason": "a field was added",
+        "reason": "stored events may lack it",
         "verdict": "forward",
         "is_upcast": False,
     } == asdict(change)

@@ -41,6 +41,13 @@ EACH: Final = "*"
 
 _MAX_STEPS = 100_000  # pairs of schemas: unions of unions could take for ever
 
+_MOVES: Final = {
+    ("added", "required"): "stored events may lack it",
+    ("added", "optional"): "stored events may lack it, and do not need it",
+    ("removed", "required"): "new events may lack it, and old code needs it",
+    ("removed", "optional"): "new events may lack it, and old code does not need it",
+}
+
 _ANY_KEY: Final[Schema] = {"type": "string"}
 # Keywords whose parts are compared; all others have to be the same.
 _COMPARED = frozenset(
@@ -178,7 +185,7 @@ class _Comparison:
         if isinstance(old, dict) and isinstance(new, dict):
             return self._are_same_objects(cast("Schema", old), cast("Schema", new), seen)
         if isinstance(old, list) and isinstance(new, list):
-            items = cast("list[Any]", old), cast("list[Any]", new)
+            items = cast("Sequence[Any]", old), cast("Sequence[Any]", new)
             is_as_long = len(items[0]) == len(items[1])
             pairs = zip(*items, strict=False)
             return is_as_long and all(self._are_same(*pair, seen) for pair in pairs)
@@ -308,12 +315,15 @@ class _Objects:
     def _describe_move(
         self, name: str, path: Path, side: Schema, what: Literal["added", "removed"]
     ) -> Difference:
-        backward = self._is_missed(name, self._old, self._new)
-        forward = self._is_missed(name, self._new, self._old)
-        backward = not backward and self._reads(name, "backward")
-        forward = not forward and self._reads(name, "forward")
-        kind = cast("ChangeKind", f"{_get_presence(name, side)} field {what}")
-        return Difference(path, kind, f"a field was {what}", backward, forward)
+        presence = _get_presence(name, side)
+        reads = self._reads(name, "backward"), self._reads(name, "forward")
+        backward = reads[0] and not self._is_missed(name, self._old, self._new)
+        forward = reads[1] and not self._is_missed(name, self._new, self._old)
+        reason = _MOVES[what, presence]
+        for reader, is_read in zip(("new", "old"), reads, strict=True):
+            reason += "" if is_read else f"; the {reader} schema refuses what may be written there"
+        kind = cast("ChangeKind", f"{presence} field {what}")
+        return Difference(path, kind, reason, backward, forward)
 
     def _compare_presence(self, name: str, path: Path) -> Iterator[Difference]:
         if self._is_missed(name, self._old, self._new):

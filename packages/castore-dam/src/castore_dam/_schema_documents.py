@@ -1,6 +1,6 @@
 """JSON schemas in one form, so that two of them can be compared."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 from urllib.parse import unquote, urldefrag, urljoin
 
@@ -136,7 +136,7 @@ class SchemaDocument:
         place: Any = self.root
         for step in pointer:
             if isinstance(place, list) and step.isdecimal():
-                items = cast("list[Any]", place)
+                items = cast("Sequence[Any]", place)
                 place = items[int(step)] if int(step) < len(items) else None
             else:
                 place = cast("Schema", place).get(step) if isinstance(place, dict) else None
@@ -188,7 +188,7 @@ class SchemaDocument:
         if name in _SCHEMA:
             return self._normalize(value, base)
         if name in _SCHEMAS and isinstance(value, list):
-            return [self._normalize(each, base) for each in cast("list[Any]", value)]
+            return [self._normalize(each, base) for each in cast("Sequence[Any]", value)]
         if name in _NAMED_SCHEMAS and isinstance(value, Mapping):
             named = cast("Mapping[str, Any]", value)
             return {key: self._normalize(each, base) for key, each in named.items()}
@@ -213,7 +213,7 @@ def to_key(value: Any) -> object:
     if isinstance(value, bool) or not isinstance(value, (int, float, list, dict)):
         return (type(value).__name__, value)
     if isinstance(value, list):
-        return ("list", *map(to_key, cast("list[Any]", value)))
+        return ("list", *map(to_key, cast("Sequence[Any]", value)))
     if isinstance(value, dict):
         items = cast("dict[str, Any]", value).items()
         return ("dict", frozenset((name, to_key(each)) for name, each in items))
@@ -234,7 +234,7 @@ def _find_subschemas(keywords: Mapping[str, Any]) -> Iterator[tuple[Pointer, Any
         if name in _SCHEMA:
             yield (name,), value
         elif name in _SCHEMAS and isinstance(value, list):
-            for index, each in enumerate(cast("list[Any]", value)):
+            for index, each in enumerate(cast("Sequence[Any]", value)):
                 yield (name, str(index)), each
         elif name in _NAMED_SCHEMAS and isinstance(value, Mapping):
             for key, each in cast("Mapping[str, Any]", value).items():
