@@ -319,7 +319,9 @@ def test_nothing_changed() -> None:
 
 def test_change_is_data() -> None:
     """A program writes a change as JSON."""
-    [change] = diff({"properties": {}}, {"properties": {"a/b": STRING}, "required": ["a/b"]}).changes
+    [change] = diff(
+        {"properties": {}}, {"properties": {"a/b": STRING}, "required": ["a/b"]}
+    ).changes
 
     assert {
         "event_store_id": "S",
