@@ -3,6 +3,13 @@
 from castore_dam._archive_format import ArchivedEvent, ArchiveSummary
 from castore_dam._archive_reader import read_archive, verify_archive
 from castore_dam._checkpoints import BookmarkCheckpoint, Checkpoint, FileCheckpoint
+from castore_dam._event_schemas import (
+    EventSchemas,
+    InvalidEventSchemasError,
+    describe_event_schemas,
+    load_event_schemas,
+    save_event_schemas,
+)
 from castore_dam._export import export_event_store
 from castore_dam._import import ImportedArchive, import_event_store
 from castore_dam._integrity import check_event_store
@@ -20,7 +27,16 @@ from castore_dam._results import (
     PouredEventStore,
     ScannedAggregates,
 )
+from castore_dam._schema_diff import (
+    Compatibility,
+    SchemaChange,
+    SchemaDiff,
+    Verdict,
+    diff_event_schemas,
+)
+from castore_dam._schema_rules import ChangeKind
 from castore_dam._transform import Transform, Transformed
+from castore_dam._upcaster_use import UpcasterCount, UpcasterUse
 from castore_dam._verify import Content, Difference, Verification, verify_migration
 from castore_dam.errors import (
     CheckpointInUseError,
@@ -36,12 +52,15 @@ __all__ = [
     "ArchiveSummary",
     "ArchivedEvent",
     "BookmarkCheckpoint",
+    "ChangeKind",
     "Checkpoint",
     "CheckpointInUseError",
+    "Compatibility",
     "Content",
     "DamError",
     "Difference",
     "EventConflictError",
+    "EventSchemas",
     "FileCheckpoint",
     "FindingKind",
     "ImportedArchive",
@@ -49,6 +68,7 @@ __all__ = [
     "IntegrityReport",
     "InvalidArchiveError",
     "InvalidCheckpointError",
+    "InvalidEventSchemasError",
     "Migration",
     "PouredAggregateIds",
     "PouredCollection",
@@ -58,20 +78,29 @@ __all__ = [
     "Progress",
     "ProgressHook",
     "ScannedAggregates",
+    "SchemaChange",
+    "SchemaDiff",
     "SourceGapError",
     "Transform",
     "TransformError",
     "Transformed",
+    "UpcasterCount",
+    "UpcasterUse",
+    "Verdict",
     "Verification",
     "check_event_store",
+    "describe_event_schemas",
+    "diff_event_schemas",
     "export_event_store",
     "import_event_store",
+    "load_event_schemas",
     "migrate_event_store",
     "pour_aggregate_events",
     "pour_event_store_aggregate_ids",
     "pour_event_store_collection_events",
     "pour_event_store_events",
     "read_archive",
+    "save_event_schemas",
     "verify_archive",
     "verify_migration",
 ]

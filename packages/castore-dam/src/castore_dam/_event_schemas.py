@@ -1,0 +1,162 @@
+"""The JSON schemas of all events of an application, as one JSON value and as a file."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, Final, TypeAlias, TypeGuard, cast
+
+from castore_core import CastoreError, Event, EventStore
+from castore_dam._schema_annotations import AnnotationSchemas
+
+EventSchemas: TypeAlias = dict[str, Any]
+"""The JSON value that `describe_event_schemas` returns."""
+
+FORMAT: Final = "castore-event-schemas"
+FORMAT_VERSION: Final = 1
+
+
+class InvalidEventSchemasError(CastoreError, ValueError):
+    """A file or a value is none that `describe_event_schemas` returned."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"not the schemas of events: {self.reason}"
+
+
+def describe_event_schemas(event_stores: Iterable[EventStore] | EventStore) -> EventSchemas:
+    """Return the JSON schemas of all events of one or more stores, as one JSON value.
+
+    They are those of `EventStore.get_json_schemas`. The payload and metadata of plain events,
+    which have none, are described by their annotations: a ``TypedDict``, lists, dicts, literals
+    and unions. A type that is not known, or that the event encodes by itself, stands there as
+    ``{"unknownType": "its name"}``, and each change of it counts as breaking.
+
+    Raises:
+        ValueError: two stores have one id.
+    """
+    stores = [event_stores] if isinstance(event_stores, EventStore) else list(event_stores)
+    described: dict[str, Any] = {}
+    for each in stores:
+        if each.event_store_id in described:
+            raise ValueError(f"two event stores have the id {each.event_store_id!r}")
+        described[each.event_store_id] = _describe_store(each)
+    return {
+        "eventStores": dict(sorted(described.items())),
+        "format": FORMAT,
+        "formatVersion": FORMAT_VERSION,
+    }
+
+
+def save_event_schemas(
+    path: str | os.PathLike[str], event_stores: Iterable[EventStore] | EventStore
+) -> None:
+    """Write the JSON schemas of all events to a file, for `load_event_schemas`.
+
+    The file is JSON in UTF-8, with sorted keys and one line for each value, so that equal schemas
+    are equal files. It takes the place of an old one at once, or not at all.
+
+    Raises:
+        ValueError: two stores have one id.
+        OSError: the file cannot be written.
+    """
+    schemas = describe_event_schemas(event_stores)
+    text = json.dumps(schemas, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+    _replace_file(Path(path), text)
+
+
+def load_event_schemas(path: str | os.PathLike[str]) -> EventSchemas:
+    """Read what `save_event_schemas` wrote.
+
+    Raises:
+        InvalidEventSchemasError: the file holds something else, or is of a later format.
+        OSError: the file cannot be read.
+    """
+    try:
+        loaded: object = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InvalidEventSchemasError(f"{os.fspath(path)} is no JSON") from error
+    return check_event_schemas(loaded)
+
+
+def check_event_schemas(schemas: object) -> EventSchemas:
+    """Return a value that is in the form of `describe_event_schemas`.
+
+    Raises:
+        InvalidEventSchemasError: it is in another.
+    """
+    if not _is_mapping(schemas) or schemas.get("format") != FORMAT:
+        raise InvalidEventSchemasError("the format is another one")
+    version, stores = schemas.get("formatVersion"), schemas.get("eventStores")
+    if version != FORMAT_VERSION:
+        raise InvalidEventSchemasError(f"the format has version {version!r}, and 1 is known")
+    if not _is_mapping(stores) or not all(map(_is_store, stores.values())):
+        raise InvalidEventSchemasError("the event stores are not described as they should be")
+    return cast("EventSchemas", schemas)
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[str, object]]:
+    return isinstance(value, Mapping)
+
+
+def _is_store(store: object) -> bool:
+    types = store.get("eventTypes") if _is_mapping(store) else None
+    return _is_mapping(types) and all(map(_is_mapping, types.values()))
+
+
+def _describe_store(event_store: EventStore) -> dict[str, Any]:
+    schemas = event_store.get_json_schemas()
+    for event_type in event_store.event_types:
+        _fill_in(event_type, schemas[event_type.type])
+    return {"eventTypes": dict(sorted(schemas.items()))}
+
+
+def _fill_in(event_type: type[Event], schema: dict[str, Any]) -> None:
+    """Describe the fields whose schema the event does not tell."""
+    annotations = AnnotationSchemas(event_type)
+    for name in ("payload", "metadata"):
+        if name in schema["properties"] and event_type.field_schema(name) is None:
+            schema["properties"][name] = annotations.describe(name)
+    if annotations.definitions:
+        schema["$defs"] = {**annotations.definitions, **schema.get("$defs", {})}
+
+
+def _replace_file(path: Path, text: str) -> None:
+    with NamedTemporaryFile(
+        "w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8", newline="\n", delete=False
+    ) as file:
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            file.close()
+            _discard(file.name)
+            raise
+    try:
+        _copy_mode(path, file.name)
+        Path(file.name).replace(path)
+    except BaseException:
+        _discard(file.name)
+        raise
+
+
+def _copy_mode(path: Path, name: str) -> None:
+    """Give a temporary file, which is private, the mode of the old file or of a new one."""
+    try:
+        mode = path.stat().st_mode & 0o777
+    except FileNotFoundError:
+        mask = os.umask(0o022)
+        os.umask(mask)
+        mode = 0o666 & ~mask
+    Path(name).chmod(mode)
+
+
+def _discard(name: str) -> None:
+    with suppress(OSError):
+        Path(name).unlink()

@@ -1,0 +1,281 @@
+"""JSON schemas in one form, so that two of them can be compared."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias, cast
+from urllib.parse import unquote, urldefrag, urljoin
+
+from castore_core import JSONSchema
+
+Schema: TypeAlias = dict[str, Any]
+"""Keywords of a schema in one form: ``True`` is `ANYTHING`, ``False`` is `NOTHING`."""
+
+Pointer: TypeAlias = tuple[str, ...]
+
+ANYTHING: Final[Schema] = {}
+NOTHING: Final[Schema] = {"enum": []}
+
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_ANNOTATIONS = frozenset(
+    {
+        "$anchor",
+        "$comment",
+        "$dynamicAnchor",
+        "$id",
+        "$vocabulary",
+        "default",
+        "deprecated",
+        "description",
+        "examples",
+        "readOnly",
+        "title",
+        "writeOnly",
+    }
+)
+_SCHEMA = frozenset(
+    {
+        "additionalProperties",
+        "contains",
+        "contentSchema",
+        "else",
+        "if",
+        "items",
+        "not",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    }
+)
+_SCHEMAS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+_NAMED_SCHEMAS = frozenset(
+    {"$defs", "definitions", "dependentSchemas", "patternProperties", "properties"}
+)
+_DEFINITIONS = frozenset({"$defs", "definitions"})
+# What a keyword of a group allows depends on the others of its group.
+_GROUPS = (
+    frozenset({"additionalProperties", "patternProperties", "properties"}),
+    frozenset({"items", "prefixItems"}),
+    frozenset({"contains", "maxContains", "minContains"}),
+    frozenset({"else", "if", "then"}),
+)
+_UNEVALUATED = frozenset({"unevaluatedItems", "unevaluatedProperties"})
+_MAX_NESTING = 64  # of references and unions that lead to each other
+
+
+class Alternatives(NamedTuple):
+    """The flat schemas of a union."""
+
+    members: list[Schema]
+    is_exclusive: bool
+    """A value may fit one of them only, as in ``oneOf``."""
+
+
+class SchemaDocument:
+    """A schema without its annotations, whose references are pointers from its root."""
+
+    def __init__(self, schema: JSONSchema) -> None:
+        self._resources: dict[str, Pointer] = {"": ()}
+        self._anchors: dict[tuple[str, str], Pointer] = {}
+        self._index(schema, "", ())
+        self.root = self._normalize(schema, "")
+
+    def follow(self, schema: Schema) -> Schema:
+        """Return the schema that one leads to which is nothing but a reference."""
+        for _ in range(_MAX_NESTING):
+            if schema.keys() != {"$ref"} or not isinstance(schema["$ref"], tuple):
+                break
+            target = self.resolve(cast("Pointer", schema["$ref"]))
+            if target is None:
+                break
+            schema = target
+        return schema
+
+    def flatten(self, schema: Schema, nesting: int = 0) -> Schema | None:
+        """Return the schema with ``$ref`` and ``allOf`` put into their place.
+
+        ``None`` where they cannot be: they lead nowhere, or have keywords that depend on others.
+        """
+        if nesting > _MAX_NESTING:
+            return None
+        flat = {
+            name: each
+            for name, each in schema.items()
+            if name not in _DEFINITIONS and name not in {"$ref", "allOf"}
+        }
+        for part in self._find_parts(schema):
+            flattened = None if part is None else self.flatten(part, nesting + 1)
+            merged = None if flattened is None else _merge(flat, flattened)
+            if merged is None:
+                return None
+            flat = merged
+        return flat
+
+    def find_alternatives(self, flat: Schema, nesting: int = 0) -> Alternatives | None:
+        """Return the flat schemas of a union, or the schema itself if it is none.
+
+        ``None`` where one of them cannot be flattened.
+        """
+        keyword = _get_union_keyword(flat)
+        if keyword is None:
+            return Alternatives([flat], is_exclusive=False)
+        found = Alternatives([], is_exclusive=keyword == "oneOf")
+        for each in flat[keyword]:
+            member = self.flatten(each, nesting)
+            if member is None or nesting > _MAX_NESTING:
+                return None
+            inner = self.find_alternatives(_require_tag(member, flat), nesting + 1)
+            if inner is None:
+                return None
+            found = Alternatives(
+                found.members + inner.members, found.is_exclusive or inner.is_exclusive
+            )
+        return found
+
+    def resolve(self, pointer: Pointer) -> Schema | None:
+        """Return the schema at a place, or ``None`` if there is none."""
+        place: Any = self.root
+        for step in pointer:
+            if isinstance(place, list) and step.isdecimal():
+                items = cast("Sequence[Any]", place)
+                place = items[int(step)] if int(step) < len(items) else None
+            else:
+                place = cast("Schema", place).get(step) if isinstance(place, dict) else None
+        return cast("Schema", place) if isinstance(place, dict) else None
+
+    def _find_parts(self, schema: Schema) -> Iterator[Schema | None]:
+        if "$ref" in schema:
+            pointer = schema["$ref"]
+            is_known = isinstance(pointer, tuple)
+            yield self.resolve(cast("Pointer", pointer)) if is_known else None
+        yield from schema.get("allOf", ())
+
+    def _index(self, schema: Any, base: str, pointer: Pointer) -> None:
+        if not isinstance(schema, Mapping):
+            return
+        keywords = cast("Mapping[str, Any]", schema)
+        base = _find_base(keywords, base)
+        if "$id" in keywords:
+            self._resources[base] = pointer
+        for name in ("$anchor", "$dynamicAnchor"):
+            if name in keywords:
+                self._anchors[base, keywords[name]] = pointer
+        for steps, each in _find_subschemas(keywords):
+            self._index(each, base, pointer + steps)
+
+    def _normalize(self, schema: Any, base: str) -> Any:
+        if isinstance(schema, bool):
+            return ANYTHING if schema else NOTHING
+        if not isinstance(schema, Mapping):
+            return schema
+        keywords = cast("Mapping[str, Any]", schema)
+        base = _find_base(keywords, base)
+        normal = {
+            name: self._normalize_keyword(name, each, base)
+            for name, each in keywords.items()
+            if not _is_annotation(name, each)
+        }
+        if "const" in normal:
+            const = normal.pop("const")
+            given = normal.get("enum", [const])
+            normal["enum"] = [const] if to_key(const) in map(to_key, given) else []
+        return normal
+
+    def _normalize_keyword(self, name: str, value: Any, base: str) -> Any:
+        if name == "$ref":
+            return self._locate(value, base)
+        if name == "discriminator" and isinstance(value, Mapping):  # of OpenAPI
+            return cast("Mapping[str, Any]", value).get("propertyName")
+        if name in _SCHEMA:
+            return self._normalize(value, base)
+        if name in _SCHEMAS and isinstance(value, list):
+            return [self._normalize(each, base) for each in cast("Sequence[Any]", value)]
+        if name in _NAMED_SCHEMAS and isinstance(value, Mapping):
+            named = cast("Mapping[str, Any]", value)
+            return {key: self._normalize(each, base) for key, each in named.items()}
+        return value
+
+    def _locate(self, reference: str, base: str) -> Pointer | str:
+        uri, fragment = urldefrag(_join(base, reference))
+        if not fragment.startswith("/"):
+            if not fragment:
+                return self._resources.get(uri, reference)
+            return self._anchors.get((uri, fragment), reference)
+        if uri not in self._resources:
+            return reference
+        steps = [
+            step.replace("~1", "/").replace("~0", "~") for step in unquote(fragment)[1:].split("/")
+        ]
+        return (*self._resources[uri], *steps)
+
+
+def to_key(value: Any) -> object:
+    """Return what is equal for values that are equal in JSON, where 1 is 1.0 and is not true."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, list, dict)):
+        return (type(value).__name__, value)
+    if isinstance(value, list):
+        return ("list", *map(to_key, cast("Sequence[Any]", value)))
+    if isinstance(value, dict):
+        items = cast("dict[str, Any]", value).items()
+        return ("dict", frozenset((name, to_key(each)) for name, each in items))
+    return ("number", value)
+
+
+def _find_base(keywords: Mapping[str, Any], base: str) -> str:
+    return urldefrag(_join(base, keywords["$id"])).url if "$id" in keywords else base
+
+
+def _join(base: str, reference: str) -> str:
+    # urljoin() drops the base of a fragment where the scheme has no paths, as in "urn:".
+    return base + reference if reference.startswith("#") else urljoin(base, reference)
+
+
+def _find_subschemas(keywords: Mapping[str, Any]) -> Iterator[tuple[Pointer, Any]]:
+    for name, value in keywords.items():
+        if name in _SCHEMA:
+            yield (name,), value
+        elif name in _SCHEMAS and isinstance(value, list):
+            for index, each in enumerate(cast("Sequence[Any]", value)):
+                yield (name, str(index)), each
+        elif name in _NAMED_SCHEMAS and isinstance(value, Mapping):
+            for key, each in cast("Mapping[str, Any]", value).items():
+                yield (name, key), each
+
+
+def _is_annotation(name: str, value: Any) -> bool:
+    if name == "$schema":
+        return str(value).removesuffix("#") == _DIALECT
+    return name in _ANNOTATIONS or name.startswith("x-")
+
+
+def _get_union_keyword(flat: Schema) -> str | None:
+    names = flat.keys() - {"discriminator"}
+    return names.pop() if names in ({"anyOf"}, {"oneOf"}) else None
+
+
+def _require_tag(member: Schema, union: Schema) -> Schema:
+    """Return a member of a union with the field that tells the members apart."""
+    if "discriminator" not in union:
+        return member
+    return {**member, "required": [*member.get("required", ()), union["discriminator"]]}
+
+
+def _merge(first: Schema, second: Schema) -> Schema | None:
+    """Return a schema that is as strict as two together, or ``None`` if there is no simple one."""
+    if not first or not second:
+        return first or second
+    if _depend_on_each_other(first, second):
+        return None
+    merged = {**first, **second}
+    for name in first.keys() & second.keys():
+        if name == "required":
+            merged[name] = list(dict.fromkeys([*first[name], *second[name]]))
+        elif to_key(first[name]) != to_key(second[name]):
+            return None
+    return merged
+
+
+def _depend_on_each_other(first: Iterable[str], second: Iterable[str]) -> bool:
+    names = set(first), set(second)
+    if any(_UNEVALUATED & each for each in names):
+        return True
+    return any(group & names[0] and group & names[1] for group in _GROUPS)
