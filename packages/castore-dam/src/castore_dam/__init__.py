@@ -5,7 +5,6 @@ from castore_dam._archive_reader import read_archive, verify_archive
 from castore_dam._checkpoints import BookmarkCheckpoint, Checkpoint, FileCheckpoint
 from castore_dam._event_schemas import (
     EventSchemas,
-    InvalidEventSchemasError,
     describe_event_schemas,
     load_event_schemas,
     save_event_schemas,
@@ -44,6 +43,7 @@ from castore_dam.errors import (
     EventConflictError,
     InvalidArchiveError,
     InvalidCheckpointError,
+    InvalidEventSchemasError,
     SourceGapError,
     TransformError,
 )

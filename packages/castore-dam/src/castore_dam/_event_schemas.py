@@ -8,25 +8,15 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, Final, TypeAlias, TypeGuard, cast
 
-from castore_core import CastoreError, Event, EventStore
+from castore_core import Event, EventStore
 from castore_dam._schema_annotations import AnnotationSchemas
+from castore_dam.errors import InvalidEventSchemasError
 
 EventSchemas: TypeAlias = dict[str, Any]
 """The JSON value that `describe_event_schemas` returns."""
 
 FORMAT: Final = "castore-event-schemas"
 FORMAT_VERSION: Final = 1
-
-
-class InvalidEventSchemasError(CastoreError, ValueError):
-    """A file or a value is none that `describe_event_schemas` returned."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"not the schemas of events: {self.reason}"
 
 
 def describe_event_schemas(event_stores: Iterable[EventStore] | EventStore) -> EventSchemas:

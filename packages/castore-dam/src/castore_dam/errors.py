@@ -8,6 +8,7 @@
         ├── EventConflictError       another event of the same version is stored
         ├── InvalidArchiveError      an archive is damaged, or not one that was asked for
         ├── InvalidCheckpointError   the checkpoint is damaged, or another operation's
+        ├── InvalidEventSchemasError  a file does not hold the schemas of events
         ├── SourceGapError           a version is missing in the source of a migration
         └── TransformError           a transform failed at an event
 """
@@ -20,6 +21,7 @@ __all__ = [
     "EventConflictError",
     "InvalidArchiveError",
     "InvalidCheckpointError",
+    "InvalidEventSchemasError",
     "SourceGapError",
     "TransformError",
 ]
@@ -94,6 +96,21 @@ class EventConflictError(DamError):
             f"event store {self.event_store_id!r} has another event of version {self.version} of "
             f"aggregate {self.aggregate_id!r}, which is kept"
         )
+
+
+class InvalidEventSchemasError(DamError, ValueError):
+    """A file or a value does not hold the schemas of events.
+
+    Attributes:
+        reason: says why.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"not the schemas of events: {self.reason}"
 
 
 class SourceGapError(DamError):
