@@ -30,7 +30,7 @@ def _is_same_json(first: Any, second: Any) -> bool:
             _is_same_json(one[key], other[key]) for key in one
         )
     if isinstance(first, list):
-        return _are_same_items(first, second)
+        return _are_same_items(cast("Any", first), second)
     return bool(first == second)
 
 
