@@ -1,4 +1,7 @@
-"""Exports and imports are killed, and go on: nothing is lost, doubled or torn."""
+"""Exports and imports are killed, and go on: nothing is lost, doubled or torn.
+
+``CASTORE_KILLS=20`` kills each so many times.
+"""
 
 import hashlib
 import os
@@ -17,7 +20,7 @@ from event_places import NotesStore, make_notes, make_record, read_all
 
 PROGRAM = Path(__file__).parent / "archivers.py"
 SUPPORT = Path(__file__).parent.parent / "tests" / "support"
-KILLS = 20
+KILLS = int(os.environ.get("CASTORE_KILLS", "6"))
 AGGREGATES = 60
 VERSIONS = 100
 
@@ -57,7 +60,7 @@ def run(*arguments: str | Path, kill_after: int | None) -> bool:
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".jsonl.zst"])
 async def test_export(suffix: str, tmp_path: Path) -> None:
-    """Exports that were killed, 20 times in all, have the lines of one that was not."""
+    """Exports that were killed several times have the lines of one that was not."""
     store = make_notes(await fill(tmp_path / "events.db"))
     expected = [each async for each in read_archive(await export(store, tmp_path / "o.jsonl"))]
     kills = rounds = 0
@@ -74,7 +77,7 @@ async def test_export(suffix: str, tmp_path: Path) -> None:
 
 
 async def test_import(tmp_path: Path) -> None:
-    """Imports that were killed, 20 times in all, have written each event, once."""
+    """Imports that were killed several times have written each event, once."""
     source = make_notes(await fill(tmp_path / "events.db"))
     archive = await export(source, tmp_path / "notes.jsonl.zst")
     kills = rounds = 0
