@@ -33,7 +33,7 @@ from castore_dam._schema_diff import (
     Verdict,
     diff_event_schemas,
 )
-from castore_dam._schema_rules import ChangeKind
+from castore_dam._schema_differences import ChangeKind
 from castore_dam._transform import Transform, Transformed
 from castore_dam._upcaster_use import UpcasterCount, UpcasterUse
 from castore_dam._verify import Content, Difference, Verification, verify_migration

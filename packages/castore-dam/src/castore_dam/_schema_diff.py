@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 from castore_dam._event_schemas import check_event_schemas
 from castore_dam._schema_comparison import compare_schemas
-from castore_dam._schema_rules import ChangeKind, Difference
+from castore_dam._schema_differences import ChangeKind, Difference
 
 Compatibility: TypeAlias = Literal["backward", "forward", "full"]
 """Who reads whom, in the terms of schema registries."""

@@ -50,7 +50,7 @@ _SCHEMAS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 _NAMED_SCHEMAS = frozenset(
     {"$defs", "definitions", "dependentSchemas", "patternProperties", "properties"}
 )
-_DEFINITIONS = frozenset({"$defs", "definitions"})
+DEFINITIONS: Final = frozenset({"$defs", "definitions"})
 # What a keyword of a group allows depends on the others of its group.
 _GROUPS = (
     frozenset({"additionalProperties", "patternProperties", "properties"}),
@@ -100,7 +100,7 @@ class SchemaDocument:
         flat = {
             name: each
             for name, each in schema.items()
-            if name not in _DEFINITIONS and name not in {"$ref", "allOf"}
+            if name not in DEFINITIONS and name not in {"$ref", "allOf"}
         }
         for part in self._find_parts(schema):
             flattened = None if part is None else self.flatten(part, nesting + 1)

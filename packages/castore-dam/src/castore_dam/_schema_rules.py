@@ -1,50 +1,10 @@
 """The rules of JSON schemas that need no look into their parts: types, values, bounds."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
+from castore_dam._schema_differences import ChangeKind, Difference, Path
 from castore_dam._schema_documents import Schema, to_key
-
-ChangeKind: TypeAlias = Literal[
-    "event store added",
-    "event store removed",
-    "event type added",
-    "event type removed",
-    "optional field added",
-    "optional field removed",
-    "required field added",
-    "required field removed",
-    "field made optional",
-    "field made required",
-    "fields opened",
-    "fields closed",
-    "type widened",
-    "type narrowed",
-    "type changed",
-    "value added",
-    "value removed",
-    "alternative added",
-    "alternative removed",
-    "rule added",
-    "rule removed",
-    "rule loosened",
-    "rule tightened",
-    "rule changed",
-    "unknown",
-]
-"""What changed; ``unknown`` is a change of which nothing can be said."""
-
-Path: TypeAlias = tuple[str, ...]
-
-
-class Difference(NamedTuple):
-    """One change within an event, and who still reads what the other side writes."""
-
-    path: Path
-    kind: ChangeKind
-    reason: str
-    backward: bool
-    forward: bool
 
 
 class _Bound(NamedTuple):
