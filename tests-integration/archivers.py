@@ -12,7 +12,7 @@ from sqlalchemy import create_engine
 
 from castore_dam import FileCheckpoint, Progress, export_event_store, import_event_store
 from castore_sql import SQLEventStorageAdapter
-from event_places import make_notes
+from notes import make_notes
 
 
 def tell(progress: Progress) -> None:

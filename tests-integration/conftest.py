@@ -1,13 +1,16 @@
-"""Databases with events, and processes that run a projection on them."""
+"""Databases with events, processes that run a projection on them, and storages of each kind."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine
 
+from castore_core import EventStorageAdapter
 from castore_sql import SQLEventStorageAdapter
 from counting import Counting, Place
+from event_storages import MakeStorage, temporary_storage
 from pokemon import PokemonStore, TrainerStore, pokemons, trainers
 from projection_processes import Processes
 from sql_servers import KINDS, ServerDatabase, using_servers
@@ -35,6 +38,26 @@ def alone_on_servers() -> Iterator[None]:
     """Keep other tests from holding back the logs of servers."""
     with using_servers(alone=True):
         yield
+
+
+@pytest.fixture
+async def make_storage(
+    tmp_path: Path, find_server: Callable[[str], str]
+) -> AsyncIterator[MakeStorage]:
+    """Give a function that makes empty storages; from one on PostgreSQL on, the test runs alone."""
+    with ExitStack() as servers:
+        async with AsyncExitStack() as storages:
+            is_alone = False
+
+            async def make(kind: str, *, allow_gaps: bool = False) -> EventStorageAdapter:
+                nonlocal is_alone
+                if kind == "postgres" and not is_alone:
+                    servers.enter_context(using_servers(alone=True))
+                    is_alone = True
+                storage = temporary_storage(kind, tmp_path, find_server, allow_gaps=allow_gaps)
+                return await storages.enter_async_context(storage)
+
+            yield make
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,8 @@ from castore_dam import (
     verify_archive,
 )
 from castore_in_memory import InMemoryEventStorageAdapter
-from event_places import LOGS, PLACES, make_notes, make_record, open_place, read_all
+from event_storages import LOGS, STORAGES, MakeStorage, read_all
+from notes import make_notes, make_record
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 VALUES: list[Any] = [
@@ -35,16 +35,13 @@ VALUES: list[Any] = [
     {"list": [1, {"a": None}, []], "undeclared": False},
 ]
 
-each_place = pytest.mark.parametrize("place", PLACES)
+each_kind = pytest.mark.parametrize("kind", STORAGES)
 
 
 @pytest.fixture
-async def adapter(
-    place: str, tmp_path: Path, find_server: Callable[[str], str]
-) -> AsyncIterator[EventStorageAdapter]:
+async def adapter(kind: str, make_storage: MakeStorage) -> EventStorageAdapter:
     """Give an empty storage."""
-    async with open_place(place, tmp_path, find_server) as adapter:
-        yield adapter
+    return await make_storage(kind)
 
 
 async def fill(adapter: EventStorageAdapter, store_id: str = "NOTES", versions: int = 6) -> None:
@@ -68,12 +65,12 @@ async def count_readable(path: Path) -> int:
     return len([each async for each in read_archive(path)])
 
 
-@each_place
+@each_kind
 @pytest.mark.parametrize("suffix", SUFFIXES)
 async def test_round_trip(adapter: EventStorageAdapter, suffix: str, tmp_path: Path) -> None:
     """Each backend's store comes back equal, from each kind of file, and a second time."""
     await fill(adapter)
-    source, target = make_notes(adapter), make_notes(adapter, "COPY")
+    source, target = make_notes(adapter), make_notes(adapter, event_store_id="COPY")
     path = tmp_path / f"notes{suffix}"
     exported = await export_event_store(source, path)
 
@@ -89,7 +86,7 @@ async def test_round_trip(adapter: EventStorageAdapter, suffix: str, tmp_path: P
     assert [path.name] == [each.name for each in tmp_path.glob("notes*")]
 
 
-@each_place
+@each_kind
 async def test_conflict(adapter: EventStorageAdapter, tmp_path: Path) -> None:
     """A different event in the way is named and kept; equal ones before it are passed over."""
     path = tmp_path / "notes.jsonl"
@@ -104,7 +101,7 @@ async def test_conflict(adapter: EventStorageAdapter, tmp_path: Path) -> None:
     assert other == (await adapter.get_events("NOTES", "b#é"))[-1]
 
 
-@pytest.mark.parametrize("place", LOGS)
+@pytest.mark.parametrize("kind", LOGS)
 async def test_partly_there(adapter: EventStorageAdapter, tmp_path: Path) -> None:
     """Events that are missing are written among those that are there."""
     path = tmp_path / "notes.jsonl"
@@ -237,11 +234,11 @@ async def test_several_stores(tmp_path: Path) -> None:
     await fill(adapters[0])
     await fill(adapters[1], "OTHERS", 2)
     path = tmp_path / "both.jsonl"
-    stores = [make_notes(adapters[0]), make_notes(adapters[1], "OTHERS")]
+    stores = [make_notes(adapters[0]), make_notes(adapters[1], event_store_id="OTHERS")]
     archive = await export_event_store(stores, path)
     assert {"NOTES": 18, "OTHERS": 6} == archive.event_counts
 
-    target = make_notes(InMemoryEventStorageAdapter(), "COPY")
+    target = make_notes(InMemoryEventStorageAdapter(), event_store_id="COPY")
     with pytest.raises(InvalidArchiveError, match="'NOTES', 'OTHERS', and not 'COPY'"):
         await import_event_store(path, target)
     imported = await import_event_store(path, target, archived_ids={"COPY": "OTHERS"})

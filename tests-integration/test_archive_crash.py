@@ -16,7 +16,8 @@ from sqlalchemy import create_engine
 from castore_core import GroupedRecord
 from castore_dam import export_event_store, read_archive
 from castore_sql import SQLEventStorageAdapter
-from event_places import NotesStore, make_notes, make_record, read_all
+from event_storages import read_all
+from notes import NoteStore, make_notes, make_record
 
 PROGRAM = Path(__file__).parent / "archivers.py"
 SUPPORT = Path(__file__).parent.parent / "tests" / "support"
@@ -96,7 +97,7 @@ async def test_import(tmp_path: Path) -> None:
     assert rounds < KILLS
 
 
-async def export(store: NotesStore, path: Path) -> Path:
+async def export(store: NoteStore, path: Path) -> Path:
     """Export a store, undisturbed."""
     await export_event_store(store, path)
     return path

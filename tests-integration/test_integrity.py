@@ -1,10 +1,8 @@
 """The check of event stores on each backend, with each thing that can be wrong."""
 
-from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import create_engine
@@ -13,21 +11,18 @@ from castore_core import EventRecord, EventStorageAdapter, EventStore
 from castore_dam import check_event_store
 from castore_in_memory import InMemoryEventStorageAdapter
 from castore_sql import SQLEventStorageAdapter
-from event_places import LOGS, MOMENT, PLACES, Noted, Notes, make_notes, make_record, open_place
+from event_storages import LOGS, STORAGES, MakeStorage
+from notes import MOMENT, Noted, NoteStore, make_notes, make_record, reduce_note
 
-each_place = pytest.mark.parametrize("place", PLACES)
+each_kind = pytest.mark.parametrize("kind", STORAGES)
 PRIVATE = "a private thing"
 DECODE_ERROR = "ValueError"
 
 
 @pytest.fixture
-async def adapter(
-    place: str, tmp_path: Path, find_server: Callable[[str], str]
-) -> AsyncIterator[EventStorageAdapter]:
+async def adapter(kind: str, make_storage: MakeStorage) -> EventStorageAdapter:
     """Give an empty storage that allows gaps."""
-    options: dict[str, Any] = {"allow_gaps": True} if place in LOGS else {}
-    async with open_place(place, tmp_path, find_server, **options) as adapter:
-        yield adapter
+    return await make_storage(kind, allow_gaps=True)
 
 
 async def push(adapter: EventStorageAdapter, *records: EventRecord) -> None:
@@ -36,7 +31,7 @@ async def push(adapter: EventStorageAdapter, *records: EventRecord) -> None:
         await adapter.push_event("NOTES", each)
 
 
-@each_place
+@each_kind
 async def test_a_sound_store(adapter: EventStorageAdapter) -> None:
     """Nothing is found where nothing is wrong, and all is counted."""
     await push(adapter, *(make_record(name, each, 1) for each in (1, 2, 3) for name in "abc"))
@@ -47,7 +42,7 @@ async def test_a_sound_store(adapter: EventStorageAdapter) -> None:
     assert len(seen) == 9
 
 
-@each_place
+@each_kind
 async def test_findings(adapter: EventStorageAdapter) -> None:
     """Gaps, timestamps, unknown types and events that do not decode are found, without values."""
     await push(
@@ -80,7 +75,7 @@ async def test_findings(adapter: EventStorageAdapter) -> None:
     assert PRIVATE not in repr(report)
 
 
-@pytest.mark.parametrize("place", LOGS)
+@pytest.mark.parametrize("kind", LOGS)
 async def test_an_aggregate_that_is_not_listed(adapter: EventStorageAdapter) -> None:
     """An aggregate without an event of version 1 is found by the log."""
     await push(adapter, make_record("a", 2, 1), make_record("a", 3, 1))
@@ -89,7 +84,7 @@ async def test_an_aggregate_that_is_not_listed(adapter: EventStorageAdapter) -> 
     assert (("no initial event", "a", 2, reason),) == report.findings
 
 
-@pytest.mark.parametrize("place", LOGS)
+@pytest.mark.parametrize("kind", LOGS)
 async def test_the_order_of_the_log(adapter: EventStorageAdapter) -> None:
     """A version that the log has before an earlier one is no gap, but is told."""
     await push(adapter, *(make_record("a", each, 1) for each in (1, 3, 2, 4)))
@@ -117,11 +112,10 @@ async def test_upcasters_are_applied() -> None:
     adapter = InMemoryEventStorageAdapter()
     old = {"type": "OLD"}
     await push(adapter, make_record("a", 1, 1, **old), make_record("a", 2, PRIVATE, **old))
-    notes = make_notes(adapter)
-    store: EventStore[Noted, Notes] = EventStore(
+    store: NoteStore = EventStore(
         "NOTES",
         event_types=[Noted],
-        reduce=notes.reduce,
+        reduce=reduce_note,
         storage_adapter=adapter,
         upcasters=[upcast],
     )

@@ -2,16 +2,15 @@
 
 import json
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from castore_core import ABSENT, EventRecord, EventStorageAdapter, EventStore
+from castore_core import ABSENT, EventRecord, EventStorageAdapter
 from castore_dam import (
     EventConflictError,
     Migration,
@@ -24,18 +23,17 @@ from castore_dynamodb import (
     create_table,
     table_definition,
 )
-from event_storages import STORAGES, get_client, make_storage
+from castore_sql import SQLEventStorageAdapter
+from event_storages import STORAGES, MakeStorage, get_client, read_all
 from git_history.commits import commit_store
 from git_history.files import file_store
 from git_history.git import Repository
 from git_history.history import open_history
 from git_history.importing import import_commits
 from git_history.working_tree import WorkingTree
+from notes import MOMENT
 from pokemon import pokemons
 
-pytestmark = pytest.mark.usefixtures("alone_on_servers")
-
-MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 PAYLOADS: list[Any] = [
     ABSENT,
     None,
@@ -52,18 +50,6 @@ PAYLOADS: list[Any] = [
     {"b": [1, ["c", None]], "a": {"c": {"d": 0}}},  # moto empties a map that is in a list
     [["x"], True],
 ]
-MakeStorage = Callable[[str], Any]
-
-
-@pytest.fixture
-async def make(tmp_path: Path, find_server: Callable[[str], str]) -> AsyncIterator[MakeStorage]:
-    """Give a function that makes an empty storage of a kind."""
-    async with AsyncExitStack() as stack:
-
-        async def make_one(kind: str) -> EventStorageAdapter:
-            return await stack.enter_async_context(make_storage(kind, tmp_path, find_server))
-
-        yield make_one
 
 
 def make_history(seed: int = 1) -> list[EventRecord]:
@@ -94,16 +80,6 @@ async def fill(adapter: EventStorageAdapter, records: list[EventRecord]) -> None
         await adapter.push_event("POKEMONS", each)
 
 
-async def read_all(store: EventStore[Any, Any]) -> dict[tuple[str, int], EventRecord]:
-    """Return all the events of the listed aggregates."""
-    adapter = store.get_storage_adapter()
-    return {
-        (each.aggregate_id, each.version): each
-        async for aggregate_id in store.iter_aggregate_ids()
-        for each in await adapter.get_events(store.event_store_id, aggregate_id)
-    }
-
-
 def change(record: EventRecord) -> list[EventRecord]:
     """Drop some events, and double others."""
     number = int(record.type[-1])
@@ -113,12 +89,12 @@ def change(record: EventRecord) -> list[EventRecord]:
 @pytest.mark.parametrize("target_kind", STORAGES)
 @pytest.mark.parametrize("source_kind", STORAGES)
 async def test_all_events_are_carried(
-    make: MakeStorage, source_kind: str, target_kind: str
+    make_storage: MakeStorage, source_kind: str, target_kind: str
 ) -> None:
     """Between any two storages, all events are there once, equal, and found again."""
     records = make_history()
-    source = pokemons.using(await make(source_kind))
-    target = pokemons.using(await make(target_kind))
+    source = pokemons.using(await make_storage(source_kind))
+    target = pokemons.using(await make_storage(target_kind))
     await fill(source.get_storage_adapter(), records)
 
     assert Migration(200, 200) == await migrate_event_store(source, target)
@@ -131,11 +107,11 @@ async def test_all_events_are_carried(
 @pytest.mark.parametrize("target_kind", STORAGES)
 @pytest.mark.parametrize("source_kind", ["sqlite", "ministack"])
 async def test_transformed_events_are_carried(
-    make: MakeStorage, source_kind: str, target_kind: str
+    make_storage: MakeStorage, source_kind: str, target_kind: str
 ) -> None:
     """Versions have no gaps, and the verification expects what was written."""
-    source = pokemons.using(await make(source_kind))
-    target = pokemons.using(await make(target_kind))
+    source = pokemons.using(await make_storage(source_kind))
+    target = pokemons.using(await make_storage(target_kind))
     await fill(source.get_storage_adapter(), make_history(2))
 
     dry = await migrate_event_store(source, target, transform=change, dry_run=True)
@@ -149,10 +125,13 @@ async def test_transformed_events_are_carried(
 
 
 @pytest.mark.parametrize("target_kind", STORAGES)
-async def test_another_event_stays(make: MakeStorage, target_kind: str) -> None:
+async def test_another_event_stays(make_storage: MakeStorage, target_kind: str) -> None:
     """On each storage, a conflict is an error, and the event is left as it is."""
     records = make_history()
-    source, target = pokemons.using(await make("memory")), pokemons.using(await make(target_kind))
+    source, target = (
+        pokemons.using(await make_storage("memory")),
+        pokemons.using(await make_storage(target_kind)),
+    )
     mine = records[0]._replace(type="MINE")
     await fill(source.get_storage_adapter(), records)
     await fill(target.get_storage_adapter(), [mine])
@@ -176,11 +155,11 @@ def _make_legacy_definition(table_name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("server", ["ministack", "moto"])
 async def test_a_legacy_table_is_a_source(
-    make: MakeStorage, find_server: Callable[[str], str], server: str
+    make_storage: MakeStorage, find_server: Callable[[str], str], server: str
 ) -> None:
     """The events of Castore's legacy adapter are carried to a single table."""
     client = get_client(find_server(server))
-    source_adapter = await make(server)
+    source_adapter = await make_storage(server)
     assert isinstance(source_adapter, DynamoDBEventStorageAdapter)
     legacy_name = f"{source_adapter.table_name}_legacy"
     await create_table(client, _make_legacy_definition(legacy_name))
@@ -195,7 +174,7 @@ async def test_a_legacy_table_is_a_source(
     source = pokemons.using(
         LegacyDynamoDBEventStorageAdapter(client, legacy_name, event_store_id="POKEMONS")
     )
-    target = pokemons.using(await make(server))
+    target = pokemons.using(await make_storage(server))
 
     assert Migration(200, 200) == await migrate_event_store(source, target)
 
@@ -213,14 +192,20 @@ def hash_records(records: dict[tuple[str, int], EventRecord]) -> str:
     return digest.hexdigest()
 
 
-async def test_the_git_history_goes_around(make: MakeStorage) -> None:
+async def test_the_git_history_goes_around(make_storage: MakeStorage) -> None:
     """SQLite, PostgreSQL, DynamoDB and SQLite again: the events are equal, byte for byte."""
-    first = await make("sqlite")
+    first = await make_storage("sqlite")
+    assert isinstance(first, SQLEventStorageAdapter)
     history = await open_history(first)
     repository = Repository.find(Path(__file__).parent)
     until = repository.head()
     await import_commits(history, repository, WorkingTree(), until=until)
-    adapters = [first, await make("postgres"), await make("ministack"), await make("sqlite")]
+    adapters = [
+        first,
+        await make_storage("postgres"),
+        await make_storage("ministack"),
+        await make_storage("sqlite"),
+    ]
 
     for make_store in (file_store, commit_store):
         stores = [make_store(each) for each in adapters]

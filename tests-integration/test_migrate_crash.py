@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,12 +18,12 @@ from castore_core import EventRecord, GroupedRecord
 from castore_dam import FileCheckpoint, migrate_event_store, verify_migration
 from event_storages import new_storage, open_storage
 from migrating import notes, transform
+from notes import MOMENT
 
 pytestmark = pytest.mark.usefixtures("alone_on_servers")
 
 PROGRAM = Path(__file__).parent.parent / "tests/support/migrating.py"
 KILLS = int(os.environ.get("CASTORE_KILLS", "4"))
-MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 AGGREGATES = 150
 numbers = random.Random(3)
 

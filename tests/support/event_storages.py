@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import uuid4
 
 import boto3
@@ -12,14 +12,25 @@ from botocore.config import Config
 from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from castore_core import EventStorageAdapter
+from castore_core import EventRecord, EventStorageAdapter, EventStore
 from castore_dynamodb import DynamoDBEventStorageAdapter, create_table, table_definition
 from castore_in_memory import InMemoryEventStorageAdapter
 from castore_sql import SQLEventStorageAdapter
 from sql_servers import dispose
 
-STORAGES: Final = ("memory", "sqlite", "postgres", "ministack", "moto")
-"""The kinds; the last two are servers of DynamoDB."""
+LOGS: Final = ("memory", "sqlite", "postgres")
+"""The kinds that have a log."""
+
+STORAGES: Final = (*LOGS, "ministack", "moto")
+"""All kinds; the last two are servers of DynamoDB."""
+
+
+class MakeStorage(Protocol):
+    """Makes an empty storage of a kind."""
+
+    async def __call__(self, kind: str, *, allow_gaps: bool = False) -> EventStorageAdapter:
+        """Make one. Gaps are always allowed on DynamoDB."""
+        ...
 
 
 @cache
@@ -65,7 +76,9 @@ async def new_storage(
 
 
 @asynccontextmanager
-async def open_storage(place: str) -> AsyncGenerator[EventStorageAdapter]:
+async def open_storage(
+    place: str, *, allow_gaps: bool = False
+) -> AsyncGenerator[EventStorageAdapter]:
     """Open a storage for a block."""
     url, name = place.split(" ")
     if url.startswith("http"):
@@ -73,21 +86,34 @@ async def open_storage(place: str) -> AsyncGenerator[EventStorageAdapter]:
         return
     engine = _make_engine(url)
     try:
-        yield SQLEventStorageAdapter(engine, table_name=name)
+        yield SQLEventStorageAdapter(engine, table_name=name, allow_gaps=allow_gaps)
     finally:
         await dispose(engine)
 
 
 @asynccontextmanager
-async def make_storage(
-    kind: str, folder: Path, find_server: Callable[[str], str]
+async def temporary_storage(
+    kind: str, folder: Path, find_server: Callable[[str], str], *, allow_gaps: bool = False
 ) -> AsyncGenerator[EventStorageAdapter]:
     """Make an empty storage for a block, and open it."""
     if kind == "memory":
-        yield InMemoryEventStorageAdapter()
+        yield InMemoryEventStorageAdapter(allow_gaps=allow_gaps)
         return
-    async with new_storage(kind, folder, find_server) as place, open_storage(place) as adapter:
+    async with (
+        new_storage(kind, folder, find_server) as place,
+        open_storage(place, allow_gaps=allow_gaps) as adapter,
+    ):
         yield adapter
+
+
+async def read_all(store: EventStore[Any, Any]) -> dict[tuple[str, int], EventRecord]:
+    """Return the records of all listed aggregates, by aggregate and version."""
+    adapter = store.get_storage_adapter()
+    return {
+        (each.aggregate_id, each.version): each
+        async for aggregate_id in store.iter_aggregate_ids()
+        for each in await adapter.get_events(store.event_store_id, aggregate_id)
+    }
 
 
 def _make_engine(url: str) -> Engine | AsyncEngine:

@@ -6,35 +6,16 @@ a line after each batch.
 
 import asyncio
 import sys
-from dataclasses import dataclass
 
-from castore_core import Event, EventRecord, EventStore
+from castore_core import EventRecord
 from castore_dam import FileCheckpoint, Progress, migrate_event_store
 from event_storages import open_storage
+from notes import make_notes
 
 RATE = 5_000.0  # events a second, so that there is time to be killed
 
 
-class Noted(Event, type="NOTED"):
-    """Something was noted."""
-
-    payload: str
-
-
-@dataclass(frozen=True)
-class Notes:
-    """What was noted."""
-
-    aggregate_id: str
-    version: int
-
-
-def reduce_notes(_: Notes | None, event: Noted) -> Notes:
-    """Count."""
-    return Notes(event.aggregate_id, event.version)
-
-
-notes = EventStore("NOTES", event_types=[Noted], reduce=reduce_notes)
+notes = make_notes()
 
 
 def transform(record: EventRecord) -> list[EventRecord]:

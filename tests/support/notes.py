@@ -1,11 +1,14 @@
 """Notes: an event store whose events have room for the trace, and a queue of its messages."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 from castore_core import (
+    ABSENT,
     DataclassCodec,
     Event,
+    EventRecord,
     EventStorageAdapter,
     EventStore,
     JSONValue,
@@ -13,6 +16,7 @@ from castore_core import (
     Snapshots,
 )
 
+MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 SECRET = "the password is swordfish"  # noqa: S105 what must not be recorded
 
 
@@ -55,6 +59,14 @@ def make_notes(
         aggregate_codec=DataclassCodec(Note),
         snapshots=snapshots,
     )
+
+
+def make_record(
+    aggregate_id: str = "a", version: int = 1, payload: Any = ABSENT, **fields: Any
+) -> EventRecord:
+    """Return a note as it is stored, one second after the version before."""
+    moment = MOMENT + timedelta(seconds=version)
+    return EventRecord(aggregate_id, version, "NOTED", moment, payload)._replace(**fields)
 
 
 def make_queue(*stores: NoteStore) -> NotificationMessageQueue[Any]:

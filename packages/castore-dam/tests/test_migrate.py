@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +11,6 @@ import pytest
 from castore_core import (
     ABSENT,
     AggregateIdsSlice,
-    Event,
     EventRecord,
     EventStore,
     GroupedRecord,
@@ -31,27 +29,7 @@ from castore_dam import (
     migrate_event_store,
 )
 from castore_in_memory import InMemoryEventStorageAdapter
-
-MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
-
-
-class Noted(Event, type="NOTED"):
-    """Something was noted."""
-
-    payload: str
-
-
-@dataclass(frozen=True)
-class Notes:
-    """What was noted."""
-
-    aggregate_id: str
-    version: int
-
-
-def reduce_notes(_: Notes | None, event: Noted) -> Notes:
-    """Count."""
-    return Notes(event.aggregate_id, event.version)
+from notes import MOMENT, Note, Noted, NoteStore, make_notes
 
 
 class TableAdapter:
@@ -109,13 +87,6 @@ class SmallGroups(InMemoryEventStorageAdapter):
         await super().push_event_group(group, **options)
 
 
-def make_store(adapter: Any, event_store_id: str = "NOTES") -> EventStore[Noted, Notes]:
-    """Return a store."""
-    return EventStore(
-        event_store_id, event_types=[Noted], reduce=reduce_notes, storage_adapter=adapter
-    )
-
-
 def make_record(aggregate_id: str, version: int, payload: Any = "") -> EventRecord:
     """Return an event, as it is stored; each has a moment of its own."""
     moment = MOMENT + timedelta(seconds=sum(map(ord, aggregate_id)), milliseconds=version)
@@ -137,11 +108,11 @@ async def fill(adapter: Any, records: Sequence[EventRecord], store_id: str = "NO
         await adapter.push_event(store_id, each)
 
 
-async def make_source(*records: EventRecord, allow_gaps: bool = False) -> EventStore[Noted, Notes]:
+async def make_source(*records: EventRecord, allow_gaps: bool = False) -> NoteStore:
     """Return a store with a log."""
     adapter = InMemoryEventStorageAdapter(allow_gaps=allow_gaps)
     await fill(adapter, records)
-    return make_store(adapter)
+    return make_notes(adapter)
 
 
 async def read_log(store: EventStore[Any, Any]) -> list[EventRecord]:
@@ -161,7 +132,7 @@ async def read(store: EventStore[Any, Any], aggregate_id: str) -> list[EventReco
 async def test_every_event_is_carried_in_the_order_of_the_log() -> None:
     """The log of the target is that of the source."""
     records = make_log(30, 40)
-    source, target = await make_source(*records), make_store(InMemoryEventStorageAdapter())
+    source, target = await make_source(*records), make_notes(InMemoryEventStorageAdapter())
 
     migration = await migrate_event_store(source, target)
 
@@ -174,7 +145,7 @@ async def test_what_no_class_declares_is_carried() -> None:
     odd = EventRecord("n1", 1, "UNHEARD_OF", MOMENT, {"a": [1.5, None]}, {"by": "ann"})
     nothing = EventRecord("n1", 2, "NOTED", MOMENT, ABSENT, None)
     source = await make_source(odd, nothing)
-    target = make_store(InMemoryEventStorageAdapter(), "OTHER")
+    target = make_notes(InMemoryEventStorageAdapter(), event_store_id="OTHER")
 
     await migrate_event_store(source, target)
 
@@ -183,7 +154,7 @@ async def test_what_no_class_declares_is_carried() -> None:
 
 async def test_a_second_migration_writes_nothing() -> None:
     """Events that are there, equal ones, are counted, and new ones are added."""
-    source, target = await make_source(*make_log(3, 3)), make_store(InMemoryEventStorageAdapter())
+    source, target = await make_source(*make_log(3, 3)), make_notes(InMemoryEventStorageAdapter())
     await migrate_event_store(source, target)
     await fill(source.storage_adapter, [make_record("n1", 4)])
 
@@ -195,7 +166,7 @@ async def test_a_second_migration_writes_nothing() -> None:
 @pytest.mark.parametrize("dry_run", [False, True])
 async def test_another_event_is_not_overwritten(make: Callable[[], Any], dry_run: bool) -> None:
     """A different event of one version ends the migration, and stays."""
-    source, target = await make_source(*make_log(2, 3)), make_store(make())
+    source, target = await make_source(*make_log(2, 3)), make_notes(make())
     mine = [make_record("n1", 1), make_record("n1", 2, "mine")]
     await fill(target.storage_adapter, mine)
 
@@ -208,7 +179,7 @@ async def test_another_event_is_not_overwritten(make: Callable[[], Any], dry_run
 async def test_an_integral_float_equals_the_integer() -> None:
     """A storage with one kind of number gives back an equal event."""
     source = await make_source(make_record("n1", 1, {"a": 2.0, "b": [1]}))
-    target = make_store(InMemoryEventStorageAdapter())
+    target = make_notes(InMemoryEventStorageAdapter())
     await fill(target.storage_adapter, [make_record("n1", 1, {"b": [1.0], "a": 2})])
 
     assert Migration(1, 0, 1) == await migrate_event_store(source, target)
@@ -217,7 +188,7 @@ async def test_an_integral_float_equals_the_integer() -> None:
 async def test_true_is_not_one() -> None:
     """They are equal in Python, and two things in JSON."""
     source = await make_source(make_record("n1", 1, 1))
-    target = make_store(InMemoryEventStorageAdapter())
+    target = make_notes(InMemoryEventStorageAdapter())
     await fill(target.storage_adapter, [make_record("n1", 1, True)])
 
     with pytest.raises(EventConflictError):
@@ -228,9 +199,9 @@ async def test_no_hook_of_the_target_runs() -> None:
     """Events that happened long ago are not told again."""
     told: list[Noted] = []
     source = await make_source(*make_log(2, 2))
-    target = make_store(InMemoryEventStorageAdapter())
+    target = make_notes(InMemoryEventStorageAdapter())
 
-    async def tell(pushed: PushedEvent[Noted, Notes]) -> None:
+    async def tell(pushed: PushedEvent[Noted, Note]) -> None:
         told.append(pushed.event)
 
     target.on_event_pushed = tell
@@ -244,7 +215,7 @@ async def test_large_groups_are_halved() -> None:
     """A storage that takes a few events at once is given as many."""
     records = make_log(10, 10)
     adapter = SmallGroups(30)
-    target = make_store(adapter)
+    target = make_notes(adapter)
 
     migration = await migrate_event_store(await make_source(*records), target)
 
@@ -256,7 +227,7 @@ async def test_large_groups_are_halved() -> None:
 async def test_halves_that_are_there_count_once() -> None:
     """A migration that ended between two halves goes on with the second."""
     records = make_log(10, 10)
-    target = make_store(SmallGroups(30))
+    target = make_notes(SmallGroups(30))
     await fill(target.storage_adapter, records[:40])
 
     assert Migration(100, 60, 40) == await migrate_event_store(await make_source(*records), target)
@@ -266,7 +237,7 @@ async def test_halves_that_are_there_count_once() -> None:
 async def test_a_target_without_log_takes_aggregates_at_once() -> None:
     """No more than were asked for, each in the order of its versions."""
     adapter = TableAdapter(is_slow=True)
-    target = make_store(adapter)
+    target = make_notes(adapter)
 
     await migrate_event_store(await make_source(*make_log(20, 5)), target, at_once=4)
 
@@ -278,7 +249,7 @@ async def test_a_target_without_log_takes_aggregates_at_once() -> None:
 
 async def test_a_target_without_log_may_have_some_events() -> None:
     """Those that are missing are added, wherever they are."""
-    target = make_store(TableAdapter())
+    target = make_notes(TableAdapter())
     await fill(target.storage_adapter, [make_record("n1", 2), make_record("n2", 1)])
 
     migration = await migrate_event_store(await make_source(*make_log(3, 3)), target)
@@ -291,9 +262,9 @@ async def test_a_source_without_log_is_carried_aggregate_by_aggregate() -> None:
     """Long aggregates are read page by page."""
     adapter = TableAdapter()
     await fill(adapter, make_log(3, 1_100))
-    target = make_store(InMemoryEventStorageAdapter())
+    target = make_notes(InMemoryEventStorageAdapter())
 
-    assert Migration(3300, 3300) == await migrate_event_store(make_store(adapter), target)
+    assert Migration(3300, 3300) == await migrate_event_store(make_notes(adapter), target)
     assert [*range(1, 1101)] == [each.version for each in await read(target, "n2")]
 
 
@@ -301,7 +272,7 @@ async def test_two_migrations_at_once_carry_each_event_once() -> None:
     """They meet each other's events, and both end well."""
     source = await make_source(*make_log(20, 60))
     for adapter in (InMemoryEventStorageAdapter(), TableAdapter(is_slow=True)):
-        target = make_store(adapter)
+        target = make_notes(adapter)
 
         both = await asyncio.gather(*(migrate_event_store(source, target) for _ in range(2)))
 
@@ -330,7 +301,7 @@ def make_story(aggregate_id: str) -> list[EventRecord]:
 
 async def test_transformed_events_are_numbered_anew() -> None:
     """Versions have no gap where events were dropped, and room where one became two."""
-    source, target = await make_source(*make_story("n1")), make_store(InMemoryEventStorageAdapter())
+    source, target = await make_source(*make_story("n1")), make_notes(InMemoryEventStorageAdapter())
 
     migration = await migrate_event_store(source, target, transform=transform)
 
@@ -348,7 +319,7 @@ async def test_a_transform_may_be_asynchronous() -> None:
         await asyncio.sleep(0)
         return record._replace(type="WRITTEN")
 
-    source, target = await make_source(*make_log(1, 2)), make_store(InMemoryEventStorageAdapter())
+    source, target = await make_source(*make_log(1, 2)), make_notes(InMemoryEventStorageAdapter())
 
     await migrate_event_store(source, target, transform=transform)
 
@@ -364,7 +335,7 @@ async def test_a_transform_may_change_what_it_is_given() -> None:
         return record
 
     source = await make_source(make_record("n1", 1, []))
-    target = make_store(InMemoryEventStorageAdapter())
+    target = make_notes(InMemoryEventStorageAdapter())
 
     migration = await migrate_event_store(source, target, transform=transform)
 
@@ -378,7 +349,7 @@ async def test_numbers_are_right_after_a_restart(tmp_path: Path, stop: int, has_
     """The numbers of an aggregate go on where they were, without its earlier events at hand."""
     story = make_story("n1")
     adapter = InMemoryEventStorageAdapter() if has_log else TableAdapter()
-    source, target = make_store(adapter), make_store(InMemoryEventStorageAdapter())
+    source, target = make_notes(adapter), make_notes(InMemoryEventStorageAdapter())
     checkpoint = FileCheckpoint(tmp_path / "checkpoint.json")
     await fill(adapter, story[:stop])
     await migrate_event_store(source, target, transform=transform, checkpoint=checkpoint)
@@ -391,7 +362,7 @@ async def test_numbers_are_right_after_a_restart(tmp_path: Path, stop: int, has_
 
 async def test_another_transform_is_a_conflict() -> None:
     """Events that would have other numbers are not mixed with those of an earlier run."""
-    source, target = await make_source(*make_story("n1")), make_store(InMemoryEventStorageAdapter())
+    source, target = await make_source(*make_story("n1")), make_notes(InMemoryEventStorageAdapter())
     await migrate_event_store(source, target)
 
     with pytest.raises(EventConflictError):
@@ -418,7 +389,7 @@ UNFIT: dict[str, tuple[Callable[[EventRecord], Any], str]] = {
 async def test_a_transform_that_fails_names_the_event(name: str) -> None:
     """The error says where, and quotes nothing; nothing of the batch is written."""
     transform, reason = UNFIT[name]
-    source, target = await make_source(*make_log(1, 3)), make_store(InMemoryEventStorageAdapter())
+    source, target = await make_source(*make_log(1, 3)), make_notes(InMemoryEventStorageAdapter())
 
     with pytest.raises(TransformError, match=reason) as caught:
         await migrate_event_store(source, target, transform=transform)
@@ -431,7 +402,7 @@ async def test_a_transform_that_fails_names_the_event(name: str) -> None:
 
 async def test_a_dry_run_writes_nothing() -> None:
     """It counts what a run would do, and leaves the checkpoint alone."""
-    source, target = await make_source(*make_story("n1")), make_store(InMemoryEventStorageAdapter())
+    source, target = await make_source(*make_story("n1")), make_notes(InMemoryEventStorageAdapter())
 
     counts = await migrate_event_store(source, target, transform=transform, dry_run=True)
 
@@ -441,7 +412,7 @@ async def test_a_dry_run_writes_nothing() -> None:
 
 async def test_a_dry_run_begins_after_the_checkpoint(tmp_path: Path) -> None:
     """It counts what the next run would do, any number of times."""
-    source, target = await make_source(*make_log(2, 2)), make_store(InMemoryEventStorageAdapter())
+    source, target = await make_source(*make_log(2, 2)), make_notes(InMemoryEventStorageAdapter())
     checkpoint = FileCheckpoint(tmp_path / "checkpoint.json")
     await migrate_event_store(source, target, checkpoint=checkpoint)
     await fill(source.storage_adapter, [make_record("n1", 3)])
@@ -455,7 +426,7 @@ async def test_a_dry_run_begins_after_the_checkpoint(tmp_path: Path) -> None:
 
 async def test_a_checkpoint_is_of_one_migration(tmp_path: Path) -> None:
     """It is not used for another target, or with a transform."""
-    source, target = await make_source(*make_log(2, 2)), make_store(InMemoryEventStorageAdapter())
+    source, target = await make_source(*make_log(2, 2)), make_notes(InMemoryEventStorageAdapter())
     checkpoint = FileCheckpoint(tmp_path / "checkpoint.json")
     await migrate_event_store(source, target, checkpoint=checkpoint)
 
@@ -467,7 +438,7 @@ async def test_a_failed_migration_goes_on(tmp_path: Path) -> None:
     """With a checkpoint, the counts are those of both runs, and no batch is read again."""
     source, target = (
         await make_source(*make_log(1, 1_200)),
-        make_store(InMemoryEventStorageAdapter()),
+        make_notes(InMemoryEventStorageAdapter()),
     )
     checkpoint = FileCheckpoint(tmp_path / "checkpoint.json")
 
@@ -492,14 +463,14 @@ async def test_a_missing_version_is_an_error() -> None:
     for each in (records[:2], records[2:]):
         source = await make_source(*each, allow_gaps=True)
         with pytest.raises(SourceGapError, match=r"version [12]\b"):
-            await migrate_event_store(source, make_store(InMemoryEventStorageAdapter()))
+            await migrate_event_store(source, make_notes(InMemoryEventStorageAdapter()))
 
 
 async def test_gaps_are_carried_where_that_is_asked_for() -> None:
     """Both the migration and the target have to be told."""
     source = await make_source(make_record("n1", 2), make_record("n1", 4), allow_gaps=True)
-    strict = make_store(InMemoryEventStorageAdapter())
-    target = make_store(InMemoryEventStorageAdapter(allow_gaps=True))
+    strict = make_notes(InMemoryEventStorageAdapter())
+    target = make_notes(InMemoryEventStorageAdapter(allow_gaps=True))
 
     with pytest.raises(VersionGapError):
         await migrate_event_store(source, strict, allow_gaps=True)
@@ -515,9 +486,9 @@ async def test_versions_that_a_log_has_too_early_wait(has_log: bool) -> None:
     adapter = InMemoryEventStorageAdapter(allow_gaps=True)
     others = make_log(1, 700)
     await fill(adapter, [*early, *others, make_record("n1", 1), make_record("n1", 4)])
-    target = make_store(InMemoryEventStorageAdapter() if has_log else TableAdapter())
+    target = make_notes(InMemoryEventStorageAdapter() if has_log else TableAdapter())
 
-    migration = await migrate_event_store(make_store(adapter), target)
+    migration = await migrate_event_store(make_notes(adapter), target)
 
     assert Migration(704, 704) == migration
     assert [1, 2, 3, 4] == [each.version for each in await read(target, "n1")]
@@ -529,7 +500,7 @@ async def test_versions_that_a_log_has_too_early_wait(has_log: bool) -> None:
 
 async def test_a_rate_is_kept() -> None:
     """So many events a second are written."""
-    source, target = await make_source(*make_log(2, 10)), make_store(InMemoryEventStorageAdapter())
+    source, target = await make_source(*make_log(2, 10)), make_notes(InMemoryEventStorageAdapter())
     loop = asyncio.get_running_loop()
     begin = loop.time()
 
@@ -543,7 +514,7 @@ async def test_a_store_is_not_carried_to_itself() -> None:
     source = await make_source()
     with pytest.raises(ValueError, match="one event store"):
         await migrate_event_store(source, source)
-    target = make_store(InMemoryEventStorageAdapter())
+    target = make_notes(InMemoryEventStorageAdapter())
     with pytest.raises(ValueError, match="rate_limit"):
         await migrate_event_store(source, target, rate_limit=0)
     with pytest.raises(ValueError, match="at_once"):

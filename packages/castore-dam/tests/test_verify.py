@@ -1,14 +1,12 @@
 """Verifications list each aggregate that differs, and nothing else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 import pytest
 
-from castore_core import ABSENT, Event, EventRecord, EventStore
+from castore_core import ABSENT, EventRecord
 from castore_dam import (
     Content,
     Progress,
@@ -17,49 +15,18 @@ from castore_dam import (
     verify_migration,
 )
 from castore_in_memory import InMemoryEventStorageAdapter
+from notes import MOMENT, NoteStore, make_notes, make_record
 from wrapped_storage import WrappedStorage
 
-MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 NOTHING = Content(0, sha256().hexdigest())
 
 
-class Noted(Event, type="NOTED"):
-    """Something was noted."""
-
-    payload: str
-
-
-@dataclass(frozen=True)
-class Notes:
-    """What was noted."""
-
-    aggregate_id: str
-    version: int
-
-
-def reduce_notes(_: Notes | None, event: Noted) -> Notes:
-    """Count."""
-    return Notes(event.aggregate_id, event.version)
-
-
-def make_record(aggregate_id: str, version: int, payload: Any = "") -> EventRecord:
-    """Return an event, as it is stored."""
-    return EventRecord(aggregate_id, version, "NOTED", MOMENT + timedelta(seconds=version), payload)
-
-
-async def make_store(
-    records: Sequence[EventRecord] = (), *, has_log: bool = True
-) -> EventStore[Noted, Notes]:
+async def make_store(records: Sequence[EventRecord] = (), *, has_log: bool = True) -> NoteStore:
     """Return a store that has some events."""
     adapter: Any = InMemoryEventStorageAdapter(allow_gaps=True)
     for each in records:
         await adapter.push_event("NOTES", each)
-    return EventStore(
-        "NOTES",
-        event_types=[Noted],
-        reduce=reduce_notes,
-        storage_adapter=adapter if has_log else WrappedStorage(adapter),
-    )
+    return make_notes(adapter if has_log else WrappedStorage(adapter))
 
 
 EVENTS = [make_record(f"n{each}", version) for each in range(30) for version in range(1, 6)]
@@ -90,7 +57,7 @@ async def test_a_migrated_store_is_equal(has_log: bool) -> None:
     [
         make_record("n3", 4, "other"),
         make_record("n3", 4, None),
-        make_record("n3", 4, ABSENT),
+        make_record("n3", 4, ""),
         make_record("n3", 4)._replace(metadata=None),
         make_record("n3", 4)._replace(type="OTHER"),
         make_record("n3", 4)._replace(timestamp=MOMENT),
