@@ -12,8 +12,11 @@ from castore_core import (
     check_limit,
     check_log_query,
     format_position,
+    is_event_log,
     parse_position,
 )
+from castore_in_memory import InMemoryEventStorageAdapter
+from wrapped_storage import WrappedStorage
 
 numbers = st.integers(1, 2**63 - 1)
 
@@ -102,3 +105,11 @@ def test_limit_that_no_page_can_have_is_refused(limit: Any) -> None:
     assert check_limit(1) is None
     with pytest.raises(ValueError, match=f"limit is not 1 or more: {limit!r}"):
         check_limit(limit)
+
+
+def test_a_storage_with_a_log_is_told_from_others() -> None:
+    """A storage adapter is a log where it has the methods of one."""
+    storage = InMemoryEventStorageAdapter()
+    assert is_event_log(storage)
+    assert not is_event_log(WrappedStorage(storage))
+    assert not is_event_log(None)

@@ -1,15 +1,13 @@
 """Logs of storage adapters."""
 
-from typing import cast
-
 from castore_cli.errors import UsageError
-from castore_core import EventLog, EventStore
+from castore_core import EventLog, EventStore, is_event_log
 
 
 def find_log(store: EventStore) -> EventLog | None:
     """Return the storage adapter of a store, if it is a log."""
     adapter = store.storage_adapter
-    return cast("EventLog", adapter) if hasattr(adapter, "read_events") else None
+    return adapter if is_event_log(adapter) else None
 
 
 def get_log(store: EventStore) -> EventLog:

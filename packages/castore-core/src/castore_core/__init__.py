@@ -92,6 +92,7 @@ from castore_core._storage import (
     ListedAggregate,
     LogEntry,
     LogSlice,
+    is_event_log,
 )
 from castore_core._store import EventStore
 from castore_core._timestamp import Clock, format_timestamp, parse_timestamp, use_clock, utc_now
@@ -266,6 +267,7 @@ __all__ = [
     "format_timestamp",
     "get_event_metadata",
     "group_command",
+    "is_event_log",
     "join_violations",
     "name_type",
     "one",

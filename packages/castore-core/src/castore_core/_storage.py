@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol, Self
 
+from typing_extensions import TypeIs
+
 from castore_core._json import JSONValue, is_unicode
 from castore_core._position import LOG_START, LogPosition
 from castore_core._record import EventRecord
@@ -259,3 +261,8 @@ class EventLog(Protocol):
             InvalidLogPositionError: ``after`` is a position of another kind of log.
         """
         ...
+
+
+def is_event_log(storage_adapter: object) -> TypeIs[EventLog]:
+    """Tell whether a storage adapter is an `EventLog`, too: whether it has ``read_events``."""
+    return hasattr(storage_adapter, "read_events")

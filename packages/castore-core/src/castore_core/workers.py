@@ -6,6 +6,7 @@ They are for packages that have a worker of their own. `castore_core` itself doe
 """
 
 from castore_core._cancellation import begin, ends_task, finish, is_cancelled, outlast
+from castore_core._concurrency import run_all
 from castore_core._lifecycle import Lifecycle, Loop, Tasks
 from castore_core._workers.attempts import Attempts, Outcome, ReceivedMessage
 from castore_core._workers.checks import (
@@ -79,4 +80,5 @@ __all__ = [
     "handling",
     "is_cancelled",
     "outlast",
+    "run_all",
 ]

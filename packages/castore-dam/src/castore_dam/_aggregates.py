@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import cast
 
-from castore_core import EventLog, EventRecord, EventStore
+from castore_core import EventLog, EventRecord, EventStore, is_event_log
 from castore_dam._scan import LogScan, read_aggregate
 
 _LISTED = 100
@@ -21,9 +20,7 @@ class Aggregates:
         self._store = event_store
         self._id = event_store.event_store_id
         self._adapter = event_store.get_storage_adapter()
-        self._log: EventLog | None = None
-        if hasattr(self._adapter, "read_events"):
-            self._log = cast("EventLog", self._adapter)
+        self._log: EventLog | None = self._adapter if is_event_log(self._adapter) else None
 
     async def list(self) -> AsyncGenerator[str]:
         """Yield the aggregates that have an event of version 1."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -33,9 +33,3 @@ async def map_in_order(
         for each in running:
             each.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-
-
-async def iterate(items: Iterable[T]) -> AsyncGenerator[T]:
-    """Yield items that are there already."""
-    for each in items:
-        yield each

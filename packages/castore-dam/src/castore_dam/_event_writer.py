@@ -3,12 +3,18 @@
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import TypeAlias, TypeVar
 
-from castore_core import EventAlreadyExistsError, GroupedRecord, InvalidEventGroupError
+from castore_core import (
+    EventAlreadyExistsError,
+    GroupedRecord,
+    InvalidEventGroupError,
+    is_event_log,
+)
+from castore_core.workers import check_whole, run_all
 from castore_dam._canonical import are_equal
-from castore_dam._concurrency import iterate, map_in_order
-from castore_dam._scan import is_log, read_aggregate
+from castore_dam._scan import read_aggregate
 from castore_dam.errors import EventConflictError
 
 R = TypeVar("R")
@@ -27,8 +33,7 @@ class EventWriter:
     """
 
     def __init__(self, *, at_once: int) -> None:
-        if at_once < 1:
-            raise ValueError(f"at_once is not 1 or more: {at_once!r}")
+        check_whole("at_once", at_once, 1)
         self._at_once = at_once
 
     async def write(self, events: Sequence[GroupedRecord]) -> int:
@@ -58,7 +63,7 @@ class EventWriter:
         return [each for each in events if _get_place(each) in missing]
 
     async def _write(self, events: Sequence[GroupedRecord]) -> int:
-        if is_log(events[0].storage_adapter):
+        if is_event_log(events[0].storage_adapter):
             return await self._write_group(_order_versions(events))
         return sum(await self._for_each_aggregate(self._write_aggregate, events))
 
@@ -101,9 +106,8 @@ class EventWriter:
         events: Sequence[GroupedRecord],
     ) -> Sequence[R]:
         """Call a function on the events of each aggregate, several at once."""
-        aggregates = iterate([*_split(events).values()])
-        async with aclosing(map_in_order(function, aggregates, at_once=self._at_once)) as results:
-            return [each async for each in results]
+        jobs = [partial(function, each) for each in _split(events).values()]
+        return await run_all(jobs, at_once=self._at_once)
 
 
 async def _find_missing_places(events: Sequence[GroupedRecord]) -> set[_Place]:

@@ -17,6 +17,7 @@ from castore_core import (
     check_json,
     name_type,
 )
+from castore_core.workers import check_whole
 from castore_dam._concurrency import map_in_order
 from castore_dam._integrity_report import Findings, IntegrityReport
 from castore_dam._progress import Progress, ProgressHook, report_nothing
@@ -59,8 +60,7 @@ async def check_event_store(
         TypeError, ValueError: an argument is not as above.
         UndefinedStorageAdapterError: the store has no storage adapter.
     """
-    if max_findings < 0:
-        raise ValueError(f"max_findings is not 0 or more: {max_findings!r}")
+    check_whole("max_findings", max_findings, 0)
     (scan,) = await open_scans([event_store], at_once=at_once)
     check = _Check(event_store, Findings(max_findings), on_record, on_progress)
     await check.scan(scan)

@@ -109,7 +109,7 @@ async def migrate_event_store(
     async with open_journal(checkpoint, operation) as journal:
         migration = _Run(
             scan,
-            Succession(source, scan, transformer, allow_gaps=allow_gaps, at_once=at_once),
+            Succession(source, transformer, allow_gaps=allow_gaps, at_once=at_once),
             _Target(target, EventWriter(at_once=at_once), dry_run=dry_run),
             Journal(None, operation, journal.state) if dry_run else journal,
             rate=rate,

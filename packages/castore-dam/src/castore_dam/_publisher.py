@@ -1,11 +1,11 @@
 """Publishing stored events again, in batches, at a rate."""
 
 from collections.abc import Sequence
-from contextlib import aclosing
+from functools import partial
 from typing import Any, TypeVar
 
 from castore_core import EventRecord, MessageChannel, MessageRecord
-from castore_dam._concurrency import iterate, map_in_order
+from castore_core.workers import check_whole, run_all
 from castore_dam._rate import RateLimit
 
 T = TypeVar("T")
@@ -28,8 +28,7 @@ class Publisher:
     def __init__(
         self, message_channel: MessageChannel[Any], *, rate_limit: float | None, batch_size: int
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size is not 1 or more: {batch_size!r}")
+        check_whole("batch_size", batch_size, 1)
         self._channel = message_channel
         self._rate = RateLimit(rate_limit)
         self.batch_size = self._rate.bound_batch(batch_size)
@@ -68,10 +67,6 @@ class Publisher:
         self, events: Sequence[tuple[str, EventRecord]]
     ) -> Sequence[MessageRecord | None]:
         to_message = self._channel.record_to_message
-        if not getattr(self._channel, "carries_state", False):
-            return [await to_message(*each) for each in events]
-        made = map_in_order(
-            lambda each: to_message(*each), iterate(events), at_once=_STATES_AT_ONCE
-        )
-        async with aclosing(made):
-            return [each async for each in made]
+        jobs = [partial(to_message, *each) for each in events]
+        carries_state = getattr(self._channel, "carries_state", False)
+        return await run_all(jobs, at_once=_STATES_AT_ONCE if carries_state else 1)

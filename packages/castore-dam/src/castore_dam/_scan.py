@@ -18,7 +18,9 @@ from castore_core import (
     JSONValue,
     LogEntry,
     LogPosition,
+    is_event_log,
 )
+from castore_core.workers import check_whole
 from castore_dam._concurrency import map_in_order
 
 PAGE = 500
@@ -216,12 +218,11 @@ async def open_scans(
         UndefinedStorageAdapterError: a store has no storage adapter.
     """
     stores = check_event_stores(event_stores)
-    if at_once < 1:
-        raise ValueError(f"at_once is not 1 or more: {at_once!r}")
+    check_whole("at_once", at_once, 1)
     groups: dict[tuple[int, str], list[EventStore]] = {}
     for each in stores:
         adapter = each.get_storage_adapter()
-        key = "" if is_log(adapter) else each.event_store_id
+        key = "" if is_event_log(adapter) else each.event_store_id
         groups.setdefault((id(adapter), key), []).append(each)
     known = ends or [None] * len(groups)
     return [
@@ -247,16 +248,10 @@ def check_event_stores(event_stores: Iterable[EventStore]) -> tuple[EventStore, 
     return stores
 
 
-def is_log(adapter: EventStorageAdapter) -> bool:
-    """Tell whether a storage adapter is an event log, too."""
-    return hasattr(adapter, "read_events")
-
-
 async def _open_scan(
     stores: Sequence[EventStore], at_once: int, until: datetime | None, end: JSONValue
 ) -> EventScan:
     adapter = stores[0].get_storage_adapter()
-    if not is_log(adapter):
-        return ListScan(stores[0], at_once=at_once, until=until)
-    log = cast("EventLog", adapter)
-    return LogScan(stores, log, str(end) if end else await log.get_last_position())
+    if is_event_log(adapter):
+        return LogScan(stores, adapter, str(end) if end else await adapter.get_last_position())
+    return ListScan(stores[0], at_once=at_once, until=until)

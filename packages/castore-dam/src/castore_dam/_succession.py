@@ -3,11 +3,12 @@
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import aclosing
-from typing import NamedTuple, cast
+from functools import partial
+from typing import NamedTuple
 
-from castore_core import EventLog, EventRecord, EventStore, LogEntry
-from castore_dam._concurrency import iterate, map_in_order
-from castore_dam._scan import EventScan, read_aggregate
+from castore_core import EventRecord, EventStore, LogEntry, is_event_log
+from castore_core.workers import run_all
+from castore_dam._scan import read_aggregate
 from castore_dam._transform import Transformer
 from castore_dam.errors import SourceGapError
 
@@ -44,7 +45,6 @@ class Succession:
 
     Args:
         event_store: the source.
-        scan: gives the events, one page after the other.
         transformer: changes the events.
         allow_gaps: whether versions may be missing.
         at_once: how many aggregates are looked up at a time.
@@ -53,7 +53,6 @@ class Succession:
     def __init__(
         self,
         event_store: EventStore,
-        scan: EventScan,
         transformer: Transformer,
         *,
         allow_gaps: bool,
@@ -61,7 +60,6 @@ class Succession:
     ) -> None:
         self._id = event_store.event_store_id
         self._adapter = event_store.get_storage_adapter()
-        self._is_by_aggregate = scan.is_by_aggregate
         self._transformer = transformer
         self._allow_gaps = allow_gaps
         self._at_once = at_once
@@ -112,14 +110,8 @@ class Succession:
         unknown = [each for name, each in first.items() if name not in self._places]
         for each in unknown:
             self._places[each.record.aggregate_id] = Place()
-        found = map_in_order(
-            self._look_up,
-            iterate([each for each in unknown if each.record.version > 1]),
-            at_once=self._at_once,
-        )
-        async with aclosing(found):
-            async for aggregate_id, place in found:
-                self._places[aggregate_id] = place
+        jobs = [partial(self._look_up, each) for each in unknown if each.record.version > 1]
+        self._places.update(await run_all(jobs, at_once=self._at_once))
 
     async def _look_up(self, event: LogEntry) -> tuple[str, Place]:
         place = Place() if await self._is_early(event) else await self._derive(event)
@@ -127,11 +119,10 @@ class Succession:
 
     async def _is_early(self, event: LogEntry) -> bool:
         """Tell whether the log has the event before the one that it follows."""
-        if self._is_by_aggregate:
+        if not is_event_log(self._adapter):
             return False
-        log = cast("EventLog", self._adapter)
         aggregate_id, version = event.record[:2]
-        position = await log.find_position(self._id, aggregate_id, version - 1)
+        position = await self._adapter.find_position(self._id, aggregate_id, version - 1)
         return position is not None and position > event.position
 
     async def _derive(self, event: LogEntry) -> Place:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from castore_core import EventRecord, EventStore
+from castore_core.workers import check_whole
 from castore_dam._aggregates import Aggregates
 from castore_dam._canonical import ContentHash, format_record
 from castore_dam._concurrency import map_in_order
@@ -95,8 +96,7 @@ async def verify_migration(
     """
     for each in (source, target):
         check_event_stores([each])
-    if at_once < 1:
-        raise ValueError(f"at_once is not 1 or more: {at_once!r}")
+    check_whole("at_once", at_once, 1)
     run = _Run(source, target, Transformer(source.event_store_id, transform), at_once, on_progress)
     return await run.run()
 

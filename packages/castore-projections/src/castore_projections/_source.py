@@ -16,6 +16,7 @@ from castore_core import (
     LogSlice,
     ParkedEvent,
     UndefinedStorageAdapterError,
+    is_event_log,
 )
 
 
@@ -66,17 +67,17 @@ class Source:
                 "adapters: give them one, or say which has the log of all: log=..."
             )
         (adapter,) = adapters.values()
-        if not hasattr(adapter, "read_events"):
+        if not is_event_log(adapter):
             raise TypeError(
                 f"{adapter!r} has no log to read: hand the messages of its events to handle()"
             )
-        return cast("EventLog", adapter)
+        return adapter
 
     def find_log(self) -> EventLog | None:
         """Return the log, or ``None`` where there is none: messages bring the events."""
         adapters = {id(each.storage_adapter): each for each in self.event_stores.values()}
         (store, *others) = adapters.values()
-        if self._log is None and (others or not hasattr(store.storage_adapter, "read_events")):
+        if self._log is None and (others or not is_event_log(store.storage_adapter)):
             return None
         return self.get_log()
 
