@@ -124,6 +124,43 @@ async def test_upcasters_are_applied() -> None:
     assert (("undecodable", "a", 2, reason),) == report.findings
 
 
+@each_kind
+async def test_unreached_upcasters(adapter: EventStorageAdapter) -> None:
+    """The report counts the events that each upcaster changes, and names those that none needs."""
+
+    def rename(record: EventRecord) -> EventRecord:
+        return record._replace(type="NOTED") if record.type == "OLD" else record
+
+    def fail(record: EventRecord) -> EventRecord:
+        if record.payload == PRIVATE:
+            raise ValueError(PRIVATE)
+        return record
+
+    def leave(record: EventRecord) -> EventRecord:
+        return record
+
+    await push(
+        adapter,
+        make_record("a", 1, 1, type="OLD"),
+        make_record("a", 2, 1, type="OLD"),
+        make_record("a", 3, 1),
+        make_record("b", 1, PRIVATE),
+    )
+    store: NoteStore = EventStore(
+        "NOTES",
+        event_types=[Noted],
+        reduce=reduce_note,
+        storage_adapter=adapter,
+        upcasters=[leave, rename, fail],
+    )
+    report = await check_event_store(store)
+    assert [(0, 0), (2, 0), (0, 1)] == [(each.changed, each.failed) for each in report.upcasters]
+    assert [leave, rename, fail] == [each.upcaster for each in report.upcasters]
+    assert (report.upcasters[0].name,) == report.unreached_upcasters
+    assert report.unreached_upcasters[0].endswith(".leave")
+    assert {"undecodable": 1} == report.counts  # an unreached upcaster is no finding
+
+
 @dataclass(frozen=True)
 class Wrong:
     """A state whose version is wrong."""

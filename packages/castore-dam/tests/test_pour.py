@@ -268,7 +268,7 @@ async def test_stores_that_do_not_fit() -> None:
     queue, _ = attach(notes)
     with pytest.raises(MessageChannelEventStoreNotFoundError):
         await pour_event_store_events(others, queue)
-    with pytest.raises(ValueError, match="one event_store_id"):
+    with pytest.raises(ValueError, match="two event stores have the id 'NOTES'"):
         await pour_event_store_collection_events([notes, notes], queue)
     with pytest.raises(ValueError, match="empty"):
         await pour_event_store_collection_events([], queue)

@@ -70,6 +70,11 @@ def leave(record: EventRecord) -> EventRecord:
     return record._replace(payload=deepcopy(record.payload))
 
 
+def leave_alone(record: EventRecord) -> EventRecord:
+    """Return the same record."""
+    return record
+
+
 def record_of(payload: Any) -> EventRecord:
     """Return a stored event."""
     return EventRecord("pikachu1", 1, "POKEMON_APPEARED", MOMENT, payload)
@@ -142,6 +147,17 @@ def test_upcaster_that_returns_no_record() -> None:
         return None
 
     assert [1] == [each.failed for each in count([{}], forget).counts]
+
+
+def test_record_that_cannot_be_looked_at() -> None:
+    """An event that is nested too deeply says nothing about the upcasters, and raises nothing."""
+    payload: list[Any] = []
+    for _ in range(100_000):
+        payload = [payload]
+
+    assert [(0, 1)] == [
+        (each.changed, each.failed) for each in count([payload], leave_alone).counts
+    ]
 
 
 def test_store_without_upcasters() -> None:

@@ -9,6 +9,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any, Final, TypeAlias, TypeGuard, cast
 
 from castore_core import Event, EventStore
+from castore_dam._event_stores import check_event_stores
 from castore_dam._schema_annotations import AnnotationSchemas
 from castore_dam.errors import InvalidEventSchemasError
 
@@ -28,14 +29,10 @@ def describe_event_schemas(event_stores: Iterable[EventStore] | EventStore) -> E
     ``{"unknownType": "its name"}``, and each change of it counts as breaking.
 
     Raises:
-        ValueError: two stores have one id.
+        TypeError, ValueError: these are no event stores, there is none, or two have one id.
     """
-    stores = [event_stores] if isinstance(event_stores, EventStore) else list(event_stores)
-    described: dict[str, Any] = {}
-    for each in stores:
-        if each.event_store_id in described:
-            raise ValueError(f"two event stores have the id {each.event_store_id!r}")
-        described[each.event_store_id] = _describe_store(each)
+    stores = check_event_stores(event_stores)
+    described = {each.event_store_id: _describe_store(each) for each in stores}
     return {
         "eventStores": dict(sorted(described.items())),
         "format": FORMAT,
@@ -52,7 +49,7 @@ def save_event_schemas(
     are equal files. It takes the place of an old one at once, or not at all.
 
     Raises:
-        ValueError: two stores have one id.
+        TypeError, ValueError: these are no event stores, there is none, or two have one id.
         OSError: the file cannot be written.
     """
     schemas = describe_event_schemas(event_stores)

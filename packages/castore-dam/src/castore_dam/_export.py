@@ -13,9 +13,10 @@ from castore_dam._archive_format import ArchivedEvent, ArchiveSummary
 from castore_dam._archive_writer import ArchiveWriter, hold_part, publish_part
 from castore_dam._checkpoints import Checkpoint
 from castore_dam._compression import Compression, find_compression
+from castore_dam._event_stores import check_event_stores
 from castore_dam._journal import Journal, open_journal
 from castore_dam._progress import Progress, ProgressHook, report_nothing
-from castore_dam._scan import EventScan, check_event_stores, open_scans
+from castore_dam._scan import EventScan, open_scans
 from castore_dam.errors import InvalidCheckpointError
 
 _ARCHIVE: Final = "archive"  # in the state of an export whose part is whole
@@ -57,9 +58,7 @@ async def export_event_store(
         NotJSONError: an event has a value that no JSON has, which castore does not store.
         TypeError, ValueError: an argument is not as above.
     """
-    stores = check_event_stores(
-        [event_stores] if isinstance(event_stores, EventStore) else event_stores
-    )
+    stores = check_event_stores(event_stores)
     target = Path(path)
     compression = find_compression(target)
     operation = {

@@ -12,11 +12,12 @@ from castore_core import EventStore, GroupedRecord
 from castore_dam._archive_format import ArchivedEvent, ArchiveSummary
 from castore_dam._archive_reader import ArchiveReader, verify_archive
 from castore_dam._checkpoints import Checkpoint
+from castore_dam._event_stores import check_event_stores
 from castore_dam._event_writer import EventWriter
 from castore_dam._journal import Journal, open_journal
 from castore_dam._progress import Progress, ProgressHook, report_nothing
 from castore_dam._rate import RateLimit
-from castore_dam._scan import PAGE, check_event_stores
+from castore_dam._scan import PAGE
 from castore_dam.errors import InvalidArchiveError
 
 
@@ -76,9 +77,7 @@ async def import_event_store(
         VersionGapError: the version before is not in the archive up to here, nor in the store, and
             the storage adapter refuses gaps.
     """
-    stores = check_event_stores(
-        [event_stores] if isinstance(event_stores, EventStore) else event_stores
-    )
+    stores = check_event_stores(event_stores)
     targets = _find_targets(stores, archived_ids)
     writer, rate = EventWriter(at_once=at_once), RateLimit(rate_limit)
     archive = await verify_archive(path, on_progress=on_progress)

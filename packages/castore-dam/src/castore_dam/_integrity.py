@@ -22,6 +22,7 @@ from castore_dam._concurrency import map_in_order
 from castore_dam._integrity_report import Findings, IntegrityReport
 from castore_dam._progress import Progress, ProgressHook, report_nothing
 from castore_dam._scan import EventScan, open_scans, read_aggregate
+from castore_dam._upcaster_use import UpcasterUse
 from castore_dam._version_check import VersionCheck
 
 
@@ -40,6 +41,9 @@ async def check_event_store(
 ) -> IntegrityReport:
     """Read all the events of a store, and tell what is wrong with them. Nothing is written.
 
+    The report also counts the events that each upcaster changes: an upcaster that none needs can be
+    deleted.
+
     A store whose adapter has a log is read through it, up to its end as of now. The aggregates of
     others are listed: of these, an aggregate without an event of version 1 cannot be found.
 
@@ -53,7 +57,7 @@ async def check_event_store(
         at_once: how many aggregates are read at a time.
         max_findings: how many findings are listed, 0 or more. All are counted.
         on_record: is given each event as it is stored, before it is checked.
-        on_progress: is told after each page.
+        on_progress: is told after each page, and each aggregate that was loaded.
 
     Raises:
         StorageError: the storage failed.
@@ -83,6 +87,7 @@ class _Check:
         self._findings = findings
         self._on_record = on_record
         self._report = on_progress
+        self._upcasters = UpcasterUse(event_store)
         self._event_count = 0
         self._aggregate_count = 0
 
@@ -93,6 +98,7 @@ class _Check:
             async for page in pages:
                 for each in page.events:
                     self._on_record(each.record)
+                    self._upcasters.count(each.record)
                     versions.check(each.record)
                     self._check_record(each.record)
                 self._event_count += len(page.events)
@@ -110,9 +116,11 @@ class _Check:
             await self._load(store, aggregate_id)
 
         ids = store.iter_aggregate_ids()
+        count = 0
         async with aclosing(map_in_order(load, ids, at_once=at_once)) as loads:
             async for _ in loads:
-                pass
+                count += 1
+                self._report(Progress("loading", count))
 
     def get_report(self) -> IntegrityReport:
         """Return what was found."""
@@ -122,6 +130,7 @@ class _Check:
             self._aggregate_count,
             dict(self._findings.counts),
             tuple(self._findings.first),
+            self._upcasters.counts,
         )
 
     async def _check_late(self, versions: VersionCheck, aggregate_id: str, last: int) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
+from castore_dam._upcaster_use import UpcasterCount
+
 FindingKind: TypeAlias = Literal[
     "no initial event",
     "version gap",
@@ -47,6 +49,8 @@ class IntegrityReport:
         counts: how many findings there are of each kind that was found, those beyond the bound of
             the list included.
         findings: the first of them.
+        upcasters: how many of the events each upcaster of the store changes, in the order in which
+            they are applied.
     """
 
     event_store_id: str
@@ -54,6 +58,7 @@ class IntegrityReport:
     aggregate_count: int
     counts: Mapping[FindingKind, int]
     findings: tuple[IntegrityFinding, ...]
+    upcasters: tuple[UpcasterCount, ...]
 
     @property
     def is_sound(self) -> bool:
@@ -64,6 +69,11 @@ class IntegrityReport:
     def finding_count(self) -> int:
         """How many findings there are of all kinds."""
         return sum(self.counts.values())
+
+    @property
+    def unreached_upcasters(self) -> tuple[str, ...]:
+        """The names of the upcasters that no event needs. They are no findings."""
+        return tuple(each.name for each in self.upcasters if not each.is_reached)
 
 
 class Findings:

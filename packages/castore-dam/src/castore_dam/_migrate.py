@@ -8,17 +8,12 @@ from typing import Any
 from castore_core import EventRecord, EventStore, GroupedRecord, JSONValue, LogEntry
 from castore_dam._canonical import are_equal
 from castore_dam._checkpoints import Checkpoint
+from castore_dam._event_stores import check_event_stores
 from castore_dam._event_writer import EventWriter
 from castore_dam._journal import Journal, open_journal
 from castore_dam._progress import Progress, ProgressHook, report_nothing
 from castore_dam._rate import RateLimit
-from castore_dam._scan import (
-    PAGE,
-    EventScan,
-    ScanPage,
-    check_event_stores,
-    open_scans,
-)
+from castore_dam._scan import PAGE, EventScan, ScanPage, open_scans
 from castore_dam._succession import Succeeded, Succession
 from castore_dam._transform import Transform, Transformer
 
@@ -198,7 +193,7 @@ def _check(source: EventStore, target: EventStore) -> None:
         TypeError, ValueError: one is no event store, or both are the same.
     """
     for each in (source, target):
-        check_event_stores([each])
+        check_event_stores(each)
     is_same_storage = source.get_storage_adapter() is target.get_storage_adapter()
     if is_same_storage and source.event_store_id == target.event_store_id:
         raise ValueError("the source and the target are one event store on one storage adapter")

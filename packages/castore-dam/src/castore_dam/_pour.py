@@ -7,12 +7,13 @@ from typing import Any
 
 from castore_core import EventStore, MessageChannel, format_timestamp, parse_timestamp
 from castore_dam._checkpoints import Checkpoint
+from castore_dam._event_stores import check_event_stores
 from castore_dam._filters import TimestampFilter
 from castore_dam._journal import Journal, State, open_journal
 from castore_dam._progress import Progress, ProgressHook, report_nothing
 from castore_dam._publisher import Publisher
 from castore_dam._results import PouredCollection, PouredEventStore
-from castore_dam._scan import check_event_stores, open_scans
+from castore_dam._scan import open_scans
 from castore_dam._sorting import SortedEvent, SortKey
 from castore_dam._tallies import PourTally, ScanTally
 from castore_dam._timeline import Timeline

@@ -4,17 +4,36 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
 Phase: TypeAlias = Literal[
-    "scanning", "pouring", "migrating", "verifying", "exporting", "importing", "checking"
+    "scanning",
+    "pouring",
+    "migrating",
+    "verifying",
+    "exporting",
+    "importing",
+    "checking",
+    "loading",
 ]
+"""The parts of operations, in which `Progress` counts events unless something else is said:
+
+- ``scanning``, before a pour: all events are read, to sort them;
+- ``pouring``: the messages that the channel took;
+- ``migrating``: the events of the source that were carried, or dropped;
+- ``verifying``: the aggregates that were compared, or the events of an archive that were checked,
+  as before an import;
+- ``exporting`` and ``importing``: the events of the archive;
+- ``checking``: the events of the store;
+- ``loading``, in a check with the reducer: the aggregates that were loaded.
+"""
 
 
 class Progress(NamedTuple):
     """How far an operation has come.
 
     Attributes:
-        phase: the part of the operation that runs.
-        done: how many events, or aggregates, it is through with, also in earlier runs.
-        total: how many there are, where that is known.
+        phase: the part of the operation that runs: see `Phase`.
+        done: how many it is through with, those of earlier runs of a checkpoint included.
+        total: how many there are, where that is known, as it is of ``pouring`` stores and of
+            ``importing``.
     """
 
     phase: Phase

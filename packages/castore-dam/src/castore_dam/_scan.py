@@ -22,6 +22,7 @@ from castore_core import (
 )
 from castore_core.workers import check_whole
 from castore_dam._concurrency import map_in_order
+from castore_dam._event_stores import check_event_stores
 
 PAGE = 500
 """The most events that are read at once."""
@@ -229,23 +230,6 @@ async def open_scans(
         await _open_scan(group, at_once, until, end)
         for group, end in zip(groups.values(), known, strict=True)
     ]
-
-
-def check_event_stores(event_stores: Iterable[EventStore]) -> tuple[EventStore, ...]:
-    """Return event stores of different ids, at least one.
-
-    Raises:
-        TypeError, ValueError: these are none.
-    """
-    stores = tuple(event_stores)
-    for each in stores:
-        if not isinstance(cast("Any", each), EventStore):
-            raise TypeError(f"{each!r} is no EventStore")
-    if not stores:
-        raise ValueError("event_stores is empty")
-    if len({each.event_store_id for each in stores}) < len(stores):
-        raise ValueError("two event stores have one event_store_id")
-    return stores
 
 
 async def _open_scan(

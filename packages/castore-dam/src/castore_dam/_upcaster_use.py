@@ -1,50 +1,63 @@
 """Which upcasters the stored events still need."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from castore_core import ABSENT, EventRecord, EventStore, Upcaster
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class UpcasterCount:
-    """How many of the stored events an upcaster was needed for."""
+    """How many of the counted events need an upcaster.
+
+    Attributes:
+        upcaster: the function.
+        name: that of the function, after its module.
+        changed: how many events it changed.
+        failed: how many events it failed on, or an upcaster before it did: whether these need it
+            is not known.
+    """
 
     upcaster: Upcaster
     name: str
-    changed: int = 0
-    """Records that it changed."""
-    failed: int = 0
-    """Records for which it, or an upcaster before it, raised or returned no record: what it would
-    have done is not known."""
+    changed: int
+    failed: int
 
     @property
     def is_reached(self) -> bool:
-        """Whether the upcaster changed a record, or may be needed for one."""
+        """Whether an event needs the upcaster, or may need it."""
         return bool(self.changed or self.failed)
 
 
 class UpcasterUse:
-    """Counts the stored events that each upcaster of a store changes.
+    """Counts the events that each upcaster of a store changes, wherever the events are kept.
 
-    Give it all the stored events of the store. An upcaster that changed none can be deleted::
+    `check_event_store` does it for the events of the store. Those of an archive may need other
+    upcasters::
 
         use = UpcasterUse(event_store)
-        async for record in records:
-            use.count(record)
+        async for event in read_archive("events.jsonl"):
+            use.count(event.record)
         print(use.find_unreached())
+
+    Args:
+        event_store: has the upcasters.
     """
 
     def __init__(self, event_store: EventStore) -> None:
-        self._counts = [
-            UpcasterCount(upcaster=each, name=_get_name(each)) for each in event_store.upcasters
-        ]
+        self._upcasters = tuple(event_store.upcasters)
+        self._changed = [0] * len(self._upcasters)
+        self._failed = [0] * len(self._upcasters)
 
     @property
-    def counts(self) -> Sequence[UpcasterCount]:
+    def counts(self) -> tuple[UpcasterCount, ...]:
         """The counts so far, in the order in which the upcasters are applied."""
-        return tuple(self._counts)
+        return tuple(
+            UpcasterCount(upcaster=each, name=_get_name(each), changed=changed, failed=failed)
+            for each, changed, failed in zip(
+                self._upcasters, self._changed, self._failed, strict=True
+            )
+        )
 
     def count(self, record: EventRecord) -> None:
         """Count the upcasters that change a stored event.
@@ -52,27 +65,28 @@ class UpcasterUse:
         The record stays as it is, also where an upcaster changes its payload in place. Nothing is
         raised where an upcaster fails.
         """
-        if not self._counts:
+        if not self._upcasters:
             return
-        newer = record.copy()
-        before = _describe(newer)
-        for index, each in enumerate(self._counts):
-            try:
-                newer = each.upcaster(newer)
+        index = 0
+        try:
+            newer = record.copy()
+            before = _describe(newer)
+            for index, upcast in enumerate(self._upcasters):
+                newer = upcast(newer)
                 now = _describe(newer)
-            except Exception:  # noqa: BLE001 the code is the user's
-                self._count_failure(index)
-                return
-            each.changed += now != before
-            before = now
+                self._changed[index] += now != before
+                before = now
+        except Exception:  # noqa: BLE001 the code is the user's
+            self._count_failure(index)
 
     def find_unreached(self) -> tuple[Upcaster, ...]:
         """Return the upcasters that no counted event needs."""
-        return tuple(each.upcaster for each in self._counts if not each.is_reached)
+        return tuple(each.upcaster for each in self.counts if not each.is_reached)
 
     def _count_failure(self, index: int) -> None:
-        for each in self._counts[index:]:
-            each.failed += 1
+        """Count a failure of an upcaster, after which the others are not applied."""
+        for each in range(index, len(self._failed)):
+            self._failed[each] += 1
 
 
 def _describe(record: object) -> object:

@@ -10,8 +10,8 @@ from castore_core.workers import check_whole
 from castore_dam._aggregates import Aggregates
 from castore_dam._canonical import ContentHash, format_record
 from castore_dam._concurrency import map_in_order
+from castore_dam._event_stores import check_event_stores
 from castore_dam._progress import Progress, ProgressHook, report_nothing
-from castore_dam._scan import check_event_stores
 from castore_dam._succession import Succeeded, transform_aggregate
 from castore_dam._transform import Transform, Transformer
 
@@ -95,7 +95,7 @@ async def verify_migration(
         TypeError, ValueError: an argument is not as above.
     """
     for each in (source, target):
-        check_event_stores([each])
+        check_event_stores(each)
     check_whole("at_once", at_once, 1)
     run = _Run(source, target, Transformer(source.event_store_id, transform), at_once, on_progress)
     return await run.run()
