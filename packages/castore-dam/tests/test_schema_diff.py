@@ -198,7 +198,7 @@ def test_references_to_other_documents() -> None:
 
 
 def test_reference_that_leads_nowhere() -> None:
-    """What cannot be seen is the same under the same name, and unknown under another."""
+    """An unknown type is the same under the same name, and an unknown change under another."""
     assert [] == diff_fields({"$ref": "urn:x"}, {"$ref": "urn:x", "title": "X"})
     assert [("/a", "unknown", "breaking")] == diff_fields({"$ref": "urn:x"}, {"$ref": "urn:y"})
 

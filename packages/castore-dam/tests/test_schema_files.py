@@ -219,7 +219,7 @@ def test_two_stores_of_one_id() -> None:
 
 
 def test_saved_schemas_come_back(tmp_path: Path) -> None:
-    """What is loaded is what was described."""
+    """Loaded schemas are equal to those that were described."""
     store = make_store(PokemonAppeared, PokemonNamed)
     save_event_schemas(tmp_path / "schemas.json", store)
 

@@ -273,7 +273,7 @@ class Side:
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=MAX_EXAMPLES)
 @given(data=st.data())
 def test_compatible_schemas_read_each_other(family: str, data: st.DataObject) -> None:
-    """What a verdict promises is true of each value, both ways."""
+    """The promise of a verdict holds for each value, both ways."""
     pair = data.draw(pair_up(FAMILIES[family]))
     diff = diff_payloads(*pair)
     old, new = map(Side, pair)

@@ -31,7 +31,7 @@ async def sort(events: Sequence[SortedEvent], budget: int) -> tuple[list[SortedE
 
 
 async def test_events_are_sorted_in_memory_and_in_a_file() -> None:
-    """Whatever their order was, and whether they fit into memory, all come back in order."""
+    """Events in any order, more than fit into memory or fewer, come back in order."""
     events = make_events(20_000)
     shuffled = random.Random(5).sample(events, len(events))
     for budget, is_large in ((2**40, False), (100_000, True), (1, True)):

@@ -1,4 +1,4 @@
-"""What publishing sends, and what it says of messages that were not taken."""
+"""Publishing sends messages, and names those that were not taken."""
 
 import asyncio
 import pickle

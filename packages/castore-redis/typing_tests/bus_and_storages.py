@@ -1,4 +1,4 @@
-"""What type checkers infer for buses, bookmarks and snapshots. Checked by both, and never run."""
+"""Types that are inferred for buses, bookmarks and snapshots. Checked by both, and never run."""
 
 from dataclasses import dataclass
 from typing import Any, assert_never, assert_type

@@ -1,4 +1,4 @@
-"""What type checkers infer for a worker. Checked by pyright and mypy, and never run."""
+"""Types that are inferred for a worker. Checked by pyright and mypy, and never run."""
 
 from typing import Any, assert_never, assert_type
 

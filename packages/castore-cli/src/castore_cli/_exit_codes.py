@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the exit code of the command says. A command returns one, or nothing for `OK`."""
+    """The exit codes of the command. A command returns one, or nothing for `OK`."""
 
     OK = 0
     """All went well. A reader that closed the pipe, such as ``head``, is no error."""
@@ -19,7 +19,7 @@ class ExitCode(IntEnum):
     """A check has found what it looks for: differences, damage, breaking changes."""
 
     INTERRUPTED = 130
-    """Ctrl-C ended it. What ran was cancelled, and has cleaned up."""
+    """Ctrl-C ended it. The work was cancelled, and has cleaned up."""
 
     TERMINATED = 143
     """A SIGTERM ended it, as cleanly as Ctrl-C does."""

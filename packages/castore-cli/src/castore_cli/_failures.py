@@ -1,4 +1,4 @@
-"""Errors as one line: what is wrong and, in code of the user's, where."""
+"""Errors as one line: the fault and, in code of the user's, its place."""
 
 import sysconfig
 import traceback

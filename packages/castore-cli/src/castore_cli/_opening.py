@@ -1,4 +1,4 @@
-"""From what an address names to what a command uses: functions are called, contexts entered."""
+"""Opening the value of an address: functions are called, contexts entered."""
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator

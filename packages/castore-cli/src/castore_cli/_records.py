@@ -8,7 +8,7 @@ from castore_core import Absent, EventRecord
 
 
 def to_row(record: EventRecord) -> dict[str, Any]:
-    """Return an event as it is on the wire: what is absent is absent, and null is null."""
+    """Return an event as it is on the wire: absent fields stay absent, and null stays null."""
     row: dict[str, Any] = {
         "aggregateId": record.aggregate_id,
         "version": record.version,

@@ -21,7 +21,7 @@ from castore_cli.errors import CommandError
 def run_to_end(work: Callable[[], object], terminal: Terminal, *, shows_frames: bool) -> ExitCode:
     """Call some work, await what it returns, and return the exit code that fits.
 
-    What the work prints goes to stderr: stdout is for the results of the command.
+    Prints of the work go to stderr: stdout is for the results of the command.
     """
     with _terminated() as terminations:
         try:

@@ -1,4 +1,4 @@
-"""`castore stores`: what an address has."""
+"""`castore stores`: the event stores of an address."""
 
 from typing import Any
 

@@ -20,7 +20,7 @@ from castore_cli.errors import CommandError, UsageError
 
 @Parameter(parse=False)
 class Terminal:
-    """What a command talks to: results go to stdout, and all else to stderr.
+    """The streams of a command: results go to stdout, and all else to stderr.
 
     A command that has a keyword-only parameter of this type is given it::
 

@@ -11,8 +11,8 @@ from castore_core import format_timestamp
 Row: TypeAlias = Mapping[str, Any]
 """JSON values and moments by their names, which are camelCase as everywhere in Castore's JSON."""
 
-# Controls (C0, DEL and C1, with which escape sequences begin), what turns the direction of writing
-# or hides, line and paragraph separators, halves of surrogate pairs, tags.
+# Controls (C0, DEL and C1, with which escape sequences begin), characters that hide or turn the
+# direction of writing, line and paragraph separators, halves of surrogate pairs, tags.
 _UNSAFE: Final = re.compile(
     "[\0-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff"
     "\ufff9-\ufffb\U000e0000-\U000e007f]"

@@ -1,4 +1,4 @@
-"""What a check of an event store has found."""
+"""The report of a check of an event store."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ FindingKind: TypeAlias = Literal[
     "no events",
     "reducer failed",
 ]
-"""What may be wrong. The page on integrity has a table of the kinds."""
+"""The kinds of faults. The page on integrity has a table of them."""
 
 
 class IntegrityFinding(NamedTuple):

@@ -1,4 +1,4 @@
-"""What changed between two descriptions of the schemas of events, and who still reads whom."""
+"""The changes between two descriptions of the schemas of events, each with its verdict."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,12 @@ from castore_dam._schema_comparison import compare_schemas
 from castore_dam._schema_differences import ChangeKind, Difference
 
 Compatibility: TypeAlias = Literal["backward", "forward", "full"]
-"""Who reads whom, in the terms of schema registries."""
+"""A promise that a change keeps, in the terms of schema registries.
+
+- ``backward``: the new code reads the events that the old code wrote;
+- ``forward``: the old code reads the events that the new code writes;
+- ``full``: both.
+"""
 
 Verdict: TypeAlias = Literal["backward", "forward", "full", "breaking"]
 """The compatibility of a change, or ``breaking`` where there is none."""
@@ -28,7 +33,7 @@ class SchemaChange:
     whole event."""
     kind: ChangeKind
     reason: str
-    """What changed, for people."""
+    """Describes the change for people."""
     verdict: Verdict
     is_upcast: bool = False
     """The verdict counts on an upcaster: without it, stored events could not be read."""

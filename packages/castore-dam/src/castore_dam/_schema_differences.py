@@ -1,4 +1,4 @@
-"""Differences of two schemas: what changed where, and who still reads what the other writes."""
+"""Differences of two schemas, and whether each side still reads the events of the other."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Literal, NamedTuple, Self, TypeAlias
@@ -32,7 +32,7 @@ ChangeKind: TypeAlias = Literal[
     "rule changed",
     "unknown",
 ]
-"""What changed; ``unknown`` is a change of which nothing can be said."""
+"""The kinds of changes; nothing can be said of an ``unknown`` one."""
 
 Path: TypeAlias = tuple[str, ...]
 
@@ -49,7 +49,7 @@ class Difference(NamedTuple):
     Attributes:
         path: the steps from the event to the place of the change.
         kind: the kind of change.
-        reason: what changed, for people.
+        reason: describes the change for people.
         backward: whether the new schema still reads what the old one writes.
         forward: whether the old schema still reads what the new one writes.
     """

@@ -66,7 +66,7 @@ class Succession:
         self._places: OrderedDict[str, Place] = OrderedDict()
 
     async def follow(self, events: Sequence[LogEntry]) -> Sequence[Succeeded]:
-        """Return what takes the place of the next events of the scan.
+        """Return the events that take the place of the next ones of the scan.
 
         Events that come too early are preceded by those that they follow, which are left out later.
 
@@ -148,7 +148,7 @@ class Succession:
 async def transform_aggregate(
     records: AsyncIterable[EventRecord], transformer: Transformer
 ) -> AsyncGenerator[Succeeded]:
-    """Yield what takes the place of the events of an aggregate, which come from the first on."""
+    """Yield the events that take the place of all those of an aggregate, in their order."""
     place = Place()
     async for each in records:
         succeeded = await _transform(place, each, transformer)

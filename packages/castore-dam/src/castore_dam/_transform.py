@@ -1,4 +1,4 @@
-"""Transforms: what a migration makes of each event."""
+"""Transforms: functions that a migration applies to each event."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from inspect import isawaitable

@@ -32,9 +32,9 @@ class Difference:
 
     Attributes:
         aggregate_id: the aggregate.
-        expected: what the source has, transformed. Its ``event_count`` is 0 for an aggregate that
-            should not be there.
-        found: what the target has. Its ``event_count`` is 0 for an aggregate that is missing.
+        expected: the events of the source, transformed; 0 events for an aggregate that should not
+            be there.
+        found: the events of the target; 0 events for an aggregate that is missing.
         version: the first version at which they differ.
     """
 

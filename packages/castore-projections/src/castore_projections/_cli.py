@@ -35,7 +35,7 @@ async def status(address: Address, /, *, terminal: Terminal) -> None:
 async def run(address: Address, /, *, once: bool = False, terminal: Terminal) -> None:
     """Run projections and relays until Ctrl-C or SIGTERM. It does not ask before.
 
-    What is under way may end within the grace period; then the leases are given back.
+    Events under way may end within the grace period; then the leases are given back.
 
     Args:
         address: The projections and relays.

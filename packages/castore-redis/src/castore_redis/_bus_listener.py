@@ -49,7 +49,7 @@ _logger = logging.getLogger("castore_redis")
 
 @dataclass(frozen=True)
 class RedisBusContext:
-    """What a handler is told beside the message: the channel that it came on, and the flag."""
+    """The context of a message: the channel that it came on, and whether it is a replay."""
 
     channel: str
     replay: bool

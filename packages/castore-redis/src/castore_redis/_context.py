@@ -1,4 +1,4 @@
-"""What a handler is told beside the message."""
+"""The context that a handler is given with a message."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class RedisMessageContext:
-    """What a handler is told beside the message.
+    """The context that a handler is given with a message.
 
     ``message_id`` is the id of the entry in its ``stream``. ``attempt`` counts from 1 how often
-    workers of the group had the message, this time included. ``headers`` are what the message
-    carries beside its body.
+    workers of the group had the message, this time included. ``headers`` are the
+    values that the message carries beside its body.
     """
 
     message_id: str

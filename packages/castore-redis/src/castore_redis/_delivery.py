@@ -37,7 +37,7 @@ class Delivery:
 
     @property
     def group_id(self) -> str | None:
-        """What the messages of one aggregate have in common; some that cannot be read have none."""
+        """The message group, one for each aggregate; some unreadable messages have none."""
         try:
             return make_group_id(self.fields[EVENT_STORE_ID], self.fields[AGGREGATE_ID])
         except KeyError:
@@ -88,7 +88,7 @@ class Held:
         return await self.in_flight.reserve(most)
 
     def take(self, deliveries: Iterable[Delivery], reserved: int) -> None:
-        """Keep what was received; what is behind a message that failed waits."""
+        """Keep received messages; those of a group wait behind one that failed."""
         deliveries = list(deliveries)
         waiting = {each for each in deliveries if _get_group(each) in self._blocked}
         self._waiting |= waiting

@@ -1,4 +1,4 @@
-"""What arrives for a listener, across all the connections that it has one after the other."""
+"""Arrivals for a listener, over all the connections that it has one after the other."""
 
 import asyncio
 import random
@@ -65,7 +65,7 @@ class Feed:
         return arrival
 
     def end(self) -> None:
-        """Let `receive` return ``None`` from now on. What is in the buffer is dropped."""
+        """Let `receive` return ``None`` from now on. The buffer is dropped."""
         self._is_over = True
         while not self._buffer.empty():
             self._buffer.get_nowait()

@@ -41,7 +41,7 @@ class MessagesMissed:
 
 @dataclass(frozen=True)
 class MessageNotRead:
-    """What came on a channel is no message of the bus. It is passed over."""
+    """An arrival on a channel is no message of the bus. It is passed over."""
 
     channel: str
     error: Exception = field(repr=False)

@@ -16,7 +16,7 @@ PATIENCE = 10  # seconds
 
 
 class Notes:
-    """What handlers were called with."""
+    """The calls of handlers."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, bool]] = []
@@ -115,7 +115,7 @@ async def test_a_hook_that_raises_stops_nothing(redis: Redis, prefix: str) -> No
 
 
 async def test_a_running_handler_may_finish(redis: Redis, prefix: str) -> None:
-    """When the listener is stopped, the handler that runs finishes, and no other begins."""
+    """The handler that runs finishes when the listener is stopped, and no other begins."""
     bus, calls, begun = make_bus(redis, prefix), list[str](), asyncio.Event()
     listener = RedisBusListener(bus)
 

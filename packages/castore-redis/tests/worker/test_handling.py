@@ -108,7 +108,7 @@ async def test_after_its_attempts_a_message_is_a_dead_letter(bench: Any) -> None
 
 
 async def test_a_message_that_kills_its_workers_is_a_dead_letter(bench: Any) -> None:
-    """When as many workers died with it as it has attempts, no handler gets it."""
+    """No handler gets it once as many workers died with it as it has attempts."""
     await bench.publish("pikachu", range(2, 5))
     await bench.die_with(1, attempts=3)
 
@@ -141,7 +141,7 @@ async def test_poison_is_a_dead_letter(bench: Any, fields: Any) -> None:
 
 
 async def test_other_types_are_skipped(bench: Any) -> None:
-    """Where the channel says so, and they count as handled."""
+    """They count as handled where the channel skips unknown types."""
     bench.queue.skip_unknown_types = True
     body = (
         '{"eventStoreId":"POKEMONS","event":{"aggregateId":"a","version":1,"type":"OTHER",'

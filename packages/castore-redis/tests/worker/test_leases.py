@@ -43,7 +43,7 @@ async def test_one_worker_reads_a_stream(bench: Any) -> None:
 
 
 async def test_what_a_dead_worker_had_comes_first(bench: Any) -> None:
-    """When its lease ran out, its messages are handled in their order, before all others."""
+    """Its messages are handled in their order, before all others, once its lease ran out."""
     await bench.publish("pikachu", range(2, 300))
     await bench.die_with(150)
     await bench.client.set(bench.keys.lease, "dead", px=400)

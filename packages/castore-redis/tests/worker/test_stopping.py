@@ -126,7 +126,7 @@ async def test_what_waits_for_a_retry_is_returned(bench: Any, *, ordered: bool) 
 async def test_a_cancelled_worker_ends_in_good_order(
     bench: Any, cancel: Cancel, *, ordered: bool
 ) -> None:
-    """What runs may finish and is acknowledged, and what hangs is returned."""
+    """Messages are acknowledged whose handlers finish in time; those of the others are returned."""
     for each in ("a", "b", "c"):
         await bench.publish(each, [2, 3])
     begun = asyncio.Barrier(4)

@@ -172,7 +172,7 @@ async def test_the_lag_tells_how_far_workers_are_behind(bench: Any) -> None:
 
 
 async def test_the_lag_is_known_after_deletions(bench: Any) -> None:
-    """Where Redis does not know it any more, messages are counted, some at a time."""
+    """Messages are counted, some at a time, where Redis does not know the lag any more."""
     await bench.publish("a", range(2, 203))
     [(entry_id, _)] = await bench.client.xrange(bench.stream, count=1, min="(0-1")
     entries = await bench.client.xrange(bench.stream)
@@ -195,7 +195,7 @@ async def test_the_lag_is_known_after_deletions(bench: Any) -> None:
 async def test_any_client_will_do(
     bench: Any, make_client: Make, url: str, options: dict[str, Any]
 ) -> None:
-    """Whatever it decodes, in which protocol."""
+    """A client may decode answers or not, and speak either protocol."""
     client = await make_client(url, **options)
     bench.adapter = RedisMessageQueueAdapter(client, stream=bench.stream)
     bench.queue.message_channel_adapter = bench.adapter
