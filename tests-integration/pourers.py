@@ -7,47 +7,21 @@ time, and ``ENDED`` with its result.
 """
 
 import asyncio
-import json
-import os
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import create_engine
 
-from castore_core import MessageRecord, NotificationMessageQueue
+from castore_core import NotificationMessageQueue
 from castore_dam import BookmarkCheckpoint, Checkpoint, FileCheckpoint, pour_event_store_events
 from castore_sql import SQLBookmarkStorageAdapter, SQLEventStorageAdapter
+from file_channel import FileChannelAdapter
 from forked import serve, tell
 from notes import make_notes
 
 BATCH = 5
 WINDOW = 0.003  # seconds between a publish and the save of the checkpoint
 LEASE = timedelta(milliseconds=50)  # the next process waits for it after a kill
-
-
-class FileChannelAdapter:
-    """Appends each message to a file, with one system call."""
-
-    def __init__(self, path: str) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        self._is_ready = False
-
-    async def publish_message(self, message: MessageRecord, *, replay: bool = False) -> None:
-        """Append one message."""
-        await self.publish_messages([message], replay=replay)
-
-    async def publish_messages(
-        self, messages: Sequence[MessageRecord], *, replay: bool = False
-    ) -> None:
-        """Append messages, and take a moment to say so."""
-        assert replay
-        if not self._is_ready:
-            self._is_ready = True
-            tell(READY=os.getpid())
-        for each in messages:
-            os.write(self._file, json.dumps([each.aggregate_id, each.version]).encode() + b"\n")
-        await asyncio.sleep(WINDOW)
 
 
 async def run(kind: str, place: dict[str, Any]) -> None:
@@ -57,7 +31,7 @@ async def run(kind: str, place: dict[str, Any]) -> None:
     queue = NotificationMessageQueue(
         "QUEUE",
         source_event_stores=(notes,),
-        message_channel_adapter=FileChannelAdapter(place["channel"]),
+        message_channel_adapter=FileChannelAdapter(place["channel"], replay=True, window=WINDOW),
     )
     checkpoint: Checkpoint = FileCheckpoint(place["checkpoint"])
     if kind == "bookmark":

@@ -10,9 +10,7 @@ which each says when it publishes for the first time. Each line is one system ca
 """
 
 import asyncio
-import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -20,41 +18,17 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from accounts import make_accounts
-from castore_core import LogEntry, MessageRecord, NotificationMessageQueue
+from castore_core import LogEntry, NotificationMessageQueue
 from castore_projections import Relay
 from castore_projections._processing import Processor, Step
 from castore_projections._publisher import Publisher
 from castore_sql import SQLBookmarkStorageAdapter, SQLEventStorageAdapter
-from forked import serve, tell
+from file_channel import FileChannelAdapter
+from forked import serve
 
 BATCH = 5
 WINDOW = 0.004  # seconds between a publish and the move of the bookmark
 LEASE = timedelta(milliseconds=100)  # the next relay waits for it after a kill
-
-
-class FileChannelAdapter:
-    """Appends each message to a file, with one system call."""
-
-    def __init__(self, path: str) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        self._is_ready = False
-
-    async def publish_message(self, message: MessageRecord, *, replay: bool = False) -> None:
-        """Append one message."""
-        await self.publish_messages([message], replay=replay)
-
-    async def publish_messages(
-        self, messages: Sequence[MessageRecord], *, replay: bool = False
-    ) -> None:
-        """Append messages, and take a moment to say so."""
-        assert not replay
-        if not self._is_ready:
-            self._is_ready = True
-            tell(READY=os.getpid())
-        for each in messages:
-            line = json.dumps([each.aggregate_id, each.version])
-            os.write(self._file, line.encode() + b"\n")
-        await asyncio.sleep(WINDOW)
 
 
 class HastyPublisher(Publisher):
@@ -89,7 +63,7 @@ def make_relay(kind: str, place: dict[str, Any]) -> Relay:
     queue = NotificationMessageQueue(
         "QUEUE",
         source_event_stores=(accounts,),
-        message_channel_adapter=FileChannelAdapter(place["channel"]),
+        message_channel_adapter=FileChannelAdapter(place["channel"], replay=False, window=WINDOW),
     )
     relay = HastyRelay if kind == "hasty" else Relay
     return relay(

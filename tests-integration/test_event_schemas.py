@@ -1,10 +1,10 @@
 """The schemas of events of each kind are compared, as their packages tell them."""
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from bare_aggregate import reduce_bare
 from castore_core import Event, EventStore
 from castore_dam import SchemaDiff, describe_event_schemas, diff_event_schemas
 from castore_json_schema import JSONSchemaEvent, SchemaRegistry
@@ -13,23 +13,10 @@ from castore_pydantic import PydanticEvent
 MONEY = "https://example.org/money"
 
 
-@dataclass(frozen=True)
-class Pokemon:
-    """An aggregate."""
-
-    aggregate_id: str
-    version: int
-
-
-def reduce_pokemon(pokemon: Pokemon | None, event: Event) -> Pokemon:  # noqa: ARG001 counts only
-    """Compute the state."""
-    return Pokemon(event.aggregate_id, event.version)
-
-
 def describe(event_type: type[Event]) -> dict[str, Any]:
     """Return the schemas of a store with one event type."""
     return describe_event_schemas(
-        EventStore("POKEMONS", event_types=[event_type], reduce=reduce_pokemon)
+        EventStore("POKEMONS", event_types=[event_type], reduce=reduce_bare)
     )
 
 

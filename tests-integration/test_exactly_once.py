@@ -1,12 +1,8 @@
 """A reader that counts events is killed at it, and stopped: each event is counted exactly once."""
 
 import asyncio
-import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,9 +14,9 @@ from sqlalchemy import create_engine, text
 
 from castore_core import LOG_START, EventRecord
 from castore_sql import SQLBookmarkStorageAdapter, SQLEventStorageAdapter
+from forking import ForkingProgram
 from sql_servers import KINDS, SYNC_DRIVERS, ServerDatabase, using_servers
 
-SUPPORT = Path(__file__).parent.parent / "tests" / "support"
 PROGRAM = Path(__file__).parent / "counting_readers.py"
 MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 EVENTS = 1500
@@ -36,56 +32,6 @@ class Place(NamedTuple):
     connect_args: dict[str, Any]
     sync_url: str
     sync_connect_args: dict[str, Any]
-
-
-class Readers:
-    """Starts, stops and kills processes that read."""
-
-    def __init__(self, place: Place) -> None:
-        argument = json.dumps({"url": place.url, "connect_args": place.connect_args})
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", PROGRAM, argument],
-            env={**os.environ, "PYTHONPATH": str(SUPPORT)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # a process group of their own
-        )
-        self._pid = 0
-
-    def start(self, kind: str) -> None:
-        """Start a reader, and return when it is at work."""
-        self._command(f"start {kind}")
-        self._pid = self.listen("started")
-        self.listen("READY")
-
-    def listen(self, word: str) -> Any:
-        """Wait until a reader says a word, and return the value beside it."""
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if word in (values := json.loads(line)):
-                return values[word]
-        raise AssertionError(f"the readers have ended before one said {word!r}")
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the reader that was started last."""
-        os.kill(self._pid, number)
-
-    def wait(self) -> None:
-        """Wait until all readers have ended."""
-        self._command("wait")
-        self.listen("waited")
-
-    def close(self) -> None:
-        """End it all, whatever became of the test."""
-        os.killpg(self._process.pid, signal.SIGKILL)
-        with self._process:  # closes the pipes
-            pass
-
-    def _command(self, command: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(command + "\n")
-        self._process.stdin.flush()
 
 
 class Counted:
@@ -155,22 +101,14 @@ def counted(place: Place) -> Iterator[Counted]:
 
 
 @pytest.fixture
-def readers(place: Place) -> Iterator[Readers]:
+def readers(place: Place) -> Iterator[ForkingProgram]:
     """Give readers, none of which is at work."""
-    readers = Readers(place)
+    readers = ForkingProgram(PROGRAM, {"url": place.url, "connect_args": place.connect_args})
     yield readers
     readers.close()
 
 
-def run_and_kill(readers: Readers, kind: str, moments: random.Random) -> None:
-    """Let a reader work for a moment, and kill it."""
-    readers.start(kind)
-    time.sleep(moments.uniform(0, LONGEST_LIFE))
-    readers.signal(signal.SIGKILL)
-    readers.wait()
-
-
-def finish(readers: Readers) -> None:
+def finish(readers: ForkingProgram) -> None:
     """Let a reader come to the end of the log."""
     readers.start("finishing")
     readers.listen("finished")
@@ -178,11 +116,11 @@ def finish(readers: Readers) -> None:
 
 
 @pytest.mark.parametrize("place", ["sqlite", "sqlite+aiosqlite", "asyncpg"], indirect=True)
-def test_killed_readers_count_each_event_once(counted: Counted, readers: Readers) -> None:
+def test_killed_readers_count_each_event_once(counted: Counted, readers: ForkingProgram) -> None:
     """After 20 kills, and a reader that comes to the end, the count is that of the events."""
     moments, totals = random.Random(7), [0]
     for _ in range(KILLS):
-        run_and_kill(readers, "together", moments)
+        readers.run_and_kill("together", moments, LONGEST_LIFE)
         totals.append(counted.get_total())
     finish(readers)
 
@@ -191,11 +129,11 @@ def test_killed_readers_count_each_event_once(counted: Counted, readers: Readers
 
 
 @pytest.mark.parametrize("place", ["sqlite", "asyncpg"], indirect=True)
-def test_bookmarks_that_move_apart_are_caught(counted: Counted, readers: Readers) -> None:
+def test_bookmarks_that_move_apart_are_caught(counted: Counted, readers: ForkingProgram) -> None:
     """This test would tell if the bookmark moved in a transaction of its own."""
     moments = random.Random(7)
     for _ in range(KILLS):
-        run_and_kill(readers, "apart", moments)
+        readers.run_and_kill("apart", moments, LONGEST_LIFE)
         with asyncio.Runner() as runner:
             number = runner.run(counted.get_number_to_the_bookmark())
         if counted.get_total() > number:
@@ -204,7 +142,9 @@ def test_bookmarks_that_move_apart_are_caught(counted: Counted, readers: Readers
 
 
 @pytest.mark.parametrize("place", ["sqlite", "sqlite+aiosqlite"], indirect=True)
-def test_a_reader_that_was_stopped_does_not_commit(counted: Counted, readers: Readers) -> None:
+def test_a_reader_that_was_stopped_does_not_commit(
+    counted: Counted, readers: ForkingProgram
+) -> None:
     """It goes on after its lease has run out, finds it lost, and has counted nothing."""
     readers.start("standing")
     readers.signal(signal.SIGSTOP)
@@ -217,7 +157,7 @@ def test_a_reader_that_was_stopped_does_not_commit(counted: Counted, readers: Re
 
 
 @pytest.mark.parametrize("place", ["asyncpg", "psycopg-sync"], indirect=True)
-async def test_a_reader_that_was_stopped_is_replaced(place: Place, readers: Readers) -> None:
+async def test_a_reader_that_was_stopped_is_replaced(place: Place, readers: ForkingProgram) -> None:
     """On a server, another reader moves the bookmark meanwhile, and it stays where it is."""
     counted = Counted(place)
     await counted.fill()

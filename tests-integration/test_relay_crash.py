@@ -6,12 +6,8 @@ often a relay is killed.
 """
 
 import asyncio
-import json
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -23,9 +19,10 @@ from sqlalchemy import create_engine
 
 from accounts import Deposited, Opened, make_accounts
 from castore_sql import SQLBookmarkStorageAdapter, SQLEventStorageAdapter
+from file_channel import read_channel
+from forking import ForkingProgram
 from sql_servers import KINDS, SYNC_DRIVERS, ServerDatabase, using_servers
 
-SUPPORT = Path(__file__).parent.parent / "tests" / "support"
 PROGRAM = Path(__file__).parent / "relays.py"
 KILLS = int(os.environ.get("CASTORE_KILLS", "50"))
 MOST_KILLS_TO_NOTICE = 50
@@ -69,65 +66,11 @@ class Database:
 
     def read_channel(self) -> list[tuple[str, int]]:
         """Return the places of the messages that arrived."""
-        if not self.place.channel.exists():
-            return []
-        lines = self.place.channel.read_text().splitlines()
-        return [(aggregate_id, version) for aggregate_id, version in map(json.loads, lines)]
+        return read_channel(self.place.channel)
 
     def dispose(self) -> None:
         """Close the connections."""
         self._engine.dispose()
-
-
-class Relays:
-    """Starts and kills processes that relay events."""
-
-    def __init__(self, place: Place) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", PROGRAM, json.dumps(place.arguments)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # a process group of their own
-            env={**os.environ, "PYTHONPATH": str(SUPPORT)},
-        )
-        self._pid = 0
-
-    def start(self, kind: str) -> None:
-        """Start one, and return when it says that it is at work."""
-        self._command(f"start {kind}")
-        self._pid = self._listen("started")
-        self._listen("READY")
-
-    def run_and_kill(self, kind: str, moments: random.Random) -> None:
-        """Let one work for a moment, and kill it."""
-        self.start(kind)
-        time.sleep(moments.uniform(0, LONGEST_LIFE))
-        self.kill()
-
-    def kill(self) -> None:
-        """Kill the one that was started last."""
-        os.kill(self._pid, signal.SIGKILL)
-        self._command("wait")
-        self._listen("waited")
-
-    def close(self) -> None:
-        """End it all, whatever became of the test."""
-        os.killpg(self._process.pid, signal.SIGKILL)
-        with self._process:  # closes the pipes
-            pass
-
-    def _command(self, command: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(command + "\n")
-        self._process.stdin.flush()
-
-    def _listen(self, word: str) -> Any:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if word in (values := json.loads(line)):
-                return values[word]
-        raise AssertionError(f"the processes have ended before one said {word!r}")
 
 
 @pytest.fixture
@@ -166,9 +109,9 @@ def _open(
 
 
 @pytest.fixture
-def relays(database: Database) -> Iterator[Relays]:
+def relays(database: Database) -> Iterator[ForkingProgram]:
     """Give relays, none of which is at work."""
-    relays = Relays(database.place)
+    relays = ForkingProgram(PROGRAM, database.place.arguments)
     yield relays
     relays.close()
 
@@ -181,7 +124,7 @@ def check_order(places: list[tuple[str, int]]) -> None:
         last[aggregate_id] = version
 
 
-def finish(relays: Relays, kind: str, is_finished: Callable[[], bool]) -> None:
+def finish(relays: ForkingProgram, kind: str, is_finished: Callable[[], bool]) -> None:
     """Let a process come to the end of the log."""
     relays.start(kind)
     deadline = time.monotonic() + 60
@@ -192,11 +135,11 @@ def finish(relays: Relays, kind: str, is_finished: Callable[[], bool]) -> None:
 
 
 @each_database
-def test_a_killed_relay_loses_nothing(database: Database, relays: Relays) -> None:
+def test_a_killed_relay_loses_nothing(database: Database, relays: ForkingProgram) -> None:
     """Each event arrives, in order, and few come twice: at most one batch for each kill."""
     moments, counts = random.Random(7), [0]
     for _ in range(KILLS):
-        relays.run_and_kill("right", moments)
+        relays.run_and_kill("right", moments, LONGEST_LIFE)
         counts.append(len(set(database.read_channel())))
     finish(relays, "right", lambda: len(set(database.read_channel())) == EVENTS)
 
@@ -210,12 +153,12 @@ def test_a_killed_relay_loses_nothing(database: Database, relays: Relays) -> Non
 
 @each_database
 def test_a_bookmark_that_moves_before_the_publish_is_caught(
-    database: Database, relays: Relays
+    database: Database, relays: ForkingProgram
 ) -> None:
     """Control: the test above would tell, as messages are lost then."""
     moments = random.Random(7)
     for _ in range(MOST_KILLS_TO_NOTICE):
-        relays.run_and_kill("hasty", moments)
+        relays.run_and_kill("hasty", moments, LONGEST_LIFE)
         try:
             check_order(database.read_channel())
         except AssertionError:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import new_class
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bare_aggregate import reduce_bare
 from castore_core import Event, EventStore, JSONSchema
 
 ENVELOPE = {
@@ -22,22 +23,9 @@ ENVELOPE = {
 REQUIRED = ["aggregateId", "version", "type", "timestamp"]
 
 
-@dataclass(frozen=True)
-class Pokemon:
-    """An aggregate."""
-
-    aggregate_id: str
-    version: int
-
-
-def reduce_pokemon(pokemon: Pokemon | None, event: Event) -> Pokemon:  # noqa: ARG001 counts only
-    """Compute the state."""
-    return Pokemon(event.aggregate_id, event.version)
-
-
 def schemas_of(*event_types: type[Event]) -> dict[str, dict[str, Any]]:
     """Return the schemas of a store."""
-    store = EventStore("POKEMONS", event_types=list(event_types), reduce=reduce_pokemon)
+    store = EventStore("POKEMONS", event_types=list(event_types), reduce=reduce_bare)
     return store.get_json_schemas()
 
 

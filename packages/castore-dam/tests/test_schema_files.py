@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from stat import S_IMODE
@@ -12,6 +11,7 @@ from typing import Annotated, Any, Literal, NewType, NotRequired
 import pytest
 from typing_extensions import TypedDict
 
+from bare_aggregate import reduce_bare
 from castore_core import Event, EventStore, JSONSchema, JSONValue
 from castore_dam import (
     InvalidEventSchemasError,
@@ -69,22 +69,9 @@ class PokemonNamed(Event, type="POKEMON_NAMED"):
     metadata: Counted
 
 
-@dataclass(frozen=True)
-class Pokemon:
-    """An aggregate."""
-
-    aggregate_id: str
-    version: int
-
-
-def reduce_pokemon(pokemon: Pokemon | None, event: Event) -> Pokemon:  # noqa: ARG001 counts only
-    """Compute the state."""
-    return Pokemon(event.aggregate_id, event.version)
-
-
 def make_store(*event_types: type[Event], event_store_id: str = "POKEMONS") -> EventStore:
     """Return a store of event types."""
-    return EventStore(event_store_id, event_types=list(event_types), reduce=reduce_pokemon)
+    return EventStore(event_store_id, event_types=list(event_types), reduce=reduce_bare)
 
 
 def describe_type(event_type: type[Event]) -> Any:

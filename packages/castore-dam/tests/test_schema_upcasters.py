@@ -1,10 +1,10 @@
 """Upcasters that no stored event needs are found."""
 
 from copy import deepcopy
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from bare_aggregate import reduce_bare
 from castore_core import ABSENT, Event, EventRecord, EventStore, Upcaster
 from castore_dam import UpcasterUse
 
@@ -15,19 +15,6 @@ class PokemonAppeared(Event, type="POKEMON_APPEARED"):
     """A wild pokemon is here."""
 
     payload: Any
-
-
-@dataclass(frozen=True)
-class Pokemon:
-    """An aggregate."""
-
-    aggregate_id: str
-    version: int
-
-
-def reduce_pokemon(pokemon: Pokemon | None, event: Event) -> Pokemon:  # noqa: ARG001 counts only
-    """Compute the state."""
-    return Pokemon(event.aggregate_id, event.version)
 
 
 def rename_nick(record: EventRecord) -> EventRecord:
@@ -84,7 +71,7 @@ def count(payloads: list[Any], *upcasters: Upcaster) -> UpcasterUse:
     """Count the upcasters that events with some payloads need."""
     use = UpcasterUse(
         EventStore(
-            "POKEMONS", event_types=[PokemonAppeared], reduce=reduce_pokemon, upcasters=upcasters
+            "POKEMONS", event_types=[PokemonAppeared], reduce=reduce_bare, upcasters=upcasters
         )
     )
     for each in payloads:
