@@ -14,9 +14,7 @@ from castore_projections._relay import Relay
 from castore_projections._status import ProjectionStatus
 from castore_projections.errors import ProjectionBusyError
 
-app: Final = App(
-    name="projections", help="Projections and relays: their status, runs and parked events."
-)
+app: Final = App(name="projections", help=__doc__)
 
 
 @app.command

@@ -57,16 +57,15 @@ async def ddl(address: Address, /, *, mariadb: bool = False, terminal: Terminal)
         mariadb: The server is a MariaDB, also where the URL begins with mysql.
     """
     async with _open_adapters(address) as adapters:
-        statements = [line for each in adapters for line in list_statements(each, mariadb=mariadb)]
+        statements = [line for each in adapters for line in _list_statements(each, mariadb=mariadb)]
         statements = list(dict.fromkeys(statements))
         text = "\n\n".join(f"{each};" for each in statements)
         terminal.show_text(text, {"statements": statements})
 
 
-def list_statements(adapter: SQLAdapter, *, mariadb: bool = False) -> list[str]:
+def _list_statements(adapter: SQLAdapter, *, mariadb: bool = False) -> list[str]:
     """Return the statements that create the tables of an adapter in an empty database."""
-    tables = [adapter._table]  # pyright: ignore[reportPrivateUsage]
-    works = [each.create for each in tables]
+    works = [adapter._table.create]  # pyright: ignore[reportPrivateUsage]
     if isinstance(adapter, SQLBookmarkStorageAdapter):
         works.append(adapter._parked.create)  # pyright: ignore[reportPrivateUsage]
     dialect: Any = _get_engine(adapter).dialect
