@@ -14,7 +14,7 @@ from castore_dam._journal import Journal, open_journal
 from castore_dam._progress import Progress, ProgressHook, report_nothing
 from castore_dam._rate import RateLimit
 from castore_dam._scan import PAGE, EventScan, ScanPage, open_scans
-from castore_dam._succession import Succeeded, Succession
+from castore_dam._succession import Replacement, Succession
 from castore_dam._transform import Transform, Transformer
 
 
@@ -145,16 +145,16 @@ class _Run:
         await self._journal.save({"mark": None if self._scan.is_by_aggregate else mark})
         return self._done
 
-    async def _carry(self, succeeded: Sequence[Succeeded]) -> None:
-        events = [event for each in succeeded for event in each.events]
+    async def _carry(self, replacements: Sequence[Replacement]) -> None:
+        events = [event for each in replacements for event in each.events]
         written = await self._write(events)
         done = self._done
         self._done = Migration(
-            done.events_read + len(succeeded),
+            done.events_read + len(replacements),
             done.events_written + written,
             done.events_already_there + len(events) - written,
-            done.events_dropped + sum(not each.events for each in succeeded),
-            done.events_changed + sum(map(_is_changed, succeeded)),
+            done.events_dropped + sum(not each.events for each in replacements),
+            done.events_changed + sum(map(_is_changed, replacements)),
         )
 
     async def _write(self, events: Sequence[EventRecord]) -> int:
@@ -212,8 +212,8 @@ async def _gather(scan: EventScan, mark: JSONValue) -> AsyncGenerator[ScanPage]:
     yield ScanPage(gathered, mark)
 
 
-def _is_changed(succeeded: Succeeded) -> bool:
-    source, events = succeeded
+def _is_changed(replacement: Replacement) -> bool:
+    source, events = replacement
     if not events:
         return False
     return len(events) > 1 or not are_equal(source, events[0]._replace(version=source.version))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 from castore_core import EventRecord, EventStore, MessageChannel, check_limit
 from castore_dam._checkpoints import Checkpoint
 from castore_dam._filters import TimestampFilter
-from castore_dam._journal import open_journal
+from castore_dam._journal import Journal, open_journal
 from castore_dam._progress import Progress, ProgressHook, report_nothing
 from castore_dam._publisher import Publisher
 from castore_dam._results import PouredEvents
@@ -75,18 +75,46 @@ async def pour_aggregate_events(
         "timestamps": wanted.to_json(),
     }
     async with open_journal(checkpoint, operation) as journal:
-        state = journal.state
-        poured = PourTally.from_json(state["poured"]) if state else PourTally()
-        query = query if not state else _Query(*state["query"])
-        async with aclosing(_read(event_store, aggregate_id, query)) as pages:
+        pour = _Pour(event_store, aggregate_id, publisher, journal, wanted, on_progress)
+        return await pour.run(query)
+
+
+class _Pour:
+    """One run of a pour."""
+
+    def __init__(
+        self,
+        event_store: EventStore,
+        aggregate_id: str,
+        publisher: Publisher,
+        journal: Journal,
+        wanted: TimestampFilter,
+        on_progress: ProgressHook,
+    ) -> None:
+        self._store = event_store
+        self._aggregate_id = aggregate_id
+        self._publisher = publisher
+        self._journal = journal
+        self._wanted = wanted
+        self._report = on_progress
+        self._poured = PourTally()
+
+    async def run(self, query: "_Query") -> PouredEvents:
+        if state := self._journal.state:
+            self._poured, query = PourTally.from_json(state["poured"]), _Query(*state["query"])
+        async with aclosing(_read(self._store, self._aggregate_id, query)) as pages:
             async for page in pages:
-                for batch in publisher.split(page):
-                    events = [(store_id, each) for each in batch if wanted.accepts(each)]
-                    poured.add(await publisher.publish_events(events))
+                for batch in self._publisher.split(page):
                     query = query.follow(batch)
-                    await journal.save({"poured": poured.to_json(), "query": query})
-                    on_progress(Progress("pouring", poured.count))
-    return PouredEvents(poured.count, poured.first, poured.last)
+                    await self._publish(batch, query)
+        return PouredEvents(self._poured.count, self._poured.first, self._poured.last)
+
+    async def _publish(self, batch: Sequence[EventRecord], following: "_Query") -> None:
+        store_id = self._store.event_store_id
+        events = [(store_id, each) for each in batch if self._wanted.accepts(each)]
+        self._poured.add(await self._publisher.publish_events(events))
+        await self._journal.save({"poured": self._poured.to_json(), "query": following})
+        self._report(Progress("pouring", self._poured.count))
 
 
 class _Query(NamedTuple):

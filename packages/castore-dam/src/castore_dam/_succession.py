@@ -1,4 +1,4 @@
-"""The events of a scan, those of an aggregate in order, transformed and numbered anew."""
+"""The replacements of the events of a scan: in order, transformed and numbered anew."""
 
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
@@ -15,7 +15,7 @@ from castore_dam.errors import SourceGapError
 _KNOWN = 100_000  # aggregates
 
 
-class Succeeded(NamedTuple):
+class Replacement(NamedTuple):
     """An event of the source, and the events of the target that take its place."""
 
     source: EventRecord
@@ -31,9 +31,9 @@ class Place(NamedTuple):
     version: int = 0
     shift: int = 0
 
-    def follow(self, succeeded: Succeeded) -> "Place":
+    def follow(self, replacement: Replacement) -> "Place":
         """Return the place after an event and those that take its place."""
-        source, events = succeeded
+        source, events = replacement
         return Place(source.version, self.shift + len(events) - 1)
 
 
@@ -65,7 +65,7 @@ class Succession:
         self._at_once = at_once
         self._places: OrderedDict[str, Place] = OrderedDict()
 
-    async def follow(self, events: Sequence[LogEntry]) -> Sequence[Succeeded]:
+    async def follow(self, events: Sequence[LogEntry]) -> Sequence[Replacement]:
         """Return the events that take the place of the next ones of the scan.
 
         Events that come too early are preceded by those that they follow, which are left out later.
@@ -75,14 +75,14 @@ class Succession:
             TransformError: the transform failed at an event.
         """
         await self._find_places(events)
-        found: list[Succeeded] = []
+        found: list[Replacement] = []
         for each in events:
-            found += [succeeded async for succeeded in self._succeed(each)]
+            found += [replacement async for replacement in self._replace(each)]
         while len(self._places) > _KNOWN:
             self._places.popitem(last=False)
         return found
 
-    async def _succeed(self, event: LogEntry) -> AsyncGenerator[Succeeded]:
+    async def _replace(self, event: LogEntry) -> AsyncGenerator[Replacement]:
         aggregate_id, version = event.record[:2]
         place = self._places.pop(aggregate_id)
         if version <= place.version:  # it went ahead, or fills a gap
@@ -93,16 +93,16 @@ class Succession:
         if version > place.version + 1:
             async with aclosing(self._read(aggregate_id, place.version + 1, version - 1)) as missed:
                 async for record in missed:
-                    succeeded, place = await self._make(place, record)
-                    yield succeeded
-        succeeded, self._places[aggregate_id] = await self._make(place, event.record)
-        yield succeeded
+                    replacement, place = await self._make(place, record)
+                    yield replacement
+        replacement, self._places[aggregate_id] = await self._make(place, event.record)
+        yield replacement
 
-    async def _make(self, place: Place, record: EventRecord) -> tuple[Succeeded, Place]:
+    async def _make(self, place: Place, record: EventRecord) -> tuple[Replacement, Place]:
         if record.version != place.version + 1 and not self._allow_gaps:
             raise SourceGapError(self._id, record.aggregate_id, place.version + 1)
-        succeeded = await _transform(place, record, self._transformer)
-        return succeeded, place.follow(succeeded)
+        replacement = await _transform(place, record, self._transformer)
+        return replacement, place.follow(replacement)
 
     async def _find_places(self, events: Sequence[LogEntry]) -> None:
         """Look up the places of the aggregates that are not known."""
@@ -147,18 +147,18 @@ class Succession:
 
 async def transform_aggregate(
     records: AsyncIterable[EventRecord], transformer: Transformer
-) -> AsyncGenerator[Succeeded]:
+) -> AsyncGenerator[Replacement]:
     """Yield the events that take the place of all those of an aggregate, in their order."""
     place = Place()
     async for each in records:
-        succeeded = await _transform(place, each, transformer)
-        place = place.follow(succeeded)
-        yield succeeded
+        replacement = await _transform(place, each, transformer)
+        place = place.follow(replacement)
+        yield replacement
 
 
-async def _transform(place: Place, record: EventRecord, transformer: Transformer) -> Succeeded:
+async def _transform(place: Place, record: EventRecord, transformer: Transformer) -> Replacement:
     first = record.version + place.shift
     events = await transformer.apply(record)
-    return Succeeded(
+    return Replacement(
         record, [each._replace(version=first + index) for index, each in enumerate(events)]
     )

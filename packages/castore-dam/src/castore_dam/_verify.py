@@ -12,7 +12,7 @@ from castore_dam._canonical import ContentHash, format_record
 from castore_dam._concurrency import map_in_order
 from castore_dam._event_stores import check_event_stores
 from castore_dam._progress import Progress, ProgressHook, report_nothing
-from castore_dam._succession import Succeeded, transform_aggregate
+from castore_dam._succession import Replacement, transform_aggregate
 from castore_dam._transform import Transform, Transformer
 
 MAX_DIFFERENCES = 100
@@ -201,9 +201,9 @@ class _Comparison:
         self._found = ContentHash()
         self._version: int | None = None
 
-    async def expect(self, succeeded: AsyncIterable[Succeeded]) -> AsyncGenerator[EventRecord]:
+    async def expect(self, replacements: AsyncIterable[Replacement]) -> AsyncGenerator[EventRecord]:
         """Yield the events that take the place of those of the source, which are counted."""
-        async for each in succeeded:
+        async for each in replacements:
             self._read += 1
             for record in each.events:
                 yield record
