@@ -75,8 +75,8 @@ async def pour_aggregate_events(
         "timestamps": wanted.to_json(),
     }
     async with open_journal(checkpoint, operation) as journal:
-        pour = _Pour(event_store, aggregate_id, publisher, journal, wanted, on_progress)
-        return await pour.run(query)
+        pour = _Pour(event_store, publisher, journal, wanted, on_progress)
+        return await pour.run(aggregate_id, query)
 
 
 class _Pour:
@@ -85,24 +85,22 @@ class _Pour:
     def __init__(
         self,
         event_store: EventStore,
-        aggregate_id: str,
         publisher: Publisher,
         journal: Journal,
         wanted: TimestampFilter,
         on_progress: ProgressHook,
     ) -> None:
         self._store = event_store
-        self._aggregate_id = aggregate_id
         self._publisher = publisher
         self._journal = journal
         self._wanted = wanted
         self._report = on_progress
         self._poured = PourTally()
 
-    async def run(self, query: "_Query") -> PouredEvents:
+    async def run(self, aggregate_id: str, query: "_Query") -> PouredEvents:
         if state := self._journal.state:
             self._poured, query = PourTally.from_json(state["poured"]), _Query(*state["query"])
-        async with aclosing(_read(self._store, self._aggregate_id, query)) as pages:
+        async with aclosing(_read(self._store, aggregate_id, query)) as pages:
             async for page in pages:
                 for batch in self._publisher.split(page):
                     query = query.follow(batch)
