@@ -109,7 +109,6 @@ def test_limit_that_no_page_can_have_is_refused(limit: Any) -> None:
 
 def test_a_storage_with_a_log_is_told_from_others() -> None:
     """A storage adapter is a log where it has the methods of one."""
-    storage = InMemoryEventStorageAdapter()
-    assert is_event_log(storage)
-    assert not is_event_log(WrappedStorage(storage))
-    assert not is_event_log(None)
+    without_log = WrappedStorage(InMemoryEventStorageAdapter())
+    told = [is_event_log(each) for each in (InMemoryEventStorageAdapter(), without_log, None)]
+    assert [True, False, False] == told

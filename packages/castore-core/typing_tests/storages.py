@@ -10,11 +10,13 @@ from castore_core import (
     BookmarkStorageAdapter,
     EventLog,
     EventRecord,
+    EventStorageAdapter,
     Lease,
     LogEntry,
     LogPosition,
     LogSlice,
     ParkedEvent,
+    is_event_log,
 )
 
 
@@ -144,3 +146,10 @@ def take_numbers(bookmarks: BookmarkStorageAdapter[int]) -> None:
 
 take_numbers(CountingBookmarks())
 take_documents(CountingBookmarks())  # type: ignore[arg-type]
+
+
+async def read_what_may_be_a_log(storage_adapter: EventStorageAdapter) -> None:
+    """A storage adapter that is told to be a log is read as one."""
+    if is_event_log(storage_adapter):
+        assert_type(storage_adapter, EventLog)
+        await storage_adapter.get_last_position()

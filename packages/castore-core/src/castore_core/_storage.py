@@ -6,9 +6,7 @@ raised from the backend's own error.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol, Self
-
-from typing_extensions import TypeIs
+from typing import NamedTuple, Protocol, Self, TypeGuard
 
 from castore_core._json import JSONValue, is_unicode
 from castore_core._position import LOG_START, LogPosition
@@ -263,6 +261,6 @@ class EventLog(Protocol):
         ...
 
 
-def is_event_log(storage_adapter: object) -> TypeIs[EventLog]:
+def is_event_log(storage_adapter: object) -> TypeGuard[EventLog]:
     """Tell whether a storage adapter is an `EventLog`, too: whether it has ``read_events``."""
     return hasattr(storage_adapter, "read_events")
