@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from castore_core import EventRecord, EventStorageAdapter, EventStore
-from castore_dam import check_event_store
+from castore_dam import Progress, check_event_store
 from castore_in_memory import InMemoryEventStorageAdapter
 from castore_sql import SQLEventStorageAdapter
 from event_storages import LOGS, STORAGES, MakeStorage
@@ -90,6 +90,15 @@ async def test_the_order_of_the_log(adapter: EventStorageAdapter) -> None:
     await push(adapter, *(make_record("a", each, 1) for each in (1, 3, 2, 4)))
     report = await check_event_store(make_notes(adapter))
     assert (("log order", "a", 2, "it comes after version 3 in the log"),) == report.findings
+
+
+async def test_progress() -> None:
+    """Checked events are told page by page, and loaded aggregates one by one."""
+    adapter = InMemoryEventStorageAdapter()
+    await push(adapter, *(make_record(name, each, "") for each in (1, 2) for name in "ab"))
+    told: list[Progress] = []
+    await check_event_store(make_notes(adapter), with_reducer=True, on_progress=told.append)
+    assert [("checking", 4, None), ("loading", 1, None), ("loading", 2, None)] == told
 
 
 async def test_the_list_is_bounded() -> None:

@@ -149,7 +149,7 @@ take_documents(CountingBookmarks())  # type: ignore[arg-type]
 
 
 async def read_what_may_be_a_log(storage_adapter: EventStorageAdapter) -> None:
-    """A storage adapter that is told to be a log is read as one."""
+    """Read a storage adapter as a log once it is told to be one."""
     if is_event_log(storage_adapter):
         assert_type(storage_adapter, EventLog)
         await storage_adapter.get_last_position()
