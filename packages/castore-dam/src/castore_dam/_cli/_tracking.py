@@ -1,0 +1,91 @@
+"""The progress of an operation, and what is left of it when it ends early."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, cast
+
+from castore_cli import Progress as Bar
+from castore_cli import Terminal
+from castore_core import EventLog, EventStore
+from castore_dam._progress import Phase, Progress
+from castore_dam._scan import is_log
+
+BEGINS_ANEW: Final = "without --checkpoint, the next run begins anew"
+PASSES_OVER: Final = "repeat the command: it passes over the events that are there already"
+
+
+class Tracking:
+    """Shows how far an operation is, phase by phase, while its context lasts.
+
+    Args:
+        terminal: shows it.
+        total: how many events there are, where the operation does not tell.
+        advice: tells what a user does about an operation that has ended early.
+    """
+
+    def __init__(
+        self, terminal: Terminal, *, total: int | None = None, advice: str | None = None
+    ) -> None:
+        self._terminal = terminal
+        self._total = total
+        self._advice = advice
+        self._phase: Phase | None = None
+        self._bar: Bar | None = None
+        self._last: Progress | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the operation has told of anything."""
+        return self._last is not None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._close()
+        if error is not None and self._last is not None and self._advice is not None:
+            self._terminal.say(f"stopped {_describe(self._last)}: {self._advice}")
+
+    def report(self, progress: Progress) -> None:
+        """Show how far it is: a `ProgressHook`."""
+        if self._bar is None or progress.phase != self._phase:
+            self._close()
+            self._phase = progress.phase
+            total = self._total if progress.total is None else progress.total
+            self._bar = self._terminal.track(progress.phase, total=total).__enter__()
+        self._bar.update(progress.done, total=progress.total)
+        self._last = progress
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)
+            self._bar = None
+
+
+def advise(checkpoint: Path | None, otherwise: str) -> str:
+    """Return what a user does about an operation that has ended early."""
+    if checkpoint is None:
+        return otherwise
+    return f"repeat the command, and it goes on from {str(checkpoint)!r}"
+
+
+async def count_events(terminal: Terminal, stores: Iterable[EventStore]) -> int | None:
+    """Count the events of stores, for a progress that is shown and where the storages have logs."""
+    total = 0
+    for each in stores:
+        adapter = each.get_storage_adapter()
+        if not (terminal.shows_progress and is_log(adapter)):
+            return None
+        total += await cast("EventLog", adapter).count_events([each.event_store_id])
+    return total
+
+
+def _describe(progress: Progress) -> str:
+    of_total = "" if progress.total is None else f" of {progress.total:,}"
+    return f"while {progress.phase}, at {progress.done:,}{of_total}"
