@@ -13,7 +13,7 @@ from castore_dam._cli._options import Names, Rate, describe_stores, make_checkpo
 from castore_dam._cli._tracking import BEGINS_ANEW, PASSES_OVER, Tracking, advise, count_events
 from castore_dam._compression import find_compression
 from castore_dam._export import export_event_store
-from castore_dam._import import import_event_store
+from castore_dam._import import ImportedArchive, import_event_store
 from castore_dam.errors import InvalidArchiveError
 
 
@@ -80,9 +80,11 @@ async def import_(
     _check_suffix(file)
     async with open_stores(address, store_ids=store) as stores:
         archived_ids = _find_ids(stores, archived_id)
-        terminal.confirm(f"write the events of {os.fspath(file)!r} to {describe_stores(stores)}")
+        terminal.confirm(
+            f"write the events of {os.fspath(file)!r} to {describe_stores(address, stores)}"
+        )
         with Tracking(terminal, advice=advise(checkpoint, PASSES_OVER)) as tracking:
-            imported = await import_event_store(
+            imported = await _import(
                 file,
                 stores,
                 archived_ids=archived_ids,
@@ -125,6 +127,15 @@ async def verify_archive(
         return ExitCode.FOUND
     terminal.show({**values, "isIntact": True})
     return ExitCode.OK
+
+
+async def _import(file: Path, stores: Sequence[EventStore], **options: Any) -> ImportedArchive:
+    try:
+        return await import_event_store(file, stores, **options)
+    except InvalidArchiveError as error:
+        if "archived_ids" in error.reason:
+            error.add_note("that is --archived-id on the command line")
+        raise
 
 
 def _check_suffix(file: Path) -> None:

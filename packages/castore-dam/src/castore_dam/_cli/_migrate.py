@@ -53,7 +53,9 @@ async def migrate(
         raise UsageError("--verify and --dry-run exclude each other")
     async with _open(source, target, store, transform) as stores:
         if not dry_run:
-            terminal.confirm(f"write the events of {stores}")
+            old = describe_stores(source, [stores.source])
+            new = describe_stores(target, [stores.target])
+            terminal.confirm(f"write the events of {old} to {new}")
         advice = None if dry_run else advise(checkpoint, PASSES_OVER)
         total = None if _exists(checkpoint) else await count_events(terminal, [stores.source])
         with Tracking(terminal, total=total, advice=advice) as tracking:
@@ -100,9 +102,6 @@ class _Stores(NamedTuple):
     target: EventStore
     transform: Transform | None
 
-    def __str__(self) -> str:
-        return f"{describe_stores([self.source])} to {describe_stores([self.target])}"
-
 
 @asynccontextmanager
 async def _open(
@@ -129,7 +128,7 @@ async def _migrate(stores: _Stores, **options: Any) -> Migration:
             stores.source, stores.target, transform=stores.transform, **options
         )
     except SourceGapError as error:
-        error.add_note("on the command line, that is --allow-gaps")
+        error.add_note("that is --allow-gaps on the command line")
         raise
 
 

@@ -43,8 +43,9 @@ def parse_pairs(option: str, pairs: Iterable[str]) -> list[tuple[str, str]]:
     return parsed
 
 
-def describe_stores(stores: Iterable[EventStore]) -> str:
+def describe_stores(address: str, stores: Iterable[EventStore]) -> str:
     """Name event stores in a question, with what stores them."""
-    return ", ".join(
-        f"{each.event_store_id!r} ({type(each.get_storage_adapter()).__name__})" for each in stores
+    named = (
+        f"{each.event_store_id!r} on {type(each.get_storage_adapter()).__name__}" for each in stores
     )
+    return f"{address} ({', '.join(named)})"

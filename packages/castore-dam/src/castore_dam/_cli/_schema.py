@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from castore_cli import Address, ExitCode, Terminal, UsageError, open_stores
-from castore_core import EventStore
 from castore_dam._cli._options import Names, parse_pairs
 from castore_dam._event_schemas import (
     EventSchemas,
@@ -48,16 +47,13 @@ async def schema(
     """
     async with open_stores(address) as stores:
         saved = _load(file, may_lack=save)
-        if saved is None:
-            save_event_schemas(file, stores)
-            terminal.show({"file": os.fspath(file), "isSaved": True})
-            return ExitCode.OK
-        diff = _compare(saved, stores, upcast)
+        current = describe_event_schemas(stores)
+        diff = _compare(saved or current, current, upcast)
         if not terminal.is_json:
             _show_changes(diff, terminal)
-        if save and diff.changes:
-            terminal.confirm(f"replace the event schemas in {os.fspath(file)!r}")
-        if save:
+        if save and saved != current:
+            if saved is not None:
+                terminal.confirm(f"replace the event schemas in {os.fspath(file)!r}")
             save_event_schemas(file, stores)
         _show_result(file, diff, compatibility, save, terminal)
         return ExitCode.OK if save or diff.allows(compatibility) else ExitCode.FOUND
@@ -74,13 +70,10 @@ def _load(file: Path, *, may_lack: bool) -> EventSchemas | None:
         ) from None
 
 
-def _compare(
-    saved: EventSchemas, stores: Sequence[EventStore], upcast: Sequence[str]
-) -> SchemaDiff:
+def _compare(saved: EventSchemas, current: EventSchemas, upcast: Sequence[str]) -> SchemaDiff:
     types: dict[str, list[str]] = {}
     for event_store_id, event_type in parse_pairs("--upcast", upcast):
         types.setdefault(event_store_id, []).append(event_type)
-    current = describe_event_schemas(stores)
     try:
         return diff_event_schemas(saved, current, upcast=types)
     except ValueError as error:
@@ -89,7 +82,8 @@ def _compare(
 
 def _show_changes(diff: SchemaDiff, terminal: Terminal) -> None:
     columns = ("verdict", "eventStoreId", "eventType", "path", "kind", "reason")
-    terminal.show_rows([_describe(each) for each in diff.changes], columns=columns)
+    if rows := [_describe(each) for each in diff.changes]:
+        terminal.show_rows(rows, columns=columns)
 
 
 def _show_result(

@@ -10,9 +10,11 @@ from castore_cli import Terminal
 from castore_core import EventLog, EventStore
 from castore_dam._progress import Phase, Progress
 from castore_dam._scan import is_log
+from castore_dam.errors import DamError
 
 BEGINS_ANEW: Final = "without --checkpoint, the next run begins anew"
 PASSES_OVER: Final = "repeat the command: it passes over the events that are there already"
+_WRITING: Final[tuple[Phase, ...]] = ("pouring", "migrating", "exporting", "importing")
 
 
 class Tracking:
@@ -21,7 +23,8 @@ class Tracking:
     Args:
         terminal: shows it.
         total: how many events there are, where the operation does not tell.
-        advice: tells what a user does about an operation that has ended early.
+        advice: tells how to go on, where it ends early with a part of its work done, and not by an
+            error that comes again.
     """
 
     def __init__(
@@ -49,8 +52,11 @@ class Tracking:
         traceback: TracebackType | None,
     ) -> None:
         self._close()
-        if error is not None and self._last is not None and self._advice is not None:
-            self._terminal.say(f"stopped {_describe(self._last)}: {self._advice}")
+        last = self._last
+        if error is None or last is None or self._advice is None:
+            return
+        if last.phase in _WRITING and not isinstance(error, DamError):
+            self._terminal.say(f"stopped {_describe(last)}: {self._advice}")
 
     def report(self, progress: Progress) -> None:
         """Show how far it is: a `ProgressHook`."""
