@@ -23,8 +23,8 @@ class Tracking:
     Args:
         terminal: shows it.
         total: how many events there are, where the operation does not tell.
-        advice: tells how to go on, where it ends early with a part of its work done, and not by an
-            error that comes again.
+        advice: tells how to go on, where it was interrupted, or failed with a part of its work done
+            and not by an error that comes again.
     """
 
     def __init__(
@@ -52,11 +52,9 @@ class Tracking:
         traceback: TracebackType | None,
     ) -> None:
         self._close()
-        last = self._last
-        if error is None or last is None or self._advice is None:
-            return
-        if last.phase in _WRITING and not isinstance(error, DamError):
-            self._terminal.say(f"stopped {_describe(last)}: {self._advice}")
+        if error is not None and self._advice is not None and self._may_go_on(error):
+            place = "" if self._last is None else f" {_describe(self._last)}"
+            self._terminal.say(f"stopped{place}: {self._advice}")
 
     def report(self, progress: Progress) -> None:
         """Show how far it is: a `ProgressHook`."""
@@ -67,6 +65,12 @@ class Tracking:
             self._bar = self._terminal.track(progress.phase, total=total).__enter__()
         self._bar.update(progress.done, total=progress.total)
         self._last = progress
+
+    def _may_go_on(self, error: BaseException) -> bool:
+        if not isinstance(error, Exception):  # an interruption
+            return True
+        has_written = self._last is not None and self._last.phase in _WRITING
+        return has_written and not isinstance(error, DamError)
 
     def _close(self) -> None:
         if self._bar is not None:
