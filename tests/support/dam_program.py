@@ -17,18 +17,29 @@ from notes import make_notes
 SOURCE = '''\
 import asyncio
 import json
-import os
-from castore_core import AggregateExistsMessageQueue, EventRecord, NotificationMessageQueue
+from castore_core import AggregateExistsMessageQueue, EventStore, NotificationMessageQueue
 from castore_sql import SQLEventStorageAdapter
 from notes import make_notes
 from sqlalchemy import create_engine
 
 
-class FileChannelAdapter:
-    """Appends the places of messages to a file, with one system call for each."""
+def shout(record):
+    return record._replace(payload=record.payload + "!")
 
-    file = os.open({channel!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    refused = ()
+
+def keep(record):
+    return record
+
+
+def fail_to_reduce(state, event):
+    raise RuntimeError("secret")
+
+
+class FileChannelAdapter:
+    """Appends the places of messages to a file."""
+
+    def __init__(self, refused=()):
+        self.refused = refused
 
     async def publish_message(self, message, *, replay=False):
         await self.publish_messages([message], replay=replay)
@@ -37,8 +48,9 @@ class FileChannelAdapter:
         assert replay
         if any(each.aggregate_id in self.refused for each in messages):
             raise ConnectionError("the channel is down")
-        for each in messages:
-            os.write(self.file, json.dumps([each.aggregate_id, each.version]).encode() + b"\\n")
+        with open({channel!r}, "a") as file:
+            for each in messages:
+                print(json.dumps([each.aggregate_id, each.version]), file=file)
         await asyncio.sleep(0.003)
 
 
@@ -53,13 +65,30 @@ queue = NotificationMessageQueue(
 ids = AggregateExistsMessageQueue("IDS", source_event_stores=both, message_channel_adapter=adapter)
 bare = NotificationMessageQueue("BARE", source_event_stores=[old])
 broken = NotificationMessageQueue(
-    "BROKEN", source_event_stores=[old], message_channel_adapter=FileChannelAdapter()
+    "BROKEN", source_event_stores=[old], message_channel_adapter=FileChannelAdapter(["a3"])
 )
-broken.message_channel_adapter.refused = ("a3",)
+unreduced = EventStore(
+    "NOTES",
+    event_types=old.event_types,
+    reduce=fail_to_reduce,
+    storage_adapter=old.storage_adapter,
+)
+upcast = EventStore(
+    "NOTES",
+    event_types=old.event_types,
+    reduce=old.reduce,
+    storage_adapter=old.storage_adapter,
+    upcasters=[shout, keep],
+)
 
 
 def drop_second(record):
     return None if record.version == 2 else record
+
+
+def tell_of_start(record):
+    with open({started!r}, "w"):
+        return record
 
 
 async def fail(record):
@@ -72,8 +101,8 @@ _numbers = count()
 class Program:
     """Writes the program, and calls commands for it.
 
-    A word that begins with a colon names what the program has: ``:old`` and ``:new``, event
-    stores; ``:both``; ``:queue`` and ``:ids``, channels; ``:drop_second``, a transform.
+    A word that begins with a colon names a thing of the program, such as the event stores
+    ``:old`` and ``:new``, or the channel ``:queue``.
     """
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,7 +112,7 @@ class Program:
         self._channel = folder / "channel"
         urls = {each: f"sqlite:///{folder}/{each}.db" for each in ("old", "new")}
         folder.joinpath(f"{self._module}.py").write_text(
-            SOURCE.format(channel=str(self._channel), **urls)
+            SOURCE.format(channel=str(self._channel), started=str(folder / "started"), **urls)
         )
         for each in urls:
             self.push(each)
