@@ -9,10 +9,9 @@ from subprocess import Popen
 import pytest
 from sqlalchemy import create_engine
 
-from castore_command import CommandResult, call_castore, start_castore
-from castore_core import EventRecord
+from castore_command import CommandResult, call_castore, run_on_terminal, start_castore
+from castore_core import EventRecord, GroupedRecord
 from castore_sql import SQLEventStorageAdapter
-from notes import make_notes
 
 SOURCE = '''\
 import asyncio
@@ -131,6 +130,11 @@ class Program:
         named = map(self._name, words)
         return start_castore("dam", command, *named, PYTHONPATH=str(self.folder))
 
+    def call_on_terminal(self, answer: str, command: str, *words: str) -> tuple[int, str]:
+        """Call a command on a terminal, answer its question, and return what is shown."""
+        named = ["dam", command, *map(self._name, words)]
+        return run_on_terminal(named, answer, PYTHONPATH=str(self.folder))
+
     @property
     def published(self) -> list[tuple[str, int | None]]:
         """The aggregates and versions of the messages that were published, in their order."""
@@ -144,7 +148,7 @@ class Program:
         engine = create_engine(f"sqlite:///{self.folder}/{name}.db")
         adapter = SQLEventStorageAdapter(engine, allow_gaps=True)
         await adapter.create_tables()
-        notes = make_notes(adapter)
-        for each in records:
-            await adapter.push_event(notes.event_store_id, each)
+        group = [GroupedRecord("NOTES", each, adapter) for each in records]
+        for begin in range(0, len(group), 500):
+            await adapter.push_event_group(group[begin : begin + 500])
         engine.dispose()

@@ -38,19 +38,12 @@ def test_it_asks_before(program: Program) -> None:
 
     assert (2, "") == (result.code, result.output)
     assert ":old ('NOTES' on SQLEventStorageAdapter) to dam_program_" in result.errors
-    assert [] == _list_ids(program)
+    assert 0 == _count(program)
 
 
-def _list_ids(program: Program) -> list[str]:
-    return [row["aggregateId"] for row in _verify(program)["differences"] if _has(row, "found")]
-
-
-def _verify(program: Program) -> dict[str, list[dict[str, dict[str, int]]]]:
-    return program.call("verify", ":old", ":new", "--json").rows[0]
-
-
-def _has(row: dict[str, dict[str, int]], side: str) -> bool:
-    return row[side]["eventCount"] > 0
+def _count(program: Program) -> int:
+    """Return how many events the new database has."""
+    return int(program.call("verify", ":old", ":new", "--json").rows[0]["foundEventCount"])
 
 
 def test_dry_run(program: Program) -> None:
@@ -59,7 +52,7 @@ def test_dry_run(program: Program) -> None:
 
     assert 0 == result.code
     assert [_counts(5, 5, 0) | {"isDryRun": True}] == result.rows
-    assert [] == _list_ids(program)
+    assert 0 == _count(program)
 
 
 def test_with_a_transform_and_verified(program: Program) -> None:
@@ -136,8 +129,7 @@ def test_many_differences(program: Program) -> None:
         (
             [":old", ":new", "--transform", ":fail"],
             1,
-            "the transform failed at version 1 of aggregate 'a1' of event store 'NOTES': "
-            "RuntimeError\n",
+            "the transform failed at version 1 of aggregate 'a1'",
         ),
     ],
     ids=str,

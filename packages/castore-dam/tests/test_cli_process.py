@@ -137,8 +137,7 @@ def test_advice_of_a_migration(filled: Program, words: list[str], advice: str) -
 
 def test_an_interrupted_export(filled: Program, tmp_path: Path) -> None:
     """Without a checkpoint nothing is left; with one, the part is, and the same command goes on."""
-    for number in range(40):
-        filled.push("old", *(make_note(f"c{number}-{each}", 1, each) for each in range(500)))
+    filled.push("old", *(make_note(f"c{each}", 1, each) for each in range(20_000)))
     archive, checkpoint = tmp_path / "a.jsonl", tmp_path / "c.json"
     part = tmp_path / "a.jsonl.part"
 
@@ -167,6 +166,22 @@ def test_a_closed_pipe_is_no_failure(filled: Program) -> None:
         process.stdout.close()
         assert 0 == process.wait(SECONDS)
         assert "" == process.stderr.read()
+
+
+def test_a_terminal(filled: Program) -> None:
+    """On a terminal, the command asks, and shows each phase with its rate and the time left."""
+    refused, _ = filled.call_on_terminal("n\n", "pour", ":old", ":queue")
+    assert (1, []) == (refused, filled.published)
+
+    poured, shown = filled.call_on_terminal("y\n", "pour", ":old", ":queue")
+    assert (0, EVENTS) == (poured, len(filled.published))
+    assert "Go on? [y/N] " in shown
+    for each in ("scanning ", "pouring ", f"{EVENTS} of {EVENTS}", "/s", "left:"):
+        assert each in shown
+
+    migrated, shown = filled.call_on_terminal("y\n", "migrate", ":old", ":new")
+    assert 0 == migrated
+    assert f"{EVENTS} of {EVENTS}" in shown
 
 
 def test_the_library_needs_no_command_line() -> None:
