@@ -143,12 +143,23 @@ class _Run:
         mark: JSONValue = self._journal.state.get("mark")
         async with aclosing(_gather(self._scan, mark)) as pages:
             async for page in pages:
-                await self._carry(await self._succession.follow(page.events))
+                await self._carry_all(await self._succession.follow(page.events))
                 mark = page.mark
                 await self._journal.save({"mark": mark, "counts": asdict(self._done)})
-                self._report(Progress("migrating", self._done.events_read))
+                self._tell()
         await self._journal.save({"mark": None if self._scan.is_by_aggregate else mark})
         return self._done
+
+    async def _carry_all(self, succeeded: Sequence[Succeeded]) -> None:
+        """Carry events, and tell of each batch but the last: at a low rate, they are small."""
+        size = self._rate.bound_batch(PAGE)
+        for begin in range(0, len(succeeded), size):
+            if begin:
+                self._tell()
+            await self._carry(succeeded[begin : begin + size])
+
+    def _tell(self) -> None:
+        self._report(Progress("migrating", self._done.events_read))
 
     async def _carry(self, succeeded: Sequence[Succeeded]) -> None:
         events = [event for each in succeeded for event in each.events]
