@@ -2,8 +2,11 @@
 
 import json
 import os
+import pty
+import select
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,3 +58,32 @@ def call_castore(
     code = run_command(["--app-dir", str(app_dir), *words])
     captured = capsys.readouterr()
     return CommandResult(code, captured.out, captured.err)
+
+
+def run_on_terminal(words: list[str], answer: str, **environment: str) -> tuple[int, str]:
+    """Run the command on a terminal, type an answer to its question, and return what it shows."""
+    defaults = {"CASTORE_APP_DIR": f"{SUPPORT}", "COLUMNS": "100", "TERM": "xterm-256color"}
+    pid, descriptor = pty.fork()
+    if pid == 0:
+        os.environ.pop("NO_COLOR", None)
+        os.environ.update(defaults | environment)
+        os.execv(sys.executable, [sys.executable, "-m", "castore_cli", *words])  # noqa: S606
+    shown = b""
+    end = time.monotonic() + SECONDS
+    is_answered = not answer
+    while time.monotonic() < end:
+        if not select.select([descriptor], [], [], 1)[0]:
+            continue
+        try:
+            read = os.read(descriptor, 4096)
+        except OSError:  # of Linux, when the other end is closed
+            break
+        if not read:
+            break
+        shown += read
+        if not is_answered and b"[y/N] " in shown:
+            os.write(descriptor, answer.encode())
+            is_answered = True
+    _, status = os.waitpid(pid, 0)
+    os.close(descriptor)
+    return os.waitstatus_to_exitcode(status), shown.decode()

@@ -1,17 +1,13 @@
 """The command as a process: exit codes, signals, pipes, and what is imported."""
 
-import os
-import pty
-import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from castore_command import SECONDS, SUPPORT, run_castore, start_castore
+from castore_command import SECONDS, run_castore, run_on_terminal, start_castore
 from lamp_shop import EVIL
 
 ORDERS = "lamp_shop:make_orders"
@@ -105,15 +101,17 @@ def test_help_imports_no_package_of_a_plugin() -> None:
         "from castore_cli import run_command\n"
         "run_command(['--help'])\n"
         "names = {each.partition('.')[0] for each in sys.modules}\n"
-        "assert not names & {'boto3', 'castore_dynamodb', 'castore_sql', 'sqlalchemy'}, names\n"
+        "others = {'boto3', 'castore_dam', 'castore_dynamodb', 'castore_sql', 'sqlalchemy'}\n"
+        "assert not names & others, names\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
 
     assert (0, "") == (result.returncode, result.stderr)
-    for name in ("aggregate", "dynamodb", "events", "projections", "sql"):
+    for name in ("aggregate", "dam", "dynamodb", "events", "projections", "sql"):
         assert f"│ {name} " in result.stdout
+    assert "Replay, migrate, archive and check" in result.stdout  # of the __init__.py of a package
 
 
 PLUGIN = """\
@@ -208,7 +206,7 @@ def test_without_a_terminal_nothing_is_confirmed(plugin: str) -> None:
 )
 def test_a_question(plugin: str, answer: str, code: int) -> None:
     """On a terminal, the command asks; only yes is yes, and Ctrl-C ends it."""
-    ended, shown = _run_on_terminal(["count", ORDERS], answer, PYTHONPATH=plugin)
+    ended, shown = run_on_terminal(["count", ORDERS], answer, PYTHONPATH=plugin)
 
     assert code == ended
     assert r"This will count \x1b[31m. Go on? [y/N] " in shown
@@ -247,7 +245,7 @@ def test_data_steers_no_terminal(words: list[str]) -> None:
 
 def test_data_steers_no_real_terminal() -> None:
     """A terminal gets the styles of the table, and none of the data's."""
-    _, shown = _run_on_terminal(["events", ORDERS, EVIL], "")
+    _, shown = run_on_terminal(["events", ORDERS, EVIL], "")
 
     assert "\x1b[1m" in shown  # the head of the table
     assert not any(each in shown for each in ("\x1b[31m", "\x1b]", "\x07", "\u202e"))
@@ -256,8 +254,8 @@ def test_data_steers_no_real_terminal() -> None:
 
 def test_no_color() -> None:
     """NO_COLOR takes the colours of errors away."""
-    _, coloured = _run_on_terminal(["nope"], "")
-    _, plain = _run_on_terminal(["nope"], "", NO_COLOR="1")
+    _, coloured = run_on_terminal(["nope"], "")
+    _, plain = run_on_terminal(["nope"], "", NO_COLOR="1")
 
     assert "31m" in coloured
     assert "31m" not in plain
@@ -277,32 +275,3 @@ def test_completion(tmp_path: Path) -> None:
 
     assert 0 == result.code, result.errors
     assert "create-tables" in path.read_text()
-
-
-def _run_on_terminal(words: list[str], answer: str, **changes: str) -> tuple[int, str]:
-    """Run the command on a terminal, type an answer to its question, and return what it shows."""
-    environment = {"CASTORE_APP_DIR": f"{SUPPORT}", "COLUMNS": "100", "TERM": "xterm-256color"}
-    pid, descriptor = pty.fork()
-    if pid == 0:
-        os.environ.pop("NO_COLOR", None)
-        os.environ.update(environment | changes)
-        os.execv(sys.executable, [sys.executable, "-m", "castore_cli", *words])  # noqa: S606
-    shown = b""
-    end = time.monotonic() + SECONDS
-    is_answered = not answer
-    while time.monotonic() < end:
-        if not select.select([descriptor], [], [], 1)[0]:
-            continue
-        try:
-            read = os.read(descriptor, 4096)
-        except OSError:  # of Linux, when the other end is closed
-            break
-        if not read:
-            break
-        shown += read
-        if not is_answered and b"[y/N] " in shown:
-            os.write(descriptor, answer.encode())
-            is_answered = True
-    _, status = os.waitpid(pid, 0)
-    os.close(descriptor)
-    return os.waitstatus_to_exitcode(status), shown.decode()

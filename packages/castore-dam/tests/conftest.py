@@ -10,6 +10,8 @@ from castore_core import EventStorageAdapter
 from castore_dam import BookmarkCheckpoint, Checkpoint, FileCheckpoint
 from castore_in_memory import InMemoryBookmarkStorageAdapter, InMemoryEventStorageAdapter
 from castore_sql import SQLEventStorageAdapter
+from dam_program import Program
+from pouring import make_note
 from wrapped_storage import WrappedStorage
 
 
@@ -36,3 +38,12 @@ def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Checkpoint:
     if request.param == "file":
         return FileCheckpoint(tmp_path / "pour.json")
     return BookmarkCheckpoint(InMemoryBookmarkStorageAdapter(), "pour")
+
+
+@pytest.fixture
+def program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Program:
+    """Give a program whose old database has notes: three of a1, and one each of a2 and a3."""
+    program = Program(tmp_path, capsys)
+    places = (("a1", 1, 1), ("a2", 1, 2), ("a1", 2, 3), ("a3", 1, 4), ("a1", 3, 5))
+    program.push("old", *(make_note(*each) for each in places))
+    return program

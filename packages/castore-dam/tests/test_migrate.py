@@ -498,6 +498,17 @@ async def test_versions_that_a_log_has_too_early_wait(has_log: bool) -> None:
         ]
 
 
+async def test_progress_at_a_rate() -> None:
+    """At a rate, progress is told after each small batch, and not after a page only."""
+    source, target = await make_source(*make_log(1, 20)), make_notes(InMemoryEventStorageAdapter())
+    done: list[int] = []
+
+    await migrate_event_store(
+        source, target, rate_limit=100, on_progress=lambda each: done.append(each.done)
+    )
+    assert [5, 10, 15, 20] == done
+
+
 async def test_a_rate_is_kept() -> None:
     """So many events a second are written."""
     source, target = await make_source(*make_log(2, 10)), make_notes(InMemoryEventStorageAdapter())

@@ -8,6 +8,7 @@ from castore_cli._addresses import Address
 from castore_cli._app import main, run_command
 from castore_cli._exit_codes import ExitCode
 from castore_cli._finding import open_object, open_objects, open_store, open_stores
+from castore_cli._limits import Limit
 from castore_cli._moments import Moment
 from castore_cli._progress import Progress
 from castore_cli._terminal import Terminal
@@ -18,6 +19,7 @@ __all__ = [
     "Address",
     "CommandError",
     "ExitCode",
+    "Limit",
     "Moment",
     "Progress",
     "Row",

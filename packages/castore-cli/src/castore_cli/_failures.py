@@ -16,7 +16,7 @@ def describe(error: BaseException) -> str:
     """Return what an error says; of errors that nobody expects, their type and place too."""
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(dict.fromkeys(map(describe, find_leaves(cast("BaseException", error)))))
-    text = _add_notes(error, str(error))
+    text = _add_notes(error, _get_text(error))
     if text and isinstance(error, (CastoreError, CommandError, OSError)):
         return text
     return describe_with_place(error)
@@ -53,6 +53,13 @@ def find_leaves(error: BaseException) -> Iterator[BaseException]:
             yield from find_leaves(each)
     else:
         yield error
+
+
+def _get_text(error: BaseException) -> str:
+    """Return the text of an error; of a file that cannot be opened, without the error's number."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.strerror[:1].lower()}{error.strerror[1:]}: {error.filename!r}"
+    return str(error)
 
 
 def _add_notes(error: BaseException, text: str) -> str:

@@ -88,7 +88,8 @@ def _find_source(module: str) -> Path | None:
     if spec is None or not names:
         return None if spec is None or spec.origin is None else Path(spec.origin)
     folders = map(Path, spec.submodule_search_locations or ())
-    found = [each.joinpath(*names).with_suffix(".py") for each in folders]
+    bases = [each.joinpath(*names) for each in folders]
+    found = [path for each in bases for path in (each.with_suffix(".py"), each / "__init__.py")]
     return next((each for each in found if each.exists()), None)
 
 

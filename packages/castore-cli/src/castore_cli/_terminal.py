@@ -127,10 +127,15 @@ class Terminal:
         if answer.strip().lower() not in {"y", "yes"}:
             raise CommandError("nothing was done")
 
+    @property
+    def shows_progress(self) -> bool:
+        """Whether `track` shows anything: otherwise, a total need not be found."""
+        return self._errors.isatty() and not self.is_json and not self.is_quiet
+
     def track(self, description: str, *, total: float | None = None) -> Progress:
         """Return the progress of some work, to be shown while its context lasts."""
-        is_shown = self._errors.isatty() and not self.is_json and not self.is_quiet
-        return Progress(description, total, self.make_console(self._errors) if is_shown else None)
+        console = self.make_console(self._errors) if self.shows_progress else None
+        return Progress(description, total, console)
 
     # Streams
 

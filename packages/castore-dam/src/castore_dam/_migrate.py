@@ -138,12 +138,23 @@ class _Run:
         mark: JSONValue = self._journal.state.get("mark")
         async with aclosing(_gather(self._scan, mark)) as pages:
             async for page in pages:
-                await self._carry(await self._succession.follow(page.events))
+                await self._carry_all(await self._succession.follow(page.events))
                 mark = page.mark
                 await self._journal.save({"mark": mark, "counts": asdict(self._done)})
-                self._report(Progress("migrating", self._done.events_read))
+                self._tell()
         await self._journal.save({"mark": None if self._scan.is_by_aggregate else mark})
         return self._done
+
+    async def _carry_all(self, replacements: Sequence[Replacement]) -> None:
+        """Carry events, and tell of each batch but the last: at a low rate, they are small."""
+        size = self._rate.bound_batch(PAGE)
+        for begin in range(0, len(replacements), size):
+            if begin:
+                self._tell()
+            await self._carry(replacements[begin : begin + size])
+
+    def _tell(self) -> None:
+        self._report(Progress("migrating", self._done.events_read))
 
     async def _carry(self, replacements: Sequence[Replacement]) -> None:
         events = [event for each in replacements for event in each.events]

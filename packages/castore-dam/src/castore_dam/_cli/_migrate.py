@@ -1,0 +1,200 @@
+"""`castore dam migrate` and `verify`: carry the events of a store to another storage."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from castore_cli import Address, ExitCode, Limit, Terminal, UsageError, open_object, open_store
+from castore_core import EventStore
+from castore_dam._cli._options import Rate, describe_stores, make_checkpoint
+from castore_dam._cli._tracking import PASSES_OVER, Tracking, advise, count_events
+from castore_dam._migrate import Migration, migrate_event_store
+from castore_dam._transform import Transform
+from castore_dam._verify import Content, Difference, Verification, verify_migration
+from castore_dam.errors import SourceGapError
+
+_TRANSFORM: Final[Any] = Callable  # Any: a callable of any class
+
+
+async def migrate(
+    source: Address,
+    target: Address,
+    /,
+    *,
+    store: str | None = None,
+    transform: Address | None = None,
+    allow_gaps: bool = False,
+    dry_run: bool = False,
+    concurrency: Limit = 10,
+    rate_limit: Rate | None = None,
+    checkpoint: Path | None = None,
+    verify: bool = False,
+    terminal: Terminal,
+) -> ExitCode:
+    """Carry all the events of a store to another one, as they are stored.
+
+    No event of the target is replaced. Those that it has already are left as they are, so that
+    the same command goes on after a failure, and carries what is new when it is run later.
+
+    Args:
+        source: The event store to read.
+        target: The event store to write to.
+        store: The id of the event store, where the addresses name several.
+        transform: A function that is given each event, and returns the one that takes its place.
+        allow_gaps: Carry aggregates in which a version is missing, too.
+        dry_run: Write nothing, and count what would be written.
+        concurrency: How many aggregates are read, or written, at a time.
+        rate_limit: The most events a second that are written, evenly; also a fraction.
+        checkpoint: Keep in this file how far it has come. The same command goes on from there.
+        verify: Compare the event stores afterwards, as castore dam verify does.
+    """
+    if verify and dry_run:
+        raise UsageError("--verify and --dry-run exclude each other")
+    async with _open(source, target, store, transform) as stores:
+        if not dry_run:
+            old = describe_stores(source, [stores.source])
+            new = describe_stores(target, [stores.target])
+            terminal.confirm(f"write the events of {old} to {new}")
+        advice = None if dry_run else advise(checkpoint, PASSES_OVER)
+        total = None if _exists(checkpoint) else await count_events(terminal, [stores.source])
+        with Tracking(terminal, total=total, advice=advice) as tracking:
+            migration = await _migrate(
+                stores,
+                allow_gaps=allow_gaps,
+                dry_run=dry_run,
+                at_once=concurrency,
+                rate_limit=rate_limit,
+                checkpoint=make_checkpoint(checkpoint),
+                on_progress=tracking.report,
+            )
+        terminal.show(_describe(migration) | {"isDryRun": dry_run})
+        return await _verify(stores, concurrency, terminal) if verify else ExitCode.OK
+
+
+async def verify(
+    source: Address,
+    target: Address,
+    /,
+    *,
+    store: str | None = None,
+    transform: Address | None = None,
+    concurrency: Limit = 10,
+    terminal: Terminal,
+) -> ExitCode:
+    """Compare the events of two stores, after a migration: counts and hashes of all aggregates.
+
+    The exit code is 3 where they differ.
+
+    Args:
+        source: The event store that was migrated.
+        target: The event store that it was migrated to.
+        store: The id of the event store, where the addresses name several.
+        transform: The function that the migration had.
+        concurrency: How many aggregates are compared at a time.
+    """
+    async with _open(source, target, store, transform) as stores:
+        return await _verify(stores, concurrency, terminal)
+
+
+class _Stores(NamedTuple):
+    source: EventStore
+    target: EventStore
+    transform: Transform | None
+
+
+@asynccontextmanager
+async def _open(
+    source: str, target: str, store_id: str | None, transform: str | None
+) -> AsyncGenerator[_Stores]:
+    async with (
+        open_store(source, store_id=store_id) as old,
+        open_store(target, store_id=store_id) as new,
+    ):
+        if old.get_storage_adapter() is new.get_storage_adapter() and (
+            old.event_store_id == new.event_store_id
+        ):
+            raise UsageError(f"{source!r} and {target!r} are one event store on one storage")
+        if transform is None:
+            yield _Stores(old, new, None)
+            return
+        async with open_object(transform, _TRANSFORM) as function:
+            yield _Stores(old, new, function)
+
+
+async def _migrate(stores: _Stores, **options: Any) -> Migration:
+    try:
+        return await migrate_event_store(
+            stores.source, stores.target, transform=stores.transform, **options
+        )
+    except SourceGapError as error:
+        error.add_note("that is --allow-gaps on the command line")
+        raise
+
+
+async def _verify(stores: _Stores, concurrency: int, terminal: Terminal) -> ExitCode:
+    with Tracking(terminal) as tracking:
+        verification = await verify_migration(
+            stores.source,
+            stores.target,
+            transform=stores.transform,
+            at_once=concurrency,
+            on_progress=tracking.report,
+        )
+    _show(verification, terminal)
+    return ExitCode.OK if verification.is_equal else ExitCode.FOUND
+
+
+def _show(verification: Verification, terminal: Terminal) -> None:
+    values = {
+        "aggregateCount": verification.aggregate_count,
+        "expectedEventCount": verification.expected_event_count,
+        "foundEventCount": verification.found_event_count,
+        "differenceCount": verification.difference_count,
+    }
+    differences = verification.differences
+    if terminal.is_json:
+        terminal.show(
+            values | {"differences": [_describe_difference(each) for each in differences]}
+        )
+        return
+    terminal.show_rows([_to_row(each) for each in differences])
+    if verification.difference_count > len(differences):
+        terminal.say(f"the first {len(differences)} differences are listed")
+    terminal.show(values)
+
+
+def _describe(migration: Migration) -> dict[str, Any]:
+    return {
+        "eventsRead": migration.events_read,
+        "eventsWritten": migration.events_written,
+        "eventsAlreadyThere": migration.events_already_there,
+        "eventsDropped": migration.events_dropped,
+        "eventsChanged": migration.events_changed,
+    }
+
+
+def _describe_difference(difference: Difference) -> dict[str, Any]:
+    return {
+        "aggregateId": difference.aggregate_id,
+        "version": difference.version,
+        "expected": _describe_content(difference.expected),
+        "found": _describe_content(difference.found),
+    }
+
+
+def _describe_content(content: Content) -> dict[str, Any]:
+    return {"eventCount": content.event_count, "sha256": content.sha256}
+
+
+def _to_row(difference: Difference) -> dict[str, Any]:
+    return {
+        "aggregateId": difference.aggregate_id,
+        "version": difference.version,
+        "expectedEvents": difference.expected.event_count,
+        "foundEvents": difference.found.event_count,
+    }
+
+
+def _exists(path: Path | None) -> bool:
+    return path is not None and path.exists()
