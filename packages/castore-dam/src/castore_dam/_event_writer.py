@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import TypeAlias, TypeVar
 
 from castore_core import EventAlreadyExistsError, GroupedRecord, InvalidEventGroupError
+from castore_dam._bounds import check_count
 from castore_dam._canonical import are_equal
 from castore_dam._concurrency import iterate, map_in_order
 from castore_dam._scan import is_log, read_aggregate
@@ -27,8 +28,7 @@ class EventWriter:
     """
 
     def __init__(self, *, at_once: int) -> None:
-        if at_once < 1:
-            raise ValueError(f"at_once is not 1 or more: {at_once!r}")
+        check_count("at_once", at_once)
         self._at_once = at_once
 
     async def write(self, events: Sequence[GroupedRecord]) -> int:

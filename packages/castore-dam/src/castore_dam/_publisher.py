@@ -5,6 +5,7 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 
 from castore_core import EventRecord, MessageChannel, MessageRecord
+from castore_dam._bounds import check_count
 from castore_dam._concurrency import iterate, map_in_order
 from castore_dam._rate import RateLimit
 
@@ -28,8 +29,7 @@ class Publisher:
     def __init__(
         self, message_channel: MessageChannel[Any], *, rate_limit: float | None, batch_size: int
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size is not 1 or more: {batch_size!r}")
+        check_count("batch_size", batch_size)
         self._channel = message_channel
         self._rate = RateLimit(rate_limit)
         self.batch_size = self._rate.bound_batch(batch_size)

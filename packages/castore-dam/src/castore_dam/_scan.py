@@ -19,6 +19,7 @@ from castore_core import (
     LogEntry,
     LogPosition,
 )
+from castore_dam._bounds import check_count
 from castore_dam._concurrency import map_in_order
 
 PAGE = 500
@@ -216,8 +217,7 @@ async def open_scans(
         UndefinedStorageAdapterError: a store has no storage adapter.
     """
     stores = check_event_stores(event_stores)
-    if at_once < 1:
-        raise ValueError(f"at_once is not 1 or more: {at_once!r}")
+    check_count("at_once", at_once)
     groups: dict[tuple[int, str], list[EventStore]] = {}
     for each in stores:
         adapter = each.get_storage_adapter()

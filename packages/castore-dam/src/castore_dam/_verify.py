@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from castore_core import EventRecord, EventStore
 from castore_dam._aggregates import Aggregates
+from castore_dam._bounds import check_count
 from castore_dam._canonical import ContentHash, format_record
 from castore_dam._concurrency import map_in_order
 from castore_dam._progress import Progress, ProgressHook, report_nothing
@@ -95,8 +96,7 @@ async def verify_migration(
     """
     for each in (source, target):
         check_event_stores([each])
-    if at_once < 1:
-        raise ValueError(f"at_once is not 1 or more: {at_once!r}")
+    check_count("at_once", at_once)
     run = _Run(source, target, Transformer(source.event_store_id, transform), at_once, on_progress)
     return await run.run()
 
