@@ -1,7 +1,6 @@
 """Exporting event stores to an archive."""
 
 import asyncio
-import errno
 import os
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager, closing
@@ -10,7 +9,7 @@ from typing import Any, Final
 
 from castore_core import EventStore, utc_now
 from castore_dam._archive_format import ArchivedEvent, ArchiveSummary
-from castore_dam._archive_writer import ArchiveWriter, hold_part, publish_part
+from castore_dam._archive_writer import ArchiveWriter, hold_part, publish_part, refuse_existing
 from castore_dam._checkpoints import Checkpoint
 from castore_dam._compression import Compression, find_compression
 from castore_dam._journal import Journal, open_journal
@@ -69,7 +68,7 @@ async def export_event_store(
     }
     async with open_journal(checkpoint, operation) as journal:
         if not journal.state:
-            await asyncio.to_thread(_refuse_existing, target)
+            await asyncio.to_thread(refuse_existing, target)
         with hold_part(target) as part:
             export = _Export(stores, part, compression, journal, on_progress)
             if _ARCHIVE not in journal.state:
@@ -86,11 +85,6 @@ async def _write(export: "_Export", at_once: int, *, keep: bool) -> None:
         if not keep:
             export.part.unlink(missing_ok=True)
         raise
-
-
-def _refuse_existing(path: Path) -> None:
-    if path.exists():
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(path))
 
 
 def _publish(part: Path, path: Path, size: int, checkpoint: Checkpoint | None) -> None:
