@@ -7,8 +7,8 @@ from typing import TypeAlias, TypeVar
 
 from castore_core import EventAlreadyExistsError, GroupedRecord, InvalidEventGroupError
 from castore_dam._bounds import check_count
-from castore_dam._canonical import are_equal
 from castore_dam._concurrency import iterate, map_in_order
+from castore_dam._sameness import are_equal
 from castore_dam._scan import is_log, read_aggregate
 from castore_dam.errors import EventConflictError
 

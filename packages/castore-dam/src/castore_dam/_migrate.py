@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from castore_core import EventRecord, EventStore, GroupedRecord, JSONValue, LogEntry
-from castore_dam._canonical import are_equal
 from castore_dam._checkpoints import Checkpoint
 from castore_dam._event_writer import EventWriter
 from castore_dam._journal import Journal, open_journal
 from castore_dam._progress import Progress, ProgressHook, report_nothing
 from castore_dam._rate import RateLimit
+from castore_dam._sameness import are_equal
 from castore_dam._scan import (
     PAGE,
     EventScan,
