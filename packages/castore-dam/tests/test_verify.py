@@ -204,7 +204,7 @@ async def test_the_hash_is_that_of_the_documented_lines() -> None:
 @pytest.mark.parametrize(
     ("number", "other", "is_equal"),
     [
-        (1e100, 10**100, True),  # as PostgreSQL has it
+        (1e100, 10**100, True),  # as a JSON column may have it
         (1e100, int(1e100), True),  # as DynamoDB has it
         (1e100, 10**100 + 1, False),
         (12345678901234567890.0, 12345678901234567000, True),

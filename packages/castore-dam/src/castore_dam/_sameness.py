@@ -1,7 +1,7 @@
 """Whether two stored events are the same, whatever storages they are in.
 
-Storages write numbers in forms of their own. A float with an integral value may come back as an
-integer: that of all its digits, or that of the shortest text that reads as the float.
+A float with an integral value may come back as an integer: that of all its digits (DynamoDB), or
+that of the shortest text that reads as the float (a JSON column that another program wrote to).
 """
 
 from decimal import Decimal
