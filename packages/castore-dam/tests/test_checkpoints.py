@@ -5,6 +5,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -18,6 +19,7 @@ from castore_dam import (
     InvalidCheckpointError,
     PouredEvent,
     pour_aggregate_events,
+    pour_event_store_collection_events,
     pour_event_store_events,
 )
 from castore_in_memory import InMemoryBookmarkStorageAdapter, InMemoryEventStorageAdapter
@@ -226,3 +228,43 @@ async def test_a_full_disk(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left"):
         await checkpoint.save(["second"])
     assert ["first"] == await checkpoint.load()
+
+
+async def test_late_aggregates_of_two_stores(checkpoint: Checkpoint) -> None:
+    """After a failure, no event is passed over whose namesake in another store was poured."""
+    storage = InMemoryEventStorageAdapter(allow_gaps=True)
+    notes, others = make_notes(storage), make_notes(storage, event_store_id="OTHERS")
+    for store in (notes, others):
+        await push_notes(store, ("a", 2, 5), ("a", 1, 5))
+    queue, taken = attach(notes, others, refuses=lambda each: each.event_store_id == "OTHERS")
+    options: dict[str, Any] = {"batch_size": 1, "checkpoint": checkpoint}
+    for _ in range(3):
+        with pytest.raises(MessagePublishError):
+            await pour_event_store_collection_events([notes, others], queue, **options)
+    taken.refuses = accept
+    poured = await pour_event_store_collection_events([notes, others], queue, **options)
+    assert 4 == poured.poured_event_count
+    places = [(each.event_store_id, each.version) for each, _ in taken.taken]
+    assert [(store, version) for store in ("NOTES", "OTHERS") for version in (1, 2)] == places
+
+
+async def test_a_log_that_was_empty(checkpoint: Checkpoint) -> None:
+    """A pour that began with an empty log pours nothing when it goes on."""
+    notes = make_notes(InMemoryEventStorageAdapter())
+    queue, taken = attach(notes)
+
+    async with checkpoint.hold():
+        await checkpoint.save(
+            {
+                "operation": {
+                    "operation": "pour events",
+                    "event stores": ["NOTES"],
+                    "message channel": queue.message_channel_id,
+                    "timestamps": [None, None],
+                },
+                "state": {"ends": [""], "poured": [0, None, None]},
+            }
+        )
+    await push_notes(notes, ("a", 1, 0))
+    await pour_event_store_events(notes, queue, checkpoint=checkpoint)
+    assert [] == taken.places

@@ -34,7 +34,8 @@ async def pour_aggregate_events(
 ) -> PouredEvents:
     """Publish the events of an aggregate again, in the order of their versions, as a replay.
 
-    They are published as they are stored, fields that no class declares included.
+    They are published as they are stored, fields that no class declares included. Events that are
+    pushed meanwhile are not poured.
 
     Args:
         event_store: the store.
@@ -77,7 +78,7 @@ async def pour_aggregate_events(
     async with open_journal(checkpoint, operation) as journal:
         state = journal.state
         poured = PourTally.from_json(state["poured"]) if state else PourTally()
-        query = query if not state else _Query(*state["query"])
+        query = _Query(*state["query"]) if state else await query.end(event_store, aggregate_id)
         async with aclosing(_read(event_store, aggregate_id, query)) as pages:
             async for page in pages:
                 for batch in publisher.split(page):
@@ -108,6 +109,18 @@ class _Query(NamedTuple):
                 raise ValueError(f"a version is no integer: {each!r}")
         if self.limit is not None:
             check_limit(self.limit)
+
+    async def end(self, event_store: EventStore, aggregate_id: str) -> Self:
+        """Return the query without the events that are pushed from now on."""
+        adapter = event_store.get_storage_adapter()
+        last = await adapter.get_events(
+            event_store.event_store_id,
+            aggregate_id,
+            max_version=self.max_version,
+            limit=1,
+            reverse=True,
+        )
+        return self._replace(max_version=last[0].version if last else 0)
 
     @property
     def is_empty(self) -> bool:

@@ -259,4 +259,4 @@ async def _open_scan(
     if not is_log(adapter):
         return ListScan(stores[0], at_once=at_once, until=until)
     log = cast("EventLog", adapter)
-    return LogScan(stores, log, str(end) if end else await log.get_last_position())
+    return LogScan(stores, log, str(end) if end is not None else await log.get_last_position())
