@@ -14,6 +14,7 @@ from castore_dam._checkpoints import Checkpoint
 from castore_dam._compression import Compression, find_compression
 from castore_dam._journal import Journal, open_journal
 from castore_dam._progress import Progress, ProgressHook, report_nothing
+from castore_dam._results import PouredEvent
 from castore_dam._scan import EventScan, check_event_stores, open_scans
 from castore_dam.errors import InvalidCheckpointError
 
@@ -52,7 +53,8 @@ async def export_event_store(
         CheckpointInUseError: another operation uses the checkpoint.
         FileExistsError: there is a file of this name, or another export writes it.
         InvalidArchiveError: the part is not the one that the checkpoint speaks of.
-        InvalidCheckpointError: the checkpoint is another operation's, or its archive is gone.
+        InvalidCheckpointError: the checkpoint is another operation's, or of another storage, or its
+            archive is gone.
         NotJSONError: an event has a value that no JSON has, which castore does not store.
         TypeError, ValueError: an argument is not as above.
     """
@@ -117,6 +119,8 @@ class _Export:
     async def run(self, at_once: int) -> None:
         """Write the part to its end."""
         state = self._journal.state
+        if last := state.get("last"):
+            await self._journal.check_storage(self._stores, PouredEvent.from_json(last))
         scans = await open_scans(self._stores, at_once=at_once, ends=state.get("ends"))
         async with self._open_writer(scans) as writer:
             for number in range(self._journal.state["scan"], len(scans)):
@@ -146,7 +150,9 @@ class _Export:
                     [ArchivedEvent(each.event_store_id, each.record) for each in page.events]
                 )
                 if writer.is_frame_full:
-                    await self._save(writer, scan=number, mark=page.mark)
+                    _, store_id, record = page.events[-1]
+                    last = PouredEvent.of(store_id, record).to_json()
+                    await self._save(writer, scan=number, mark=page.mark, last=last)
                 self._report(Progress("exporting", writer.count))
 
     async def _save(self, writer: ArchiveWriter, **values: Any) -> None:

@@ -1,6 +1,6 @@
 """Migration: carrying all the events of a store to another storage."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from castore_dam._event_writer import EventWriter
 from castore_dam._journal import Journal, open_journal
 from castore_dam._progress import Progress, ProgressHook, report_nothing
 from castore_dam._rate import RateLimit
+from castore_dam._results import PouredEvent
 from castore_dam._sameness import are_equal
 from castore_dam._scan import (
     PAGE,
@@ -88,7 +89,8 @@ async def migrate_event_store(
 
     Raises:
         CheckpointInUseError: another operation uses the checkpoint.
-        InvalidCheckpointError: the checkpoint is another operation's.
+        InvalidCheckpointError: the checkpoint is another operation's, or does not fit the events of
+            the source or the target.
         EventConflictError: the target has another event of one version. It stays.
         SourceGapError: a version is missing in the source, and ``allow_gaps`` is false.
         StorageError: a storage failed. With `UnknownOutcomeError`, too, the migration can be
@@ -105,13 +107,17 @@ async def migrate_event_store(
         "has transform": transform is not None,
     }
     rate = RateLimit(rate_limit)
+    stores = {"source": source, "target": target}
     (scan,) = await open_scans([source], at_once=at_once)
     async with open_journal(checkpoint, operation) as journal:
+        for name, last in journal.state.get("last", {}).items():
+            await journal.check_storage([stores[name]], PouredEvent.from_json(last))
         migration = _Run(
             scan,
             Succession(source, scan, transformer, allow_gaps=allow_gaps, at_once=at_once),
             _Target(target, EventWriter(at_once=at_once), dry_run=dry_run),
             Journal(None, operation, journal.state) if dry_run else journal,
+            ids={name: each.event_store_id for name, each in stores.items()},
             rate=rate,
             on_progress=on_progress,
         )
@@ -128,16 +134,19 @@ class _Run:
         target: "_Target",
         journal: Journal,
         *,
+        ids: Mapping[str, str],
         rate: RateLimit,
         on_progress: ProgressHook,
     ) -> None:
         self._scan = scan
+        self._ids = ids
         self._succession = succession
         self._target = target
         self._journal = journal
         self._rate = rate
         self._report = on_progress
         self._done = Migration(**journal.state.get("counts", {}))
+        self._last: dict[str, JSONValue] = {**journal.state.get("last", {})}
 
     async def run(self) -> Migration:
         mark: JSONValue = self._journal.state.get("mark")
@@ -145,14 +154,19 @@ class _Run:
             async for page in pages:
                 await self._carry(await self._succession.follow(page.events))
                 mark = page.mark
-                await self._journal.save({"mark": mark, "counts": asdict(self._done)})
+                await self._save(mark, counts=asdict(self._done))
                 self._report(Progress("migrating", self._done.events_read))
-        await self._journal.save({"mark": None if self._scan.is_by_aggregate else mark})
+        await self._save(None if self._scan.is_by_aggregate else mark)
         return self._done
+
+    async def _save(self, mark: JSONValue, **values: JSONValue) -> None:
+        await self._journal.save({"mark": mark, "last": {**self._last}, **values})
 
     async def _carry(self, succeeded: Sequence[Succeeded]) -> None:
         events = [event for each in succeeded for event in each.events]
         written = await self._write(events)
+        self._note_last("source", [each.source for each in succeeded])
+        self._note_last("target", events)
         done = self._done
         self._done = Migration(
             done.events_read + len(succeeded),
@@ -161,6 +175,10 @@ class _Run:
             done.events_dropped + sum(not each.events for each in succeeded),
             done.events_changed + sum(map(_is_changed, succeeded)),
         )
+
+    def _note_last(self, name: str, events: Sequence[EventRecord]) -> None:
+        if events:
+            self._last[name] = PouredEvent.of(self._ids[name], events[-1]).to_json()
 
     async def _write(self, events: Sequence[EventRecord]) -> int:
         size = self._rate.bound_batch(PAGE)

@@ -96,7 +96,7 @@ async def pour_event_store_collection_events(
 
     Raises:
         CheckpointInUseError: another operation uses the checkpoint.
-        InvalidCheckpointError: the checkpoint is another operation's.
+        InvalidCheckpointError: the checkpoint is another operation's, or of another storage.
         MessageChannelEventStoreNotFoundError: a store is no source of the channel.
         MessagePublishError: names the messages that the channel did not take. Started again, the
             pour goes on with the batch that they are in.
@@ -141,6 +141,7 @@ class _Pour:
         state = self._journal.state
         if state:
             self._poured = PourTally.from_json(state["poured"])
+            await self._journal.check_storage(self._stores, self._poured.last)
         if state.get("has ended"):
             self._scanned.restore(state["scanned"])
         else:

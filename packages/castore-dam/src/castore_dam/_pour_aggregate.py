@@ -55,7 +55,7 @@ async def pour_aggregate_events(
 
     Raises:
         CheckpointInUseError: another operation uses the checkpoint.
-        InvalidCheckpointError: the checkpoint is another operation's.
+        InvalidCheckpointError: the checkpoint is another operation's, or of another storage.
         MessageChannelEventStoreNotFoundError: the store is no source of the channel.
         MessagePublishError: names the messages that the channel did not take. Started again, the
             pour goes on with the batch that they are in.
@@ -78,6 +78,7 @@ async def pour_aggregate_events(
     async with open_journal(checkpoint, operation) as journal:
         state = journal.state
         poured = PourTally.from_json(state["poured"]) if state else PourTally()
+        await journal.check_storage([event_store], poured.last)
         query = _Query(*state["query"]) if state else await query.end(event_store, aggregate_id)
         async with aclosing(_read(event_store, aggregate_id, query)) as pages:
             async for page in pages:
