@@ -34,8 +34,9 @@ async def export_event_store(
     They are written as they are stored, fields that no class declares included. The file has the
     name ``<path>.part`` until it is whole and on the disk.
 
-    Of stores whose adapter has a log, the archive has the events that were stored when the export
-    began, in the order of the log. The aggregates of others are listed, in the order of their
+    Of stores whose adapter has a log, the archive has the events that the log had when the export
+    began, in its order. PostgreSQL and MySQL hold back those that are committed while an older
+    transaction is open. The aggregates of others are listed, in the order of their
     initial events: those without an event of version 1 are missing, and events that are pushed
     meanwhile may be in it.
 

@@ -63,7 +63,10 @@ async def migrate_event_store(
 
     Events that the target has already, equal ones, are left as they are. So a migration that
     failed or was killed is started again, with or without its checkpoint, and none of its events
-    is there twice. Run again later, it carries the events that were pushed to the source meanwhile.
+    is there twice. Run again later, it carries the events that were pushed to the source meanwhile,
+    and those that a log has held back, as PostgreSQL and MySQL do while an older transaction is
+    open. Where the source has no log, a run that goes on from one that had not ended does not look
+    again at the aggregates that were carried: run it once more.
 
     Where the source has a log, its order is kept: a target with a log takes up to 500 events in
     one commit. Other targets take several aggregates at once. The events of an aggregate are

@@ -76,7 +76,8 @@ async def pour_event_store_collection_events(
     version.
 
     Events that are pushed meanwhile are not poured, where a log tells which these are; connect
-    the store, or run a relay, for those.
+    the store, or run a relay, for those. Nor are events that a log holds back, as PostgreSQL and
+    MySQL do while an older transaction is open: end long transactions first, or run a relay.
 
     Args:
         event_stores: the stores, on any storage adapters. Stores whose adapter has a log are read
@@ -84,7 +85,8 @@ async def pour_event_store_collection_events(
             are missing.
         message_channel: a queue or a bus of which all the stores are sources.
         from_: leaves out events before this moment.
-        to: leaves out events after this moment.
+        to: leaves out events after this moment, and where there is no log all those of aggregates
+            that began after it.
         rate_limit: the most messages a second, evenly; more than 0, also a fraction.
         batch_size: the most messages that are published together, 1 or more; fewer where the rate
             is below 2,000 a second.
