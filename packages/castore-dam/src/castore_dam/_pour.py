@@ -102,6 +102,7 @@ async def pour_event_store_collection_events(
         MessageChannelEventStoreNotFoundError: a store is no source of the channel.
         MessagePublishError: names the messages that the channel did not take. Started again, the
             pour goes on with the batch that they are in.
+        OSError: the temporary file, in which many events are sorted, cannot be written.
         TypeError, ValueError: an argument is not as above.
     """
     stores = check_event_stores(event_stores)
