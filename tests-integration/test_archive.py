@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from castore_core import ABSENT, EventStorageAdapter, VersionGapError
+from castore_core import (
+    ABSENT,
+    AggregateIdsSlice,
+    EventRecord,
+    EventStorageAdapter,
+    ListedAggregate,
+    VersionGapError,
+)
 from castore_dam import (
     EventConflictError,
     FileCheckpoint,
@@ -23,7 +31,8 @@ from castore_dam import (
 )
 from castore_in_memory import InMemoryEventStorageAdapter
 from event_storages import LOGS, STORAGES, MakeStorage, read_all
-from notes import make_notes, make_record
+from notes import MOMENT, make_notes, make_record
+from wrapped_storage import WrappedStorage
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 VALUES: list[Any] = [
@@ -109,6 +118,44 @@ async def test_partly_there(adapter: EventStorageAdapter, tmp_path: Path) -> Non
     await fill(adapter, versions=3)
     imported = await import_event_store(path, make_notes(adapter))
     assert (9, 9) == (imported.imported_event_count, imported.present_event_count)
+
+
+class ListedTwice(WrappedStorage):
+    """Lists its aggregates twice, as one is whose first event is replaced by a later one.
+
+    Attributes:
+        payloads: those of the events that are read, one after the other.
+    """
+
+    def __init__(self, *payloads: Any) -> None:
+        super().__init__(InMemoryEventStorageAdapter())
+        self.payloads = [*payloads]
+
+    async def list_aggregate_ids(self, *arguments: Any, **options: Any) -> AggregateIdsSlice:
+        """List an aggregate twice."""
+        del arguments, options
+        return AggregateIdsSlice([ListedAggregate("a", MOMENT)] * 2)
+
+    async def get_events(self, *arguments: Any, **options: Any) -> Sequence[EventRecord]:
+        """Read the next payload."""
+        del arguments, options
+        return [make_record("a", 1, self.payloads.pop(0))]
+
+
+@each_kind
+async def test_an_event_that_is_in_an_archive_twice(
+    adapter: EventStorageAdapter, tmp_path: Path
+) -> None:
+    """It is written once; two events of one version are a conflict."""
+    path, other = tmp_path / "notes.jsonl", tmp_path / "others.jsonl"
+    await export_event_store(make_notes(ListedTwice("same", "same")), path)
+    await export_event_store(make_notes(ListedTwice("same", "other")), other)
+
+    imported = await import_event_store(path, make_notes(adapter))
+    assert (1, 1) == (imported.imported_event_count, imported.present_event_count)
+    target = make_notes(adapter, event_store_id="COPY")
+    with pytest.raises(EventConflictError):
+        await import_event_store(other, target, archived_ids={"COPY": "NOTES"})
 
 
 JSON = st.recursive(

@@ -1,11 +1,16 @@
 """A pour that is started again goes on where it was."""
 
 import asyncio
+import subprocess
+import sys
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 
-from castore_core import EventStorageAdapter, ListedAggregate, MessagePublishError
+from castore_core import EventStorageAdapter, Lease, ListedAggregate, MessagePublishError
 from castore_dam import (
     BookmarkCheckpoint,
     Checkpoint,
@@ -14,6 +19,7 @@ from castore_dam import (
     InvalidCheckpointError,
     PouredEvent,
     pour_aggregate_events,
+    pour_event_store_collection_events,
     pour_event_store_events,
 )
 from castore_in_memory import InMemoryBookmarkStorageAdapter, InMemoryEventStorageAdapter
@@ -125,3 +131,140 @@ async def test_a_damaged_checkpoint(tmp_path: Path, text: str) -> None:
     with pytest.raises(InvalidCheckpointError):
         await pour_event_store_events(notes, attach(notes)[0], checkpoint=FileCheckpoint(path))
     assert text == path.read_text()
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe", b"[" * 100_000])
+async def test_a_file_that_is_no_checkpoint(tmp_path: Path, data: bytes) -> None:
+    """A file that is no text, or nested too deeply, is refused as one that is no JSON."""
+    path = tmp_path / "pour.json"
+    path.write_bytes(data)
+    with pytest.raises(InvalidCheckpointError, match="no JSON"):
+        await FileCheckpoint(path).load()
+
+
+async def test_a_checkpoint_is_held_once(checkpoint: Checkpoint) -> None:
+    """Two operations of one program do not share one checkpoint object at a time either."""
+    async with checkpoint.hold():
+        with pytest.raises(CheckpointInUseError):
+            async with checkpoint.hold():
+                raise AssertionError("it is held twice")
+        with pytest.raises(CheckpointInUseError):
+            async with checkpoint.hold():
+                raise AssertionError("the refusal gave it back")
+    async with checkpoint.hold():
+        await checkpoint.save({"is": "free again"})
+
+
+class SlowBookmarks(InMemoryBookmarkStorageAdapter):
+    """Needs a moment for each lease."""
+
+    async def acquire_lease(
+        self, bookmark_id: str, owner: str, duration: timedelta
+    ) -> Lease | None:
+        """Take or extend a lease."""
+        await asyncio.sleep(0.001)
+        return await super().acquire_lease(bookmark_id, owner, duration)
+
+
+async def test_a_cancelled_scope_gives_a_lease_back() -> None:
+    """A scope of anyio, which cancels each await, does not keep the lease from being released."""
+    bookmarks = SlowBookmarks()
+    with anyio.CancelScope() as scope:
+        async with BookmarkCheckpoint(bookmarks, "pour").hold():
+            scope.cancel()
+            await asyncio.sleep(30)
+    async with BookmarkCheckpoint(bookmarks, "pour").hold() as held:
+        assert held is None
+
+
+async def test_a_cancelled_save_ends_before_the_lock(tmp_path: Path) -> None:
+    """A cancelled operation holds its file until the last write has ended."""
+    checkpoint = FileCheckpoint(tmp_path / "pour.json")
+    large = ["x" * 1000] * 5000
+
+    async def save() -> None:
+        async with checkpoint.hold():
+            await checkpoint.save([*large])
+
+    for _ in range(5):
+        saving = asyncio.ensure_future(save())
+        await asyncio.sleep(0.001)
+        saving.cancel()
+        await asyncio.wait([saving])
+        async with checkpoint.hold():
+            await checkpoint.save("small")
+            await asyncio.sleep(0.02)
+            assert "small" == await checkpoint.load()
+
+
+def test_a_forked_process_does_not_keep_the_lock(tmp_path: Path) -> None:
+    """A file is free after its operation, also where a process was forked meanwhile."""
+    program = """
+import asyncio, os, sys
+from castore_dam import FileCheckpoint
+
+async def hold():
+    async with FileCheckpoint(sys.argv[1]).hold():
+        if (child := os.fork()) == 0:
+            os.read(reader, 1)
+            os._exit(0)
+    async with FileCheckpoint(sys.argv[1]).hold():
+        os.write(writer, b"x")
+    os.waitpid(child, 0)
+
+reader, writer = os.pipe()
+asyncio.run(hold())
+"""
+    command = [sys.executable, "-W", "ignore", "-c", program, str(tmp_path / "pour.json")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+async def test_a_full_disk(tmp_path: Path) -> None:
+    """A state that cannot be written leaves the one before as it was."""
+    checkpoint = FileCheckpoint(tmp_path / "pour.json")
+    await checkpoint.save(["first"])
+    (tmp_path / "pour.json.new").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        await checkpoint.save(["second"])
+    assert ["first"] == await checkpoint.load()
+
+
+async def test_late_aggregates_of_two_stores(checkpoint: Checkpoint) -> None:
+    """After a failure, no event is passed over whose namesake in another store was poured."""
+    storage = InMemoryEventStorageAdapter(allow_gaps=True)
+    notes, others = make_notes(storage), make_notes(storage, event_store_id="OTHERS")
+    for store in (notes, others):
+        await push_notes(store, ("a", 2, 5), ("a", 1, 5))
+    queue, taken = attach(notes, others, refuses=lambda each: each.event_store_id == "OTHERS")
+    options: dict[str, Any] = {"batch_size": 1, "checkpoint": checkpoint}
+    for _ in range(3):
+        with pytest.raises(MessagePublishError):
+            await pour_event_store_collection_events([notes, others], queue, **options)
+    taken.refuses = accept
+    poured = await pour_event_store_collection_events([notes, others], queue, **options)
+    assert 4 == poured.poured_event_count
+    places = [(each.event_store_id, each.version) for each, _ in taken.taken]
+    assert [(store, version) for store in ("NOTES", "OTHERS") for version in (1, 2)] == places
+
+
+async def test_a_log_that_was_empty(checkpoint: Checkpoint) -> None:
+    """A pour that began with an empty log pours nothing when it goes on."""
+    notes = make_notes(InMemoryEventStorageAdapter())
+    queue, taken = attach(notes)
+
+    async with checkpoint.hold():
+        await checkpoint.save(
+            {
+                "operation": {
+                    "operation": "pour events",
+                    "event stores": ["NOTES"],
+                    "message channel": queue.message_channel_id,
+                    "timestamps": [None, None],
+                },
+                "state": {"ends": [""], "poured": [0, None, None]},
+            }
+        )
+    await push_notes(notes, ("a", 1, 0))
+    await pour_event_store_events(notes, queue, checkpoint=checkpoint)
+    assert [] == taken.places

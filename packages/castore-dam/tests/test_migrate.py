@@ -1,7 +1,7 @@
 """Migrations carry each event once, as it is stored, whatever the target has already."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -532,3 +532,18 @@ async def test_a_store_is_not_carried_to_itself() -> None:
         await migrate_event_store(source, target, at_once=0)
     with pytest.raises(TypeError):
         await migrate_event_store(source, cast("Any", "POKEMONS"))
+
+
+async def test_a_transform_that_goes_on_changing_its_event() -> None:
+    """Each event is as it was when a generator yielded it."""
+    source = await make_source(make_record("a", 1, {"n": 0}))
+
+    def count(record: EventRecord) -> Iterator[EventRecord]:
+        payload = cast("dict[str, int]", record.payload)
+        for payload["n"] in range(3):
+            yield record
+
+    target = make_notes(InMemoryEventStorageAdapter())
+    await migrate_event_store(source, target, transform=count)
+    found = await target.get_storage_adapter().get_events("NOTES", "a")
+    assert [{"n": 0}, {"n": 1}, {"n": 2}] == [each.payload for each in found]

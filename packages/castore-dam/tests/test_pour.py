@@ -246,8 +246,13 @@ async def test_a_refused_message_is_told(storage: EventStorageAdapter) -> None:
         ({"rate_limit": 0}, "rate_limit"),
         ({"rate_limit": -1.5}, "rate_limit"),
         ({"rate_limit": float("nan")}, "rate_limit"),
+        ({"rate_limit": float("inf")}, "rate_limit"),
+        ({"rate_limit": True}, "rate_limit"),
+        ({"rate_limit": "5"}, "rate_limit"),
         ({"batch_size": 0}, "batch_size"),
+        ({"batch_size": 1.5}, "batch_size"),
         ({"at_once": 0}, "at_once"),
+        ({"at_once": 1.5}, "at_once"),
         ({"from_": datetime(2024, 1, 1)}, "from_"),  # noqa: DTZ001
         ({"to": "2024"}, "to"),
     ],

@@ -58,6 +58,32 @@ async def test_options_of_one_aggregate(options: dict[str, Any], versions: Seque
     assert versions == [version for _, version in taken.places]
 
 
+async def test_an_aggregate_that_grows_with_each_message() -> None:
+    """Events that a consumer pushes to the same aggregate meanwhile are not poured."""
+    storage = InMemoryEventStorageAdapter()
+    notes = make_notes(storage)
+    await push_notes(notes, *(("a", version, version) for version in range(1, 501)))
+    queue, _ = attach(notes)
+
+    class Answering(RecordingChannelAdapter):
+        """Pushes an event for each message."""
+
+        async def publish_messages(
+            self, messages: Sequence[MessageRecord], *, replay: bool = False
+        ) -> None:
+            """Take messages, and push as many events."""
+            await super().publish_messages(messages, replay=replay)
+            last = len(await storage.get_events("NOTES", "a"))
+            assert last <= 1000
+            await push_notes(
+                notes, *(("a", last + each, 0) for each in range(1, 1 + len(messages)))
+            )
+
+    taken = queue.message_channel_adapter = Answering()
+    await pour_aggregate_events(notes, queue, "a")
+    assert [*range(1, 501)] == taken.versions["a"]
+
+
 @pytest.mark.parametrize(
     "options", [{"limit": 0}, {"limit": 1.5}, {"min_version": "1"}, {"max_version": True}]
 )

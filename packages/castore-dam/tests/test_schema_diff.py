@@ -339,3 +339,13 @@ def test_foreign_value_is_refused() -> None:
     for wrong in ({}, describe(S={}) | {"formatVersion": 2}, describe(S={}) | {"eventStores": 1}):
         with pytest.raises(InvalidEventSchemasError):
             diff_event_schemas(describe(S={}), wrong)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "kind"), [("anyOf", "unknown"), ("oneOf", "unknown"), ("allOf", "type changed")]
+)
+def test_schemas_that_multiply_come_to_an_end(keyword: str, kind: str) -> None:
+    """Definitions that lead twice to the next one are compared, or given up, at once."""
+    links = {f"{each}": {keyword: [{"$ref": f"#/$defs/{each + 1}"}] * 2} for each in range(25)}
+    old, new = ({"$ref": "#/$defs/0", "$defs": {**links, "25": last}} for last in (STRING, INTEGER))
+    assert [kind] == [each.kind for each in diff(old, new).changes]

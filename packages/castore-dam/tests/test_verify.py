@@ -9,6 +9,7 @@ import pytest
 from castore_core import ABSENT, EventRecord
 from castore_dam import (
     Content,
+    EventConflictError,
     Progress,
     TransformError,
     migrate_event_store,
@@ -165,6 +166,35 @@ async def test_the_hash_is_that_of_the_documented_lines() -> None:
 
     expected = Content(2, sha256(lines.encode()).hexdigest())
     assert expected == verification.differences[0].expected
+
+
+@pytest.mark.parametrize(
+    ("number", "other", "is_equal"),
+    [
+        (1e100, 10**100, True),  # as a JSON column may have it
+        (1e100, int(1e100), True),  # as DynamoDB has it
+        (1e100, 10**100 + 1, False),
+        (12345678901234567890.0, 12345678901234567000, True),
+        (2.0, 2, True),
+        (-0.0, 0, True),
+        (0.5, 0, False),
+        (1.0, True, False),
+        (False, 0, False),
+        (int(1e100), 10**100, False),
+        (2**70, 2**70 + 1, False),
+    ],
+)
+async def test_a_number_of_another_storage(number: Any, other: Any, is_equal: bool) -> None:
+    """A float is the integer that a storage makes of it; integers are equal in all digits."""
+    for each, another in ((number, other), (other, number)):
+        source = await make_store([make_record("a", 1, {"n": [each]})])
+        target = await make_store([make_record("a", 1, {"n": [another]})])
+        assert is_equal == (await verify_migration(source, target)).is_equal
+        if is_equal:
+            assert 1 == (await migrate_event_store(source, target)).events_already_there
+        else:
+            with pytest.raises(EventConflictError):
+                await migrate_event_store(source, target)
 
 
 async def test_progress_is_told() -> None:

@@ -5,7 +5,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Final, Self
@@ -21,6 +21,7 @@ from castore_dam._archive_format import (
 from castore_dam._archive_reader import ChainedLines
 from castore_dam._compression import Compression
 from castore_dam._file_lock import lock_file
+from castore_dam._replacing import replace_durably
 from castore_dam.errors import InvalidArchiveError
 
 _FRAME: Final = 2**20  # bytes of lines that are compressed, and synced, together
@@ -138,25 +139,34 @@ def hold_part(path: Path) -> Generator[Path]:
         FileExistsError: another export writes the part.
     """
     part = path.with_name(f"{path.name}.part")
-    try:
-        # Windows renames no open file.
-        lock = nullcontext() if sys.platform == "win32" else lock_file(part)
-    except BlockingIOError:
-        reason = "another export writes it"
-        raise FileExistsError(errno.EEXIST, reason, os.fspath(part)) from None
-    with lock:
+    with ExitStack() as stack:
+        if sys.platform != "win32":  # it renames no open file
+            try:
+                stack.enter_context(lock_file(part))
+            except BlockingIOError:
+                reason = "another export writes it"
+                raise FileExistsError(errno.EEXIST, reason, os.fspath(part)) from None
         yield part
 
 
 def publish_part(part: Path, path: Path) -> None:
-    """Give a whole part its name, durably."""
-    part.replace(path)
-    if sys.platform != "win32":
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+    """Give a whole part its name, durably.
+
+    Raises:
+        FileExistsError: another file has the name by now.
+    """
+    refuse_existing(path)
+    replace_durably(part, path)
+
+
+def refuse_existing(path: Path) -> None:
+    """Refuse the name of a file that exists.
+
+    Raises:
+        FileExistsError: it does.
+    """
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(path))
 
 
 def _open_to_change(path: Path) -> IO[bytes]:

@@ -1,4 +1,4 @@
-"""The canonical form of stored events: one line of text for each, to compare and to hash.
+"""The canonical form of stored events: one line of text for each, to hash.
 
 The line of an event is the JSON text of a list: the version, the type, the timestamp, a list with
 the payload, and a list with the metadata; the last two are empty where there is none. Keys are
@@ -22,11 +22,6 @@ def format_record(record: EventRecord) -> str:
             _enclose(record.metadata),
         ]
     )
-
-
-def are_equal(first: EventRecord, second: EventRecord) -> bool:
-    """Tell whether two events of one aggregate are the same, whatever storage they are in."""
-    return format_record(first) == format_record(second)
 
 
 class ContentHash:

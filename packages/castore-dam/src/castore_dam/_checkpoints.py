@@ -4,17 +4,20 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol, cast
 from uuid import uuid4
 
-from castore_core import BookmarkStorageAdapter, JSONValue
+from castore_core import BookmarkStorageAdapter, JSONValue, Lease
+from castore_core.workers import finish
 from castore_dam._file_lock import lock_file
+from castore_dam._replacing import replace_durably
 from castore_dam.errors import CheckpointInUseError, InvalidCheckpointError
 
 _LEASE = timedelta(minutes=1)
+_LONGEST_CALL = 60.0  # seconds that a cancelled operation waits for its last write
 
 
 class Checkpoint(Protocol):
@@ -78,11 +81,11 @@ class FileCheckpoint:
         Raises:
             CheckpointInUseError: another operation has locked it.
         """
-        try:
-            lock = lock_file(self._path.with_name(f"{self._path.name}.lock"))
-        except BlockingIOError as error:
-            raise CheckpointInUseError(self.name) from error
-        with lock:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(lock_file(self._path.with_name(f"{self._path.name}.lock")))
+            except BlockingIOError as error:
+                raise CheckpointInUseError(self.name) from error
             yield
 
     async def load(self) -> JSONValue:
@@ -94,12 +97,12 @@ class FileCheckpoint:
         return await asyncio.to_thread(self._read)
 
     async def save(self, state: JSONValue) -> None:
-        """Replace the file."""
-        await asyncio.to_thread(self._write, json.dumps(state))
+        """Replace the file. A cancellation waits for it, so that nobody else writes meanwhile."""
+        await finish(asyncio.to_thread(self._write, json.dumps(state)), within=_LONGEST_CALL)
 
     def _read(self) -> JSONValue:
         try:
-            return _parse(self.name, self._path.read_text("utf-8"))
+            return _parse(self.name, self._path.read_bytes())
         except FileNotFoundError:
             return None
 
@@ -109,7 +112,7 @@ class FileCheckpoint:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        successor.replace(self._path)
+        replace_durably(successor, self._path)
 
 
 class BookmarkCheckpoint:
@@ -134,7 +137,7 @@ class BookmarkCheckpoint:
         self._bookmarks = bookmarks
         self._id = checkpoint_id
         self._duration = lease_duration
-        self._owner = uuid4().hex
+        self._owner: str | None = None
 
     def __repr__(self) -> str:
         return f"BookmarkCheckpoint({self._bookmarks!r}, {self._id!r})"
@@ -151,13 +154,15 @@ class BookmarkCheckpoint:
         Raises:
             CheckpointInUseError: another operation holds it.
         """
-        await self._extend()
+        if self._owner is not None:
+            raise CheckpointInUseError(self._id)
+        self._owner = uuid4().hex
         try:
+            await self._extend()
             yield
         finally:
-            lease = await self._bookmarks.acquire_lease(self._id, self._owner, self._duration)
-            if lease is not None:
-                await self._bookmarks.release_lease(lease)
+            owner, self._owner = self._owner, None
+            await finish(self._release(owner), within=_LONGEST_CALL)
 
     async def load(self) -> JSONValue:
         """Return the state, or ``None`` where there is no bookmark.
@@ -177,15 +182,21 @@ class BookmarkCheckpoint:
         async with self._bookmarks.move_bookmark(await self._extend(), json.dumps(state)):
             pass
 
-    async def _extend(self) -> Any:
+    async def _extend(self) -> Lease:
+        assert self._owner is not None  # noqa: S101 it is held
         lease = await self._bookmarks.acquire_lease(self._id, self._owner, self._duration)
         if lease is None:
             raise CheckpointInUseError(self._id)
         return lease
 
+    async def _release(self, owner: str) -> None:
+        lease = await self._bookmarks.acquire_lease(self._id, owner, self._duration)
+        if lease is not None:
+            await self._bookmarks.release_lease(lease)
 
-def _parse(name: str, text: str) -> JSONValue:
+
+def _parse(name: str, text: str | bytes) -> JSONValue:
     try:
         return cast("JSONValue", json.loads(text))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidCheckpointError(name, "it is no JSON") from error

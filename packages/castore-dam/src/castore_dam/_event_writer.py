@@ -13,7 +13,7 @@ from castore_core import (
     is_event_log,
 )
 from castore_core.workers import check_whole, run_all
-from castore_dam._canonical import are_equal
+from castore_dam._sameness import are_equal
 from castore_dam._scan import read_aggregate
 from castore_dam.errors import EventConflictError
 
@@ -39,16 +39,16 @@ class EventWriter:
     async def write(self, events: Sequence[GroupedRecord]) -> int:
         """Write those events that are not stored yet, and return how many these are.
 
-        The events of an aggregate are written in the order of their versions. After an error, some
-        may be stored: write all of them again.
+        The events of an aggregate are written in the order of their versions, and one that is
+        given twice is written once. After an error, some may be stored: write all of them again.
 
         Raises:
-            EventConflictError: another event of the same version is stored.
+            EventConflictError: another event of the same version is stored, or given.
             VersionGapError: the version before is missing, and the storage refuses gaps.
             StorageError: the storage failed.
         """
         by_adapter: defaultdict[int, list[GroupedRecord]] = defaultdict(list)
-        for each in events:
+        for each in _drop_repeated(events):
             by_adapter[id(each.storage_adapter)].append(each)
         return sum([await self._write(each) for each in by_adapter.values()])
 
@@ -125,6 +125,21 @@ async def _find_missing_places(events: Sequence[GroupedRecord]) -> set[_Place]:
             if expected is not None and not are_equal(each, expected):
                 raise EventConflictError(*place)
     return {*missing}
+
+
+def _drop_repeated(events: Sequence[GroupedRecord]) -> Sequence[GroupedRecord]:
+    """Leave out events that are given twice.
+
+    Raises:
+        EventConflictError: two events of one version are not the same.
+    """
+    kept: dict[_Place, GroupedRecord] = {}
+    for each in events:
+        place = _get_place(each)
+        first = kept.setdefault(place, each)
+        if first is not each and not are_equal(first.record, each.record):
+            raise EventConflictError(*place)
+    return [*kept.values()]
 
 
 def _order_versions(events: Sequence[GroupedRecord]) -> Sequence[GroupedRecord]:

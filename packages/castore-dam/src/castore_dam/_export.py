@@ -1,7 +1,6 @@
 """Exporting event stores to an archive."""
 
 import asyncio
-import errno
 import os
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager, closing
@@ -10,12 +9,13 @@ from typing import Any, Final
 
 from castore_core import EventStore, utc_now
 from castore_dam._archive_format import ArchivedEvent, ArchiveSummary
-from castore_dam._archive_writer import ArchiveWriter, hold_part, publish_part
+from castore_dam._archive_writer import ArchiveWriter, hold_part, publish_part, refuse_existing
 from castore_dam._checkpoints import Checkpoint
 from castore_dam._compression import Compression, find_compression
 from castore_dam._event_stores import check_event_stores
 from castore_dam._journal import Journal, open_journal
 from castore_dam._progress import Progress, ProgressHook, report_nothing
+from castore_dam._results import PouredEvent
 from castore_dam._scan import EventScan, open_scans
 from castore_dam.errors import InvalidCheckpointError
 
@@ -35,8 +35,9 @@ async def export_event_store(
     They are written as they are stored, fields that no class declares included. The file has the
     name ``<path>.part`` until it is whole and on the disk.
 
-    Of stores whose adapter has a log, the archive has the events that were stored when the export
-    began, in the order of the log. The aggregates of others are listed, in the order of their
+    Of stores whose adapter has a log, the archive has the events that the log had when the export
+    began, in its order. PostgreSQL and MySQL hold back those that are committed while an older
+    transaction is open. The aggregates of others are listed, in the order of their
     initial events: those without an event of version 1 are missing, and events that are pushed
     meanwhile may be in it.
 
@@ -54,7 +55,8 @@ async def export_event_store(
         CheckpointInUseError: another operation uses the checkpoint.
         FileExistsError: there is a file of this name, or another export writes it.
         InvalidArchiveError: the part is not the one that the checkpoint speaks of.
-        InvalidCheckpointError: the checkpoint is another operation's, or its archive is gone.
+        InvalidCheckpointError: the checkpoint is another operation's, or of another storage, or its
+            archive is gone.
         NotJSONError: an event has a value that no JSON has, which castore does not store.
         TypeError, ValueError: an argument is not as above.
     """
@@ -68,7 +70,7 @@ async def export_event_store(
     }
     async with open_journal(checkpoint, operation) as journal:
         if not journal.state:
-            await asyncio.to_thread(_refuse_existing, target)
+            await asyncio.to_thread(refuse_existing, target)
         with hold_part(target) as part:
             export = _Export(stores, part, compression, journal, on_progress)
             if _ARCHIVE not in journal.state:
@@ -85,11 +87,6 @@ async def _write(export: "_Export", at_once: int, *, keep: bool) -> None:
         if not keep:
             export.part.unlink(missing_ok=True)
         raise
-
-
-def _refuse_existing(path: Path) -> None:
-    if path.exists():
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(path))
 
 
 def _publish(part: Path, path: Path, size: int, checkpoint: Checkpoint | None) -> None:
@@ -122,6 +119,8 @@ class _Export:
     async def run(self, at_once: int) -> None:
         """Write the part to its end."""
         state = self._journal.state
+        if last := state.get("last"):
+            await self._journal.check_storage(self._stores, PouredEvent.from_json(last))
         scans = await open_scans(self._stores, at_once=at_once, ends=state.get("ends"))
         async with self._open_writer(scans) as writer:
             for number in range(self._journal.state["scan"], len(scans)):
@@ -151,7 +150,9 @@ class _Export:
                     [ArchivedEvent(each.event_store_id, each.record) for each in page.events]
                 )
                 if writer.is_frame_full:
-                    await self._save(writer, scan=number, mark=page.mark)
+                    _, store_id, record = page.events[-1]
+                    last = PouredEvent.of(store_id, record).to_json()
+                    await self._save(writer, scan=number, mark=page.mark, last=last)
                 self._report(Progress("exporting", writer.count))
 
     async def _save(self, writer: ArchiveWriter, **values: Any) -> None:

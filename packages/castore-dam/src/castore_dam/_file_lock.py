@@ -1,23 +1,26 @@
 """A lock on a file, which ends with its process."""
 
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 
-def lock_file(path: Path) -> AbstractContextManager[object]:
+@contextmanager
+def lock_file(path: Path) -> Generator[None]:
     """Lock a file, which is made where it is missing, until the context ends.
 
     Raises:
         BlockingIOError: another process, or another context of this one, has the lock.
     """
-    file = path.open("a")
-    if sys.platform != "win32":
+    with path.open("a") as file:
+        if sys.platform == "win32":
+            yield
+            return
         import fcntl  # noqa: PLC0415 Windows has none
 
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BaseException:
-            file.close()
-            raise
-    return file
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)  # a process that was forked meanwhile has it, too

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from castore_core import EventStore, GroupedRecord
+from castore_core import EventStore, GroupedRecord, JSONValue
 from castore_dam._archive_format import ArchivedEvent, ArchiveSummary
 from castore_dam._archive_reader import ArchiveReader, verify_archive
 from castore_dam._checkpoints import Checkpoint
@@ -17,6 +17,7 @@ from castore_dam._event_writer import EventWriter
 from castore_dam._journal import Journal, open_journal
 from castore_dam._progress import Progress, ProgressHook, report_nothing
 from castore_dam._rate import RateLimit
+from castore_dam._results import PouredEvent
 from castore_dam._scan import PAGE
 from castore_dam.errors import InvalidArchiveError
 
@@ -72,7 +73,8 @@ async def import_event_store(
         EventConflictError: a store has another event of the same version. The events before it in
             the archive may be written.
         InvalidArchiveError: the archive is damaged, or has other event stores. Nothing was written.
-        InvalidCheckpointError: the checkpoint is that of another archive, or operation.
+        InvalidCheckpointError: the checkpoint is that of another archive, or operation, or does not
+            fit the events of the stores.
         TypeError, ValueError: an argument is not as above.
         VersionGapError: the version before is not in the archive up to here, nor in the store, and
             the storage adapter refuses gaps.
@@ -154,8 +156,12 @@ class _Import:
         self._report = on_progress
         self._batch_size = rate.bound_batch(PAGE)
         self._done, self._imported, self._present = journal.state.get("counts", (0, 0, 0))
+        self._last: JSONValue = journal.state.get("last")
 
     async def run(self) -> ImportedArchive:
+        if self._last is not None:
+            last = PouredEvent.from_json(self._last)
+            await self._journal.check_storage(self._targets.values(), last)
         with closing(await asyncio.to_thread(ArchiveReader, self._path)) as reader:
             while page := await asyncio.to_thread(reader.read_page):
                 for batch in self._split(page, reader.count - len(page)):
@@ -185,6 +191,8 @@ class _Import:
             written = await self._writer.write(events)
             self._imported += written
             self._present += len(events) - written
+            self._last = PouredEvent.of(events[-1].event_store_id, events[-1].record).to_json()
         self._done += len(batch)
-        await self._journal.save({"counts": [self._done, self._imported, self._present]})
+        counts = [self._done, self._imported, self._present]
+        await self._journal.save({"counts": counts, "last": self._last})
         self._report(Progress("importing", self._done, self._archive.event_count))

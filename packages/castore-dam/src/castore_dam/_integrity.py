@@ -44,7 +44,8 @@ async def check_event_store(
     The report also counts the events that each upcaster changes: an upcaster that none needs can be
     deleted.
 
-    A store whose adapter has a log is read through it, up to its end as of now. The aggregates of
+    A store whose adapter has a log is read through it, up to its end as of now, without events that
+    PostgreSQL or MySQL hold back while an older transaction is open. The aggregates of
     others are listed: of these, an aggregate without an event of version 1 cannot be found.
 
     With a log, memory grows with the number of aggregates, by about 300 bytes for each. Without

@@ -1,11 +1,12 @@
 """The state of an operation, kept in its checkpoint where it has one."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, cast
 
-from castore_core import JSONValue
+from castore_core import EventStore, JSONValue
 from castore_dam._checkpoints import Checkpoint
+from castore_dam._results import PouredEvent
 from castore_dam.errors import InvalidCheckpointError
 
 State: TypeAlias = Mapping[str, Any]
@@ -30,6 +31,29 @@ class Journal:
         if self._checkpoint is not None:
             written = {"operation": self._operation, "state": state}
             await self._checkpoint.save(cast("JSONValue", written))
+
+    async def check_storage(
+        self, event_stores: Iterable[EventStore], last: PouredEvent | None
+    ) -> None:
+        """Refuse the state of an operation on another storage.
+
+        Args:
+            event_stores: those of the operation.
+            last: the event up to which they were read, or written, when the state was saved.
+
+        Raises:
+            InvalidCheckpointError: its event store does not have it.
+        """
+        if self._checkpoint is None or last is None:
+            return
+        for each in event_stores:
+            if each.event_store_id == last.event_store_id and not await _has_event(each, last):
+                reason = (
+                    f"event store {each.event_store_id!r} does not have event {last.version} of "
+                    f"aggregate {last.aggregate_id!r}, up to which the operation has come: it is "
+                    "on another storage, or was emptied"
+                )
+                raise InvalidCheckpointError(self._checkpoint.name, reason)
 
 
 @asynccontextmanager
@@ -65,3 +89,11 @@ def _get_state(checkpoint: Checkpoint, operation: State, written: JSONValue) -> 
             raise InvalidCheckpointError(checkpoint.name, reason)
         case _:
             raise InvalidCheckpointError(checkpoint.name, "it was not written by an operation")
+
+
+async def _has_event(event_store: EventStore, event: PouredEvent) -> bool:
+    store_id, aggregate_id, version, timestamp = event
+    found = await event_store.get_storage_adapter().get_events(
+        store_id, aggregate_id, min_version=version, max_version=version
+    )
+    return timestamp in [each.timestamp for each in found]

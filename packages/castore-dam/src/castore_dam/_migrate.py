@@ -1,18 +1,19 @@
 """Migration: carrying all the events of a store to another storage."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from castore_core import EventRecord, EventStore, GroupedRecord, JSONValue, LogEntry
-from castore_dam._canonical import are_equal
 from castore_dam._checkpoints import Checkpoint
 from castore_dam._event_stores import check_event_stores
 from castore_dam._event_writer import EventWriter
 from castore_dam._journal import Journal, open_journal
 from castore_dam._progress import Progress, ProgressHook, report_nothing
 from castore_dam._rate import RateLimit
+from castore_dam._results import PouredEvent
+from castore_dam._sameness import are_equal
 from castore_dam._scan import PAGE, EventScan, ScanPage, open_scans
 from castore_dam._succession import Replacement, Succession
 from castore_dam._transform import Transform, Transformer
@@ -57,7 +58,10 @@ async def migrate_event_store(
 
     Events that the target has already, equal ones, are left as they are. So a migration that
     failed or was killed is started again, with or without its checkpoint, and none of its events
-    is there twice. Run again later, it carries the events that were pushed to the source meanwhile.
+    is there twice. Run again later, it carries the events that were pushed to the source meanwhile,
+    and those that a log has held back, as PostgreSQL and MySQL do while an older transaction is
+    open. Where the source has no log, a run that goes on from one that had not ended does not look
+    again at the aggregates that were carried: run it once more.
 
     Where the source has a log, its order is kept: a target with a log takes up to 500 events in
     one commit. Other targets take several aggregates at once. The events of an aggregate are
@@ -83,7 +87,8 @@ async def migrate_event_store(
 
     Raises:
         CheckpointInUseError: another operation uses the checkpoint.
-        InvalidCheckpointError: the checkpoint is another operation's.
+        InvalidCheckpointError: the checkpoint is another operation's, or does not fit the events of
+            the source or the target.
         EventConflictError: the target has another event of one version. It stays.
         SourceGapError: a version is missing in the source, and ``allow_gaps`` is false.
         StorageError: a storage failed. With `UnknownOutcomeError`, too, the migration can be
@@ -100,13 +105,17 @@ async def migrate_event_store(
         "has transform": transform is not None,
     }
     rate = RateLimit(rate_limit)
+    stores = {"source": source, "target": target}
     (scan,) = await open_scans([source], at_once=at_once)
     async with open_journal(checkpoint, operation) as journal:
+        for name, last in journal.state.get("last", {}).items():
+            await journal.check_storage([stores[name]], PouredEvent.from_json(last))
         migration = _Run(
             scan,
             Succession(source, transformer, allow_gaps=allow_gaps, at_once=at_once),
             _Target(target, EventWriter(at_once=at_once), dry_run=dry_run),
             Journal(None, operation, journal.state) if dry_run else journal,
+            ids={name: each.event_store_id for name, each in stores.items()},
             rate=rate,
             on_progress=on_progress,
         )
@@ -123,16 +132,19 @@ class _Run:
         target: "_Target",
         journal: Journal,
         *,
+        ids: Mapping[str, str],
         rate: RateLimit,
         on_progress: ProgressHook,
     ) -> None:
         self._scan = scan
+        self._ids = ids
         self._succession = succession
         self._target = target
         self._journal = journal
         self._rate = rate
         self._report = on_progress
         self._done = Migration(**journal.state.get("counts", {}))
+        self._last: dict[str, JSONValue] = {**journal.state.get("last", {})}
 
     async def run(self) -> Migration:
         mark: JSONValue = self._journal.state.get("mark")
@@ -140,10 +152,13 @@ class _Run:
             async for page in pages:
                 await self._carry_all(await self._succession.follow(page.events))
                 mark = page.mark
-                await self._journal.save({"mark": mark, "counts": asdict(self._done)})
+                await self._save(mark, counts=asdict(self._done))
                 self._tell()
-        await self._journal.save({"mark": None if self._scan.is_by_aggregate else mark})
+        await self._save(None if self._scan.is_by_aggregate else mark)
         return self._done
+
+    async def _save(self, mark: JSONValue, **values: JSONValue) -> None:
+        await self._journal.save({"mark": mark, "last": {**self._last}, **values})
 
     async def _carry_all(self, replacements: Sequence[Replacement]) -> None:
         """Carry events, and tell of each batch but the last: at a low rate, they are small."""
@@ -159,6 +174,8 @@ class _Run:
     async def _carry(self, replacements: Sequence[Replacement]) -> None:
         events = [event for each in replacements for event in each.events]
         written = await self._write(events)
+        self._note_last("source", [each.source for each in replacements])
+        self._note_last("target", events)
         done = self._done
         self._done = Migration(
             done.events_read + len(replacements),
@@ -167,6 +184,10 @@ class _Run:
             done.events_dropped + sum(not each.events for each in replacements),
             done.events_changed + sum(map(_is_changed, replacements)),
         )
+
+    def _note_last(self, name: str, events: Sequence[EventRecord]) -> None:
+        if events:
+            self._last[name] = PouredEvent.of(self._ids[name], events[-1]).to_json()
 
     async def _write(self, events: Sequence[EventRecord]) -> int:
         size = self._rate.bound_batch(PAGE)

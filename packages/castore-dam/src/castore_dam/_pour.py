@@ -77,7 +77,8 @@ async def pour_event_store_collection_events(
     version.
 
     Events that are pushed meanwhile are not poured, where a log tells which these are; connect
-    the store, or run a relay, for those.
+    the store, or run a relay, for those. Nor are events that a log holds back, as PostgreSQL and
+    MySQL do while an older transaction is open: end long transactions first, or run a relay.
 
     Args:
         event_stores: the stores, on any storage adapters. Stores whose adapter has a log are read
@@ -85,7 +86,8 @@ async def pour_event_store_collection_events(
             are missing.
         message_channel: a queue or a bus of which all the stores are sources.
         from_: leaves out events before this moment.
-        to: leaves out events after this moment.
+        to: leaves out events after this moment, and where there is no log all those of aggregates
+            that began after it.
         rate_limit: the most messages a second, evenly; more than 0, also a fraction.
         batch_size: the most messages that are published together, 1 or more; fewer where the rate
             is below 2,000 a second.
@@ -97,10 +99,11 @@ async def pour_event_store_collection_events(
 
     Raises:
         CheckpointInUseError: another operation uses the checkpoint.
-        InvalidCheckpointError: the checkpoint is another operation's.
+        InvalidCheckpointError: the checkpoint is another operation's, or of another storage.
         MessageChannelEventStoreNotFoundError: a store is no source of the channel.
         MessagePublishError: names the messages that the channel did not take. Started again, the
             pour goes on with the batch that they are in.
+        OSError: the temporary file, in which many events are sorted, cannot be written.
         TypeError, ValueError: an argument is not as above.
     """
     stores = check_event_stores(event_stores)
@@ -142,6 +145,7 @@ class _Pour:
         state = self._journal.state
         if state:
             self._poured = PourTally.from_json(state["poured"])
+            await self._journal.check_storage(self._stores, self._poured.last)
         if state.get("has ended"):
             self._scanned.restore(state["scanned"])
         else:

@@ -34,7 +34,8 @@ async def pour_aggregate_events(
 ) -> PouredEvents:
     """Publish the events of an aggregate again, in the order of their versions, as a replay.
 
-    They are published as they are stored, fields that no class declares included.
+    They are published as they are stored, fields that no class declares included. Events that are
+    pushed meanwhile are not poured.
 
     Args:
         event_store: the store.
@@ -54,7 +55,7 @@ async def pour_aggregate_events(
 
     Raises:
         CheckpointInUseError: another operation uses the checkpoint.
-        InvalidCheckpointError: the checkpoint is another operation's.
+        InvalidCheckpointError: the checkpoint is another operation's, or of another storage.
         MessageChannelEventStoreNotFoundError: the store is no source of the channel.
         MessagePublishError: names the messages that the channel did not take. Started again, the
             pour goes on with the batch that they are in.
@@ -100,6 +101,9 @@ class _Pour:
     async def run(self, aggregate_id: str, query: "_Query") -> PouredEvents:
         if state := self._journal.state:
             self._poured, query = PourTally.from_json(state["poured"]), _Query(*state["query"])
+            await self._journal.check_storage([self._store], self._poured.last)
+        else:
+            query = await query.end(self._store, aggregate_id)
         async with aclosing(_read(self._store, aggregate_id, query)) as pages:
             async for page in pages:
                 for batch in self._publisher.split(page):
@@ -134,6 +138,18 @@ class _Query(NamedTuple):
                 raise ValueError(f"a version is no integer: {each!r}")
         if self.limit is not None:
             check_limit(self.limit)
+
+    async def end(self, event_store: EventStore, aggregate_id: str) -> Self:
+        """Return the query without the events that are pushed from now on."""
+        adapter = event_store.get_storage_adapter()
+        last = await adapter.get_events(
+            event_store.event_store_id,
+            aggregate_id,
+            max_version=self.max_version,
+            limit=1,
+            reverse=True,
+        )
+        return self._replace(max_version=last[0].version if last else 0)
 
     @property
     def is_empty(self) -> bool:

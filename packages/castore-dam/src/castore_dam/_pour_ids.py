@@ -18,7 +18,7 @@ from castore_dam._filters import TimestampFilter
 from castore_dam._journal import Journal, State, open_journal
 from castore_dam._progress import Progress, ProgressHook, report_nothing
 from castore_dam._publisher import Publisher
-from castore_dam._results import PouredAggregateIds
+from castore_dam._results import PouredAggregateIds, PouredEvent
 
 
 async def pour_event_store_aggregate_ids(
@@ -51,7 +51,7 @@ async def pour_event_store_aggregate_ids(
 
     Raises:
         CheckpointInUseError: another operation uses the checkpoint.
-        InvalidCheckpointError: the checkpoint is another operation's.
+        InvalidCheckpointError: the checkpoint is another operation's, or of another storage.
         MessageChannelEventStoreNotFoundError: the store is no source of the channel.
         MessagePublishError: names the messages that the channel did not take. Started again, the
             pour goes on with the batch that they are in.
@@ -98,6 +98,10 @@ class _Pour:
         self, bounds: TimestampFilter, limit: int | None, *, reverse: bool
     ) -> PouredAggregateIds:
         state = self._journal.state
+        if self._last is not None:
+            aggregate_id, began_at = self._last
+            last = PouredEvent(self._store.event_store_id, aggregate_id, 1, began_at)
+            await self._journal.check_storage([self._store], last)
         while not state.get("has ended"):
             size = self._publisher.batch_size
             found = await self._store.get_storage_adapter().list_aggregate_ids(

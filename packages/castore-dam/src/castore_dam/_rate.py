@@ -17,7 +17,7 @@ class RateLimit:
     """
 
     def __init__(self, per_second: float | None) -> None:
-        if per_second is not None and not (per_second > 0 and math.isfinite(per_second)):
+        if not (per_second is None or _is_rate(per_second)):
             raise ValueError(f"rate_limit is not more than 0 a second: {per_second!r}")
         self._interval = 0.0 if per_second is None else 1 / per_second
         self._next = -math.inf
@@ -36,3 +36,7 @@ class RateLimit:
         begin = max(now, self._next)
         self._next = begin + count * self._interval
         await asyncio.sleep(begin - now)
+
+
+def _is_rate(value: float) -> bool:
+    return type(value) in {int, float} and 0 < value < math.inf

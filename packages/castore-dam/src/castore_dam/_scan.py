@@ -16,8 +16,10 @@ from castore_core import (
     EventStorageAdapter,
     EventStore,
     JSONValue,
+    ListedAggregate,
     LogEntry,
     LogPosition,
+    format_timestamp,
     is_event_log,
 )
 from castore_core.workers import check_whole
@@ -95,17 +97,35 @@ class LogScan:
 
 
 class _Mark(NamedTuple):
-    """The last event of an aggregate that was read, and the cursor to the page that lists it."""
+    """The last event that was read, and the cursor to the page that listed its aggregate."""
 
     cursor: JSONValue = None
+    began_at: str = ""
     aggregate_id: str = ""
     version: int = 0
+
+    def find_place(self, aggregates: Sequence[ListedAggregate]) -> int:
+        """Return how many aggregates of a page were read before that of the mark.
+
+        Aggregates that began earlier, and came later, may have moved it to another page.
+        """
+        for index, each in enumerate(aggregates):
+            if each.aggregate_id == self.aggregate_id:
+                return index
+        return sum(
+            format_timestamp(each.initial_event_timestamp) < self.began_at for each in aggregates
+        )
 
 
 class _Listed(NamedTuple):
     cursor: JSONValue
-    aggregate_id: str
+    aggregate: ListedAggregate
     first_version: int
+
+    def to_mark(self, version: int) -> JSONValue:
+        """Return the mark of an event."""
+        aggregate_id, began_at = self.aggregate
+        return [self.cursor, format_timestamp(began_at), aggregate_id, version]
 
 
 class ListScan:
@@ -133,21 +153,18 @@ class ListScan:
 
     async def read(self, after: JSONValue = None) -> AsyncGenerator[ScanPage]:
         """Yield the events that follow a mark; a page has those of one aggregate."""
-        mark = _Mark(*cast("tuple[Any, str, int]", after)) if after else _Mark()
+        mark = _Mark(*cast("tuple[Any, str, str, int]", after)) if after else _Mark()
         listed = self._list(mark)
         async with (
             aclosing(listed),
             aclosing(map_in_order(self._begin, listed, at_once=self._at_once)) as begun,
         ):
-            async for aggregate, first in begun:
+            async for each, first in begun:
                 records = first
                 while records:
                     last = records[-1].version
-                    yield ScanPage(
-                        [self._to_entry(each) for each in records],
-                        [aggregate.cursor, aggregate.aggregate_id, last],
-                    )
-                    records = await self._read_more(aggregate.aggregate_id, len(records), last)
+                    yield ScanPage([*map(self._to_entry, records)], each.to_mark(last))
+                    records = await self._read_more(each.aggregate.aggregate_id, len(records), last)
 
     async def _list(self, mark: _Mark) -> AsyncGenerator[_Listed]:
         cursor = mark.cursor
@@ -155,17 +172,15 @@ class ListScan:
             found = await self._adapter.list_aggregate_ids(
                 self._id, limit=_LISTED, initial_event_before=self._until, cursor=cursor
             )
-            ids = [each.aggregate_id for each in found.aggregates]
-            begin = ids.index(mark.aggregate_id) if mark.aggregate_id in ids else 0
-            for each in ids[begin:]:
-                first = mark.version + 1 if each == mark.aggregate_id else 1
-                yield _Listed(cursor, each, first)
+            for each in found.aggregates[mark.find_place(found.aggregates) :]:
+                is_marked = each.aggregate_id == mark.aggregate_id
+                yield _Listed(cursor, each, mark.version + 1 if is_marked else 1)
             if found.cursor is None:
                 return
             cursor = found.cursor
 
     async def _begin(self, listed: _Listed) -> tuple[_Listed, Sequence[EventRecord]]:
-        return listed, await self._read(listed.aggregate_id, listed.first_version)
+        return listed, await self._read(listed.aggregate.aggregate_id, listed.first_version)
 
     async def _read_more(self, aggregate_id: str, count: int, last: int) -> Sequence[EventRecord]:
         return await self._read(aggregate_id, last + 1) if count == PAGE else ()
@@ -237,5 +252,6 @@ async def _open_scan(
 ) -> EventScan:
     adapter = stores[0].get_storage_adapter()
     if is_event_log(adapter):
-        return LogScan(stores, adapter, str(end) if end else await adapter.get_last_position())
+        position = await adapter.get_last_position() if end is None else str(end)
+        return LogScan(stores, adapter, position)
     return ListScan(stores[0], at_once=at_once, until=until)

@@ -60,6 +60,7 @@ _GROUPS = (
 )
 _UNEVALUATED = frozenset({"unevaluatedItems", "unevaluatedProperties"})
 _MAX_NESTING = 64  # of references and unions that lead to each other
+_MAX_ALTERNATIVES = 500  # of a union; unions of unions could have any number
 
 
 class Alternatives(NamedTuple):
@@ -76,6 +77,7 @@ class SchemaDocument:
     def __init__(self, schema: JSONSchema) -> None:
         self._resources: dict[str, Pointer] = {"": ()}
         self._anchors: dict[tuple[str, str], Pointer] = {}
+        self._flat_targets: dict[Pointer, Schema | None] = {}
         self._index(schema, "", ())
         self.root = self._normalize(schema, "")
 
@@ -102,8 +104,7 @@ class SchemaDocument:
             for name, each in schema.items()
             if name not in DEFINITIONS and name not in {"$ref", "allOf"}
         }
-        for part in self._find_parts(schema):
-            flattened = None if part is None else self.flatten(part, nesting + 1)
+        for flattened in self._flatten_parts(schema, nesting + 1):
             merged = None if flattened is None else _merge(flat, flattened)
             if merged is None:
                 return None
@@ -113,7 +114,7 @@ class SchemaDocument:
     def find_alternatives(self, flat: Schema, nesting: int = 0) -> Alternatives | None:
         """Return the flat schemas of a union, or the schema itself if it is none.
 
-        ``None`` where one of them cannot be flattened.
+        ``None`` where one of them cannot be flattened, or they are too many.
         """
         keyword = _get_union_keyword(flat)
         if keyword is None:
@@ -129,6 +130,8 @@ class SchemaDocument:
             found = Alternatives(
                 found.members + inner.members, found.is_exclusive or inner.is_exclusive
             )
+            if len(found.members) > _MAX_ALTERNATIVES:
+                return None
         return found
 
     def resolve(self, pointer: Pointer) -> Schema | None:
@@ -142,12 +145,21 @@ class SchemaDocument:
                 place = cast("Schema", place).get(step) if isinstance(place, dict) else None
         return cast("Schema", place) if isinstance(place, dict) else None
 
-    def _find_parts(self, schema: Schema) -> Iterator[Schema | None]:
+    def _flatten_parts(self, schema: Schema, nesting: int) -> Iterator[Schema | None]:
         if "$ref" in schema:
-            pointer = schema["$ref"]
-            is_known = isinstance(pointer, tuple)
-            yield self.resolve(cast("Pointer", pointer)) if is_known else None
-        yield from schema.get("allOf", ())
+            yield self._flatten_target(schema["$ref"], nesting)
+        for each in schema.get("allOf", ()):
+            yield self.flatten(each, nesting)
+
+    def _flatten_target(self, pointer: Pointer | str, nesting: int) -> Schema | None:
+        """Flatten what a reference leads to, once: many references may lead to many others."""
+        if not isinstance(pointer, tuple):
+            return None
+        if pointer not in self._flat_targets:
+            target = self.resolve(pointer)
+            flat = None if target is None else self.flatten(target, nesting)
+            self._flat_targets[pointer] = flat
+        return self._flat_targets[pointer]
 
     def _index(self, schema: Any, base: str, pointer: Pointer) -> None:
         if not isinstance(schema, Mapping):

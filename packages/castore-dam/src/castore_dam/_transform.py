@@ -58,8 +58,7 @@ class Transformer:
         try:
             found = self._transform(record.copy())
             transformed = await found if isawaitable(found) else found
-            events = _to_sequence(transformed)
-            return [_check(each, record) for each in events]
+            return [_check(each, record) for each in _iterate(transformed)]
         except Exception as error:
             reason = str(error) if isinstance(error, _UnfitError) else name_type(error)
             name = (self._id, record.aggregate_id, record.version)
@@ -70,19 +69,20 @@ class _UnfitError(Exception):
     """Something that a transform returned cannot be stored. The text quotes no value."""
 
 
-def _to_sequence(transformed: Transformed) -> Sequence[EventRecord]:
+def _iterate(transformed: Transformed) -> Iterable[EventRecord]:
     match transformed:
         case None:
             return ()
         case EventRecord():
             return (transformed,)
         case Iterable():
-            return [*transformed]
+            return transformed
         case _:
             raise _UnfitError(f"it returned no EventRecord: {type(transformed).__qualname__}")
 
 
 def _check(event: Any, source: EventRecord) -> EventRecord:
+    """Return a copy of an event: a generator may go on changing what it has yielded."""
     if not isinstance(event, EventRecord):
         raise _UnfitError(f"it returned no EventRecord: {type(event).__qualname__}")
     if event.aggregate_id != source.aggregate_id:
@@ -92,4 +92,4 @@ def _check(event: Any, source: EventRecord) -> EventRecord:
     for name, value in (("payload", event.payload), ("metadata", event.metadata)):
         if value is not ABSENT:
             check_json(value, name)
-    return event._replace(timestamp=parse_timestamp(format_timestamp(event.timestamp)))
+    return event._replace(timestamp=parse_timestamp(format_timestamp(event.timestamp))).copy()

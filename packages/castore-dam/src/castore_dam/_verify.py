@@ -12,6 +12,7 @@ from castore_dam._canonical import ContentHash, format_record
 from castore_dam._concurrency import map_in_order
 from castore_dam._event_stores import check_event_stores
 from castore_dam._progress import Progress, ProgressHook, report_nothing
+from castore_dam._sameness import are_equal
 from castore_dam._succession import Replacement, transform_aggregate
 from castore_dam._transform import Transform, Transformer
 
@@ -215,7 +216,9 @@ class _Comparison:
             first, second = await anext(expected, None), await anext(found, None)
             if first is None and second is None:
                 return
-            is_same = _take(first, self._expected) == _take(second, self._found)
+            is_same = first is not None and second is not None and are_equal(first, second)
+            _take(first, self._expected)
+            _take(second, self._found)
             if self._version is None and not is_same:
                 self._version = min(each.version for each in (first, second) if each is not None)
 
@@ -228,12 +231,9 @@ class _Comparison:
         return _Compared(*counts, Difference(aggregate_id, *contents, self._version))
 
 
-def _take(record: EventRecord | None, content: ContentHash) -> str | None:
-    if record is None:
-        return None
-    line = format_record(record)
-    content.add(line)
-    return line
+def _take(record: EventRecord | None, content: ContentHash) -> None:
+    if record is not None:
+        content.add(format_record(record))
 
 
 def _to_content(content: ContentHash) -> Content:

@@ -53,11 +53,11 @@ class VersionOrder:
 
     async def read_late(self) -> AsyncGenerator[SortedEvent]:
         """Yield the events of late aggregates, with their keys."""
-        for store_id, aggregate_id in sorted(self._late):
+        for number, (store_id, aggregate_id) in enumerate(sorted(self._late)):
             adapter = self._scan.event_stores[store_id].get_storage_adapter()
             last, _ = self._last.pop((store_id, aggregate_id))
             async for record in read_aggregate(adapter, store_id, aggregate_id, max_version=last):
-                position = f"{_READ_AGAIN}{aggregate_id}#{record.version:016}"
+                position = f"{_READ_AGAIN}{number:016}#{record.version:016}"
                 yield self._make_key(LogEntry(position, store_id, record))
 
     def _make_key(self, event: LogEntry) -> SortedEvent:
