@@ -162,7 +162,7 @@ class _Run:
 
     async def _carry_all(self, replacements: Sequence[Replacement]) -> None:
         """Carry events, and tell of each batch but the last: at a low rate, they are small."""
-        size = self._rate.bound_batch(PAGE)
+        size = self._rate.bound_batch(max(1, len(replacements)))
         for begin in range(0, len(replacements), size):
             if begin:
                 self._tell()
