@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
+from math import isfinite
 from typing import Any, cast
 
 from castore_core import Aggregate, EventStore, JSONValue, format_timestamp
@@ -21,6 +22,8 @@ def to_json_state(store: EventStore, state: Aggregate) -> JSONValue:
 
 def _to_json(value: Any) -> JSONValue:
     match value:
+        case float() if not isfinite(value):
+            return str(value)
         case None | bool() | int() | float() | str() if not isinstance(value, Enum):
             return cast("JSONValue", value)
         case Enum():
