@@ -15,7 +15,7 @@ from castore_dam._compression import Compression, find_compression
 from castore_dam._journal import Journal, open_journal
 from castore_dam._progress import Progress, ProgressHook, report_nothing
 from castore_dam._results import PouredEvent
-from castore_dam._scan import EventScan, check_event_stores, open_scans
+from castore_dam._scan import EventScan, check_event_stores, describe_scans, open_scans
 from castore_dam.errors import InvalidCheckpointError
 
 _ARCHIVE: Final = "archive"  # in the state of an export whose part is whole
@@ -66,7 +66,7 @@ async def export_event_store(
     compression = find_compression(target)
     operation = {
         "operation": "export",
-        "event stores": [each.event_store_id for each in stores],
+        "event stores": describe_scans(stores),
         "archive": target.name,
     }
     async with open_journal(checkpoint, operation) as journal:

@@ -18,6 +18,7 @@ from castore_dam._scan import (
     EventScan,
     ScanPage,
     check_event_stores,
+    describe_scans,
     open_scans,
 )
 from castore_dam._succession import Succeeded, Succession
@@ -106,7 +107,7 @@ async def migrate_event_store(
     transformer = Transformer(source.event_store_id, transform)
     operation = {
         "operation": "migrate",
-        "event stores": [source.event_store_id, target.event_store_id],
+        "event stores": [describe_scans([source]), target.event_store_id],
         "has transform": transform is not None,
     }
     rate = RateLimit(rate_limit)
