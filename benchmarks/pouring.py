@@ -3,6 +3,8 @@
 Run it with `uv run python benchmarks/pouring.py`. Both read pages of 500 events with the same
 adapter, and publish batches of 100 to a channel that counts them. The pour sorts them by their
 timestamps first, in bounded memory; one loop sorts a list of all, the other one does not sort.
+The long pours run in a process each: of the log, and of a storage that has none, whose aggregates
+are listed and read one by one.
 """
 
 import asyncio
@@ -68,13 +70,23 @@ class CountingAdapter:
         self.count += len(messages)
 
 
+class Listed:
+    """A storage that has no log."""
+
+    def __init__(self, adapter: SQLEventStorageAdapter) -> None:
+        self.push_event = adapter.push_event
+        self.push_event_group = adapter.push_event_group
+        self.get_events = adapter.get_events
+        self.list_aggregate_ids = adapter.list_aggregate_ids
+
+
 class Pouring:
     """A store on SQLite, and a channel."""
 
-    def __init__(self, engine: Engine, events: int) -> None:
+    def __init__(self, engine: Engine, events: int, *, has_log: bool) -> None:
         self._events = events
         self._log = SQLEventStorageAdapter(engine)
-        self._store = make_store(self._log)
+        self._store = make_store(self._log if has_log else Listed(self._log))
         self._channel = CountingAdapter()
         self._queue: NotificationMessageQueue[Any] = NotificationMessageQueue(
             "QUEUE", source_event_stores=[self._store], message_channel_adapter=self._channel
@@ -119,14 +131,16 @@ class Pouring:
 
 
 @asynccontextmanager
-async def opened(events: int, *, is_shuffled: bool) -> AsyncGenerator[Pouring]:
+async def opened(
+    events: int, *, is_shuffled: bool, has_log: bool = True
+) -> AsyncGenerator[Pouring]:
     """Return a store with so many events, whose timestamps are those of the pushes, or random."""
     with TemporaryDirectory() as directory:
         engine = create_engine(f"sqlite:///{Path(directory)}/events.db")
         adapter = SQLEventStorageAdapter(engine)
         await adapter.create_tables()
         _fill(engine, make_store(adapter).event_store_id, events, is_shuffled=is_shuffled)
-        yield Pouring(engine, events)
+        yield Pouring(engine, events, has_log=has_log)
         engine.dispose()
 
 
@@ -175,15 +189,16 @@ async def measure_ratio(events: int, rounds: int, *, is_shuffled: bool) -> Measu
     return Measurement("pour", title, seconds, baselines, [Target(POUR, SORTING_LOOP, LIMIT)])
 
 
-async def show_memory(console: Console, events: int) -> None:
-    """Pour a long log, and print the peak of the memory before and after."""
-    async with opened(events, is_shuffled=True) as pouring:
+async def show_memory(console: Console, events: int, *, has_log: bool) -> None:
+    """Pour a long store, and print the peak of the memory before and after."""
+    async with opened(events, is_shuffled=True, has_log=has_log) as pouring:
         before, start = _get_peak(), perf_counter()
         await pouring.pour(0)
+        source = "read from the log" if has_log else "listed"
         console.print(
-            f"{events:,} events of {events // EVENTS_OF_AN_AGGREGATE:,} aggregates, timestamps at "
-            f"random: {perf_counter() - start:.1f} s, peak {before:.0f} MiB before and "
-            f"{_get_peak():.0f} MiB after",
+            f"{events:,} events of {events // EVENTS_OF_AN_AGGREGATE:,} aggregates, {source}, "
+            f"timestamps at random: {perf_counter() - start:.1f} s, peak {before:.0f} MiB before "
+            f"and {_get_peak():.0f} MiB after",
             highlight=False,
         )
 
@@ -194,9 +209,15 @@ def _get_peak() -> float:
 
 async def _run(options: Namespace) -> None:
     console = Console(width=None if sys.stdout.isatty() else REPORT_WIDTH)
+    if options.only:
+        await show_memory(console, options.events, has_log=options.only == "log")
+        return
     print_environment(console, describe_environment())
-    if options.events:
-        await show_memory(console, options.events)
+    for only in ("log", "listed") if options.events else ():
+        program = await asyncio.create_subprocess_exec(
+            sys.executable, __file__, "--events", str(options.events), "--only", only
+        )
+        assert await program.wait() == 0
     for is_shuffled in (False, True):
         measured = await measure_ratio(options.timed, options.rounds, is_shuffled=is_shuffled)
         print_measurement(console, measured)
@@ -206,6 +227,7 @@ def main() -> None:
     """Read the options, and measure."""
     parser = ArgumentParser("pouring.py", description=__doc__)
     parser.add_argument("--events", type=int, default=EVENTS, help="of the long log; 0 for none")
+    parser.add_argument("--only", choices=("log", "listed"), help="the long pour that is run")
     parser.add_argument("--timed", type=int, default=TIMED, help="events that are timed")
     parser.add_argument("--rounds", type=int, default=7)
     asyncio.run(_run(parser.parse_args()))

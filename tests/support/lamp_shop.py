@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from math import inf, nan
 from typing import Any, TypedDict
 
 from castore_core import Event, EventStore
@@ -37,6 +38,15 @@ class Order:
     version: int
     item: str
     shipped: bool = False
+
+
+@dataclass(frozen=True)
+class Priceless:
+    """An order without a price."""
+
+    aggregate_id: str
+    version: int
+    prices: tuple[float, ...] = (nan, inf, -inf, 0.5)
 
 
 def reduce_order(order: Order | None, event: OrderPlaced | OrderShipped) -> Order:
@@ -73,6 +83,18 @@ async def make_stores() -> list[EventStore[Any, Any]]:
 async def make_orders() -> EventStore[Any, Any]:
     """Return the store that has events."""
     return (await make_stores())[0]
+
+
+async def make_priceless_orders() -> EventStore[Any, Any]:
+    """Return a store whose states have numbers that JSON does not have."""
+    orders = EventStore[OrderPlaced, Any](
+        "ORDERS",
+        event_types=[OrderPlaced],
+        reduce=lambda _, event: Priceless(event.aggregate_id, event.version),
+        storage_adapter=InMemoryEventStorageAdapter(),
+    )
+    await orders.push_event(OrderPlaced("order-1", 1, payload={"item": "lamp"}))
+    return orders
 
 
 @asynccontextmanager

@@ -141,6 +141,15 @@ def test_aggregate(
     )
 
 
+def test_numbers_that_json_does_not_have(capsys: pytest.CaptureFixture[str]) -> None:
+    """Numbers of a state that are none in JSON are shown as texts."""
+    [shown] = call_castore(
+        capsys, "aggregate", "lamp_shop:make_priceless_orders", "order-1", "--json"
+    ).rows
+
+    assert ["nan", "inf", "-inf", 0.5] == shown["aggregate"]["prices"]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [

@@ -25,6 +25,7 @@ from castore_dam import (
 from castore_in_memory import InMemoryBookmarkStorageAdapter, InMemoryEventStorageAdapter
 from notes import make_notes
 from pouring import accept, at, attach, push_notes
+from wrapped_storage import WrappedStorage
 
 
 async def test_a_pour_goes_on_after_a_failure(
@@ -258,7 +259,7 @@ async def test_a_log_that_was_empty(checkpoint: Checkpoint) -> None:
             {
                 "operation": {
                     "operation": "pour events",
-                    "event stores": ["NOTES"],
+                    "event stores": [["log", "NOTES"]],
                     "message channel": queue.message_channel_id,
                     "timestamps": [None, None],
                 },
@@ -268,3 +269,20 @@ async def test_a_log_that_was_empty(checkpoint: Checkpoint) -> None:
     await push_notes(notes, ("a", 1, 0))
     await pour_event_store_events(notes, queue, checkpoint=checkpoint)
     assert [] == taken.places
+
+
+async def test_stores_on_other_adapters(checkpoint: Checkpoint) -> None:
+    """A pour is not gone on with where its stores are read in another way."""
+    storage = InMemoryEventStorageAdapter()
+    notes, others = make_notes(storage), make_notes(storage, event_store_id="OTHERS")
+    await push_notes(notes, ("a", 1, 0), ("a", 2, 1))
+    queue, _ = attach(notes, others, refuses=lambda each: each.version == 2)
+    options: dict[str, Any] = {"batch_size": 1, "checkpoint": checkpoint}
+    with pytest.raises(MessagePublishError):
+        await pour_event_store_collection_events([notes, others], queue, **options)
+    others.storage_adapter = InMemoryEventStorageAdapter()
+    with pytest.raises(InvalidCheckpointError, match="event stores"):
+        await pour_event_store_collection_events([notes, others], queue, **options)
+    notes.storage_adapter = others.storage_adapter = WrappedStorage(storage)
+    with pytest.raises(InvalidCheckpointError, match="event stores"):
+        await pour_event_store_collection_events([notes, others], queue, **options)

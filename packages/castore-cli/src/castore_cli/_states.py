@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
+from math import isfinite
 from typing import Any, cast
 
 from castore_core import Aggregate, EventStore, JSONValue, format_timestamp
@@ -21,7 +22,7 @@ def to_json_state(store: EventStore, state: Aggregate) -> JSONValue:
 
 def _to_json(value: Any) -> JSONValue:
     match value:
-        case None | bool() | int() | float() | str() if not isinstance(value, Enum):
+        case None | bool() | int() | float() | str() if _is_json(value):
             return cast("JSONValue", value)
         case Enum():
             return _to_json(value.value)
@@ -34,6 +35,10 @@ def _to_json(value: Any) -> JSONValue:
             return [_to_json(each) for each in cast("list[object]", value)]
         case _:
             return _to_json_object(value)
+
+
+def _is_json(value: object) -> bool:
+    return not isinstance(value, Enum) and not (isinstance(value, float) and not isfinite(value))
 
 
 def _to_json_object(value: Any) -> JSONValue:

@@ -16,7 +16,7 @@ from castore_dam._event_stores import check_event_stores
 from castore_dam._journal import Journal, open_journal
 from castore_dam._progress import Progress, ProgressHook, report_nothing
 from castore_dam._results import PouredEvent
-from castore_dam._scan import EventScan, open_scans
+from castore_dam._scan import EventScan, describe_scans, open_scans
 from castore_dam.errors import InvalidCheckpointError
 
 _ARCHIVE: Final = "archive"  # in the state of an export whose part is whole
@@ -65,7 +65,7 @@ async def export_event_store(
     compression = find_compression(target)
     operation = {
         "operation": "export",
-        "event stores": [each.event_store_id for each in stores],
+        "event stores": describe_scans(stores),
         "archive": target.name,
     }
     async with open_journal(checkpoint, operation) as journal:

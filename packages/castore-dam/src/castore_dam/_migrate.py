@@ -14,7 +14,7 @@ from castore_dam._progress import Progress, ProgressHook, report_nothing
 from castore_dam._rate import RateLimit
 from castore_dam._results import PouredEvent
 from castore_dam._sameness import are_equal
-from castore_dam._scan import PAGE, EventScan, ScanPage, open_scans
+from castore_dam._scan import PAGE, EventScan, ScanPage, describe_scans, open_scans
 from castore_dam._succession import Replacement, Succession
 from castore_dam._transform import Transform, Transformer
 
@@ -101,7 +101,7 @@ async def migrate_event_store(
     transformer = Transformer(source.event_store_id, transform)
     operation = {
         "operation": "migrate",
-        "event stores": [source.event_store_id, target.event_store_id],
+        "event stores": [describe_scans([source]), target.event_store_id],
         "has transform": transform is not None,
     }
     rate = RateLimit(rate_limit)

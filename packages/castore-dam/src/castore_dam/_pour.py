@@ -13,7 +13,7 @@ from castore_dam._journal import Journal, State, open_journal
 from castore_dam._progress import Progress, ProgressHook, report_nothing
 from castore_dam._publisher import Publisher
 from castore_dam._results import PouredCollection, PouredEventStore
-from castore_dam._scan import open_scans
+from castore_dam._scan import describe_scans, open_scans
 from castore_dam._sorting import SortedEvent, SortKey
 from castore_dam._tallies import PourTally, ScanTally
 from castore_dam._timeline import Timeline
@@ -113,7 +113,7 @@ async def pour_event_store_collection_events(
     publisher = Publisher(message_channel, rate_limit=rate_limit, batch_size=batch_size)
     operation = {
         "operation": "pour events",
-        "event stores": [each.event_store_id for each in stores],
+        "event stores": describe_scans(stores),
         "message channel": message_channel.message_channel_id,
         "timestamps": wanted.to_json(),
     }

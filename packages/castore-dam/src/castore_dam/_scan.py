@@ -235,16 +235,38 @@ async def open_scans(
     """
     stores = check_event_stores(event_stores)
     check_whole("at_once", at_once, 1)
-    groups: dict[tuple[int, str], list[EventStore]] = {}
-    for each in stores:
-        adapter = each.get_storage_adapter()
-        key = "" if is_event_log(adapter) else each.event_store_id
-        groups.setdefault((id(adapter), key), []).append(each)
+    groups = _group(stores)
     known = ends or [None] * len(groups)
     return [
         await _open_scan(group, at_once, until, end)
-        for group, end in zip(groups.values(), known, strict=True)
+        for group, end in zip(groups, known, strict=True)
     ]
+
+
+def describe_scans(event_stores: Sequence[EventStore]) -> JSONValue:
+    """Return what each scan of `open_scans` reads. The marks of other scans mean nothing to it.
+
+    Raises:
+        UndefinedStorageAdapterError: a store has no storage adapter.
+    """
+    return [
+        [_name_kind(group[0]), *(each.event_store_id for each in group)]
+        for group in _group(event_stores)
+    ]
+
+
+def _group(event_stores: Sequence[EventStore]) -> Sequence[Sequence[EventStore]]:
+    """Return the stores of each log together, and the others one by one."""
+    groups: dict[tuple[int, str], list[EventStore]] = {}
+    for each in event_stores:
+        adapter = each.get_storage_adapter()
+        key = "" if is_event_log(adapter) else each.event_store_id
+        groups.setdefault((id(adapter), key), []).append(each)
+    return [*groups.values()]
+
+
+def _name_kind(event_store: EventStore) -> str:
+    return "log" if is_event_log(event_store.get_storage_adapter()) else "list"
 
 
 async def _open_scan(
