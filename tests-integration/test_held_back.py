@@ -1,6 +1,6 @@
 """Events that the log of PostgreSQL holds back while an older transaction is open."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -39,7 +39,7 @@ async def engine(find_server: Callable[[str], str]) -> AsyncIterator[AsyncEngine
 
 
 @asynccontextmanager
-async def held_back(engine: AsyncEngine) -> AsyncIterator[NoteStore]:
+async def held_back(engine: AsyncEngine) -> AsyncGenerator[NoteStore]:
     """Give a store with two events of which the log holds back one during the block."""
     store = make_notes(SQLEventStorageAdapter(engine))
     await push_notes(store, ("a", 1, 0))
