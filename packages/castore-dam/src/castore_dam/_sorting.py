@@ -11,7 +11,8 @@ from bisect import bisect_left
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import IO, Final, NamedTuple, TypeAlias
+from sys import getsizeof
+from typing import IO, Final, NamedTuple, TypeAlias, cast
 
 from castore_core import LogEntry, LogPosition
 
@@ -19,7 +20,6 @@ SortKey: TypeAlias = tuple[datetime, int, LogPosition]
 """A moment, the number of a scan, and the position in it: the first fields of a `SortedEvent`."""
 
 _BUDGET: Final = 128 * 2**20  # bytes of events in memory
-_EXPANSION: Final = 5  # bytes in memory for each byte of a pickle
 _SAMPLING: Final = 64  # of so many events, one is measured
 _CHUNK: Final = 250  # events that are read again together
 
@@ -110,4 +110,14 @@ class EventSorter:
 
 
 def _measure(event: SortedEvent) -> int:
-    return len(pickle.dumps(event)) * _EXPANSION
+    """Return about how many bytes an event takes in memory; the keys of objects are shared."""
+    size = 0
+    pending: list[object] = [event]
+    while pending:
+        value = pending.pop()
+        size += getsizeof(value)
+        if isinstance(value, dict):
+            pending.extend(cast("dict[str, object]", value).values())
+        elif isinstance(value, (list, tuple)):
+            pending.extend(cast("Sequence[object]", value))
+    return size
