@@ -121,7 +121,7 @@ def test_many_differences(program: Program) -> None:
         ([":old", ":old"], 2, "are one event store on one storage"),
         ([":old", ":new", "--verify", "--dry-run"], 2, "exclude each other"),
         ([":old", ":new", "--transform", ":nothing"], 2, "has no attribute 'nothing'"),
-        ([":old", ":new", "--transform", ":both"], 2, "is to name an object of Callable"),
+        ([":old", ":new", "--transform", ":both"], 2, "name an object of Callable"),
         ([":both", ":new"], 2, "choose one with --store"),
         ([":both", ":new", "--store", "COPIES"], 2, "has no event store 'COPIES'"),
         ([":old", ":new", "--concurrency", "0"], 2, "--concurrency"),

@@ -114,7 +114,7 @@ def test_ids(program: Program) -> None:
         ([":both", ":ids", "--ids"], 2, "--ids takes one event store: choose it with --store"),
         ([":both", ":queue", "--aggregate", "a1"], 2, "--aggregate takes one event store"),
         ([":old", ":ids", "--ids", "--aggregate", "a1"], 2, "exclude each other"),
-        ([":old", ":old"], 2, "is to name an object of MessageChannel"),
+        ([":old", ":old"], 2, "name an object of MessageChannel"),
         ([":old", ":queue", "--rate-limit", "0"], 2, "--rate-limit"),
         ([":old", ":queue", "--rate-limit", "nan"], 2, "--rate-limit"),
         ([":old", ":queue", "--batch-size", "0"], 2, "--batch-size"),

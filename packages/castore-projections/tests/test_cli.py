@@ -209,7 +209,7 @@ def test_other_commands_run_no_projection(
     result = call_castore(capsys, "stores", address, app_dir=tmp_path)
 
     assert (2, "") == (result.code, result.output)
-    assert "an object of EventStore, or a list of them, but is an object of" in result.errors
+    assert "is an object of Watched: name an object of EventStore, or a list" in result.errors
     assert "entered" not in result.errors
 
 
