@@ -149,8 +149,7 @@ def test_aggregate(
         (
             ["order-1", "--at", "2026-01-01"],
             1,
-            "aggregate 'order-1' of event store 'ORDERS' has no event until "
-            "2026-01-01T00:00:00.000Z: it begins at 2026-01-05T09:00:00.000Z",
+            "has no event until 2026-01-01T00:00:00.000Z: it begins at 2026-01-05T09:00:00.000Z",
         ),
         (["order-1", "--at", "2026-01-05", "--version", "1"], 2, "exclude each other"),
         (["order-1", "--at", "soon"], 2, "--at: 'soon' is no moment of ISO 8601, as are 2026-"),

@@ -87,9 +87,9 @@ def test_differences(program: Program) -> None:
     assert ("a4", 1, 0, 1) == _place(second)
     assert EMPTY == second["expected"]["sha256"]
     assert (
-        "aggregate id  version  expected events  found events\n"
-        "a1                  4                4             3\n"
-        "a4                  1                0             1\n"
+        "aggregate id  differs from version  expected events  found events\n"
+        "a1                               4                4             3\n"
+        "a4                               1                0             1\n"
         "aggregate count       4\n"
         "expected event count  6\n"
         "found event count     6\n"

@@ -119,6 +119,11 @@ def test_ids(program: Program) -> None:
         ([":old", ":queue", "--rate-limit", "nan"], 2, "--rate-limit"),
         ([":old", ":queue", "--batch-size", "0"], 2, "--batch-size"),
         ([":old", ":queue", "--from", "then"], 2, "--from"),
+        (
+            [":old", ":queue", "--from", "2024-02-01", "--to", "2024-01-31"],
+            2,
+            "--from is after --to",
+        ),
         ([":old", ":bare"], 1, "message channel 'BARE' has no adapter"),
         ([":copies", ":bare"], 1, "BARE"),
         ([":old", ":queue", "--checkpoint", "no/such/file"], 1, "no such file or directory"),

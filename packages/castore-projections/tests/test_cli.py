@@ -178,6 +178,15 @@ def test_retry(call: Call) -> None:
     assert 1 == len(call("parked", "--json").rows)
 
 
+def test_no_event_to_decide_on(call: Call) -> None:
+    """Where no parked event is of the kind, nothing is asked, and a message says so."""
+    _run_once(call)
+    result = call("parked", "--retry", "--kind", "ValueError", "--json")
+
+    assert (0, [{"retried": 0}]) == (result.code, result.rows)
+    assert "no parked event waits for a decision, of kind 'ValueError'" in result.errors
+
+
 def test_drop(call: Call) -> None:
     """Dropping takes a choice, and passes over the event for good."""
     _run_once(call)

@@ -53,8 +53,8 @@ async def _load(
     state = cast("Aggregate | None", store.simulate_aggregate(events, at=at))
     if state is None:
         raise CommandError(
-            f"aggregate {aggregate_id!r} of event store {store.event_store_id!r} has no event until "
-            f"{format_timestamp(at)}: it begins at {format_timestamp(events[0].timestamp)}"
+            f"aggregate {aggregate_id!r} of event store {store.event_store_id!r} has no event "
+            f"until {format_timestamp(at)}: it begins at {format_timestamp(events[0].timestamp)}"
         )
     return state
 

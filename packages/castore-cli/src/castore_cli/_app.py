@@ -21,8 +21,9 @@ from castore_cli.errors import UsageError
 
 _HELP: Final = """Read and maintain the event stores of a program.
 
-An ADDRESS names an object of the program: MODULE:ATTRIBUTE, as in app:stores. It leads to an object,
-to a list of them, or to a function that gives them. Modules are found in the current directory.
+An ADDRESS names an object of the program: MODULE:ATTRIBUTE, as in app:stores. It leads to an
+object, to a list of them, or to a function that gives them. Modules are found in the current
+directory.
 
 Documentation: https://castore-py.github.io/castore/cli.html"""
 _COMMON: Final = Group("Options of all commands", sort_key=1)
