@@ -300,4 +300,4 @@ def test_completion(tmp_path: Path) -> None:
 
     assert 0 == result.code, result.errors
     assert "create-tables" in path.read_text()
-    assert f"{path} is written: load it in the start-up file of your shell" in result.errors
+    assert f"{path} is written: let your shell load it when it starts" in result.errors

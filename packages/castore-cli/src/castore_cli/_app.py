@@ -117,7 +117,7 @@ def _advise(output: Path | None) -> str:
     """Say how a shell comes to use its completion."""
     if output is None:
         return "your shell loads it when it starts; start a new one"
-    return "load it in the start-up file of your shell, with source"
+    return "let your shell load it when it starts"
 
 
 def _add_options(app: App, terminal: Terminal) -> None:
