@@ -286,7 +286,9 @@ async def test_several_stores(tmp_path: Path) -> None:
     assert {"NOTES": 18, "OTHERS": 6} == archive.event_counts
 
     target = make_notes(InMemoryEventStorageAdapter(), event_store_id="COPY")
-    with pytest.raises(InvalidArchiveError, match="'NOTES', 'OTHERS', and not 'COPY'"):
+    with pytest.raises(
+        InvalidArchiveError, match="'NOTES', 'OTHERS', and those to fill are 'COPY'"
+    ):
         await import_event_store(path, target)
     imported = await import_event_store(path, target, archived_ids={"COPY": "OTHERS"})
     assert imported.imported_event_count == 6

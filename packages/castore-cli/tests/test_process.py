@@ -94,6 +94,15 @@ def test_a_closed_pipe_is_no_failure() -> None:
         assert "closed\n" == process.stderr.read()
 
 
+def test_a_closed_pipe_is_no_failure_of_the_help() -> None:
+    """The help may be cut short, as by `head`."""
+    with start_castore("--help") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert (0, "") == (process.wait(SECONDS), process.stderr.read())
+
+
 def test_help_imports_no_package_of_a_plugin() -> None:
     """`castore --help` lists the commands of packages, and imports none of them."""
     script = (
@@ -181,6 +190,22 @@ def test_a_broken_plugin(plugin: str) -> None:
     assert "No module named 'no_such_library'" in broken.errors
     assert "Traceback" not in broken.errors
     assert 0 == other.code
+
+
+def test_a_command_of_a_package_that_is_missing() -> None:
+    """Where a package of castore is not installed, its command names it."""
+    script = (
+        "import importlib.metadata\n"
+        "importlib.metadata.entry_points = lambda **_: ()\n"
+        "from castore_cli import main\n"
+        "main(['dam', 'check', 'app:stores'])\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+
+    assert 2 == result.returncode
+    assert "error: there is no command 'dam': install castore-dam[cli]\n" == result.stderr
 
 
 def test_errors_of_a_group(plugin: str) -> None:
@@ -275,3 +300,4 @@ def test_completion(tmp_path: Path) -> None:
 
     assert 0 == result.code, result.errors
     assert "create-tables" in path.read_text()
+    assert f"{path} is written: let your shell load it when it starts" in result.errors

@@ -154,9 +154,14 @@ def test_numbers_that_json_does_not_have(capsys: pytest.CaptureFixture[str]) -> 
     ("words", "code", "text"),
     [
         (["nobody"], 1, "has no aggregate 'nobody'"),
-        (["order-1", "--at", "2026-01-01"], 1, "has no aggregate 'order-1'"),
+        (["nobody", "--at", "2026-01-01"], 1, "has no aggregate 'nobody'"),
+        (
+            ["order-1", "--at", "2026-01-01"],
+            1,
+            "has no event until 2026-01-01T00:00:00.000Z: it begins at 2026-01-05T09:00:00.000Z",
+        ),
         (["order-1", "--at", "2026-01-05", "--version", "1"], 2, "exclude each other"),
-        (["order-1", "--at", "soon"], 2, "--at"),
+        (["order-1", "--at", "soon"], 2, "--at: 'soon' is no moment of ISO 8601, as are 2026-"),
         (["order-1", "--version", "0"], 2, "--version"),
     ],
     ids=str,
@@ -169,6 +174,16 @@ def test_no_aggregate(
 
     assert (code, "") == (result.code, result.output)
     assert text in result.errors
+
+
+def test_a_version_that_is_not_there_yet(capsys: pytest.CaptureFixture[str]) -> None:
+    """The state is the last one, and a message says so."""
+    words = "aggregate", "lamp_shop:make_orders", "order-1", "--json", "--version"
+    result, present = call_castore(capsys, *words, "9"), call_castore(capsys, *words, "2")
+
+    assert result.rows == present.rows
+    assert "aggregate 'order-1' has versions up to 2 only\n" == result.errors
+    assert "" == present.errors
 
 
 def _tail(capsys: pytest.CaptureFixture[str], *options: str) -> CommandResult:
@@ -193,7 +208,16 @@ def test_tail_of_some(capsys: pytest.CaptureFixture[str]) -> None:
     shipped = _tail(capsys, "--from-start", "--type", "ORDER_SHIPPED")
 
     assert "2026-01-06T09:00:00.000Z  ORDERS  order-1  2  ORDER_SHIPPED\n" == shipped.output
+    assert "" == shipped.errors
     assert "" == _tail(capsys, "--from-start", "--store", "RETURNS").output
+
+
+def test_tail_of_an_undeclared_type(capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt type is told of, and not refused: old events may have it."""
+    result = _tail(capsys, "--from-start", "--type", "ORDER_SHIPED")
+
+    assert (0, "") == (result.code, result.output)
+    assert "no event store declares the type 'ORDER_SHIPED'" in result.errors
 
 
 def test_one_of_several_stores(capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,8 +74,8 @@ def test_a_store_of_another_id(program: Program) -> None:
 
     assert 1 == refused.code
     assert refused.errors.endswith(
-        "it has the event stores 'NOTES', and not 'COPIES': give archived_ids; "
-        "that is --archived-id on the command line\n"
+        "its event stores are 'NOTES', and those to fill are 'COPIES': archived_ids picks some, or "
+        "gives them other ids; that is --store or --archived-id on the command line\n"
     )
     assert (0, 0) == (imported.code, program.call("verify", ":old", ":copies").code)
 
@@ -84,9 +84,14 @@ def test_some_stores_of_an_archive(program: Program) -> None:
     """Event stores of the archive that have no target are left out, where one says so."""
     path = str(program.folder / "both.jsonl")
     program.call("export", ":both", path)
-    result = program.call("import", path, ":new", "--archived-id", "NOTES=NOTES", "--yes", "--json")
+    words = "import", path, ":new", "--yes", "--json"
+    refused = program.call(*words)
+    picked = program.call(*words, "--store", "NOTES")
+    named = program.call(*words, "--archived-id", "NOTES=NOTES")
 
-    assert 5 == result.rows[0]["importedEventCount"]
+    assert 1 == refused.code
+    assert 5 == picked.rows[0]["importedEventCount"]
+    assert 5 == named.rows[0]["presentEventCount"]
 
 
 @pytest.mark.parametrize(

@@ -87,9 +87,9 @@ def test_differences(program: Program) -> None:
     assert ("a4", 1, 0, 1) == _place(second)
     assert EMPTY == second["expected"]["sha256"]
     assert (
-        "aggregate id  version  expected events  found events\n"
-        "a1                  4                4             3\n"
-        "a4                  1                0             1\n"
+        "aggregate id  differs from version  expected events  found events\n"
+        "a1                               4                4             3\n"
+        "a4                               1                0             1\n"
         "aggregate count       4\n"
         "expected event count  6\n"
         "found event count     6\n"
@@ -121,7 +121,7 @@ def test_many_differences(program: Program) -> None:
         ([":old", ":old"], 2, "are one event store on one storage"),
         ([":old", ":new", "--verify", "--dry-run"], 2, "exclude each other"),
         ([":old", ":new", "--transform", ":nothing"], 2, "has no attribute 'nothing'"),
-        ([":old", ":new", "--transform", ":both"], 2, "is to name an object of Callable"),
+        ([":old", ":new", "--transform", ":both"], 2, "name an object of Callable"),
         ([":both", ":new"], 2, "choose one with --store"),
         ([":both", ":new", "--store", "COPIES"], 2, "has no event store 'COPIES'"),
         ([":old", ":new", "--concurrency", "0"], 2, "--concurrency"),

@@ -103,10 +103,12 @@ def test_an_upcaster(program: Program, path: Path) -> None:
     """A change that an upcaster mends is backward, where one says so; unknown types are refused."""
     _change(path, {"type": "integer"})
     upcast = _call(program, path, "--upcast", "NOTES=NOTED", "--json")
+    for_people = _call(program, path, "--upcast", "NOTES=NOTED")
     unknown = _call(program, path, "--upcast", "NOTES=LOST")
     malformed = _call(program, path, "--upcast", "NOTED")
 
     assert (0, "backward") == (upcast.code, upcast.rows[0]["verdict"])
+    assert "backward (upcast)  NOTES" in for_people.output
     assert (2, 2) == (unknown.code, malformed.code)
     assert "error: --upcast names 'LOST' of 'NOTES', which was not saved\n" == unknown.errors
     assert "--upcast takes the id of an event store and '='" in malformed.errors
@@ -135,3 +137,8 @@ def test_a_file_of_something_else(program: Program) -> None:
 
     assert (1, 1, "notes") == (compared.code, saved.code, path.read_text())
     assert f"error: not the schemas of events: {path} is no JSON\n" == compared.errors
+    path.write_text("{}")
+    compared = _call(program, path)
+    assert (
+        f"error: not the schemas of events: the format is not castore-event-schemas, in {path}\n"
+    ) == compared.errors

@@ -178,6 +178,15 @@ def test_retry(call: Call) -> None:
     assert 1 == len(call("parked", "--json").rows)
 
 
+def test_no_event_to_decide_on(call: Call) -> None:
+    """Where no parked event is of the kind, nothing is asked, and a message says so."""
+    _run_once(call)
+    result = call("parked", "--retry", "--kind", "ValueError", "--json")
+
+    assert (0, [{"retried": 0}]) == (result.code, result.rows)
+    assert "no parked event waits for a decision, of kind 'ValueError'" in result.errors
+
+
 def test_drop(call: Call) -> None:
     """Dropping takes a choice, and passes over the event for good."""
     _run_once(call)
@@ -209,7 +218,7 @@ def test_other_commands_run_no_projection(
     result = call_castore(capsys, "stores", address, app_dir=tmp_path)
 
     assert (2, "") == (result.code, result.output)
-    assert "an object of EventStore, or a list of them, but is an object of" in result.errors
+    assert "is an object of Watched: name an object of EventStore, or a list" in result.errors
     assert "entered" not in result.errors
 
 

@@ -9,8 +9,8 @@ from castore_cli._moments import Moment
 from castore_cli._states import to_json_state
 from castore_cli._terminal import Terminal
 from castore_cli._texts import format_json, format_line
-from castore_cli.errors import UsageError
-from castore_core import Aggregate, AggregateNotFoundError, EventStore
+from castore_cli.errors import CommandError, UsageError
+from castore_core import Aggregate, AggregateNotFoundError, EventStore, format_timestamp
 
 
 async def aggregate(
@@ -36,6 +36,8 @@ async def aggregate(
         raise UsageError("--version and --at exclude each other")
     async with open_store(address, store_id=store) as event_store:
         state = await _load(event_store, aggregate_id, version, at)
+        if version is not None and state.version < version:
+            terminal.say(f"aggregate {aggregate_id!r} has versions up to {state.version} only")
         _show(terminal, event_store, state)
 
 
@@ -46,9 +48,14 @@ async def _load(
         loaded = await store.get_existing_aggregate(aggregate_id, max_version=version)
         return cast("Aggregate", loaded.aggregate)
     events = await store.get_events(aggregate_id)
+    if not events:
+        raise AggregateNotFoundError(store.event_store_id, aggregate_id)
     state = cast("Aggregate | None", store.simulate_aggregate(events, at=at))
     if state is None:
-        raise AggregateNotFoundError(store.event_store_id, aggregate_id)
+        raise CommandError(
+            f"aggregate {aggregate_id!r} of event store {store.event_store_id!r} has no event "
+            f"until {format_timestamp(at)}: it begins at {format_timestamp(events[0].timestamp)}"
+        )
     return state
 
 

@@ -19,9 +19,21 @@ from castore_cli._terminal import Terminal
 from castore_cli._texts import make_visible
 from castore_cli.errors import UsageError
 
-_HELP: Final = "Read and maintain the event stores of a program."
+_HELP: Final = """Read and maintain the event stores of a program.
+
+An ADDRESS names an object of the program: MODULE:ATTRIBUTE, as in app:stores. It leads to an
+object, to a list of them, or to a function that gives them. Modules are found in the current
+directory.
+
+Documentation: https://castore-py.github.io/castore/cli.html"""
 _COMMON: Final = Group("Options of all commands", sort_key=1)
 _COMMANDS: Final = ("stores", "ids", "events", "aggregate", "tail")
+_PACKAGES: Final = {
+    "dam": "castore-dam[cli]",
+    "dynamodb": "castore-dynamodb[cli]",
+    "projections": "castore-projections[cli]",
+    "sql": "castore-sql[cli]",
+}
 _INSTALL_COMPLETION: Final = "--install-completion"
 Shell: TypeAlias = Literal["bash", "fish", "powershell", "zsh"]
 _HIDDEN: Final = Parameter(show=False, allow_leading_hyphen=True)
@@ -96,9 +108,16 @@ def _make_installer(app: App) -> Callable[..., None]:
             output: Write the script there, and change no start-up file of the shell.
         """
         path = app.install_completion(shell=shell, output=output, add_to_startup=output is None)
-        sys.stderr.write(f"{make_visible(str(path))} is written: start a new shell to use it\n")
+        sys.stderr.write(f"{make_visible(str(path))} is written: {_advise(output)}\n")
 
     return install
+
+
+def _advise(output: Path | None) -> str:
+    """Say how a shell comes to use its completion."""
+    if output is None:
+        return "your shell loads it when it starts; start a new one"
+    return "let your shell load it when it starts"
 
 
 def _add_options(app: App, terminal: Terminal) -> None:
@@ -145,6 +164,8 @@ def _refuse_command(app: App, error: UnknownCommandError) -> UsageError:
     names = sorted(each for each in app if not each.startswith("-"))
     close = get_close_matches(name, names, n=1)
     hint = f"do you mean {close[0]!r}?" if close else f"there are {', '.join(names)}"
+    if package := _PACKAGES.get(name):
+        hint = f"install {package}"
     return UsageError(f"there is no command {name!r}: {hint}")
 
 

@@ -127,16 +127,16 @@ def _list_members(protocol: type) -> list[str]:
 
 
 def _name(kinds: Iterable[type]) -> str:
-    return " or ".join(each.__name__ for each in kinds)
+    return " or ".join(sorted(each.__name__ for each in kinds))
 
 
 def _refuse(address: str, value: object, kinds: tuple[type, ...]) -> UsageError:
-    wanted = f"{address!r} is to name an object of {_name(kinds)}, or a list of them"
+    wanted = f"name an object of {_name(kinds)}, or a list of them"
     held = _list_held(value)
     other = next((each for each in held if not _is_one_of(each, kinds)), None)
     if other is not None:
-        return UsageError(f"{wanted}, but has {_describe(other)}")
-    return UsageError(f"{wanted}, but is {_describe(value)}")
+        return UsageError(f"{address!r} has {_describe(other)}: {wanted}")
+    return UsageError(f"{address!r} is {_describe(value)}: {wanted}")
 
 
 def _describe(value: object) -> str:
@@ -144,9 +144,8 @@ def _describe(value: object) -> str:
         return "None"
     if isinstance(value, type):
         return f"the class {value.__qualname__}"
-    kind = type(value)
     is_empty = isinstance(value, Sized) and not len(value)
-    return f"{'an empty' if is_empty else 'an object of'} {kind.__module__}.{kind.__qualname__}"
+    return f"{'an empty' if is_empty else 'an object of'} {type(value).__qualname__}"
 
 
 def _check_ids(address: str, stores: list[EventStore], store_ids: Iterable[str]) -> None:

@@ -39,6 +39,8 @@ async def tail(
     """
     async with open_stores(address, store_ids=store) as event_stores:
         logs = _group_by_log(event_stores)
+        for each in _find_undeclared(event_stores, type_):
+            terminal.say(f"no event store declares the type {each!r}: stored events may have it")
         starts = {log: LOG_START if from_start else await log.get_last_position() for log in logs}
         async with asyncio.TaskGroup() as tasks:
             for log, store_ids in logs.items():
@@ -84,6 +86,12 @@ def _group_by_log(stores: Iterable[EventStore]) -> dict[EventLog, list[str]]:
     for each in stores:
         logs.setdefault(get_log(each), []).append(each.event_store_id)
     return logs
+
+
+def _find_undeclared(stores: Iterable[EventStore], types: Iterable[str]) -> list[str]:
+    """Return the types that no store has: misspelt, or those of old events."""
+    declared = {kind.type for each in stores for kind in each.event_types}
+    return [each for each in types if each not in declared]
 
 
 def _format_line(row: Row) -> str:

@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from io import UnsupportedOperation
 from typing import TextIO
@@ -141,9 +141,7 @@ class Terminal:
 
     def make_console(self, stream: TextIO) -> Console:
         """Return a console of rich on a stream, for which all text is data."""
-        return _Console(
-            file=stream, markup=False, highlight=False, emoji=False, legacy_windows=False
-        )
+        return _Console(stream, self._close if stream is self._output else None)
 
     @property
     def output(self) -> TextIO:
@@ -170,13 +168,27 @@ class Terminal:
         try:
             yield
         except BrokenPipeError:
-            self.is_closed = True
-            _discard(self._output)
+            self._close()
             raise
+
+    def _close(self) -> None:
+        """Take note that nobody reads the output any more."""
+        self.is_closed = True
+        _discard(self._output)
 
 
 class _Console(Console):
+    """Shows results, errors and the help, which cyclopts prints."""
+
+    def __init__(self, stream: TextIO, close: Callable[[], None] | None) -> None:
+        super().__init__(
+            file=stream, markup=False, highlight=False, emoji=False, legacy_windows=False
+        )
+        self._close = close
+
     def on_broken_pipe(self) -> None:
+        if self._close is not None:
+            self._close()
         raise BrokenPipeError
 
 

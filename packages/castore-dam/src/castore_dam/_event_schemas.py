@@ -68,7 +68,10 @@ def load_event_schemas(path: str | os.PathLike[str]) -> EventSchemas:
         loaded: object = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise InvalidEventSchemasError(f"{os.fspath(path)} is no JSON") from error
-    return check_event_schemas(loaded)
+    try:
+        return check_event_schemas(loaded)
+    except InvalidEventSchemasError as error:
+        raise InvalidEventSchemasError(f"{error.reason}, in {os.fspath(path)}") from None
 
 
 def check_event_schemas(schemas: object) -> EventSchemas:
@@ -78,7 +81,7 @@ def check_event_schemas(schemas: object) -> EventSchemas:
         InvalidEventSchemasError: it is in another.
     """
     if not _is_mapping(schemas) or schemas.get("format") != FORMAT:
-        raise InvalidEventSchemasError("the format is another one")
+        raise InvalidEventSchemasError("the format is not castore-event-schemas")
     version, stores = schemas.get("formatVersion"), schemas.get("eventStores")
     if version != FORMAT_VERSION:
         raise InvalidEventSchemasError(f"the format has version {version!r}, and 1 is known")

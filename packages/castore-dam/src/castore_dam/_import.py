@@ -129,7 +129,10 @@ def _check_stores(
         there, wanted = (
             ", ".join(map(repr, sorted(each))) for each in (archive.event_counts, targets)
         )
-        reason = f"it has the event stores {there}, and not {wanted}: give archived_ids"
+        reason = (
+            f"its event stores are {there}, and those to fill are {wanted}: "
+            "archived_ids picks some, or gives them other ids"
+        )
         raise InvalidArchiveError(os.fspath(path), 1, reason)
 
 

@@ -1,4 +1,4 @@
-"""The table of castore-dynamodb."""
+"""Create the table of castore-dynamodb, or print a template of it."""
 
 import json
 from typing import Any, Final

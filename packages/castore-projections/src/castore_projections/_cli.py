@@ -1,4 +1,4 @@
-"""Projections and relays: their status, runs and parked events."""
+"""Show and run projections and relays, and decide on their parked events."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -100,6 +100,10 @@ async def parked(
             return
         event = None if position is None else _get_failed(chosen, position)
         number = sum(each.failure is not None for each in chosen)
+        if number == 0:
+            terminal.say("no parked event waits for a decision" + _of_kind(kind))
+            terminal.show({"retried" if retry else "dropped": 0})
+            return
         if retry:
             terminal.confirm(f"let {number} parked events be tried again")
             terminal.show({"retried": await found.retry_parked_events(kind=kind, event=event)})
@@ -159,6 +163,10 @@ async def _choose(
         is_of_kind = kind is None or (each.failure is not None and each.failure.kind == kind)
         if is_of_kind and position in {None, each.position}:
             yield each
+
+
+def _of_kind(kind: str | None) -> str:
+    return "" if kind is None else f", of kind {kind!r}: the list without --kind has the kinds"
 
 
 def _get_failed(chosen: list[ParkedEvent], position: str) -> ParkedEvent:

@@ -1,4 +1,4 @@
-"""The tables of castore-sql."""
+"""Create the tables of castore-sql, or print their DDL."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager

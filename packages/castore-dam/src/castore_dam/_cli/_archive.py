@@ -33,7 +33,7 @@ async def export(
         address: The event stores.
         file: The archive: .jsonl, .jsonl.gz or .jsonl.zst.
         store: The events of this store; it may be given several times.
-        concurrency: How many aggregates are read at a time, where the storage has no log.
+        concurrency: How many aggregates are read at a time, 10 by default, where there is no log.
         checkpoint: Keep in this file how far it has come. The same command goes on from there.
     """
     _check_suffix(file)
@@ -70,16 +70,16 @@ async def import_(
     Args:
         file: The archive.
         address: The event stores.
-        store: Import the events of this store; it may be given several times.
+        store: Import this store, and leave out the others; it may be given several times.
         archived_id: STORE=ID: the events of the store have this id in the archive. With it, event
             stores of the archive that have no target are left out.
-        concurrency: How many aggregates are written at a time, where the storage has no log.
+        concurrency: How many aggregates are written at a time, 10 by default, without a log.
         rate_limit: The most events a second that are written, evenly; also a fraction.
         checkpoint: Keep in this file how far it has come. The same command goes on from there.
     """
     _check_suffix(file)
     async with open_stores(address, store_ids=store) as stores:
-        archived_ids = _find_ids(stores, archived_id)
+        archived_ids = _find_ids(stores, archived_id, picks=bool(store))
         terminal.confirm(
             f"write the events of {os.fspath(file)!r} to {describe_stores(address, stores)}"
         )
@@ -123,7 +123,8 @@ async def verify_archive(
     values.update(_describe(archive))
     if expected_hash not in {None, archive.hash}:
         reason = "it has another hash than the one that was expected"
-        terminal.show({**values, "isIntact": False, "line": None, "reason": reason})
+        line = {"line": None} if terminal.is_json else {}
+        terminal.show({**values, "isIntact": False, **line, "reason": reason})
         return ExitCode.FOUND
     terminal.show({**values, "isIntact": True})
     return ExitCode.OK
@@ -134,7 +135,7 @@ async def _import(file: Path, stores: Sequence[EventStore], **options: Any) -> I
         return await import_event_store(file, stores, **options)
     except InvalidArchiveError as error:
         if "archived_ids" in error.reason:
-            error.add_note("that is --archived-id on the command line")
+            error.add_note("that is --store or --archived-id on the command line")
         raise
 
 
@@ -145,9 +146,11 @@ def _check_suffix(file: Path) -> None:
         raise UsageError(str(error)) from None
 
 
-def _find_ids(stores: Sequence[EventStore], pairs: Sequence[str]) -> Mapping[str, str] | None:
-    """Return the ids that the stores have in the archive, where one has another."""
-    if not pairs:
+def _find_ids(
+    stores: Sequence[EventStore], pairs: Sequence[str], *, picks: bool
+) -> Mapping[str, str] | None:
+    """Return the ids that the stores have in the archive, where they are not simply all of it."""
+    if not (pairs or picks):
         return None
     given = dict(parse_pairs("--archived-id", pairs))
     known = {each.event_store_id: each.event_store_id for each in stores}

@@ -25,7 +25,9 @@ async def check(
     concurrency: Limit = 10,
     terminal: Terminal,
 ) -> ExitCode:
-    """Read all the events of stores, and list what is wrong with them: exit code 3.
+    """Read all the events of stores, and list what is wrong with them.
+
+    The exit code is 3 where anything is wrong.
 
     The events that each upcaster changes are counted. One that changes none is no finding. Values
     of payloads and metadata are not shown.
@@ -34,8 +36,8 @@ async def check(
         address: The event stores.
         store: Check this store; it may be given several times.
         with_reducer: Load each aggregate, too. The events are read a second time.
-        max_findings: List at most so many findings of each store; all are counted.
-        concurrency: How many aggregates are read at a time.
+        max_findings: List at most so many findings of each store, 1000 by default; all are counted.
+        concurrency: How many aggregates are read at a time, 10 by default.
     """
     async with open_stores(address, store_ids=store) as stores:
         reports: list[IntegrityReport] = []

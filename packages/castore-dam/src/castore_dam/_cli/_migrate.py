@@ -44,7 +44,7 @@ async def migrate(
         transform: A function that is given each event, and returns the one that takes its place.
         allow_gaps: Carry aggregates in which a version is missing, too.
         dry_run: Write nothing, and count what would be written.
-        concurrency: How many aggregates are read, or written, at a time.
+        concurrency: How many aggregates are read, or written, at a time, 10 by default.
         rate_limit: The most events a second that are written, evenly; also a fraction.
         checkpoint: Keep in this file how far it has come. The same command goes on from there.
         verify: Compare the event stores afterwards, as castore dam verify does.
@@ -91,7 +91,7 @@ async def verify(
         target: The event store that it was migrated to.
         store: The id of the event store, where the addresses name several.
         transform: The function that the migration had.
-        concurrency: How many aggregates are compared at a time.
+        concurrency: How many aggregates are compared at a time, 10 by default.
     """
     async with _open(source, target, store, transform) as stores:
         return await _verify(stores, concurrency, terminal)
@@ -190,7 +190,7 @@ def _describe_content(content: Content) -> dict[str, Any]:
 def _to_row(difference: Difference) -> dict[str, Any]:
     return {
         "aggregateId": difference.aggregate_id,
-        "version": difference.version,
+        "differsFromVersion": difference.version,
         "expectedEvents": difference.expected.event_count,
         "foundEvents": difference.found.event_count,
     }

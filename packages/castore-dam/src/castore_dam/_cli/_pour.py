@@ -59,14 +59,17 @@ async def pour(
         aggregate: The events of this aggregate only, of one store.
         ids: Publish the ids of a store's aggregates, to a channel of aggregate-exists messages.
         from_: Leave out events, or aggregates that began, before this moment.
-        to: Leave out events, or aggregates that began, after this moment.
+        to: Leave out events, or aggregates that began, after this moment. A date is its
+            midnight.
         rate_limit: The most messages a second, evenly; also a fraction.
-        batch_size: The most messages that are published together.
-        concurrency: How many aggregates are read at a time, where the storage has no log.
+        batch_size: The most messages that are published together, 100 by default.
+        concurrency: How many aggregates are read at a time, 10 by default, where there is no log.
         checkpoint: Keep in this file how far it has come. The same command goes on from there.
     """
     if ids and aggregate is not None:
         raise UsageError("--ids and --aggregate exclude each other")
+    if from_ is not None and to is not None and from_ > to:
+        raise UsageError("--from is after --to: nothing is between them")
     async with (
         open_stores(source, store_ids=store) as stores,
         open_object(channel, _CHANNEL) as message_channel,

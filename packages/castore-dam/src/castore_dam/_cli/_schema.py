@@ -38,8 +38,8 @@ async def schema(
     Args:
         address: All the event stores.
         file: The file, which --save has written.
-        compatibility: backward: new code reads the stored events; forward: old code reads new
-            events; full: both.
+        compatibility: backward, the default: new code reads the stored events; forward: old code
+            reads new events; full: both.
         upcast: STORE=TYPE: an upcaster changes the stored events of this type into what is read
             now; it may be given several times.
         save: Write the file. Its changes are shown, and one that is there is replaced after a
@@ -82,8 +82,12 @@ def _compare(saved: EventSchemas, current: EventSchemas, upcast: Sequence[str]) 
 
 def _show_changes(diff: SchemaDiff, terminal: Terminal) -> None:
     columns = ("verdict", "eventStoreId", "eventType", "path", "kind", "reason")
-    if rows := [_describe(each) for each in diff.changes]:
+    if rows := [_describe(each) | {"verdict": _show_verdict(each)} for each in diff.changes]:
         terminal.show_rows(rows, columns=columns)
+
+
+def _show_verdict(change: SchemaChange) -> str:
+    return f"{change.verdict} (upcast)" if change.is_upcast else change.verdict
 
 
 def _show_result(

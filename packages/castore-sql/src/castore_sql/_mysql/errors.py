@@ -20,7 +20,7 @@ _ABORTED: Final = {_DEADLOCK, _CHANGED}
 _BUSY: Final = {_LOCK_TIMEOUT, *_ABORTED}
 _LOST: Final = {1053, 1927}  # the server shuts down; the connection was killed
 _HINTS: Final = {
-    1146: "await create_tables() of the adapter first",
+    1146: "await create_tables() of the adapter first, or run castore sql create-tables",
     1153: "raise max_allowed_packet of the server",
     _LOCK_TIMEOUT: (
         "a transaction that has not ended was in the way, and nothing was written; inside one of "

@@ -22,7 +22,7 @@ _NOT_SUPPORTED: Final = "0A000"
 UNIQUE_VIOLATION: Final = "23505"
 NOT_NULL_VIOLATION: Final = "23502"
 _HINTS: Final = {
-    "42P01": "await create_tables() of the adapter first",
+    "42P01": "await create_tables() of the adapter first, or run castore sql create-tables",
     "22001": "the column is shorter: a table of Castore's has varchar(32) and varchar(64)",
     "54000": "the ids of the event store and the aggregate are too long for an index",
     "55P03": (

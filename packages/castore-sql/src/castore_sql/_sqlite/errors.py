@@ -41,7 +41,8 @@ def translate(error: Exception, engine: Engine) -> StorageError:
         reason = "another process, or a transaction of this one, kept it locked for too long"
         return StorageError(f"{error}: {reason}")
     if "no such table" in str(error):
-        return StorageError(f"{error}: await create_tables() of the adapter first{_hint(engine)}")
+        advice = "await create_tables() of the adapter first, or run castore sql create-tables"
+        return StorageError(f"{error}: {advice}{_hint(engine)}")
     if _get_code(error) in _OF_THE_FILE and engine.url.database:
         return StorageError(f"{error}: {_describe_file(engine.url.database)}")
     if isinstance(error, UnicodeError):
