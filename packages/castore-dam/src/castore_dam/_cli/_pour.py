@@ -17,6 +17,7 @@ from castore_cli import (
 from castore_core import (
     AggregateExistsMessageBus,
     AggregateExistsMessageQueue,
+    AggregateNotFoundError,
     EventStore,
     ListedAggregate,
     MessageChannel,
@@ -128,6 +129,9 @@ class _Pour:
     async def pour_aggregate(self, aggregate_id: str) -> None:
         """Pour the events of one aggregate."""
         store = self._get_store("--aggregate")
+        adapter, store_id = store.get_storage_adapter(), store.event_store_id
+        if not await adapter.get_events(store_id, aggregate_id, limit=1):
+            raise AggregateNotFoundError(store_id, aggregate_id)
         self._confirm(f"the events of aggregate {aggregate_id!r}")
         with self._tracking:
             poured = await pour_aggregate_events(
