@@ -92,6 +92,7 @@ from castore_core._storage import (
     ListedAggregate,
     LogEntry,
     LogSlice,
+    ReversibleEventLog,
 )
 from castore_core._store import EventStore
 from castore_core._timestamp import Clock, format_timestamp, parse_timestamp, use_clock, utc_now
@@ -221,6 +222,7 @@ __all__ = [
     "Reducer",
     "ReducerError",
     "ReducerSources",
+    "ReversibleEventLog",
     "Snapshot",
     "SnapshotCount",
     "SnapshotOccasion",
