@@ -20,6 +20,7 @@ from castore_visualizer._masking import Mask, Masking
 from castore_visualizer._pages import (
     aggregate,
     aggregates,
+    commands,
     correlation,
     log,
     messages,
@@ -122,5 +123,8 @@ _ROUTES: Final = [
     Route(PATHS["parked"], projections.show_parked, methods=["GET"]),
     Route(PATHS["parked"], projections.change_parked, methods=["POST"]),
     Route(PATHS["messages"], messages.show_messages),
+    Route(PATHS["commands"], commands.list_commands),
+    Route(PATHS["command"], commands.show_command, methods=["GET"]),
+    Route(PATHS["command"], commands.run_command, methods=["POST"]),
     Mount("/static", StaticFiles(directory=FOLDER), name="static"),
 ]

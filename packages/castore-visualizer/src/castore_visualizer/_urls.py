@@ -7,9 +7,9 @@ from starlette.requests import Request
 from castore_visualizer._assets import get_fingerprint
 
 
-def make_url(request: Request, name: str, **query: object) -> str:
+def make_url(request: Request, page: str, /, **query: object) -> str:
     """Return the address of a page with a query; what is ``None`` or empty is left out."""
-    path = f"{request.scope.get('root_path', '')}{PATHS[name]}"
+    path = f"{request.scope.get('root_path', '')}{PATHS[page]}"
     given = {key.rstrip("_"): str(each) for key, each in query.items() if each not in (None, "")}
     return f"{path}?{urlencode(given)}" if given else path
 

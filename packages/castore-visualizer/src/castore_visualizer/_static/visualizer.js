@@ -23,24 +23,42 @@
 
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const SERIES = ["--series-0", "--series-1", "--series-2", "--series-3", "--series-4", "--series-5"];
+  const WHOLE = [1, 2, 5].flatMap((each) => [0, 1, 2, 3, 4, 5, 6].map((power) => each * 10 ** power));
 
-  function draw(place, names, data, bars) {
+  // Moments are in UTC, as everywhere.
+  function showTime(seconds, step) {
+    const text = new Date(seconds * 1000).toISOString();
+    if (step >= 86400) return text.slice(0, 10);
+    const time = step < 60 ? text.slice(11, 19) : text.slice(11, 16);
+    return time.startsWith("00:00") ? text.slice(5, 10) : time;
+  }
+
+  // A series has `name`, `values` as they are drawn, and `shown` as the legend tells them.
+  function draw(place, starts, series, bars) {
     place.replaceChildren();
-    if (!data[0].length) return null;
+    if (!starts.length) return;
     const axis = {
       stroke: color("--muted"), grid: { stroke: color("--line"), width: 1 },
       ticks: { stroke: color("--line"), width: 1 }, font: "12px system-ui",
     };
     const paths = bars ? uPlot.paths.bars({ size: [0.8, 40], radius: 0.2 }) : undefined;
-    const series = names.map((label, index) => ({
-      label, stroke: color(SERIES[index % SERIES.length]), width: bars ? 0 : 2,
-      fill: bars ? color(SERIES[index % SERIES.length]) : undefined, paths, points: { show: false },
-    }));
-    return new uPlot({
-      width: place.clientWidth, height: 200, series: [{}, ...series],
-      axes: [axis, { ...axis, size: 46 }], cursor: { points: { size: 6 } },
-      scales: { y: { range: (_, low, high) => [0, Math.max(high, 1)] } },
-    }, data, place);
+    const time = { label: "Time (UTC)", value: (_, value) => value == null ? "–" : new Date(value * 1000).toISOString().slice(0, 19).replace("T", " ") };
+    const drawn = series.map((each, index) => {
+      const tint = color(SERIES[(series.length - 1 - index) % SERIES.length]);
+      return {
+        label: each.name, stroke: tint, width: bars ? 0 : 2, fill: bars ? tint : undefined, paths,
+        points: { show: !bars }, value: (_plot, _value, _series, at) => at == null ? "–" : String(each.shown[at] ?? "–"),
+      };
+    });
+    new uPlot({
+      width: place.clientWidth, height: 200, series: [time, ...drawn],
+      axes: [
+        { ...axis, values: (_plot, at, _axis, _space, step) => at.map((each) => showTime(each, step)) },
+        { ...axis, size: 46, incrs: WHOLE },
+      ],
+      scales: { y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.08] } },
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
+    }, [starts, ...series.map((each) => each.values)], place);
   }
 
   // Later series stand on earlier ones, and are drawn first.
@@ -49,7 +67,7 @@
     const total = new Array(series[0]?.values.length ?? 0).fill(0);
     for (const each of series) {
       each.values.forEach((value, index) => { total[index] += value; });
-      sums.unshift({ name: each.name, values: [...total] });
+      sums.unshift({ name: each.name, values: [...total], shown: each.values });
     }
     return sums;
   }
@@ -62,29 +80,30 @@
     section.hidden = starts.length === 0;
     const note = section.querySelector("[data-chart-note]");
     if (note) note.textContent = `The latest events of all stores, in steps of ${duration(step)}.`;
-    const show = () => {
-      const sums = stack(series);
-      draw(place, sums.map((each) => each.name), [starts, ...sums.map((each) => each.values)], true);
-    };
+    const sums = stack(series);
+    const show = () => draw(place, starts, sums, true);
     show();
     keepFitting(place, show);
   }
 
   function followLags(place) {
-    const names = [], data = [[]];
+    const starts = [], series = [];
+    const show = () => draw(place, starts, series, false);
     async function ask() {
+      if (document.hidden) return;
       const answer = await fetch(place.dataset.follow).catch(() => null);
-      if (!answer?.ok || document.hidden) return;
+      if (!answer?.ok) return;
       const lags = await answer.json();
       for (const name of Object.keys(lags)) {
-        if (!names.includes(name)) { names.push(name); data.push(data[0].map(() => null)); }
+        if (series.some((each) => each.name === name)) continue;
+        const values = starts.map(() => null);
+        series.push({ name, values, shown: values });
       }
-      data[0].push(Date.now() / 1000);
-      names.forEach((name, index) => data[index + 1].push(lags[name] ?? null));
-      if (data[0].length > MOST_POINTS) data.forEach((each) => each.shift());
+      starts.push(Date.now() / 1000);
+      for (const each of series) each.values.push(lags[each.name] ?? null);
+      if (starts.length > MOST_POINTS) [starts, ...series.map((each) => each.values)].forEach((each) => each.shift());
       show();
     }
-    const show = () => draw(place, names, data, false);
     ask();
     setInterval(ask, FOLLOW_INTERVAL);
     keepFitting(place, show);
