@@ -61,7 +61,9 @@ def describe_parameters(function: Callable[..., Any], skipped: int) -> JSONSchem
     """Return the JSON schema of the arguments of a function, but for the first ones."""
     hints = find_hints(function)
     parameters = list(inspect.signature(function).parameters.values())[skipped:]
-    named = [each for each in parameters if each.kind not in {each.VAR_KEYWORD, each.VAR_POSITIONAL}]
+    named = [
+        each for each in parameters if each.kind not in {each.VAR_KEYWORD, each.VAR_POSITIONAL}
+    ]
     properties = {
         each.name: _add_default(describe_type(hints.get(each.name, Any)), each.default)
         for each in named

@@ -41,7 +41,9 @@ def decode(annotation: Any, value: Any) -> Any:
 def _decode_fields(kind: Any, value: Mapping[str, Any]) -> Any:
     hints = find_hints(kind)
     names = {each.name for each in fields(kind)}
-    return kind(**{key: decode(hints.get(key, Any), each) for key, each in value.items() if key in names})
+    return kind(
+        **{key: decode(hints.get(key, Any), each) for key, each in value.items() if key in names}
+    )
 
 
 def _decode_union(arguments: Sequence[Any], value: Any) -> Any:

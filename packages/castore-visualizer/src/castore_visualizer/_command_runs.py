@@ -75,7 +75,11 @@ def describe_input(command: AnyCommand) -> JSONSchema:
         case AggregateCommand():
             schema = describe_parameters(command.handler_function, 1)
             properties: Any = {AGGREGATE_ID: {"type": "string"}, **_get(schema, "properties")}
-            return {**schema, "properties": properties, "required": [AGGREGATE_ID, *schema["required"]]}
+            return {
+                **schema,
+                "properties": properties,
+                "required": [AGGREGATE_ID, *schema["required"]],
+            }
         case _:
             own: Any = getattr(command, "input_schema", None)
             return own if own is not None else describe_type(find_input_type(command))
@@ -128,7 +132,9 @@ async def run_for_real(
         return note
 
     recorded = {
-        name: _record(each, record_to(each)) for name, each in stores.items() if each.storage_adapter
+        name: _record(each, record_to(each))
+        for name, each in stores.items()
+        if each.storage_adapter
     }
     run = await _run(command, recorded, value)
     return CommandRun(written, dict(stores), run.output, run.error)

@@ -33,9 +33,7 @@ def compare(before: JSONValue | Absent, after: JSONValue | Absent) -> list[Chang
     removed comes where the earlier one had it.
     """
     old, new = flatten(before), flatten(after)
-    return [
-        Change(path, old.get(path, ABSENT), new.get(path, ABSENT)) for path in _merge(old, new)
-    ]
+    return [Change(path, old.get(path, ABSENT), new.get(path, ABSENT)) for path in _merge(old, new)]
 
 
 def flatten(value: JSONValue | Absent) -> _Leaves:

@@ -70,7 +70,10 @@ class DraftStorageAdapter(_StorageOver):
         """Keep all the events of a group, or none: the same conflicts come up as in a storage."""
         for each in asserted:
             drafts = cast("DraftStorageAdapter", each.storage_adapter)
-            if await drafts.find_last_version(each.event_store_id, each.aggregate_id) != each.version:
+            if (
+                await drafts.find_last_version(each.event_store_id, each.aggregate_id)
+                != each.version
+            ):
                 raise VersionAssertionError(each.event_store_id, each.aggregate_id, each.version)
         ahead: dict[tuple[int, str, str], int] = {}
         for event_store_id, record, adapter in group if not force else ():

@@ -117,7 +117,10 @@ def _iter_fields(
         required: Any = schema.get("required", ())
         for name, each in cast("dict[str, JSONSchema]", properties).items():
             yield from _iter_fields(
-                root, _resolve(root, each), (*path, name), is_required=is_required and name in required
+                root,
+                _resolve(root, each),
+                (*path, name),
+                is_required=is_required and name in required,
             )
     else:
         yield _make_field(schema, path, is_required=is_required)

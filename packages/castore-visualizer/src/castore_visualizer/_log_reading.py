@@ -95,7 +95,9 @@ async def read_page(
         _Cursor(log, _choose(store_ids, log_filter), position)
         for (log, store_ids), position in zip(logs, before, strict=True)
     ]
-    entries, looked_at, reached = await _walk(cursors, log_filter.wants, limit, log_filter.is_narrow)
+    entries, looked_at, reached = await _walk(
+        cursors, log_filter.wants, limit, log_filter.is_narrow
+    )
     following: list[LogPosition | None] = [each.before for each in cursors]
     is_end = all(each == LOG_START for each in following)
     return LogPage(entries, None if is_end else following, looked_at, reached)

@@ -28,14 +28,18 @@ def render(request: Request, template: str, *, status: int = 200, **context: Any
 def render_text(request: Request, template: str, **context: Any) -> str:
     """Return the HTML of a template."""
     site = get_site(request)
-    return _make_environment().get_template(template).render(
-        site=site,
-        inventory=site.inventory,
-        url=partial(make_url, request),
-        static=partial(make_static_url, request),
-        path=request.url.path.removeprefix(request.scope.get("root_path", "")) or "/",
-        form_token=partial(get_form_token, request),
-        **context,
+    return (
+        _make_environment()
+        .get_template(template)
+        .render(
+            site=site,
+            inventory=site.inventory,
+            url=partial(make_url, request),
+            static=partial(make_static_url, request),
+            path=request.url.path.removeprefix(request.scope.get("root_path", "")) or "/",
+            form_token=partial(get_form_token, request),
+            **context,
+        )
     )
 
 

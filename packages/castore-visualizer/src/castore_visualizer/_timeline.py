@@ -88,7 +88,9 @@ def _stack(placed: Sequence[tuple[ShownEvent, float]]) -> list[Mark]:
             column, height = column + _STEP, 0
         else:
             column, height = x, 0
-        marks.append(Mark(event, min(column, WIDTH - _RADIUS), _BASE - _RADIUS - 4 - height * _STEP))
+        marks.append(
+            Mark(event, min(column, WIDTH - _RADIUS), _BASE - _RADIUS - 4 - height * _STEP)
+        )
     return sorted(marks, key=lambda mark: mark.event.version)
 
 

@@ -52,10 +52,14 @@ class TokenGate:
             return self._send_on(request)
         if hmac.compare_digest(_get_cookie(request, self._cookie).encode(), self._proof.encode()):
             return None
-        return PlainTextResponse("Open the link with the token, which was printed at the start.\n", 401)
+        return PlainTextResponse(
+            "Open the link with the token, which was printed at the start.\n", 401
+        )
 
     def _send_on(self, request: Request) -> Response:
-        rest = urlencode([each for each in request.query_params.multi_items() if each[0] != "token"])
+        rest = urlencode(
+            [each for each in request.query_params.multi_items() if each[0] != "token"]
+        )
         path = request.scope["path"].lstrip("/")
         response = RedirectResponse(f"/{path}?{rest}" if rest else f"/{path}", 303)
         response.set_cookie(

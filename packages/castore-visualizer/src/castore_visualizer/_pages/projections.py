@@ -32,7 +32,10 @@ async def get_lags(request: Request) -> Response:
         for name, each in get_site(request).inventory.projections.items()
     }
     return JSONResponse(
-        {name: None if isinstance(each, str) else each.events_behind for name, each in found.items()}
+        {
+            name: None if isinstance(each, str) else each.events_behind
+            for name, each in found.items()
+        }
     )
 
 
