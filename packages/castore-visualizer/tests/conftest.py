@@ -7,6 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, TypeVar
 
 import pytest
+from starlette.testclient import TestClient
+
+from castore_in_memory import InMemoryEventStorageAdapter
+from castore_visualizer import create_app
 from pokemon import (
     GameStarted,
     PokemonAppeared,
@@ -17,10 +21,6 @@ from pokemon import (
     pokemons,
     trainers,
 )
-from starlette.testclient import TestClient
-
-from castore_in_memory import InMemoryEventStorageAdapter
-from castore_visualizer import create_app
 
 T = TypeVar("T")
 Serve: TypeAlias = Callable[..., TestClient]

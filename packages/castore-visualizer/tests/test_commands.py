@@ -8,16 +8,6 @@ from html import unescape
 from typing import Any, Literal, TypedDict
 
 import pytest
-from pokemon import (
-    Pokemon,
-    PokemonAppeared,
-    PokemonCaught,
-    PokemonLeveledUp,
-    PokemonStore,
-    catch_pokemon,
-    level_up_pokemon,
-    wild_pokemon_appear,
-)
 from pydantic import BaseModel, PositiveInt
 
 from castore_core import (
@@ -33,6 +23,16 @@ from castore_in_memory import InMemoryMessageQueueAdapter
 from castore_json_schema import json_schema_command
 from castore_pydantic import pydantic_command
 from castore_visualizer import with_context
+from pokemon import (
+    Pokemon,
+    PokemonAppeared,
+    PokemonCaught,
+    PokemonLeveledUp,
+    PokemonStore,
+    catch_pokemon,
+    level_up_pokemon,
+    wild_pokemon_appear,
+)
 
 PIKACHU = {'input.["pokemon_id"]': "pikachu"}
 
@@ -63,7 +63,7 @@ def test_a_rehearsal_shows_events_and_states_and_writes_nothing(
     assert 200 == answer.status_code
     assert "2 events would be written" in text
     assert "trainer_id changed null ash" in text
-    assert "pokemon_ids[0] added – eevee" in text
+    assert "pokemon_ids[0] added \N{EN DASH} eevee" in text
     assert 1 == len(world.do(world.pokemons.get_events("eevee")))
 
 

@@ -6,7 +6,6 @@ from html import unescape
 from typing import Any
 
 import pytest
-from pokemon import PokemonAppeared, PokemonLeveledUp
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
@@ -20,6 +19,7 @@ from castore_core import (
 )
 from castore_in_memory import InMemoryMessageQueueAdapter, InMemorySnapshotStorageAdapter
 from castore_visualizer import create_app
+from pokemon import PokemonAppeared, PokemonLeveledUp
 
 
 def read(client: TestClient, path: str, status: int = 200) -> str:
@@ -198,7 +198,8 @@ def test_the_log_has_the_latest_events_first(client: TestClient, world: Any) -> 
             await world.pokemons.push_event(PokemonLeveledUp("pikachu", version))
 
     world.do(push_many())
-    path, versions = "/log?store=POKEMONS", []
+    path = "/log?store=POKEMONS"
+    versions: list[int] = []
     while path:
         page = client.get(path).text
         versions += map(int, re.findall(r'class="n">(\d+)<', page))
@@ -297,10 +298,11 @@ def test_it_is_mounted_at_a_path(world: Any) -> None:
     for path in ("/", "/log", "/aggregate?store=POKEMONS&id=pikachu", "/aggregates?store=POKEMONS"):
         page = client.get(f"/inner/events{path}")
         assert 200 == page.status_code
-        links = re.findall(r'(?:href|src|action|hx-get|connect)="(/[^"]*)"', page.text)
+        links = re.findall(r'(?:href|src|hx-get|connect)="(/[^"]*)"', page.text)
         assert {"/inner/events"} == {each[:13] for each in links}
         for each in links:
-            if "/log/live" not in each and each != "/inner/events/aggregate":  # of a form
+            # One never ends, and the other gets its query from a form.
+            if "/log/live" not in each and not each.endswith("/aggregate"):
                 assert client.get(unescape(each)).status_code in {200, 303}
 
 

@@ -4,11 +4,11 @@ import re
 from typing import Any
 
 import pytest
-from pokemon import PokemonAppeared, catch_pokemon, level_up_pokemon
 from starlette.testclient import TestClient
 
 from castore_core import JSONValue
 from castore_visualizer import Field, create_app
+from pokemon import PokemonAppeared, catch_pokemon, level_up_pokemon
 
 TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 of a test
 LEVEL_UP = "/command?name=LEVEL_UP_POKEMON"

@@ -13,6 +13,7 @@ from typing import (
     Literal,
     NotRequired,
     Required,
+    TypeAlias,
     Union,
     get_args,
     get_origin,
@@ -21,10 +22,12 @@ from typing import (
 
 from typing_extensions import ReadOnly, is_typeddict
 
-from castore_core import JSONSchema
 from castore_visualizer._states import to_json
 
-_SIMPLE: Final[Mapping[Any, JSONSchema]] = {
+Schema: TypeAlias = dict[str, Any]
+"""A JSON schema that is an object."""
+
+_SIMPLE: Final[Mapping[Any, Schema]] = {
     NoneType: {"type": "null"},
     bool: {"type": "boolean"},
     int: {"type": "integer"},
@@ -36,7 +39,7 @@ _SIMPLE: Final[Mapping[Any, JSONSchema]] = {
 _QUALIFIERS: Final = (Annotated, NotRequired, ReadOnly, Required)
 
 
-def describe_type(annotation: Any) -> JSONSchema:
+def describe_type(annotation: Any) -> Schema:
     """Return the JSON schema of a type: a dataclass, a ``TypedDict``, or what they are made of.
 
     A type that is not known may hold anything.
@@ -48,16 +51,10 @@ def describe_type(annotation: Any) -> JSONSchema:
         return simple
     if is_typeddict(annotation):
         return _describe_typed_dict(annotation)
-    if isinstance(annotation, type) and is_dataclass(annotation):
-        return _describe_dataclass(annotation)
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return {"enum": [to_json(each) for each in annotation]}
-    if callable(schema := getattr(annotation, "model_json_schema", None)):
-        return schema()
-    return _describe_generic(annotation)
+    return _describe_class(annotation) or _describe_generic(annotation)
 
 
-def describe_parameters(function: Callable[..., Any], skipped: int) -> JSONSchema:
+def describe_parameters(function: Callable[..., Any], skipped: int) -> Schema:
     """Return the JSON schema of the arguments of a function, but for the first ones."""
     hints = find_hints(function)
     parameters = list(inspect.signature(function).parameters.values())[skipped:]
@@ -80,7 +77,16 @@ def find_hints(function: Any) -> dict[str, Any]:
         return {}
 
 
-def _describe_generic(annotation: Any) -> JSONSchema:
+def _describe_class(annotation: Any) -> Schema | None:
+    if isinstance(annotation, type) and is_dataclass(annotation):
+        return _describe_dataclass(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return {"enum": [to_json(each) for each in annotation]}
+    schema: Any = getattr(annotation, "model_json_schema", None)
+    return schema() if callable(schema) else None
+
+
+def _describe_generic(annotation: Any) -> Schema:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return {"enum": list(arguments)}
@@ -93,7 +99,7 @@ def _describe_generic(annotation: Any) -> JSONSchema:
     return {}
 
 
-def _describe_typed_dict(typed_dict: Any) -> JSONSchema:
+def _describe_typed_dict(typed_dict: Any) -> Schema:
     hints = find_hints(typed_dict)
     return {
         "type": "object",
@@ -103,7 +109,7 @@ def _describe_typed_dict(typed_dict: Any) -> JSONSchema:
     }
 
 
-def _describe_dataclass(kind: Any) -> JSONSchema:
+def _describe_dataclass(kind: Any) -> Schema:
     hints = find_hints(kind)
     own = [each for each in fields(kind) if each.init]
     return {
@@ -119,7 +125,7 @@ def _describe_dataclass(kind: Any) -> JSONSchema:
     }
 
 
-def _add_default(schema: JSONSchema, default: object) -> JSONSchema:
+def _add_default(schema: Schema, default: object) -> Schema:
     if default is MISSING or default is inspect.Parameter.empty or default is None:
         return schema
     return {**schema, "default": to_json(default)}

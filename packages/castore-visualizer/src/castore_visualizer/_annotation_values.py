@@ -25,17 +25,23 @@ def decode(annotation: Any, value: Any) -> Any:
         return _decode_union(arguments, value)
     if annotation in {datetime, date} and isinstance(value, str):
         return annotation.fromisoformat(value)
+    if isinstance(value, dict):
+        return _decode_object(annotation, cast("dict[str, Any]", value))
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return annotation(value)
-    if isinstance(annotation, type) and is_dataclass(annotation) and isinstance(value, dict):
-        return _decode_fields(annotation, cast("dict[str, Any]", value))
-    if is_typeddict(annotation) and isinstance(value, dict):
-        hints = find_hints(annotation)
-        items = cast("dict[str, Any]", value).items()
-        return {key: decode(hints.get(key, Any), each) for key, each in items}
-    if callable(validate := getattr(annotation, "model_validate", None)):
-        return validate(value)
     return _decode_container(origin, arguments, value)
+
+
+def _decode_object(annotation: Any, value: dict[str, Any]) -> Any:
+    validate: Any = getattr(annotation, "model_validate", None)
+    if callable(validate):
+        return validate(value)
+    if isinstance(annotation, type) and is_dataclass(annotation):
+        return _decode_fields(annotation, value)
+    if is_typeddict(annotation):
+        hints = find_hints(annotation)
+        return {key: decode(hints.get(key, Any), each) for key, each in value.items()}
+    return value
 
 
 def _decode_fields(kind: Any, value: Mapping[str, Any]) -> Any:
@@ -58,7 +64,9 @@ def _decode_union(arguments: Sequence[Any], value: Any) -> Any:
 
 
 def _decode_container(origin: Any, arguments: Sequence[Any], value: Any) -> Any:
-    if isinstance(value, list) and arguments:
-        decoded = [decode(arguments[0], each) for each in cast("list[Any]", value)]
-        return origin(decoded) if origin in _TUPLES else decoded
-    return value
+    if not isinstance(value, list) or not arguments:
+        return cast("object", value)
+    items: list[Any] = value
+    decoded = [decode(arguments[0], each) for each in items]
+    make: Any = origin if origin in _TUPLES else list
+    return make(decoded)

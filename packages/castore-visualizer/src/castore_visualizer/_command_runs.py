@@ -1,8 +1,8 @@
 """Runs of commands: against a copy in memory, or for real."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from castore_core import (
     ABSENT,
@@ -14,11 +14,15 @@ from castore_core import (
     EventRecord,
     EventStore,
     InvalidCommandInputError,
-    JSONSchema,
     JSONValue,
     VersionAssertionError,
 )
-from castore_visualizer._annotation_schemas import describe_parameters, describe_type, find_hints
+from castore_visualizer._annotation_schemas import (
+    Schema,
+    describe_parameters,
+    describe_type,
+    find_hints,
+)
 from castore_visualizer._annotation_values import decode
 from castore_visualizer._draft_storage import DraftStorageAdapter, RecordingStorageAdapter
 from castore_visualizer._inventory import AnyCommand, CommandContext
@@ -67,22 +71,23 @@ class CommandRun:
                 return "refused"
 
 
-def describe_input(command: AnyCommand) -> JSONSchema:
+def describe_input(command: AnyCommand) -> Schema:
     """Return the JSON schema of what a command is given."""
     match command:
         case CommandContext():
             return describe_input(command.command)
         case AggregateCommand():
             schema = describe_parameters(command.handler_function, 1)
-            properties: Any = {AGGREGATE_ID: {"type": "string"}, **_get(schema, "properties")}
             return {
                 **schema,
-                "properties": properties,
+                "properties": {AGGREGATE_ID: {"type": "string"}, **schema["properties"]},
                 "required": [AGGREGATE_ID, *schema["required"]],
             }
         case _:
             own: Any = getattr(command, "input_schema", None)
-            return own if own is not None else describe_type(find_input_type(command))
+            if isinstance(own, dict):
+                return cast("Schema", own)
+            return describe_type(find_input_type(command))
 
 
 def find_input_type(command: Command[Any, Any, Any, Any]) -> Any:
@@ -165,7 +170,7 @@ async def _call(command: AnyCommand, stores: dict[str, EventStore], value: Any) 
         decoded = {name: decode(hints.get(name, Any), each) for name, each in arguments.items()}
         bound = command.using(_choose(stores, command.event_store))
         return await bound(aggregate_id, **decoded)
-    context = command.values if isinstance(command, CommandContext) else {}
+    context: Mapping[str, Any] = command.values if isinstance(command, CommandContext) else {}
     plain = command.command if isinstance(command, CommandContext) else command
     chosen = tuple(_choose(stores, each) for each in plain.required_event_stores)
     run_json: Any = getattr(plain, "run_json", None)
@@ -179,7 +184,3 @@ def _choose(stores: dict[str, EventStore], store: EventStore) -> EventStore:
     if found is None:
         raise LookupError(f"the visualizer has no event store {store.event_store_id!r}")
     return found
-
-
-def _get(schema: JSONSchema, name: str) -> Any:
-    return schema.get(name, {})

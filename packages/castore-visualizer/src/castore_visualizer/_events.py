@@ -88,8 +88,9 @@ def find_cause(record: EventRecord) -> str | None:
 
 def find_metadata(record: EventRecord, keys: tuple[str, ...]) -> str | None:
     """Return the first text that an event's metadata have under one of some keys."""
-    metadata: Any = record.metadata
-    values = (metadata.get(each) for each in keys) if isinstance(metadata, dict) else ()
+    if not isinstance(record.metadata, dict):
+        return None
+    values = [record.metadata.get(each) for each in keys]
     return next((each for each in values if isinstance(each, str) and each), None)
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, cast
 
-from castore_core import JSONSchema, JSONValue
+from castore_core import JSONValue
+from castore_visualizer._annotation_schemas import Schema
 
 PREFIX: Final = "input."
 """The names of a form's fields begin with it; the path of the value follows."""
@@ -44,7 +45,7 @@ class FormField:
     @property
     def label(self) -> str:
         """The path, as people read it."""
-        return " › ".join(self.path) or "input"
+        return " / ".join(self.path) or "input"
 
 
 class FieldError(ValueError):
@@ -59,7 +60,7 @@ class FieldError(ValueError):
         return f"{self.label}: {self.reason}"
 
 
-def list_fields(schema: JSONSchema) -> list[FormField]:
+def list_fields(schema: Schema) -> list[FormField]:
     """Return the fields for the values of a schema. What has no field of its own is JSON."""
     return list(_iter_fields(schema, _resolve(schema, schema), (), is_required=True))
 
@@ -110,12 +111,12 @@ def _put(result: dict[str, Any], path: tuple[str, ...], value: JSONValue) -> Non
 
 
 def _iter_fields(
-    root: JSONSchema, schema: JSONSchema, path: tuple[str, ...], *, is_required: bool
+    root: Schema, schema: Schema, path: tuple[str, ...], *, is_required: bool
 ) -> Iterator[FormField]:
     properties: Any = schema.get("properties")
     if isinstance(properties, dict) and len(path) < _DEEPEST:
         required: Any = schema.get("required", ())
-        for name, each in cast("dict[str, JSONSchema]", properties).items():
+        for name, each in cast("dict[str, Schema]", properties).items():
             yield from _iter_fields(
                 root,
                 _resolve(root, each),
@@ -126,7 +127,7 @@ def _iter_fields(
         yield _make_field(schema, path, is_required=is_required)
 
 
-def _make_field(schema: JSONSchema, path: tuple[str, ...], *, is_required: bool) -> FormField:
+def _make_field(schema: Schema, path: tuple[str, ...], *, is_required: bool) -> FormField:
     values: Any = schema.get("enum", [schema["const"]] if "const" in schema else None)
     kind = _find_kind(schema) if values is None else "choice"
     default: Any = schema.get("default")
@@ -141,7 +142,7 @@ def _make_field(schema: JSONSchema, path: tuple[str, ...], *, is_required: bool)
     )
 
 
-def _find_kind(schema: JSONSchema) -> FieldKind:
+def _find_kind(schema: Schema) -> FieldKind:
     match schema.get("type"):
         case "string":
             longest: Any = schema.get("maxLength")
@@ -156,7 +157,7 @@ def _find_kind(schema: JSONSchema) -> FieldKind:
             return "json"
 
 
-def _make_hint(schema: JSONSchema) -> str:
+def _make_hint(schema: Schema) -> str:
     parts = [str(schema.get("description", ""))]
     names = {
         "minimum": "at least",
@@ -170,7 +171,7 @@ def _make_hint(schema: JSONSchema) -> str:
     return ", ".join(each for each in parts if each)
 
 
-def _resolve(root: JSONSchema, schema: JSONSchema) -> JSONSchema:
+def _resolve(root: Schema, schema: Schema) -> Schema:
     """Follow references within the schema, and take the one alternative to null."""
     for _ in range(_DEEPEST):
         reference: Any = schema.get("$ref")
@@ -178,7 +179,8 @@ def _resolve(root: JSONSchema, schema: JSONSchema) -> JSONSchema:
         if isinstance(reference, str) and reference.startswith("#/"):
             schema = {**_look_up(root, reference), **_without(schema, "$ref")}
         elif isinstance(options, list):
-            others = [each for each in cast("list[Any]", options) if each.get("type") != "null"]
+            listed: list[Any] = options
+            others = [each for each in listed if each.get("type") != "null"]
             if len(others) != 1:
                 break
             schema = {**others[0], **_without(schema, "anyOf")}
@@ -187,12 +189,12 @@ def _resolve(root: JSONSchema, schema: JSONSchema) -> JSONSchema:
     return schema
 
 
-def _look_up(root: JSONSchema, reference: str) -> JSONSchema:
-    found: Any = root
+def _look_up(root: Schema, reference: str) -> Schema:
+    found: Schema = root
     for step in reference.removeprefix("#/").split("/"):
         found = found.get(step.replace("~1", "/").replace("~0", "~"), {})
     return found
 
 
-def _without(schema: JSONSchema, key: str) -> JSONSchema:
+def _without(schema: Schema, key: str) -> Schema:
     return {name: each for name, each in schema.items() if name != key}

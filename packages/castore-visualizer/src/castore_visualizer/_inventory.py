@@ -164,10 +164,11 @@ def get_command_name(command: AnyCommand) -> str:
 
 
 def _unwrap(store: object) -> EventStore:
-    found = _unwrap_any(store)
-    if not isinstance(found, EventStore):
-        raise TypeError(f"create_app takes event stores, not {type(found).__qualname__}")
-    return found
+    found: Any = _unwrap_any(store)
+    if isinstance(found, EventStore):
+        unwrapped: EventStore = found
+        return unwrapped
+    raise TypeError(f"create_app takes event stores, not {type(found).__qualname__}")
 
 
 def _unwrap_any(value: Any) -> Any:

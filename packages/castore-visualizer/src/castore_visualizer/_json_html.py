@@ -41,17 +41,17 @@ def _iter_parts(value: JSONValue, line: str) -> Iterator[Markup]:
         inner = line + _INDENT
         yield Markup("{")
         for index, (key, each) in enumerate(value.items()):
-            yield Markup(",") + inner if index else Markup(inner)
+            yield escape(f",{inner}" if index else inner)
             yield _mark("key", json.dumps(key, ensure_ascii=False)) + ": "
             yield from _iter_parts(each, inner)
-        yield Markup(line + "}")
+        yield escape(line + "}")
     elif isinstance(value, list) and value:
         inner = line + _INDENT
         yield Markup("[")
         for index, each in enumerate(value):
-            yield Markup(",") + inner if index else Markup(inner)
+            yield escape(f",{inner}" if index else inner)
             yield from _iter_parts(each, inner)
-        yield Markup(line + "]")
+        yield escape(line + "]")
     else:
         yield _render_simple(value)
 

@@ -63,6 +63,10 @@ def _show_time(moment: datetime) -> Markup:
     )
 
 
+def _show_age(moment: datetime) -> str:
+    return show_age(moment, utc_now())
+
+
 def _show_number(number: int) -> str:
     return f"{number:,}"
 
@@ -72,7 +76,7 @@ def _show_plural(number: int, noun: str) -> str:
 
 
 _FILTERS: Final[dict[str, Any]] = {
-    "age": lambda moment: show_age(moment, utc_now()),
+    "age": _show_age,
     "duration": show_duration,
     "json": render_json,
     "moment": show_moment,

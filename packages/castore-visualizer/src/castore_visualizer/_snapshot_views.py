@@ -1,6 +1,6 @@
 """How snapshots serve an aggregate: which ones there are, and whether a load uses one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +24,7 @@ MEANINGS: Final[Mapping[SnapshotCount, str]] = {
     "dropped": "too many were waiting to be written",
 }
 
-HITS: Final = ("used", "written")
+HITS: Final[tuple[SnapshotCount, ...]] = ("used", "written")
 
 _NOTES: Final = "castore:"  # reducer versions of notes, which are no snapshots
 
@@ -44,7 +44,7 @@ class LoadTrial:
     version: int
     snapshot_version: int | None
     events_read: int
-    reasons: list[SnapshotCount]
+    reasons: Sequence[SnapshotCount]
     reducer_versions: list[str]
 
 
@@ -58,15 +58,14 @@ async def try_load(
     """
     before = snapshots.counts
     loaded = await store.get_aggregate(aggregate_id, max_version=last_version)
-    reasons = [
-        name
-        for name, number in snapshots.counts.items()
-        if number > before.get(name, 0) and name not in HITS
+    after = snapshots.counts
+    reasons: list[SnapshotCount] = [
+        name for name in MEANINGS if after.get(name, 0) > before.get(name, 0) and name not in HITS
     ]
     versions = await snapshots.storage_adapter.get_reducer_versions(
         store.event_store_id, aggregate_id
     )
     known = [each for each in versions if not each.startswith(_NOTES)]
     return LoadTrial(
-        last_version, loaded.snapshot_version, loaded.events_read, sorted(reasons), sorted(known)
+        last_version, loaded.snapshot_version, loaded.events_read, reasons, sorted(known)
     )

@@ -3,6 +3,7 @@
 import base64
 import json
 from binascii import Error
+from typing import cast
 
 from starlette.exceptions import HTTPException
 
@@ -20,9 +21,9 @@ def unpack(token: str, count: int) -> list[LogPosition | None]:
     if not token:
         return [None] * count
     try:
-        found = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        found: object = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
     except (ValueError, Error) as error:
         raise HTTPException(400, "The page token is damaged.") from error
-    if not isinstance(found, list) or len(found) != count:
+    if not isinstance(found, list) or len(cast("list[object]", found)) != count:
         raise HTTPException(400, "The page token is of another visualizer.")
-    return [each if isinstance(each, str) else None for each in found]
+    return [each if isinstance(each, str) else None for each in cast("list[object]", found)]

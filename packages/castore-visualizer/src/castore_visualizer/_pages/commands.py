@@ -22,7 +22,7 @@ from castore_visualizer._events import ShownEvent, show_event
 from castore_visualizer._fields import FieldError, FormField, list_fields, read_value
 from castore_visualizer._forms import read_form
 from castore_visualizer._history import State, States, find_last_version, get_record
-from castore_visualizer._inventory import AnyCommand, CommandContext
+from castore_visualizer._inventory import AnyCommand, CommandContext, get_command_name
 from castore_visualizer._queries import get_text
 from castore_visualizer._rendering import render
 from castore_visualizer._site import Site, get_site
@@ -79,7 +79,7 @@ async def show_command(request: Request) -> Response:
     name = get_text(request, "name")
     command = _get_command(get_site(request), name)
     given = {f'input.["{key}"]': value for key, value in request.query_params.items()}
-    return _render(request, name, command, given, None, None)
+    return _render(request, command, given)
 
 
 async def run_command(request: Request) -> Response:
@@ -92,9 +92,9 @@ async def run_command(request: Request) -> Response:
     try:
         value = read_value(list_fields(describe_input(command)), form)
     except FieldError as error:
-        return _render(request, name, command, form, None, str(error))
+        return _render(request, command, form, problem=str(error))
     result = await _run(site, command, value, form.get("seen", ""), is_real=is_real)
-    return _render(request, name, command, form, result, None)
+    return _render(request, command, form, result=result)
 
 
 def get_summary(command: AnyCommand) -> str:
@@ -113,18 +113,18 @@ def _get_command(site: Site, name: str) -> AnyCommand:
 
 def _render(
     request: Request,
-    name: str,
     command: AnyCommand,
     given: Mapping[str, str],
-    result: _Result | None,
-    problem: str | None,
+    *,
+    result: _Result | None = None,
+    problem: str | None = None,
 ) -> Response:
     fields: Sequence[FormField] = list_fields(describe_input(command))
     return render(
         request,
         "command.html",
         status=_choose_status(result, problem),
-        name=name,
+        name=get_command_name(command),
         summary=get_summary(command),
         fields=fields,
         given=given,
