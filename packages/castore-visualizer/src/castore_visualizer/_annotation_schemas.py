@@ -78,12 +78,15 @@ def find_hints(function: Any) -> dict[str, Any]:
 
 
 def _describe_class(annotation: Any) -> Schema | None:
+    make_schema: Any = getattr(annotation, "model_json_schema", None)
+    if make_schema is not None:
+        schema: Schema = make_schema()
+        return schema
     if isinstance(annotation, type) and is_dataclass(annotation):
         return _describe_dataclass(annotation)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return {"enum": [to_json(each) for each in annotation]}
-    schema: Any = getattr(annotation, "model_json_schema", None)
-    return schema() if callable(schema) else None
+    return None
 
 
 def _describe_generic(annotation: Any) -> Schema:

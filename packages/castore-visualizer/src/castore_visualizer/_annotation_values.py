@@ -5,11 +5,12 @@ from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from enum import Enum
 from types import UnionType
-from typing import Any, Final, Union, cast, get_args, get_origin
+from typing import Any, Final, Union, get_args, get_origin
 
 from typing_extensions import is_typeddict
 
 from castore_visualizer._annotation_schemas import find_hints
+from castore_visualizer._json_kinds import is_list, is_object
 
 _TUPLES: Final = (tuple, set, frozenset)
 
@@ -25,8 +26,8 @@ def decode(annotation: Any, value: Any) -> Any:
         return _decode_union(arguments, value)
     if annotation in {datetime, date} and isinstance(value, str):
         return annotation.fromisoformat(value)
-    if isinstance(value, dict):
-        return _decode_object(annotation, cast("dict[str, Any]", value))
+    if is_object(value):
+        return _decode_object(annotation, value)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return annotation(value)
     return _decode_container(origin, arguments, value)
@@ -36,7 +37,7 @@ def _decode_object(annotation: Any, value: dict[str, Any]) -> Any:
     validate: Any = getattr(annotation, "model_validate", None)
     if callable(validate):
         return validate(value)
-    if isinstance(annotation, type) and is_dataclass(annotation):
+    if is_dataclass(annotation):
         return _decode_fields(annotation, value)
     if is_typeddict(annotation):
         hints = find_hints(annotation)
@@ -64,9 +65,8 @@ def _decode_union(arguments: Sequence[Any], value: Any) -> Any:
 
 
 def _decode_container(origin: Any, arguments: Sequence[Any], value: Any) -> Any:
-    if not isinstance(value, list) or not arguments:
-        return cast("object", value)
-    items: list[Any] = value
-    decoded = [decode(arguments[0], each) for each in items]
+    if not is_list(value) or not arguments:
+        return value
+    decoded = [decode(arguments[0], each) for each in value]
     make: Any = origin if origin in _TUPLES else list
     return make(decoded)

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 
 from castore_core import JSONValue
 from castore_visualizer._annotation_schemas import Schema
+from castore_visualizer._json_kinds import is_list, is_object
 
 PREFIX: Final = "input."
 """The names of a form's fields begin with it; the path of the value follows."""
@@ -114,9 +115,9 @@ def _iter_fields(
     root: Schema, schema: Schema, path: tuple[str, ...], *, is_required: bool
 ) -> Iterator[FormField]:
     properties: Any = schema.get("properties")
-    if isinstance(properties, dict) and len(path) < _DEEPEST:
+    if is_object(properties) and len(path) < _DEEPEST:
         required: Any = schema.get("required", ())
-        for name, each in cast("dict[str, Schema]", properties).items():
+        for name, each in properties.items():
             yield from _iter_fields(
                 root,
                 _resolve(root, each),
@@ -178,9 +179,8 @@ def _resolve(root: Schema, schema: Schema) -> Schema:
         options: Any = schema.get("anyOf")
         if isinstance(reference, str) and reference.startswith("#/"):
             schema = {**_look_up(root, reference), **_without(schema, "$ref")}
-        elif isinstance(options, list):
-            listed: list[Any] = options
-            others = [each for each in listed if each.get("type") != "null"]
+        elif is_list(options):
+            others = [each for each in options if each.get("type") != "null"]
             if len(others) != 1:
                 break
             schema = {**others[0], **_without(schema, "anyOf")}

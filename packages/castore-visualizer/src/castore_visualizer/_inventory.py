@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeGuard, TypeVar, cast
 
 from castore_core import (
     AggregateCommand,
@@ -164,11 +164,14 @@ def get_command_name(command: AnyCommand) -> str:
 
 
 def _unwrap(store: object) -> EventStore:
-    found: Any = _unwrap_any(store)
-    if isinstance(found, EventStore):
-        unwrapped: EventStore = found
-        return unwrapped
-    raise TypeError(f"create_app takes event stores, not {type(found).__qualname__}")
+    found = _unwrap_any(store)
+    if not _is_store(found):
+        raise TypeError(f"create_app takes event stores, not {type(found).__qualname__}")
+    return found
+
+
+def _is_store(value: object) -> TypeGuard[EventStore]:
+    return isinstance(value, EventStore)
 
 
 def _unwrap_any(value: Any) -> Any:

@@ -3,11 +3,11 @@
 import base64
 import json
 from binascii import Error
-from typing import cast
 
 from starlette.exceptions import HTTPException
 
 from castore_core import LogPosition
+from castore_visualizer._json_kinds import is_list
 
 
 def pack(positions: list[LogPosition | None]) -> str:
@@ -24,6 +24,6 @@ def unpack(token: str, count: int) -> list[LogPosition | None]:
         found: object = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
     except (ValueError, Error) as error:
         raise HTTPException(400, "The page token is damaged.") from error
-    if not isinstance(found, list) or len(cast("list[object]", found)) != count:
+    if not is_list(found) or len(found) != count:
         raise HTTPException(400, "The page token is of another visualizer.")
-    return [each if isinstance(each, str) else None for each in cast("list[object]", found)]
+    return [each if isinstance(each, str) else None for each in found]
