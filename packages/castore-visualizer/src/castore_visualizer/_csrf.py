@@ -36,10 +36,18 @@ def keep_form_token(request: Request, response: Response) -> None:
 
 
 def comes_from_here(request: Request, given: str) -> bool:
-    """Tell whether a form was sent by a page of this site, and has the token of its cookie."""
-    site = request.headers.get("sec-fetch-site", "same-origin")
-    origin = request.headers.get("origin")
-    is_ours = origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    """Tell whether a form was sent by a page of this site, and has the token of its cookie.
+
+    Pages send no referrer, and so their forms have the origin ``null``: the browser itself tells,
+    in ``Sec-Fetch-Site``, where they come from. It does so on HTTPS and on this machine only.
+    """
     expected = request.cookies.get(COOKIE, "")
     has_token = bool(expected) and hmac.compare_digest(given.encode(), expected.encode())
-    return site in {"same-origin", "none"} and is_ours and has_token
+    return has_token and _is_same_site(request)
+
+
+def _is_same_site(request: Request) -> bool:
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is not None:
+        return site == "same-origin"
+    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
