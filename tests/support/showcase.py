@@ -88,7 +88,7 @@ async def _raise_pikachu(
 async def make_pokemon_app(**options: Any) -> Any:
     """Return a visualizer of the pokemons, with their commands."""
     stores = options.pop("stores", None) or await make_pokemon_stores(
-        utc_now() - timedelta(hours=60)
+        utc_now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=60)
     )
     chance = random.Random(11)
     commands = [
@@ -111,9 +111,7 @@ async def open_shop_app(path: Path, **options: Any) -> AsyncGenerator[Any]:
     cache = Snapshots(InMemorySnapshotStorageAdapter(), every=5, in_background=False)
     shop = Shop(events, cache)
     await _trade(shop)
-    letters = Projection(
-        "letters", event_stores=[shop.orders], bookmarks=bookmarks, retry_attempts=0
-    )
+    letters = Projection("letters", event_stores=[shop.orders], bookmarks=bookmarks, max_attempts=1)
     late = Projection("statistics", event_stores=[shop.products], bookmarks=bookmarks, partitions=2)
 
     @letters.on(OrderPaid)

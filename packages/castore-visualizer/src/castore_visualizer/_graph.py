@@ -10,7 +10,7 @@ BOX_WIDTH: Final = 216
 BOX_HEIGHT: Final = 58
 _GAP_X: Final = 64
 _GAP_Y: Final = 18
-_MARGIN: Final = 12
+_MARGIN: Final = 20
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,13 @@ def show_duration(duration: timedelta) -> str:
     return "less than a second"
 
 
+def show_gap(gap: timedelta) -> str:
+    """Return the time between an event and the one before it: ``+ 3 hours``."""
+    if not gap:
+        return "at once"
+    return f"{'+' if gap > timedelta() else '-'} {show_duration(gap)}"
+
+
 def show_age(moment: datetime, now: datetime) -> str:
     """Return how long ago a moment was, or how far ahead it is."""
     age = now - moment
