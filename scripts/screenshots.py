@@ -1,7 +1,6 @@
-"""Takes the pictures of docs/visualizer.md: `uv run scripts/screenshots.py`, where Chromium is installed."""
+"""Take the pictures of docs/visualizer.md with Chromium: `uv run scripts/screenshots.py`."""
 
 import asyncio
-import shutil
 import sys
 import tempfile
 from collections.abc import AsyncGenerator
@@ -13,11 +12,10 @@ ROOT: Final = Path(__file__).parent.parent
 FOLDER: Final = ROOT / "docs" / "images"
 sys.path[:0] = [str(ROOT / "examples"), str(ROOT / "tests" / "support")]
 
-from browsing import PHONE, WIDE, open_page, serving  # noqa: E402 the paths come first
+from browsing import PHONE, WIDE, find_chromium, open_page, serving  # noqa: E402 the paths come first
+from castore_visualizer import create_app  # noqa: E402
 from git_history.git import Repository  # noqa: E402
 from showcase import make_pokemon_app, open_git_history, open_shop_app  # noqa: E402
-
-from castore_visualizer import create_app  # noqa: E402
 
 PIKACHU: Final = "/aggregate?store=POKEMONS&id=pikachu&version=9"
 LETTERS: Final = "/projections/parked?name=letters"
@@ -35,12 +33,12 @@ async def main() -> None:
             await take(address, PIKACHU, "aggregate-phone", viewport=PHONE)
             await take(address, "/log", "log")
             await take_rehearsal(address)
-        async with open_shop_app(Path(folder) / "shop.db", allow_writes=True) as app:
-            async with serving(app) as address:
-                await take(address, REQUEST, "correlation")
-                await take(address, "/projections", "projections")
-                await take(address, LETTERS, "parked")
-                await take(address, "/snapshots?store=PRODUCTS&id=lamp", "snapshots")
+        shop = open_shop_app(Path(folder) / "shop.db", allow_writes=True)
+        async with shop as app, serving(app) as address:
+            await take(address, REQUEST, "correlation")
+            await take(address, "/projections", "projections")
+            await take(address, LETTERS, "parked")
+            await take(address, "/snapshots?store=PRODUCTS&id=lamp", "snapshots")
         async with git_history(Path(folder)) as app, serving(app) as address:
             await take(address, "/", "git-history-dark", color_scheme="dark")
 
@@ -72,6 +70,6 @@ async def take_rehearsal(address: str) -> None:
 
 
 if __name__ == "__main__":
-    if shutil.which("chromium") is None:
+    if find_chromium() is None:
         sys.exit("there is no Chromium: apt-get install chromium")
     asyncio.run(main())

@@ -2,19 +2,20 @@
 
 import asyncio
 import re
+import subprocess
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import PHONE, WIDE, find_chromium, open_page, serving
-from git_history.git import Repository
 from playwright.async_api import Page, expect
-from pokemon import PokemonAppeared, PokemonLeveledUp
-from showcase import make_pokemon_app, make_pokemon_stores, open_git_history, open_shop_app
 
+from browsing import PHONE, WIDE, find_chromium, open_page, serving
 from castore_core import utc_now
 from castore_visualizer import create_app
+from git_history.git import Repository
+from pokemon import PokemonAppeared, PokemonLeveledUp
+from showcase import make_pokemon_app, make_pokemon_stores, open_git_history, open_shop_app
 
 pytestmark = pytest.mark.skipif(
     find_chromium() is None, reason="there is no Chromium: apt-get install chromium"
@@ -58,7 +59,7 @@ class Site:
 
 @pytest.fixture
 async def site() -> AsyncGenerator[Site]:
-    """Give a visualizer of pokemons that may write. Its pages cause no error, and ask no other host."""
+    """Give a visualizer that may write; its pages cause no error, and ask no other host."""
     stores = await make_pokemon_stores(utc_now())
     app = await make_pokemon_app(stores=stores, allow_writes=True)
     async with serving(app) as address, open_page({"viewport": WIDE}) as page:
@@ -334,11 +335,11 @@ async def test_parked_events_are_retried(tmp_path: Path) -> None:
 @pytest.fixture
 def make_repository() -> Callable[[Path], None]:
     """Give a function that makes a git repository with a file that changed."""
-    import subprocess  # noqa: PLC0415 for this fixture alone
 
     def git(folder: Path, *words: str) -> None:
         names = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
-        subprocess.run(["git", "-C", folder, *names, *words], check=True, capture_output=True)
+        words = ("git", "-C", str(folder), *names, *words)
+        subprocess.run(words, check=True, capture_output=True)
 
     def make(folder: Path) -> None:
         (folder / "src").mkdir(parents=True)

@@ -15,8 +15,9 @@ PHONE: Final = {"width": 390, "height": 844}
 
 
 def find_chromium() -> str | None:
-    """Return the path of Debian's Chromium, if it is installed."""
-    return shutil.which("chromium")
+    """Return the path of Chromium, if the system has it; Playwright downloads none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for each in names if (path := shutil.which(each))), None)
 
 
 @asynccontextmanager

@@ -3,11 +3,19 @@
 import random
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import create_engine
+
+from castore_core import EventStore, Snapshots, event_metadata, utc_now
+from castore_in_memory import InMemoryEventStorageAdapter, InMemorySnapshotStorageAdapter
+from castore_projections import Projection, ProjectionContext
+from castore_sql import SQLBookmarkStorageAdapter, SQLEventStorageAdapter
+from castore_visualizer import create_app, with_context
+from git_history.git import Repository
 from git_history.history import open_adapter, open_history
 from git_history.importing import import_commits, rebuild_tree
 from git_history.working_tree import WorkingTree
@@ -24,14 +32,6 @@ from pokemon import (
     wild_pokemon_appear,
 )
 from shop import OrderCancelled, OrderPaid, ProductListed, Shop
-from sqlalchemy import create_engine
-
-from castore_core import EventStore, Snapshots, event_metadata, utc_now
-from castore_in_memory import InMemoryEventStorageAdapter, InMemorySnapshotStorageAdapter
-from castore_projections import Projection, ProjectionContext
-from castore_sql import SQLBookmarkStorageAdapter, SQLEventStorageAdapter
-from castore_visualizer import create_app, with_context
-from git_history.git import Repository
 
 _NAMES = ("Pikachu", "Bulbasaur", "Charmander", "Squirtle", "Eevee", "Snorlax")
 _TRAINERS = ("Ash", "Misty", "Brock")
@@ -67,8 +67,10 @@ async def _raise_pikachu(
     moment: datetime,
     chance: random.Random,
 ) -> None:
-    payload = {"name": "Pikachu", "level": 5}
-    await wild.push_event(PokemonAppeared("pikachu", 1, timestamp=moment, payload=payload))
+    appeared = PokemonAppeared(
+        "pikachu", 1, timestamp=moment, payload={"name": "Pikachu", "level": 5}
+    )
+    await wild.push_event(appeared)
     for version in range(2, 26):
         moment += timedelta(minutes=chance.choice([1, 4, 30, 90, 170]))
         if version != 9:
@@ -98,7 +100,8 @@ async def make_pokemon_app(**options: Any) -> Any:
             wild_pokemon_appear, generate_id=lambda: str(UUID(int=chance.getrandbits(128)))
         ),
     ]
-    return create_app(stores, **{"commands": commands, "title": "pokemon", **options})
+    defaults: dict[str, Any] = {"commands": commands, "title": "pokemon"}
+    return create_app(stores, **(defaults | options))
 
 
 @asynccontextmanager
@@ -129,10 +132,8 @@ async def open_shop_app(path: Path, **options: Any) -> AsyncGenerator[Any]:
 
     await letters.run_once()
     try:
-        yield create_app(
-            [shop.products, shop.orders],
-            **{"projections": [letters, late], "commands": [shop.pay], "title": "shop", **options},
-        )
+        defaults: dict[str, Any] = {"projections": [letters, late], "commands": [shop.pay]}
+        yield create_app([shop.products, shop.orders], title="shop", **(defaults | options))
     finally:
         engine.dispose()
 
@@ -168,8 +169,3 @@ async def open_git_history(
         tree: WorkingTree = await rebuild_tree(history)
         await import_commits(history, repository, tree, until=repository.head())
         yield [history.files, history.commits]
-
-
-def long_ago() -> datetime:
-    """Return the moment at which a history that never changes begins."""
-    return datetime(2026, 1, 5, 8, tzinfo=UTC)
