@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from castore_core import JSONValue
@@ -99,6 +100,23 @@ def test_a_token_that_is_too_short_is_refused(world: Any) -> None:
     """It could be guessed."""
     with pytest.raises(ValueError, match="fewer than 16"):
         create_app(world.stores, token="short")  # noqa: S106 of a test
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_the_program_says_who_may_look(serve: Any, is_async: bool) -> None:
+    """Its function is asked about each request, and only ``True`` lets one through."""
+
+    def is_admin(request: Request) -> bool:
+        return request.headers.get("x-user") == "admin"
+
+    async def is_admin_too(request: Request) -> bool:
+        return is_admin(request)
+
+    client = serve(authorize=is_admin_too if is_async else is_admin)
+    assert 200 == client.get("/log", headers={"x-user": "admin"}).status_code
+    for path in ("/", "/log", "/rates.json", "/static/visualizer.css", "/nowhere"):
+        assert 403 == client.get(path).status_code
+    assert 403 == serve(authorize=lambda _: "no").get("/").status_code
 
 
 def test_writes_are_refused_unless_allowed(serve: Any, send: Any, world: Any) -> None:

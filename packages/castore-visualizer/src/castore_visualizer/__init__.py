@@ -1,6 +1,7 @@
 """A web application for event stores: see them, travel in time, and try commands."""
 
 from castore_visualizer._app import create_app
+from castore_visualizer._authorization import Authorize
 from castore_visualizer._inventory import (
     AnyCommand,
     CommandContext,
@@ -12,6 +13,7 @@ from castore_visualizer._masking import Field, Mask
 
 __all__ = [
     "AnyCommand",
+    "Authorize",
     "CommandContext",
     "Field",
     "LogFollower",

@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from castore_core import CastoreError, EventStore, MessageChannel
 from castore_visualizer._assets import FOLDER
+from castore_visualizer._authorization import Authorization, Authorize
 from castore_visualizer._headers import SecurityHeaders
 from castore_visualizer._hosts import LOOPBACK_HOSTS, HostCheck
 from castore_visualizer._inventory import AnyCommand, Inventory, LogFollower
@@ -42,17 +43,18 @@ def create_app(
     commands: Iterable[AnyCommand] = (),
     allow_writes: bool = False,
     token: str | None = None,
+    authorize: Authorize | None = None,
     allowed_hosts: Sequence[str] = LOOPBACK_HOSTS,
     mask: Mask | None = None,
     title: str = "castore",
 ) -> Starlette:
     """Return an ASGI application that shows event stores, to serve or to mount at any path.
 
-    It has no login of its own. Either give it a ``token``, or mount it where your application
-    lets only those in who may see all events::
+    It has no login of its own, and without ``token`` and ``authorize`` it lets everybody in who
+    reaches it: it is for you to mount it where only those come who may see all events. ::
 
         app = FastAPI()
-        app.mount("/events", create_app(stores, allowed_hosts=["shop.example"]))
+        app.mount("/events", create_app(stores, authorize=is_admin, allowed_hosts=["shop.example"]))
 
     It needs no lifespan, takes your stores as they are, and closes nothing.
 
@@ -64,6 +66,8 @@ def create_app(
         allow_writes: whether commands may run for real, and parked events be retried or dropped.
         token: lets those in who have it in their first address, as ``?token=...``; a cookie
             remembers it. It has at least 16 characters.
+        authorize: asked about each request, which has what your middleware has put into it. Only
+            ``True`` lets it through.
         allowed_hosts: the hosts under which it is reached, without ports: ``*.example.com`` stands
             for all below, and ``*`` for any. By default, only this machine.
         mask: is given each value before it is shown, and returns what is shown instead.
@@ -76,20 +80,24 @@ def create_app(
     inventory = Inventory.collect(event_stores, projections, message_channels, commands)
     app = Starlette(
         routes=_ROUTES,
-        middleware=_list_middleware(token, allowed_hosts),
+        middleware=_list_middleware(token, authorize, allowed_hosts),
         exception_handlers={HTTPException: _show_error, CastoreError: _show_castore_error},
     )
     app.state.site = Site(inventory, Masking(mask), allow_writes=allow_writes, title=title)
     return app
 
 
-def _list_middleware(token: str | None, allowed_hosts: Sequence[str]) -> list[Middleware]:
+def _list_middleware(
+    token: str | None, authorize: Authorize | None, allowed_hosts: Sequence[str]
+) -> list[Middleware]:
     if isinstance(allowed_hosts, str):
         raise TypeError("allowed_hosts is a list of hosts")
     stack = [Middleware(SecurityHeaders), Middleware(HostCheck, allowed_hosts=allowed_hosts)]
     if token is not None:
         check_token(token)
         stack.append(Middleware(TokenGate, token=token))
+    if authorize is not None:
+        stack.append(Middleware(Authorization, authorize=authorize))
     return stack
 
 
