@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 
@@ -20,6 +21,9 @@ from castore_core import (
 from castore_in_memory import InMemoryMessageQueueAdapter, InMemorySnapshotStorageAdapter
 from castore_visualizer import create_app
 from pokemon import PokemonAppeared, PokemonLeveledUp
+
+
+START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
 
 def read(client: TestClient, path: str, status: int = 200) -> str:
@@ -207,6 +211,40 @@ def test_the_log_has_the_latest_events_first(client: TestClient, world: Any) -> 
         path = unescape(match[1]) if match else ""
 
     assert [*range(123, 0, -1)] == versions
+
+
+def test_a_moment_of_the_log_is_found_at_once(client: TestClient, world: Any) -> None:
+    """However many events came later, those up to the moment are on the first page."""
+
+    async def push_many() -> None:
+        for each in range(4_000):
+            event = PokemonAppeared(
+                f"wild-{each}",
+                1,
+                timestamp=START + timedelta(days=10, seconds=each),
+                payload={"name": "x", "level": 1},
+            )
+            await world.pokemons.push_event(event)
+
+    world.do(push_many())
+    page = client.get("/log?before=2026-01-08").text
+    assert 4 == page.count('<td class="where">')
+    assert "Begin at the end" in page
+
+
+def test_a_rare_store_is_searched_on_demand(client: TestClient, world: Any) -> None:
+    """A page looks at some thousand events, and then asks whether to go on."""
+
+    async def push_many() -> None:
+        for version in range(4, 4_000):
+            await world.pokemons.push_event(PokemonLeveledUp("pikachu", version))
+
+    world.do(push_many())
+    page = client.get("/log?store=TRAINERS").text
+    assert "Looked through 3,000 events" in page
+    whole = re.search(r'href="([^"]*whole=1[^"]*)"', page)
+    assert whole is not None
+    assert "GAME_STARTED</a>" in client.get(unescape(whole[1])).text
 
 
 async def test_live_updates_have_what_is_pushed(world: Any) -> None:

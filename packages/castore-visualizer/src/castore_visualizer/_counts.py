@@ -27,6 +27,8 @@ class EventCounts:
             position, number = self._known.get(key, (LOG_START, 0))
             # The end comes first: what is pushed meanwhile is counted next time, and not twice.
             end = await log.get_last_position()
+            if end == position:
+                return number
             number += await log.count_events([event_store_id], position)
             after_end = await log.count_events([event_store_id], end) if end else 0
             self._known[key] = (end, number - after_end)

@@ -109,6 +109,25 @@ class States:
         except Exception as error:  # noqa: BLE001 reducers, upcasters and codecs are the user's
             return self._fail(error)
 
+    async def load_step(self, version: int) -> tuple[State, State]:
+        """Return the states before and after the event of a version; the events are read once."""
+        if version < 1:
+            return State(), State()
+        try:
+            loaded = await self._store.get_aggregate(self._aggregate_id, max_version=version - 1)
+            before = self._show(loaded.aggregate)  # copied, before a reducer may change it
+        except Exception as error:  # noqa: BLE001 as above
+            failed = self._fail(error)
+            return failed, await self.load(version)
+        try:
+            events = await self._store.get_events(
+                self._aggregate_id, min_version=version, max_version=version
+            )
+            after = self._store.build_aggregate(events, loaded.aggregate)
+            return before, self._show(after)
+        except Exception as error:  # noqa: BLE001 as above
+            return before, self._fail(error)
+
     async def load_at(self, moment: datetime) -> State:
         """Return the state at a moment, as `EventStore.simulate_aggregate` has it."""
         try:

@@ -15,13 +15,18 @@ _BATCH: Final = 500
 
 @dataclass(frozen=True)
 class LogFilter:
-    """Which events are wanted. Empty texts and ``None`` want all; bounds are inclusive."""
+    """Which events are wanted. Empty texts and ``None`` want all; bounds are inclusive.
+
+    ``searches_whole_log`` lets the storage look for the events of the store: it finds them however
+    far they are, and may take as long as reading the log.
+    """
 
     event_store_id: str = ""
     event_type: str = ""
     aggregate_id: str = ""
     after: datetime | None = None
     before: datetime | None = None
+    searches_whole_log: bool = False
 
     def wants(self, entry: LogEntry) -> bool:
         """Tell whether an event is wanted."""
@@ -36,8 +41,10 @@ class LogFilter:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether events are passed over, beside those of other stores."""
-        return bool(self.event_type or self.aggregate_id or self.after or self.before)
+        """Whether events are passed over."""
+        return bool(
+            self.event_store_id or self.event_type or self.aggregate_id or self.after or self.before
+        )
 
 
 class LogPage(NamedTuple):
@@ -95,22 +102,20 @@ async def read_page(
         _Cursor(log, _choose(store_ids, log_filter), position)
         for (log, store_ids), position in zip(logs, before, strict=True)
     ]
-    entries, looked_at, reached = await _walk(
-        cursors, log_filter.wants, limit, log_filter.is_narrow
-    )
+    entries, looked_at, reached = await _walk(cursors, log_filter.wants, limit)
     following: list[LogPosition | None] = [each.before for each in cursors]
     is_end = all(each == LOG_START for each in following)
     return LogPage(entries, None if is_end else following, looked_at, reached)
 
 
 async def _walk(
-    cursors: Sequence[_Cursor], wants: Callable[[LogEntry], bool], limit: int, is_narrow: bool
+    cursors: Sequence[_Cursor], wants: Callable[[LogEntry], bool], limit: int
 ) -> tuple[list[LogEntry], int, datetime | None]:
     entries: list[LogEntry] = []
     reached: datetime | None = None
     looked_at = 0
-    size = _BATCH if is_narrow else limit + 1
     while len(entries) < limit and looked_at < MOST_LOOKED_AT:
+        size = limit if looked_at < limit else _BATCH  # what follows is far, it seems
         heads = [(each, await each.peek(size)) for each in cursors]
         open_heads = [(each, entry) for each, entry in heads if entry is not None]
         if not open_heads:
@@ -125,5 +130,6 @@ async def _walk(
 
 
 def _choose(store_ids: list[str], log_filter: LogFilter) -> list[str]:
-    chosen = log_filter.event_store_id
-    return [each for each in store_ids if chosen in {"", each}]
+    if not log_filter.searches_whole_log or not log_filter.event_store_id:
+        return store_ids
+    return [each for each in store_ids if each == log_filter.event_store_id]

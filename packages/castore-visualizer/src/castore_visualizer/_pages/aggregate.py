@@ -42,8 +42,9 @@ async def show_aggregate(request: Request) -> Response:
     events = await _read_events(site, subject, position)
     chosen = next((each for each in events if each.version == position.version), None)
     states = States(subject.store, site.masking, subject.aggregate_id)
-    before = await states.load(position.version - 1)
-    after = await (states.load(position.version) if moment is None else states.load_at(moment))
+    before, after = await states.load_step(position.version)
+    if moment is not None:
+        after = await states.load_at(moment)
     return render(
         request,
         "aggregate.html",

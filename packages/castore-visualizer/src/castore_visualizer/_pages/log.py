@@ -9,6 +9,7 @@ from castore_core import LogEntry
 from castore_visualizer._events import show_entry
 from castore_visualizer._inventory import find_log
 from castore_visualizer._live import stream
+from castore_visualizer._log_places import find_places
 from castore_visualizer._log_reading import LogFilter, read_page
 from castore_visualizer._queries import get_moment, get_text
 from castore_visualizer._rendering import render, render_text
@@ -23,14 +24,19 @@ async def show_log(request: Request) -> Response:
     site = get_site(request)
     log_filter, token = _get_filter(request), get_text(request, "page")
     logs = site.inventory.list_logs()
-    page = await read_page(logs, log_filter, unpack(token, len(logs)), PAGE_SIZE)
     stores = site.inventory.stores
+    before = unpack(token, len(logs))
+    if log_filter.before is not None and not token:
+        before = await find_places(logs, stores, log_filter.before)
+    page = await read_page(logs, log_filter, before, PAGE_SIZE)
     return render(
         request,
         "log.html",
         filter=log_filter,
         events=[show_entry(site, each) for each in page.entries],
         page=page,
+        has_jumped=not token and any(before),
+        end=pack([None] * len(logs)),
         next_page=None if page.following is None else pack(page.following),
         is_live=not token and log_filter.before is None and bool(logs),
         types=sorted({kind.type for each in stores.values() for kind in each.event_types}),
@@ -66,4 +72,5 @@ def _get_filter(request: Request) -> LogFilter:
         get_text(request, "id").strip(),
         get_moment(request, "after"),
         get_moment(request, "before"),
+        searches_whole_log=get_text(request, "whole") == "1",
     )

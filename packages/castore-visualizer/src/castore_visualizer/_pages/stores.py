@@ -23,7 +23,10 @@ _LONGEST_ID = 1000
 
 @dataclass(frozen=True)
 class _Row:
-    """A store of the list; ``count`` is ``None`` where the events are not counted."""
+    """A store of the list; ``count`` is ``None`` where the events are not counted.
+
+    ``latest`` is its latest event, if that is among the latest ones of all stores.
+    """
 
     store: EventStore
     adapter: str | None
@@ -35,8 +38,8 @@ class _Row:
 async def show_stores(request: Request) -> Response:
     """Show the stores. They are counted here only if that is quick; the page asks for the rest."""
     site = get_site(request)
-    rows = [await _describe(site, each, counts=False) for each in site.inventory.stores.values()]
     latest = await _read_latest(site, _LATEST)
+    rows = await _list_rows(site, latest, counts=False)
     return render(
         request,
         "stores.html",
@@ -49,7 +52,7 @@ async def show_stores(request: Request) -> Response:
 async def show_counts(request: Request) -> Response:
     """Show the stores, all of them counted."""
     site = get_site(request)
-    rows = [await _describe(site, each, counts=True) for each in site.inventory.stores.values()]
+    rows = await _list_rows(site, await _read_latest(site, NEWEST), counts=True)
     return render(request, "_stores_table.html", rows=rows, needs_counts=False)
 
 
@@ -80,7 +83,17 @@ async def search(request: Request) -> Response:
     return render(request, "search.html", text=text, found=found)
 
 
-async def _describe(site: Site, store: EventStore, *, counts: bool) -> _Row:
+async def _list_rows(site: Site, latest: Sequence[LogEntry], *, counts: bool) -> list[_Row]:
+    by_store = {each.event_store_id: each for each in reversed(latest)}
+    return [
+        await _describe(site, store, by_store.get(name), counts=counts)
+        for name, store in site.inventory.stores.items()
+    ]
+
+
+async def _describe(
+    site: Site, store: EventStore, latest: LogEntry | None, *, counts: bool
+) -> _Row:
     log, store_id = find_log(store), store.event_store_id
     adapter = None if store.storage_adapter is None else type(store.storage_adapter).__name__
     if log is None:
@@ -88,9 +101,8 @@ async def _describe(site: Site, store: EventStore, *, counts: bool) -> _Row:
     count = None
     if counts or site.counts.knows(log, store_id):
         count = await site.counts.count(log, store_id)
-    found = await log.read_events_backwards([store_id], limit=1) if counts else None
-    latest = show_entry(site, found.entries[0]) if found and found.entries else None
-    return _Row(store, adapter, has_log=True, count=count, latest=latest)
+    shown = None if latest is None else show_entry(site, latest)
+    return _Row(store, adapter, has_log=True, count=count, latest=shown)
 
 
 async def _read_latest(site: Site, limit: int) -> Sequence[LogEntry]:
