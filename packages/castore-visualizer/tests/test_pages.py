@@ -22,7 +22,6 @@ from castore_in_memory import InMemoryMessageQueueAdapter, InMemorySnapshotStora
 from castore_visualizer import create_app
 from pokemon import PokemonAppeared, PokemonLeveledUp
 
-
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
 
 
