@@ -56,7 +56,7 @@
         { ...axis, space: 70, values: (_plot, at, _axis, _space, step) => at.map((each) => showTime(each, step)) },
         { ...axis, size: 46, incrs: WHOLE },
       ],
-      scales: { x: { range: (_, low, high) => bars ? [low, high] : [low, Math.max(high, low + 60)] }, y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.08] } },
+      scales: { x: { range: (_, low, high) => bars ? [low, high] : [starts[0], Math.max(starts.at(-1), starts[0] + 60)] }, y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.08] } },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
     }, [starts, ...series.map((each) => each.values)], place);
   }
