@@ -132,7 +132,10 @@ async def open_shop_app(path: Path, **options: Any) -> AsyncGenerator[Any]:
 
     await letters.run_once()
     try:
-        defaults: dict[str, Any] = {"projections": [letters, late], "commands": [shop.pay]}
+        defaults: dict[str, Any] = {
+            "projections": [letters, late],
+            "commands": [shop.pay, shop.place_order],
+        }
         yield create_app([shop.products, shop.orders], title="shop", **(defaults | options))
     finally:
         engine.dispose()

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import unescape
 from typing import Any, Literal, TypedDict
@@ -18,6 +18,9 @@ from castore_core import (
     EventDraft,
     NotificationMessageQueue,
     command,
+    group_command,
+    one_existing,
+    several_existing,
 )
 from castore_in_memory import InMemoryMessageQueueAdapter
 from castore_json_schema import json_schema_command
@@ -29,6 +32,7 @@ from pokemon import (
     PokemonCaught,
     PokemonLeveledUp,
     PokemonStore,
+    Trainer,
     catch_pokemon,
     level_up_pokemon,
     wild_pokemon_appear,
@@ -272,6 +276,29 @@ def test_aggregate_commands_are_run(serve: Any, send: Any, world: Any) -> None:
     answer = send(client, page_of(name), name=name, action="rehearse", **fields)
 
     assert "2 events would be written" in read(answer)
+    assert "level changed 6 8" in read(answer)
+
+
+def test_group_commands_are_run(serve: Any, send: Any, world: Any) -> None:
+    """Their form has the ids of each source, and the arguments of the handler."""
+
+    @group_command(one_existing(world.trainers), several_existing(world.pokemons))
+    def train(
+        trainer: Trainer, pokemons: Mapping[str, Pokemon], *, levels: int
+    ) -> tuple[None, dict[str, list[EventDraft[PokemonLeveledUp]]]]:
+        """Train some pokemons."""
+        del trainer
+        return None, {each: [PokemonLeveledUp.draft() for _ in range(levels)] for each in pokemons}
+
+    client = serve(commands=[train])
+    fields = {
+        'input.["1. id of TRAINERS"]': "ash",
+        'input.["2. ids of POKEMONS"]': '["pikachu"]',
+        'input.["levels"]': "2",
+    }
+    answer = send(client, page_of("train"), name="train", action="rehearse", **fields)
+
+    assert "2 events would be written" in read(answer), read(answer)
     assert "level changed 6 8" in read(answer)
 
 

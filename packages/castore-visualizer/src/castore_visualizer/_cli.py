@@ -11,13 +11,14 @@ from cyclopts import Parameter
 from starlette.types import ASGIApp
 
 from castore_cli import Address, CommandError, Terminal, open_objects, open_stores
-from castore_core import AggregateCommand, Command, MessageChannel
+from castore_core import AggregateCommand, Command, GroupCommand, MessageChannel
 from castore_visualizer._app import create_app
 from castore_visualizer._hosts import LOOPBACK_HOSTS
 from castore_visualizer._inventory import CommandContext, LogFollower
 
 PORT: Final = 8765
 
+_COMMANDS: Final = (Command, AggregateCommand, GroupCommand, CommandContext)
 _GRACE: Final = 1  # seconds for open connections: those of live pages never end by themselves
 _MANY: Final = Parameter(negative=())
 
@@ -58,7 +59,7 @@ async def visualize(
             stores,
             projections=await _open_all(stack, projections, LogFollower),
             message_channels=await _open_all(stack, channels, MessageChannel),
-            commands=await _open_all(stack, commands, Command, AggregateCommand, CommandContext),
+            commands=await _open_all(stack, commands, *_COMMANDS),
             allow_writes=allow_writes,
             token=token,
             allowed_hosts=(*LOOPBACK_HOSTS, *_list_hosts(host), *allowed_host),

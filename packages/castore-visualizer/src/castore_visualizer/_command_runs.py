@@ -8,11 +8,13 @@ from castore_core import (
     ABSENT,
     Absent,
     AggregateCommand,
+    AggregateSource,
     Command,
     ConnectedEventStore,
     EventAlreadyExistsError,
     EventRecord,
     EventStore,
+    GroupCommand,
     InvalidCommandInputError,
     JSONValue,
     VersionAssertionError,
@@ -78,11 +80,10 @@ def describe_input(command: AnyCommand) -> Schema:
             return describe_input(command.command)
         case AggregateCommand():
             schema = describe_parameters(command.handler_function, 1)
-            return {
-                **schema,
-                "properties": {AGGREGATE_ID: {"type": "string"}, **schema["properties"]},
-                "required": [AGGREGATE_ID, *schema["required"]],
-            }
+            return _add_first(schema, {AGGREGATE_ID: {"type": "string"}})
+        case GroupCommand():
+            schema = describe_parameters(command.handler_function, len(command.sources))
+            return _add_first(schema, _describe_sources(command.sources))
         case _:
             own: Any = getattr(command, "input_schema", None)
             if isinstance(own, dict):
@@ -95,6 +96,29 @@ def find_input_type(command: Command[Any, Any, Any, Any]) -> Any:
     hints = find_hints(command.handler_function)
     names = [each for each in hints if each != "return"]
     return hints[names[0]] if names else Any
+
+
+def _describe_sources(sources: Sequence[AggregateSource[Any, Any, Any, Any]]) -> dict[str, Schema]:
+    """Return the schemas of the ids that a group command is called with, by their names."""
+    return {_name_ids(number, each): _describe_ids(each) for number, each in enumerate(sources)}
+
+
+def _describe_ids(source: AggregateSource[Any, Any, Any, Any]) -> Schema:
+    text: Schema = {"type": "string"}
+    return {"type": "array", "items": text} if source.takes_several else text
+
+
+def _name_ids(number: int, source: AggregateSource[Any, Any, Any, Any]) -> str:
+    noun = "ids" if source.takes_several else "id"
+    return f"{number + 1}. {noun} of {source.event_store.event_store_id}"
+
+
+def _add_first(schema: Schema, properties: Mapping[str, Schema]) -> Schema:
+    return {
+        **schema,
+        "properties": {**properties, **schema["properties"]},
+        "required": [*properties, *schema["required"]],
+    }
 
 
 async def rehearse(
@@ -164,12 +188,13 @@ async def _run(command: AnyCommand, stores: dict[str, EventStore], value: JSONVa
 
 async def _call(command: AnyCommand, stores: dict[str, EventStore], value: Any) -> Any:
     if isinstance(command, AggregateCommand):
-        arguments = dict(value)
-        aggregate_id = arguments.pop(AGGREGATE_ID)
-        hints = find_hints(command.handler_function)
-        decoded = {name: decode(hints.get(name, Any), each) for name, each in arguments.items()}
-        bound = command.using(_choose(stores, command.event_store))
-        return await bound(aggregate_id, **decoded)
+        ids, arguments = _split(command.handler_function, value, [AGGREGATE_ID])
+        return await command.using(_choose(stores, command.event_store))(*ids, **arguments)
+    if isinstance(command, GroupCommand):
+        names = [_name_ids(number, each) for number, each in enumerate(command.sources)]
+        ids, arguments = _split(command.handler_function, value, names)
+        chosen_stores = [_choose(stores, each.event_store) for each in command.sources]
+        return await command.using(*chosen_stores)(*ids, **arguments)
     context: Mapping[str, Any] = command.values if isinstance(command, CommandContext) else {}
     plain = command.command if isinstance(command, CommandContext) else command
     chosen = tuple(_choose(stores, each) for each in plain.required_event_stores)
@@ -177,6 +202,19 @@ async def _call(command: AnyCommand, stores: dict[str, EventStore], value: Any) 
     if run_json is not None:
         return await run_json(value, chosen, **context)
     return await plain(decode(find_input_type(plain), value), chosen, **context)
+
+
+def _split(
+    function: Callable[..., Any], value: dict[str, Any], names: Sequence[str]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Return the ids of aggregates, and the decoded arguments of a handler."""
+    hints = find_hints(function)
+    arguments = {
+        name: decode(hints.get(name, Any), each)
+        for name, each in value.items()
+        if name not in names
+    }
+    return [value[each] for each in names], arguments
 
 
 def _choose(stores: dict[str, EventStore], store: EventStore) -> EventStore:

@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeGuard, TypeVar, cast
+from typing import Any, Protocol, TypeAlias, TypeGuard, TypeVar, cast
 
 from castore_core import (
     AggregateCommand,
     Command,
     ConnectedEventStore,
     EventStore,
+    GroupCommand,
     MessageChannel,
     ParkedEvent,
     ReversibleEventLog,
@@ -79,7 +80,13 @@ class CommandContext:
     values: Mapping[str, Any]
 
 
-AnyCommand = Command[Any, Any, Any, Any] | AggregateCommand[Any, Any, Any] | CommandContext
+AnyCommand: TypeAlias = (
+    Command[Any, Any, Any, Any]
+    | AggregateCommand[Any, Any, Any]
+    | GroupCommand[..., Any, *tuple[Any, ...]]
+    | CommandContext
+)
+"""A command of any kind."""
 
 
 def with_context(command: Command[Any, Any, Any, Any], **values: Any) -> CommandContext:
