@@ -54,9 +54,8 @@ def main(words: Sequence[str] | None = None) -> int:
     except (NotARepositoryError, GitError, UnknownFileError, CastoreError, OSError) as error:
         return _fail(2, f"{error}.")
     except KeyboardInterrupt:
-        if arguments.serve is not None:
-            return 130
-        return _fail(130, "Interrupted: the next run goes on from here.")
+        is_served = arguments.serve is not None
+        return 130 if is_served else _fail(130, "Interrupted: the next run goes on from here.")
 
 
 async def run(arguments: argparse.Namespace, console: Console) -> int:
