@@ -265,6 +265,7 @@ PAGES = (
     "/projections/parked?name=letters",
     "/commands",
     "/command?name=ORDERS.pay",
+    "/command?name=place_order",
     "/messages",
     "/search?q=nothing",
     "/nowhere",
@@ -330,6 +331,32 @@ async def test_parked_events_are_retried(tmp_path: Path) -> None:
         await page.get_by_role("link", name="4 parked events").click()
         await page.get_by_role("button", name="Retry 4").click()
         await expect(page.get_by_text("4 will be tried again")).to_be_visible()
+
+
+async def test_parked_events_are_dropped(tmp_path: Path) -> None:
+    """It takes a second step, and where writing is not allowed, there is neither."""
+    async with (
+        open_shop_app(tmp_path / "shop.db", allow_writes=True) as app,
+        serving(app) as address,
+        open_page({"viewport": WIDE}) as page,
+    ):
+        await page.goto(f"{address}/projections/parked?name=letters")
+        await page.get_by_text("Drop…").click()
+        await page.get_by_role("button", name="Drop 4 for good").click()
+        await expect(page.get_by_text("4 were dropped")).to_be_visible()
+        await expect(page.get_by_text("Nothing is parked")).to_be_visible()
+
+
+async def test_parked_events_stay_where_nothing_is_written(tmp_path: Path) -> None:
+    """A read-only visualizer shows them, and says why there are no buttons."""
+    async with (
+        open_shop_app(tmp_path / "shop.db") as app,
+        serving(app) as address,
+        open_page({"viewport": WIDE}) as page,
+    ):
+        await page.goto(f"{address}/projections/parked?name=letters")
+        await expect(page.get_by_text("Retry and drop are off")).to_be_visible()
+        await expect(page.get_by_role("button", name=re.compile("Retry|Drop"))).to_have_count(0)
 
 
 @pytest.fixture

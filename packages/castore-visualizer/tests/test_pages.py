@@ -108,6 +108,8 @@ def test_a_damaged_page_token_is_refused(client: TestClient) -> None:
         "/aggregates?store=POKEMONS&after=yesterday",
         "/aggregate?store=POKEMONS&id=pikachu&version=-1",
         "/log?page=nonsense",
+        "/aggregate?store=POKEMONS&id=a%00b",
+        "/correlation?id=x&store=POKEMONS&aggregate=%00&version=1",
     ):
         assert "400" in read(client, path, 400)
 

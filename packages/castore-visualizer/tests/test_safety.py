@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from castore_core import JSONValue
-from castore_visualizer import Field, create_app
-from pokemon import PokemonAppeared, catch_pokemon, level_up_pokemon
+from castore_visualizer import Field, create_app, with_context
+from pokemon import PokemonAppeared, catch_pokemon, level_up_pokemon, wild_pokemon_appear
 
 TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 of a test
 LEVEL_UP = "/command?name=LEVEL_UP_POKEMON"
@@ -184,6 +184,27 @@ def test_a_mask_decides_what_is_shown(serve: Any) -> None:
         assert '"Pika' not in page
         assert "&#34;Pika" not in page
         assert "•••" in page or "\\u2022" in page
+
+
+def test_outputs_and_errors_of_commands_are_masked(serve: Any, send: Any) -> None:
+    """What a command returns or says may hold values, too."""
+
+    def mask(field: Field, value: JSONValue) -> JSONValue:
+        return "•••" if field.path[0] in {"output", "error"} else value
+
+    new = with_context(wild_pokemon_appear, generate_id=lambda: "the-new-id")
+    client = serve(mask=mask, commands=[catch_pokemon, new])
+    fields = {'input.["name"]': "Mew", 'input.["level"]': "7", "action": "rehearse"}
+    page = send(client, "/command?name=WILD_POKEMON_APPEAR", name="WILD_POKEMON_APPEAR", **fields)
+    assert "&#34;the-new-id&#34;" not in page.text
+    fields = {
+        'input.["pokemon_id"]': "pikachu",
+        'input.["trainer_id"]': "ash",
+        "action": "rehearse",
+    }
+    page = send(client, "/command?name=CATCH_POKEMON", name="CATCH_POKEMON", **fields)
+    assert "Refused." in page.text
+    assert "already belongs" not in page.text
 
 
 def test_a_failing_mask_shows_nothing(serve: Any) -> None:

@@ -12,8 +12,11 @@ _MOST_DIGITS: Final = 15
 
 
 def get_text(request: Request, name: str) -> str:
-    """Return a text of the query, or an empty one."""
-    return request.query_params.get(name, "")
+    """Return a text of the query, or an empty one. No id has a NUL, which databases refuse."""
+    text = request.query_params.get(name, "")
+    if "\0" in text:
+        raise HTTPException(400, f"{name} is no text: it has a NUL.")
+    return text
 
 
 def get_number(request: Request, name: str) -> int | None:

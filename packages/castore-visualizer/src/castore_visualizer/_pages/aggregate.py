@@ -82,9 +82,7 @@ async def show_diff(request: Request) -> Response:
 async def _find_subject(request: Request) -> _Subject:
     store = get_site(request).get_store(get_text(request, "store"))
     aggregate_id = get_text(request, "id")
-    last = 0
-    if aggregate_id and "\0" not in aggregate_id:
-        last = await find_last_version(store, aggregate_id)
+    last = await find_last_version(store, aggregate_id) if aggregate_id else 0
     if not last:
         text = f"Event store {store.event_store_id!r} has no aggregate {aggregate_id!r}."
         raise HTTPException(404, text)

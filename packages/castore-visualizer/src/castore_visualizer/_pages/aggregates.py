@@ -65,7 +65,7 @@ async def show_aggregates(request: Request) -> Response:
 
 
 async def _exists(store: EventStore, aggregate_id: str) -> bool:
-    return "\0" not in aggregate_id and await find_last_version(store, aggregate_id) > 0
+    return await find_last_version(store, aggregate_id) > 0
 
 
 async def _find(store: EventStore, query: _Query) -> _Found:

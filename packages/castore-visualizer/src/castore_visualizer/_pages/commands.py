@@ -23,6 +23,7 @@ from castore_visualizer._fields import FieldError, FormField, list_fields, read_
 from castore_visualizer._forms import read_form
 from castore_visualizer._history import State, States, find_last_version, get_record
 from castore_visualizer._inventory import AnyCommand, CommandContext, get_command_name
+from castore_visualizer._masking import Field
 from castore_visualizer._queries import get_text
 from castore_visualizer._rendering import render
 from castore_visualizer._site import Site, get_site
@@ -57,6 +58,7 @@ class _Result:
     run: CommandRun
     is_real: bool
     effects: Sequence[_Effect]
+    output: JSONValue | Absent
     error: str
     winner: ShownEvent | None
     moved: Sequence[_Moved] = ()
@@ -158,6 +160,7 @@ async def _run(
         run,
         is_real and not moved,
         effects,
+        site.masking.apply(Field("", None, ("output",)), run.output),
         "" if run.error is None else _describe(site, run.error),
         await _find_winner(site, run.error),
         moved,
