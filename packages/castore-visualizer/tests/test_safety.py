@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from castore_core import JSONValue
 from castore_visualizer import Field, create_app, with_context
+from castore_visualizer._assets import FOLDER, get_integrity
 from pokemon import PokemonAppeared, catch_pokemon, level_up_pokemon, wild_pokemon_appear
 
 TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 of a test
@@ -219,3 +220,27 @@ def test_a_failing_mask_shows_nothing(serve: Any) -> None:
     answer = client.get("/log")
     assert 500 == answer.status_code
     assert "Pika" not in answer.text
+
+
+def test_vendored_files_are_those_of_npm() -> None:
+    """Nobody has changed them: their hashes are pinned."""
+    pinned = {
+        "htmx-4.0.1.min.js": (
+            "sha384-Qp9rdC8H7EqOoX+nR0P3RPG2Noji+qdwJlGpfzwQJsfOpp3sGwIdSP9xO3+UlEhn"
+        ),
+        "htmx-sse-4.0.1.min.js": (
+            "sha384-v8HvucQ+ohQhMg0arboXc5049yNR46QKMjphs7YDch+Wm7zpfK5XVS01f26mQDJV"
+        ),
+        "pico-2.1.1.classless.min.css": (
+            "sha384-NZhm4G1I7BpEGdjDKnzEfy3d78xvy7ECKUwwnKTYi036z42IyF056PbHfpQLIYgL"
+        ),
+        "uplot-1.6.32.min.css": (
+            "sha384-IfV0B7MIOYuO95kO9G5ySKPz/85zqFNOAs8iy4tkK5zd9izhJAB8b7lHrwYqqmYE"
+        ),
+        "uplot-1.6.32.min.js": (
+            "sha384-Gx3t0zdBAuQOuvvmaLZj7HKEiSgWTAs+VdtNY7wt19QDPTDQjFIwAuXDj0zeN00c"
+        ),
+    }
+    folder = FOLDER / "vendor"
+    files = {each.name for each in folder.iterdir() if each.suffix != ".LICENSE"}
+    assert pinned == {each: get_integrity(f"vendor/{each}") for each in files}
