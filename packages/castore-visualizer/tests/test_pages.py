@@ -152,6 +152,15 @@ def test_an_event_that_the_store_cannot_read_is_shown(client: TestClient, world:
     assert "POKEMON_EVOLVED" in read(client, "/log")
 
 
+def test_a_large_payload_and_state_are_cut(client: TestClient, world: Any) -> None:
+    """A page stays small, whatever an event holds."""
+    payload: Any = {"name": "x" * 1_000_000, "level": 1, "more": [*range(5_000)]}
+    world.do(world.pokemons.push_event(PokemonAppeared("huge", 1, payload=payload)))
+    for path in ("/log", "/aggregate?store=POKEMONS&id=huge"):
+        assert len(client.get(path).text) < 500_000
+    assert "the rest is left out" in read(client, "/aggregate?store=POKEMONS&id=huge")
+
+
 def test_a_long_history_is_shown_in_windows(client: TestClient, world: Any) -> None:
     """An aggregate of many events shows the hundred around the version, and leads to others."""
 

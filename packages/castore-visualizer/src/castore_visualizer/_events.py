@@ -17,6 +17,7 @@ from castore_visualizer._site import Site
 _CORRELATION = ("correlation_id", "correlationId")
 _CAUSATION = ("causation_id", "causationId")
 _LINE = 200  # characters
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,12 @@ class ShownEvent:
         """The payload as one line of JSON, as far as a list has room for it."""
         if isinstance(self.payload, Absent):
             return ""
-        text = json.dumps(self.payload, ensure_ascii=False)
-        return text if len(text) <= _LINE else f"{text[:_LINE]}…"
+        text = ""
+        for part in _ENCODER.iterencode(self.payload):  # of a large payload, only the beginning
+            text += part
+            if len(text) > _LINE:
+                return f"{text[:_LINE]}…"
+        return text
 
 
 def show_event(site: Site, event_store_id: str, record: EventRecord) -> ShownEvent:
