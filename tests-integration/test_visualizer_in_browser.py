@@ -76,6 +76,8 @@ async def test_a_person_browses_from_the_stores_to_an_event(site: Site) -> None:
     await expect(row.first.get_by_role("link", name="115")).to_be_visible()
     await expect(page.locator(".chart canvas")).to_be_visible()
     await page.get_by_role("link", name="POKEMONS", exact=True).first.click()
+    await expect(page.get_by_role("heading", name="POKEMONS")).to_be_visible()
+    await page.wait_for_load_state("load")  # until htmx listens
     await page.get_by_label("Id", exact=True).fill("pikac")
     await expect(page.locator("#found tbody tr")).not_to_have_count(50)
     await page.get_by_role("link", name="pikachu", exact=True).click()
