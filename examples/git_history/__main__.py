@@ -54,7 +54,8 @@ def main(words: Sequence[str] | None = None) -> int:
     except (NotARepositoryError, GitError, UnknownFileError, CastoreError, OSError) as error:
         return _fail(2, f"{error}.")
     except KeyboardInterrupt:
-        return _fail(130, "Interrupted: the next run goes on from here.")
+        is_served = arguments.serve is not None
+        return 130 if is_served else _fail(130, "Interrupted: the next run goes on from here.")
 
 
 async def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -65,17 +66,38 @@ async def run(arguments: argparse.Namespace, console: Console) -> int:
     console.print(report.header(repository, head, database))
     with open_adapter(database) as adapter:
         history = await open_history(adapter)
-        with console.status("reading the store"):
-            tree = await rebuild_tree(history)
-        await import_with_progress(history, repository, tree, head, console)
-        if head is None:
-            return 0
-        await answer(history, tree, arguments, console)
-        with console.status("asking git"):
-            checks = await verify(history, repository, head)
+        if arguments.serve is None:
+            code = await import_and_verify(history, repository, head, arguments, console)
+            console.print(report.where(database), soft_wrap=True)
+            return code
+        from git_history.serving import serving  # noqa: PLC0415 it is slow to load, and optional
+
+        async with serving(history, arguments.serve) as (link, served):
+            console.print(report.link(link), soft_wrap=True)
+            code = await import_and_verify(history, repository, head, arguments, console)
+            console.print(report.still_serving(link), soft_wrap=True)
+            await served
+            return code
+
+
+async def import_and_verify(
+    history: History,
+    repository: Repository,
+    head: str | None,
+    arguments: argparse.Namespace,
+    console: Console,
+) -> int:
+    """Import what is new, answer, and compare with git; return the exit code."""
+    with console.status("reading the store"):
+        tree = await rebuild_tree(history)
+    await import_with_progress(history, repository, tree, head, console)
+    if head is None:
+        return 0
+    await answer(history, tree, arguments, console)
+    with console.status("asking git"):
+        checks = await verify(history, repository, head)
     console.print(report.verification(checks))
     console.print(report.parts())
-    console.print(report.where(database), soft_wrap=True)
     return int(any(check.differences for check in checks))
 
 
@@ -168,6 +190,14 @@ def _parser() -> argparse.ArgumentParser:
         "--date",
         type=_date,
         help="the moment to ask about (2024-12-31, or 2024-12-31T12:00+01:00)",
+    )
+    parser.add_argument(
+        "--serve",
+        nargs="?",
+        type=int,
+        const=8765,
+        metavar="PORT",
+        help="show the event stores in the browser, also while they are imported",
     )
     return parser
 

@@ -137,9 +137,27 @@ def time_table(file: File, states: Sequence[State]) -> RenderableType:
 
 
 def where(database: Path) -> Text:
-    """Say where the events are."""
+    """Say where the events are, and how to look at them."""
     size = filesize.decimal(database.stat().st_size)
-    return Text.assemble(("The events are in ", "dim"), shown(str(database)), f" ({size})")
+    return Text.assemble(
+        ("The events are in ", "dim"),
+        shown(str(database)),
+        f" ({size})\n",
+        ("See them in the browser: ", "dim"),
+        ("scripts/demo --serve", "bold"),
+    )
+
+
+def link(address: str) -> Text:
+    """Say where the event stores are shown while they are imported."""
+    return Text.assemble(("Watch the import in the browser: ", "dim"), (address, "bold"))
+
+
+def still_serving(address: str) -> Text:
+    """Say where the event stores are shown, and how that ends."""
+    return Text.assemble(
+        ("The history is at ", "dim"), (address, "bold"), (" until Ctrl-C.", "dim")
+    )
 
 
 def verification(checks: Sequence[Check]) -> RenderableType:

@@ -91,6 +91,20 @@ async def open_account(accounts: AccountStore) -> None:
     await accounts.push_event(Opened(aggregate_id="a1", version=1, timestamp=NOW, payload="Ada"))
 
 
+def test_the_function_of_a_command_is_known(commands: Commands) -> None:
+    """Programs that show commands read its annotations, and what it says about itself."""
+
+    def close(account: Account | None) -> None:
+        """Close an account."""
+        del account
+
+    for decorate in (commands.handler, commands.existing_handler):
+        close.__name__ = decorate.__name__
+        made = decorate(close)
+        assert close is made.handler_function
+        assert "Close an account." == made.__doc__
+
+
 async def test_one_draft(accounts: AccountStore, commands: Commands) -> None:
     """A draft becomes the first event of an aggregate that was not there."""
 

@@ -434,6 +434,13 @@ async def test_checks_of_a_subclass_surround_all_runs() -> None:
     assert "Doubling('DOUBLE')" == repr(double)
 
 
+def test_the_function_of_a_command_is_known() -> None:
+    """Programs that show commands read its annotations."""
+    handler = Handler()
+    made: Command[Any, Any, Any, Any] = Command("X", required_event_stores=(), handler=handler)
+    assert handler is made.handler_function
+
+
 # Mistakes of declaration
 
 

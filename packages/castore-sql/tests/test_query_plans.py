@@ -84,6 +84,11 @@ QUERIES: dict[str, tuple[Sequence[str], Query]] = {
         [END, LOG],
         lambda adapter: adapter.read_events(["STORE", "OTHER"], after=HALF, limit=10),
     ),
+    "the log backwards": ([LOG], lambda adapter: adapter.read_events_backwards(limit=10)),
+    "the log of a store backwards": (
+        [LOG],
+        lambda adapter: adapter.read_events_backwards(["STORE"], HALF, limit=10),
+    ),
     "the log of no store": ([END], lambda adapter: adapter.read_events([], after=HALF)),
     "the end of the log": ([END], lambda adapter: adapter.get_last_position()),
     "a wait": ([END], lambda adapter: adapter.wait_for_events(HALF, 10)),

@@ -92,6 +92,7 @@ from castore_core._storage import (
     ListedAggregate,
     LogEntry,
     LogSlice,
+    ReversibleEventLog,
     is_event_log,
 )
 from castore_core._store import EventStore
@@ -222,6 +223,7 @@ __all__ = [
     "Reducer",
     "ReducerError",
     "ReducerSources",
+    "ReversibleEventLog",
     "Snapshot",
     "SnapshotCount",
     "SnapshotOccasion",

@@ -37,14 +37,22 @@ class AggregateCommand(Generic[P, A, E]):
         run: Callable[
             Concatenate[EventStore[E, A], CommandKey | None, str, P], Awaitable[A | None]
         ],
+        handler: Callable[Concatenate[Any, P], Decision[E]],
     ) -> None:
         self.name = name
         self.event_store = event_store
         self._run = run
+        self._handler = handler
         self._key: str | None = None
+        self.__doc__ = handler.__doc__
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
+
+    @property
+    def handler_function(self) -> Callable[Concatenate[Any, P], Decision[E]]:
+        """The function that decides; its annotations tell of the arguments."""
+        return self._handler
 
     @observed(describe_aggregate_command)
     async def __call__(self, aggregate_id: str, /, *args: P.args, **kwargs: P.kwargs) -> A | None:
@@ -164,7 +172,7 @@ class AggregateCommands(Generic[E, A]):
             ValueError: the name is taken.
         """
         run = self._make_runner(handler, must_exist=False)
-        return self._add(AggregateCommand(_get_name(handler), self.event_store, run))
+        return self._add(AggregateCommand(_get_name(handler), self.event_store, run, handler))
 
     def existing_handler(
         self, handler: Callable[Concatenate[A, P], Decision[E]], /
@@ -177,7 +185,9 @@ class AggregateCommands(Generic[E, A]):
             ValueError: the name is taken.
         """
         run = self._make_runner(handler, must_exist=True)
-        return self._add(ExistingAggregateCommand(_get_name(handler), self.event_store, run))
+        return self._add(
+            ExistingAggregateCommand(_get_name(handler), self.event_store, run, handler)
+        )
 
     async def run(self, name: str, aggregate_id: str, /, *args: Any, **kwargs: Any) -> A | None:
         """Run the command of that name, and return the aggregate after it.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Protocol, Self, TypeVar, cast
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, cast
 
 from castore_core._aggregate import A
 from castore_core._checks import checked_aggregate_id
@@ -40,6 +40,9 @@ class AggregateSource(Generic[S, Ids, Loaded, Decided]):
     `one`, `one_existing`, `several` and `several_existing` make them. The type parameters are the
     store, the ids that the command is called with, the argument of the handler, and its decision.
     """
+
+    takes_several: ClassVar[bool] = False
+    """Whether the command is called with a collection of ids, and not with one."""
 
     event_store: S
     must_exist: bool
@@ -104,6 +107,8 @@ class _One(AggregateSource[S, str, Any, Any]):
 
 class _Several(AggregateSource[S, AggregateIds, Any, Any]):
     """Any number of aggregates."""
+
+    takes_several = True
 
     def list_ids(self, ids: AggregateIds) -> list[str]:
         if isinstance(ids, str):

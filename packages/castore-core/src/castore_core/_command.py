@@ -88,6 +88,11 @@ class Command(Generic[I, S, P, O]):
         return f"{type(self).__name__}({self.command_id!r})"
 
     @property
+    def handler_function(self) -> Callable[..., Awaitable[O]]:
+        """The function that the command was made of; its annotations tell of the input."""
+        return self._handle
+
+    @property
     def event_already_exists_retries(self) -> int:
         """How many times the handler runs again after a conflict."""
         return self._retries.retries

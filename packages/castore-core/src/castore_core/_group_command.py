@@ -100,6 +100,16 @@ class GroupCommand(Generic[P, O, *Ss]):
         return cast("tuple[*Ss]", tuple(each.event_store for each in self._sources))
 
     @property
+    def sources(self) -> tuple[AnySource, ...]:
+        """What it loads, in the order of the ids that it is called with."""
+        return self._sources
+
+    @property
+    def handler_function(self) -> Callable[..., Any]:
+        """The function that decides; its annotations tell of the arguments."""
+        return self._handle
+
+    @property
     def event_already_exists_retries(self) -> int:
         """How many times the handler runs again after a conflict."""
         return self._retries.retries

@@ -261,6 +261,31 @@ class EventLog(Protocol):
         ...
 
 
+class ReversibleEventLog(EventLog, Protocol):
+    """A log that can be read from its end, too, as a person reads it. It is optional.
+
+    Readers that may miss no event read forwards: backwards, a log may already show an event that
+    `read_events` holds back.
+    """
+
+    async def read_events_backwards(
+        self,
+        event_store_ids: Sequence[str] | None = None,
+        before: LogPosition | None = None,
+        limit: int = 100,
+    ) -> LogSlice:
+        """Read the events that precede a position, or the last ones, the latest first.
+
+        ``before`` is exclusive, and ``None`` stands for the end. The position of the slice is that
+        of the last entry where there are ``limit``, and else `LOG_START`: nothing precedes.
+
+        Raises:
+            InvalidLogPositionError: ``before`` is a position of another kind of log.
+            ValueError: as in `read_events`.
+        """
+        ...
+
+
 def is_event_log(storage_adapter: object) -> TypeGuard[EventLog]:
     """Tell whether a storage adapter is an `EventLog`, too: whether it has ``read_events``."""
     return hasattr(storage_adapter, "read_events")

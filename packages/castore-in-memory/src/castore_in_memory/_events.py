@@ -163,6 +163,25 @@ class InMemoryEventStorageAdapter:
             return LogSlice(found, found[-1].position)
         return LogSlice(found, max(after, self._get_last_position()))
 
+    async def read_events_backwards(
+        self,
+        event_store_ids: Sequence[str] | None = None,
+        before: LogPosition | None = None,
+        limit: int = 100,
+    ) -> LogSlice:
+        """Read the events that precede a position, or the last ones, the latest first."""
+        check_log_query(event_store_ids, limit)
+        end = len(self._log) if before is None else max(parse_position(before) - 1, 0)
+        await asyncio.sleep(0)
+        preceding = (self._log[index] for index in range(end - 1, -1, -1))
+        wanted = (
+            each
+            for each in preceding
+            if event_store_ids is None or each.event_store_id in event_store_ids
+        )
+        found = [each._replace(record=each.record.copy()) for each in islice(wanted, limit)]
+        return LogSlice(found, found[-1].position if len(found) == limit else LOG_START)
+
     async def get_last_position(self) -> LogPosition:
         """Return the end of the log as of now."""
         await asyncio.sleep(0)

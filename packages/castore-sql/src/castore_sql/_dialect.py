@@ -103,6 +103,16 @@ class EventTable(Protocol):
         """Read the log, as `EventLog.read_events` does."""
         ...
 
+    def read_log_backwards(
+        self,
+        connection: Connection,
+        event_store_ids: Sequence[str] | None,
+        before: LogPosition | None,
+        limit: int,
+    ) -> LogSlice:
+        """Read the log, as `ReversibleEventLog.read_events_backwards` does."""
+        ...
+
     def count_log(
         self,
         connection: Connection,

@@ -289,6 +289,21 @@ class SQLEventStorageAdapter:
             lambda each: self._table.read_log(each, event_store_ids, after, limit)
         )
 
+    async def read_events_backwards(
+        self,
+        event_store_ids: Sequence[str] | None = None,
+        before: LogPosition | None = None,
+        limit: int = 100,
+    ) -> LogSlice:
+        """Read the events that precede a position, or the last ones, the latest first."""
+        check_log_query(event_store_ids, limit)
+        if before is not None:
+            self._table.check_position(before)
+        limit = min(limit, MAX_INTEGER)
+        return await self._database.read(
+            lambda each: self._table.read_log_backwards(each, event_store_ids, before, limit)
+        )
+
     async def get_last_position(self) -> LogPosition:
         """Return the end of the log as of now."""
         return await read_briefly(self._database, self._table.get_last_position)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from castore_core import LogEntry, LogPosition, LogSlice
+from castore_core import LOG_START, LogEntry, LogPosition, LogSlice
 from castore_sql._connection import Connection
 from castore_sql._queries import Query, Row, fetch
 
@@ -44,6 +44,11 @@ def read_log(
     entries = _fetch(table, connection, event_store_ids, after, limit)
     position = entries[-1].position if entries else after
     return LogSlice(entries, position if len(entries) == limit else max(position, end))
+
+
+def to_backward_slice(entries: Sequence[LogEntry], limit: int) -> LogSlice:
+    """Return what a read towards the start of a log has found, at most ``limit``."""
+    return LogSlice(entries, entries[-1].position if len(entries) == limit else LOG_START)
 
 
 def _fetch(

@@ -112,6 +112,10 @@ CASES: dict[str, Case] = {
     "the log of several stores": Case(
         lambda each: each.read_events(["BIG", "RARE", "NONE"], POSITION, 10), {LOG}, AGAIN
     ),
+    "the log backwards": Case(lambda each: each.read_events_backwards(limit=10), {LOG}, 20),
+    "the log from a position backwards": Case(
+        lambda each: each.read_events_backwards(before=POSITION, limit=10), {LOG}, 20
+    ),
     "the log of no store": Case(lambda each: each.read_events([], POSITION), {LOG}, AGAIN),
     "the end of the log": Case(lambda each: each.get_last_position(), {LOG}, 4),
     "a wait": Case(lambda each: each.wait_for_events(POSITION, 10), {LOG}, 4),

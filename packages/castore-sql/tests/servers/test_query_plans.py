@@ -103,6 +103,10 @@ CASES: dict[str, Case] = {
     "the log of several stores": Case(
         lambda each: each.read_events(["BIG", "RARE", "NONE"], POSITION, 10), [LOG, LOG], 30
     ),
+    "the log backwards": Case(lambda each: each.read_events_backwards(limit=10), [LOG]),
+    "the log from a position backwards": Case(
+        lambda each: each.read_events_backwards(before=POSITION, limit=10), [LOG]
+    ),
     "the log of no store": Case(lambda each: each.read_events([], POSITION), [LOG], 1),
     "the end of the log": Case(lambda each: each.get_last_position(), [LOG], 1),
     "a position": Case(lambda each: each.find_position("BIG", "aggregate-3000", 1), [UNIQUE], 1),

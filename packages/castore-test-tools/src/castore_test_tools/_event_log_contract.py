@@ -1,5 +1,6 @@
 """The contract of event logs."""
 
+from castore_test_tools._event_log_backwards import BackwardsContract
 from castore_test_tools._event_log_counts import CountsContract
 from castore_test_tools._event_log_entries import EntriesContract
 from castore_test_tools._event_log_positions import PositionsContract
@@ -8,7 +9,12 @@ from castore_test_tools._event_log_waiting import WaitingContract
 
 
 class EventLogTests(
-    EntriesContract, PositionsContract, CountsContract, LogReadersContract, WaitingContract
+    EntriesContract,
+    PositionsContract,
+    BackwardsContract,
+    CountsContract,
+    LogReadersContract,
+    WaitingContract,
 ):
     """The contract that every `castore_core.EventLog` keeps.
 

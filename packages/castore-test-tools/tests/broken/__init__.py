@@ -16,6 +16,7 @@ from castore_test_tools import (
 
 from . import (
     assertions,
+    backwards,
     bookmarks,
     buses,
     caches,
@@ -364,6 +365,13 @@ _EVENT_LOG: Final[Rules] = {
     ],
     "test_failures_of_the_log_are_translated": [remote_logs.LogErrorsAreNotTranslated],
     # Counts
+    "test_a_log_is_read_from_its_end": [
+        backwards.BackwardsFromTheStart,
+        backwards.BackwardsSaysNotToGoOn,
+    ],
+    "test_an_empty_log_ends_at_its_start": [backwards.BackwardsHasNoStart],
+    "test_the_bound_of_a_read_backwards_is_exclusive": [backwards.BackwardsBoundIsInclusive],
+    "test_a_read_backwards_checks_its_query": [backwards.BackwardsTakesAnyStores],
     "test_the_count_of_an_empty_log": [counts.CountOfNothingRaises],
     "test_a_count_is_the_number_of_entries": [
         counts.CountsAllStores,

@@ -66,6 +66,19 @@ class RepositionedLog(InMemoryEventStorageAdapter):
         entries = [each._replace(position=self.show(each.position)) for each in found.entries]
         return LogSlice(entries, found.position and self.show(found.position))
 
+    async def read_events_backwards(
+        self,
+        event_store_ids: Sequence[str] | None = None,
+        before: LogPosition | None = None,
+        limit: int = 100,
+    ) -> LogSlice:
+        """Read the log before such a position."""
+        found = await super().read_events_backwards(
+            event_store_ids, before and self.read(before), limit
+        )
+        entries = [each._replace(position=self.show(each.position)) for each in found.entries]
+        return LogSlice(entries, found.position and self.show(found.position))
+
     async def get_last_position(self) -> LogPosition:
         """Return such a position."""
         last = await super().get_last_position()

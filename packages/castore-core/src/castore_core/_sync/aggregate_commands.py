@@ -3,7 +3,8 @@
 scripts/generate_sync.py writes this file.
 """
 
-from typing import Any, Generic, Self
+from collections.abc import Callable
+from typing import Any, Concatenate, Generic, Self
 
 from castore_core._aggregate import A
 from castore_core._aggregate_commands import (
@@ -13,6 +14,7 @@ from castore_core._aggregate_commands import (
     P,
 )
 from castore_core._conflicts import ConflictCallback
+from castore_core._drafts import Decision
 from castore_core._event import E
 from castore_core._store import EventStore
 from castore_core._sync.event_loop import EventLoopThread
@@ -40,6 +42,11 @@ class SyncAggregateCommand(Facade[AggregateCommand[P, A, E]], Generic[P, A, E]):
     def name(self) -> str:
         """The ``name`` of the command."""
         return self._target.name
+
+    @property
+    def handler_function(self) -> Callable[Concatenate[Any, P], Decision[E]]:
+        """The function that decides; its annotations tell of the arguments."""
+        return self._target.handler_function
 
     def __call__(self, aggregate_id: str, /, *args: P.args, **kwargs: P.kwargs) -> A | None:
         """Run the command, and return the aggregate after it.
@@ -104,6 +111,11 @@ class SyncExistingAggregateCommand(Facade[ExistingAggregateCommand[P, A, E]], Ge
             IdempotencyKeyReusedError: the command has run with its key and other arguments.
         """
         return self._run(self._target(aggregate_id, *args, **kwargs))
+
+    @property
+    def handler_function(self) -> Callable[Concatenate[Any, P], Decision[E]]:
+        """The function that decides; its annotations tell of the arguments."""
+        return self._target.handler_function
 
     def using(self, event_store: EventStore[E, A]) -> Self:
         """Return the same command, with the same options, for another store of the same kind.

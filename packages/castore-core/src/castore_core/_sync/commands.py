@@ -3,6 +3,7 @@
 scripts/generate_sync.py writes this file.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Generic, Self
 
 from castore_core._command import Command, I, O, P, S
@@ -42,6 +43,11 @@ class SyncCommand(Facade[Command[I, S, P, O]], Generic[I, S, P, O]):
     def required_event_stores(self) -> S:
         """The ``required_event_stores`` of the command."""
         return self._target.required_event_stores
+
+    @property
+    def handler_function(self) -> Callable[..., Awaitable[O]]:
+        """The function that the command was made of; its annotations tell of the input."""
+        return self._target.handler_function
 
     @property
     def event_already_exists_retries(self) -> int:

@@ -3,10 +3,12 @@
 scripts/generate_sync.py writes this file.
 """
 
-from typing import Generic, Self
+from collections.abc import Callable
+from typing import Any, Generic, Self
 
 from castore_core._conflicts import ConflictCallback
 from castore_core._group_command import GroupCommand, O, P, Ss
+from castore_core._group_run import AnySource
 from castore_core._sync.event_loop import EventLoopThread
 from castore_core._sync.facade import Facade
 
@@ -37,6 +39,16 @@ class SyncGroupCommand(Facade[GroupCommand[P, O, *Ss]], Generic[P, O, *Ss]):
     def event_stores(self) -> tuple[*Ss,]:
         """The store of each source."""
         return self._target.event_stores
+
+    @property
+    def sources(self) -> tuple[AnySource, ...]:
+        """What it loads, in the order of the ids that it is called with."""
+        return self._target.sources
+
+    @property
+    def handler_function(self) -> Callable[..., Any]:
+        """The function that decides; its annotations tell of the arguments."""
+        return self._target.handler_function
 
     @property
     def event_already_exists_retries(self) -> int:

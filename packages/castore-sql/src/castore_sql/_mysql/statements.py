@@ -148,6 +148,14 @@ class EventStatements:
         where = f"id > %s AND id <= %s AND {names} ORDER BY id LIMIT %s"
         return Query(self._select_log + where, (after, until, *parameters, limit))
 
+    def select_log_backwards(
+        self, event_store_ids: Sequence[str] | None, before: int, limit: int
+    ) -> Query:
+        """Select the last events below an id, of some stores or of all."""
+        names, parameters = _of_stores(event_store_ids)
+        where = f"id < %s AND {names} ORDER BY id DESC LIMIT %s"
+        return Query(self._select_log + where, (before, *parameters, limit))
+
     def count_log(self, event_store_ids: Sequence[str] | None, after: int, until: int) -> Query:
         """Count the events between two ids, of some stores or of all."""
         names, parameters = _of_stores(event_store_ids)

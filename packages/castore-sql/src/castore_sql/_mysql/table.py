@@ -22,6 +22,7 @@ from castore_core import (
 from castore_sql._checks import MAX_INTEGER
 from castore_sql._connection import Connection
 from castore_sql._dialect import Place
+from castore_sql._log import to_backward_slice
 from castore_sql._mysql.holes import Holes
 from castore_sql._mysql.own_tables import exists, get_no_pad
 from castore_sql._mysql.schema import (
@@ -154,6 +155,20 @@ class MySQLEventTable:
         if len(entries) == limit:
             return LogSlice(entries, entries[-1].position)
         return LogSlice(entries, format_position(until))
+
+    def read_log_backwards(
+        self,
+        connection: Connection,
+        event_store_ids: Sequence[str] | None,
+        before: LogPosition | None,
+        limit: int,
+    ) -> LogSlice:
+        """Read the log towards its start, also above holes that a writer may still fill."""
+        if event_store_ids is not None and not event_store_ids:
+            return LogSlice([], LOG_START)
+        number = MAX_INTEGER if before is None else parse_position(before)
+        query = self.statements.select_log_backwards(event_store_ids, number, limit)
+        return to_backward_slice([self._to_entry(row) for row in fetch(connection, query)], limit)
 
     def count_log(
         self,

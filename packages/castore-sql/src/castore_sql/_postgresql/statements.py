@@ -231,6 +231,9 @@ class EventStatements:
         # rather sort all the events of a rare store than walk the log.
         of_stores = "COALESCE(aggregate_name = ANY(CAST(:aggregate_names AS TEXT[])), FALSE) AND "
         self.select_log = PageStatement(select_log + of_stores + page, dialect)
+        back = f"(tx, id) < (:tx, CAST(:id AS BIGINT)) AND {is_below} ORDER BY tx DESC, id DESC"
+        self.select_whole_log_back = PageStatement(select_log + back, dialect)
+        self.select_log_back = PageStatement(select_log + of_stores + back, dialect)
         count_log = f"SELECT count(*) FROM {table} WHERE "
         rest = f"(tx, id) > (:tx, CAST(:id AS BIGINT)) AND {is_below}"
         self.count_whole_log = make(count_log + rest)

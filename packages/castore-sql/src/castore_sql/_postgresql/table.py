@@ -21,7 +21,7 @@ from castore_core import (
 )
 from castore_sql._connection import Connection
 from castore_sql._dialect import Place
-from castore_sql._log import read_log
+from castore_sql._log import read_log, to_backward_slice
 from castore_sql._postgresql.schema import EventSchema, quote, quote_in_text
 from castore_sql._postgresql.statements import EventStatements, WriteStatements, make_dialect
 from castore_sql._postgresql.upgrade import create, upgrade
@@ -34,6 +34,7 @@ _POSITION: Final = re.compile(r"([0-7][0-9a-f]{15})([0-7][0-9a-f]{15})")
 _LENGTH: Final = re.compile(r"character(?: varying)?\((\d+)\)").fullmatch
 _BEFORE_ALL: Final = ("-infinity", "")
 _AFTER_ALL: Final = ("infinity", "")
+_AFTER_ALL_POSITIONS: Final = (2**63 - 1, 2**63 - 1)
 
 
 class Shape(NamedTuple):
@@ -158,6 +159,25 @@ class PostgreSQLEventTable:
             return self.statements.select_whole_log.bind(tx=tx, id=number, limit=limit)
         names = list(event_store_ids)
         return self.statements.select_log.bind(aggregate_names=names, tx=tx, id=number, limit=limit)
+
+    def read_log_backwards(
+        self,
+        connection: Connection,
+        event_store_ids: Sequence[str] | None,
+        before: LogPosition | None,
+        limit: int,
+    ) -> LogSlice:
+        """Read the log towards its start, below the oldest transaction that is under way."""
+        self._check_log(connection)
+        tx, number = _AFTER_ALL_POSITIONS if before is None else _parse_position(before)
+        if event_store_ids is None:
+            query = self.statements.select_whole_log_back.bind(tx=tx, id=number, limit=limit)
+        else:
+            names = list(event_store_ids)
+            query = self.statements.select_log_back.bind(
+                aggregate_names=names, tx=tx, id=number, limit=limit
+            )
+        return to_backward_slice([self.to_entry(row) for row in fetch(connection, query)], limit)
 
     def count_log(
         self,

@@ -64,6 +64,9 @@ class EventStatements:
         self.select_log, self.select_hex_log, self.select_whole_log = (
             Statement(each, dialect) for each in _make_log_selects(table)
         )
+        self.select_log_back, self.select_hex_log_back, self.select_whole_log_back = (
+            Statement(each, dialect) for each in _make_log_selects(table, reverse=True)
+        )
         self.count_log, self.count_hex_log, self.count_whole_log = (
             Statement(each, dialect) for each in _make_log_counts(table)
         )
@@ -134,9 +137,12 @@ def _make_id_selects(table: Table) -> tuple[ClauseElement, ClauseElement]:
     )
 
 
-def _make_log_selects(table: Table) -> tuple[ClauseElement, ClauseElement, ClauseElement]:
+def _make_log_selects(
+    table: Table, *, reverse: bool = False
+) -> tuple[ClauseElement, ClauseElement, ClauseElement]:
     """Select the log of some stores, given as a JSON list (of hexadecimal UTF-8), and of all."""
     c = table.c
+    place: ColumnElement[int] = bindparam("before" if reverse else "after")
     whole = (
         select(
             c.id,
@@ -148,8 +154,8 @@ def _make_log_selects(table: Table) -> tuple[ClauseElement, ClauseElement, Claus
             c.data,
             c.metadata,
         )
-        .where(c.id > bindparam("after"))
-        .order_by(c.id)
+        .where(c.id < place if reverse else c.id > place)
+        .order_by(c.id.desc() if reverse else c.id)
         .limit(bindparam("limit"))
         .offset(_NO_OFFSET)
     )

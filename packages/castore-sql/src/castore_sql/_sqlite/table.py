@@ -18,10 +18,11 @@ from castore_core import (
     parse_position,
     parse_timestamp,
 )
+from castore_sql._checks import MAX_INTEGER
 from castore_sql._connection import Connection
 from castore_sql._dialect import Place
-from castore_sql._log import read_log
-from castore_sql._queries import Query, Row, fetch_value
+from castore_sql._log import read_log, to_backward_slice
+from castore_sql._queries import Query, Row, fetch, fetch_value
 from castore_sql._rows import record_to_texts, row_to_record
 from castore_sql._sqlite.schema import make_event_table
 from castore_sql._sqlite.statements import EventStatements
@@ -154,6 +155,24 @@ class SQLiteEventTable:
         names, is_hex = _to_json(event_store_ids)
         statement = self.statements.select_hex_log if is_hex else self.statements.select_log
         return statement.bind(after=number, limit=limit, aggregate_names=names)
+
+    def read_log_backwards(
+        self,
+        connection: Connection,
+        event_store_ids: Sequence[str] | None,
+        before: LogPosition | None,
+        limit: int,
+    ) -> LogSlice:
+        """Read the log towards its start."""
+        number = MAX_INTEGER if before is None else parse_position(before)
+        statements = self.statements
+        if event_store_ids is None:
+            query = statements.select_whole_log_back.bind(before=number, limit=limit)
+        else:
+            names, is_hex = _to_json(event_store_ids)
+            statement = statements.select_hex_log_back if is_hex else statements.select_log_back
+            query = statement.bind(before=number, limit=limit, aggregate_names=names)
+        return to_backward_slice([self.to_entry(row) for row in fetch(connection, query)], limit)
 
     def count_log(
         self,

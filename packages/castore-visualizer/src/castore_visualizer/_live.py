@@ -1,0 +1,56 @@
+"""Live updates: events as they are pushed, as server-sent events."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final
+
+from castore_core import LogEntry, LogPosition, ReversibleEventLog, StorageError
+
+_POLL_INTERVAL: Final = 5.0  # seconds: then the connection shows that it lives
+_BATCH: Final = 100
+
+
+async def stream(
+    logs: Sequence[tuple[ReversibleEventLog, list[str]]], to_html: Callable[[LogEntry], str | None]
+) -> AsyncIterator[str]:
+    """Give the events that are pushed from now on, each as a message with its HTML."""
+    queue: asyncio.Queue[LogEntry | None] = asyncio.Queue(_BATCH)
+    tasks = [
+        asyncio.create_task(_follow(log, store_ids, await log.get_last_position(), queue))
+        for log, store_ids in logs
+    ]
+    try:
+        yield "retry: 2000\n\n"
+        while True:
+            entry = await queue.get()
+            html = None if entry is None else to_html(entry)
+            if html is not None:
+                yield _to_message(html)
+            elif entry is None:
+                yield ": still here\n\n"
+    finally:
+        for each in tasks:
+            each.cancel()
+
+
+async def _follow(
+    log: ReversibleEventLog,
+    store_ids: list[str],
+    position: LogPosition,
+    queue: "asyncio.Queue[LogEntry | None]",
+) -> None:
+    while True:
+        try:
+            found = await log.read_events(store_ids, position, _BATCH)
+            for each in found.entries:
+                await queue.put(each)
+            if found.position == position:
+                await queue.put(None)
+                await log.wait_for_events(position, _POLL_INTERVAL)
+            position = found.position
+        except StorageError:  # it is asked again
+            await asyncio.sleep(_POLL_INTERVAL)
+
+
+def _to_message(html: str) -> str:
+    return "".join(f"data: {line}\n" for line in html.splitlines() if line.strip()) + "\n"

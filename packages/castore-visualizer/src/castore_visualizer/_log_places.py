@@ -1,0 +1,41 @@
+"""Places in a log that are near a moment: logs are in the order of pushes, not of timestamps."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Final
+
+from castore_core import EventStore, ListedAggregate, LogPosition, ReversibleEventLog
+
+_MARGIN: Final = 20
+"""So many aggregates that began later lie between the moment and the place."""
+
+
+async def find_places(
+    logs: Iterable[tuple[ReversibleEventLog, list[str]]],
+    stores: Mapping[str, EventStore],
+    moment: datetime,
+) -> list[LogPosition | None]:
+    """Return a place of each log, before which the events up to a moment are; ``None`` is the end.
+
+    Aggregates are listed by the moments at which they began, and so lead to places quickly. Events
+    that were pushed long after their timestamps may lie behind.
+    """
+    return [
+        _choose([await _find_place(log, stores[each], moment) for each in store_ids])
+        for log, store_ids in logs
+    ]
+
+
+async def _find_place(
+    log: ReversibleEventLog, store: EventStore, moment: datetime
+) -> LogPosition | None:
+    page = await store.list_aggregate_ids(initial_event_after=moment, limit=_MARGIN)
+    if len(page.aggregates) < _MARGIN:
+        return None
+    last: ListedAggregate = page.aggregates[-1]
+    return await log.find_position(store.event_store_id, last.aggregate_id, 1)
+
+
+def _choose(places: list[LogPosition | None]) -> LogPosition | None:
+    """Return the first place that any store knows."""
+    return min((each for each in places if each is not None), default=None)

@@ -1,0 +1,225 @@
+"""Commands: a form, a rehearsal that shows what would happen, and the real run."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from castore_core import Absent, EventAlreadyExistsError, JSONValue
+from castore_visualizer._command_runs import (
+    CommandRun,
+    Written,
+    describe_input,
+    rehearse,
+    run_for_real,
+)
+from castore_visualizer._diff import Change, compare
+from castore_visualizer._events import ShownEvent, show_event
+from castore_visualizer._fields import FieldError, FormField, list_fields, read_value
+from castore_visualizer._forms import read_form
+from castore_visualizer._history import State, States, find_last_version, get_record
+from castore_visualizer._inventory import AnyCommand, CommandContext, get_command_name
+from castore_visualizer._masking import Field
+from castore_visualizer._queries import get_text
+from castore_visualizer._rendering import render
+from castore_visualizer._site import Site, get_site
+
+
+@dataclass(frozen=True)
+class _Effect:
+    """An aggregate that a run changed: its events, and its state before and after them."""
+
+    event_store_id: str
+    aggregate_id: str
+    before: int
+    events: Sequence[ShownEvent]
+    changes: Sequence[Change]
+    failure: str | None
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """An aggregate that somebody else has changed since a rehearsal."""
+
+    event_store_id: str
+    aggregate_id: str
+    seen: int
+    now: int
+
+
+@dataclass(frozen=True)
+class _Result:
+    """A run, as a page shows it."""
+
+    run: CommandRun
+    is_real: bool
+    effects: Sequence[_Effect]
+    output: JSONValue | Absent
+    error: str
+    winner: ShownEvent | None
+    moved: Sequence[_Moved] = ()
+
+    @property
+    def seen(self) -> str:
+        """The versions on which a rehearsal is based, for the real run to compare."""
+        return json.dumps([[e.event_store_id, e.aggregate_id, e.before] for e in self.effects])
+
+
+async def list_commands(request: Request) -> Response:
+    """Show all commands."""
+    commands = get_site(request).inventory.commands
+    rows = [(name, get_summary(each)) for name, each in commands.items()]
+    return render(request, "commands.html", rows=rows)
+
+
+async def show_command(request: Request) -> Response:
+    """Show the form of a command."""
+    name = get_text(request, "name")
+    command = _get_command(get_site(request), name)
+    given = {f'input.["{key}"]': value for key, value in request.query_params.items()}
+    return _render(request, command, given)
+
+
+async def run_command(request: Request) -> Response:
+    """Rehearse a command, or run it for real."""
+    site, form = get_site(request), await read_form(request, writes=False)
+    name, is_real = form.get("name", ""), form.get("action") == "run"
+    if is_real and not site.allow_writes:
+        raise HTTPException(403, "This visualizer is read-only: commands can be rehearsed only.")
+    command = _get_command(site, name)
+    try:
+        value = read_value(list_fields(describe_input(command)), form)
+    except FieldError as error:
+        return _render(request, command, form, problem=str(error))
+    result = await _run(site, command, value, form.get("seen", ""), is_real=is_real)
+    return _render(request, command, form, result=result)
+
+
+def get_summary(command: AnyCommand) -> str:
+    """Return the first line that is written about a command."""
+    described: Any = command.command if isinstance(command, CommandContext) else command
+    text = described.handler_function.__doc__ or ""
+    return text.strip().partition("\n")[0]
+
+
+def _get_command(site: Site, name: str) -> AnyCommand:
+    command = site.inventory.commands.get(name)
+    if command is None:
+        raise HTTPException(404, f"There is no command {name!r}.")
+    return command
+
+
+def _render(
+    request: Request,
+    command: AnyCommand,
+    given: Mapping[str, str],
+    *,
+    result: _Result | None = None,
+    problem: str | None = None,
+) -> Response:
+    fields: Sequence[FormField] = list_fields(describe_input(command))
+    return render(
+        request,
+        "command.html",
+        status=_choose_status(result, problem),
+        name=get_command_name(command),
+        summary=get_summary(command),
+        fields=fields,
+        given=given,
+        result=result,
+        problem=problem,
+    )
+
+
+def _choose_status(result: _Result | None, problem: str | None) -> int:
+    if problem is not None:
+        return 422
+    if result is None:
+        return 200
+    if result.moved:
+        return 409
+    statuses = {"conflict": 409, "invalid": 422, "refused": 422}
+    return statuses.get(result.run.failure_kind or "", 200)
+
+
+async def _run(
+    site: Site, command: AnyCommand, value: JSONValue, seen: str, *, is_real: bool
+) -> _Result:
+    stores = dict(site.inventory.stores)
+    moved = await _find_moved(site, seen) if is_real else []
+    if is_real and not moved:
+        run = await run_for_real(command, stores, value)
+    else:
+        run = await rehearse(command, stores, value)
+    effects = [] if run.error else await _list_effects(site, run.written)
+    return _Result(
+        run,
+        is_real and not moved,
+        effects,
+        site.masking.apply(Field("", None, ("output",)), run.output),
+        "" if run.error is None else _describe(site, run.error),
+        await _find_winner(site, run.error),
+        moved,
+    )
+
+
+def _describe(site: Site, error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return site.masking.apply_to_text("", "error", text)
+
+
+async def _find_moved(site: Site, seen: str) -> list[_Moved]:
+    """Return which aggregates are not at the versions that a rehearsal has seen."""
+    try:
+        rows: list[tuple[str, str, int]] = [(a, b, int(c)) for a, b, c in json.loads(seen or "[]")]
+    except (ValueError, TypeError) as error:
+        raise HTTPException(400, "The form is broken.") from error
+    moved: list[_Moved] = []
+    for store_id, aggregate_id, version in rows:
+        now = await find_last_version(site.get_store(store_id), aggregate_id)
+        if now != version:
+            moved.append(_Moved(store_id, aggregate_id, version, now))
+    return moved
+
+
+async def _find_winner(site: Site, error: Exception | None) -> ShownEvent | None:
+    """Return the event that somebody else pushed at the version of a conflict."""
+    if not isinstance(error, EventAlreadyExistsError):
+        return None
+    store = site.inventory.stores.get(error.event_store_id)
+    record = store and await get_record(store, error.aggregate_id, error.version)
+    return show_event(site, error.event_store_id, record) if record else None
+
+
+async def _list_effects(site: Site, written: Sequence[Written]) -> list[_Effect]:
+    by_aggregate: dict[tuple[str, str], list[Written]] = {}
+    for each in written:
+        key = (each.store.event_store_id, each.record.aggregate_id)
+        by_aggregate.setdefault(key, []).append(each)
+    return [await _make_effect(site, each) for each in by_aggregate.values()]
+
+
+async def _make_effect(site: Site, written: Sequence[Written]) -> _Effect:
+    store, first = written[0]
+    store_id, aggregate_id = store.event_store_id, first.aggregate_id
+    states = States(store, site.masking, aggregate_id)
+    before = await states.load(first.version - 1)
+    after = await states.load(written[-1].record.version)
+    return _Effect(
+        store_id,
+        aggregate_id,
+        first.version - 1,
+        [show_event(site, store_id, each.record) for each in written],
+        _compare(before, after),
+        after.failure,
+    )
+
+
+def _compare(before: State, after: State) -> list[Change]:
+    if before.failure or after.failure or isinstance(after.value, Absent):
+        return []
+    return compare(before.value, after.value)

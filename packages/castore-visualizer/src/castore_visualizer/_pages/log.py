@@ -1,0 +1,76 @@
+"""The log: the events of all stores, the latest first, filtered, and live."""
+
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from castore_core import LogEntry
+from castore_visualizer._events import show_entry
+from castore_visualizer._inventory import find_log
+from castore_visualizer._live import stream
+from castore_visualizer._log_places import find_places
+from castore_visualizer._log_reading import LogFilter, read_page
+from castore_visualizer._queries import get_moment, get_text
+from castore_visualizer._rendering import render, render_text
+from castore_visualizer._site import get_site
+from castore_visualizer._tokens import pack, unpack
+
+PAGE_SIZE = 50
+
+
+async def show_log(request: Request) -> Response:
+    """Show a page of the log."""
+    site = get_site(request)
+    log_filter, token = _get_filter(request), get_text(request, "page")
+    logs = site.inventory.list_logs()
+    stores = site.inventory.stores
+    before = unpack(token, len(logs))
+    if log_filter.before is not None and not token:
+        before = await find_places(logs, stores, log_filter.before)
+    page = await read_page(logs, log_filter, before, PAGE_SIZE)
+    return render(
+        request,
+        "log.html",
+        filter=log_filter,
+        events=[show_entry(site, each) for each in page.entries],
+        page=page,
+        has_jumped=not token and any(before),
+        end=pack([None] * len(logs)),
+        next_page=None if page.following is None else pack(page.following),
+        is_live=not token and log_filter.before is None and bool(logs),
+        types=sorted({kind.type for each in stores.values() for kind in each.event_types}),
+        without_log=[name for name, each in stores.items() if find_log(each) is None],
+    )
+
+
+async def stream_log(request: Request) -> Response:
+    """Send rows for the events that are pushed from now on."""
+    logs = get_site(request).inventory.list_logs()
+    return StreamingResponse(
+        stream(logs, _make_row_renderer(request)),
+        media_type="text/event-stream",
+        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+    )
+
+
+def _make_row_renderer(request: Request) -> Callable[[LogEntry], str | None]:
+    site, log_filter = get_site(request), _get_filter(request)
+
+    def to_html(entry: LogEntry) -> str | None:
+        if not log_filter.wants(entry):
+            return None
+        return render_text(request, "_event_row.html", event=show_entry(site, entry), is_new=True)
+
+    return to_html
+
+
+def _get_filter(request: Request) -> LogFilter:
+    return LogFilter(
+        get_text(request, "store"),
+        get_text(request, "type"),
+        get_text(request, "id").strip(),
+        get_moment(request, "after"),
+        get_moment(request, "before"),
+        searches_whole_log=get_text(request, "whole") == "1",
+    )

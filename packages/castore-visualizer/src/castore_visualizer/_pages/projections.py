@@ -1,0 +1,100 @@
+"""Projections and relays: how far they have come, and what is parked."""
+
+from itertools import islice
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from castore_core import ParkedEvent
+from castore_visualizer._forms import read_form
+from castore_visualizer._inventory import LogFollower
+from castore_visualizer._queries import get_text
+from castore_visualizer._rendering import render
+from castore_visualizer._site import Site, get_site
+from castore_visualizer._urls import make_url
+
+MOST_SHOWN = 100
+
+
+async def show_projections(request: Request) -> Response:
+    """Show the status of each projection and relay."""
+    site = get_site(request)
+    rows = [(each, await _read_status(each)) for each in site.inventory.projections.values()]
+    return render(request, "projections.html", rows=rows)
+
+
+async def get_lags(request: Request) -> Response:
+    """Return how many events each projection is behind, for the chart."""
+    found = {
+        name: await _read_status(each)
+        for name, each in get_site(request).inventory.projections.items()
+    }
+    return JSONResponse(
+        {
+            name: None if isinstance(each, str) else each.events_behind
+            for name, each in found.items()
+        }
+    )
+
+
+async def show_parked(request: Request) -> Response:
+    """Show the parked events of a projection, grouped by their failures."""
+    site = get_site(request)
+    follower = _get_follower(site, get_text(request, "name"))
+    kind = get_text(request, "kind")
+    groups = await follower.group_parked_events()
+    parked = [each async for each in follower.iter_parked_events() if _is_of_kind(each, kind)]
+    return render(
+        request,
+        "parked.html",
+        follower=follower,
+        groups=[(each, _show_failure(site, each.first)) for each in groups],
+        kind=kind,
+        parked=[(each, _show_failure(site, each)) for each in islice(parked, MOST_SHOWN)],
+        total=len(parked),
+        done=get_text(request, "done"),
+    )
+
+
+async def change_parked(request: Request) -> Response:
+    """Retry or drop the parked events of a kind, and show the rest."""
+    form = await read_form(request)
+    follower = _get_follower(get_site(request), form.get("name", ""))
+    kind = form.get("kind", "")
+    if not kind:
+        raise HTTPException(400, "Name the kind of failure.")
+    if form.get("action") == "retry":
+        number = await follower.retry_parked_events(kind=kind)
+        done = f"{number} will be tried again"
+    elif form.get("action") == "drop":
+        number = await follower.drop_parked_events(kind=kind)
+        done = f"{number} were dropped"
+    else:
+        raise HTTPException(400, "Choose to retry or to drop.")
+    return RedirectResponse(make_url(request, "parked", name=follower.name, done=done), 303)
+
+
+def _get_follower(site: Site, name: str) -> LogFollower:
+    follower = site.inventory.projections.get(name)
+    if follower is None:
+        raise HTTPException(404, f"There is no projection {name!r}.")
+    return follower
+
+
+async def _read_status(follower: LogFollower) -> Any:
+    """Return the status, or the text of the error where it cannot be read."""
+    try:
+        return await follower.status()
+    except Exception as error:  # noqa: BLE001 one that fails does not hide the others
+        return str(error) or type(error).__name__
+
+
+def _is_of_kind(parked: ParkedEvent, kind: str) -> bool:
+    return not kind or (parked.failure is not None and parked.failure.kind == kind)
+
+
+def _show_failure(site: Site, parked: ParkedEvent) -> str:
+    text = "" if parked.failure is None else parked.failure.text
+    return site.masking.apply_to_text(parked.event_store_id, "failure", text)

@@ -1,0 +1,110 @@
+"""The first page: the event stores, with their numbers of events and their rates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from castore_core import EventStore, LogEntry, utc_now
+from castore_visualizer._events import ShownEvent, show_entry
+from castore_visualizer._history import find_last_version
+from castore_visualizer._inventory import find_log
+from castore_visualizer._log_reading import LogFilter, read_page
+from castore_visualizer._queries import get_text
+from castore_visualizer._rates import NEWEST, compute_rates
+from castore_visualizer._rendering import render
+from castore_visualizer._site import Site, get_site
+from castore_visualizer._urls import make_url
+
+_LATEST = 8
+_LONGEST_ID = 1000
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A store of the list; ``count`` is ``None`` where the events are not counted.
+
+    ``latest`` is its latest event, if that is among the latest ones of all stores.
+    """
+
+    store: EventStore
+    adapter: str | None
+    has_log: bool
+    count: int | None
+    latest: ShownEvent | None
+
+
+async def show_stores(request: Request) -> Response:
+    """Show the stores. They are counted here only if that is quick; the page asks for the rest."""
+    site = get_site(request)
+    latest = await _read_latest(site, _LATEST)
+    rows = await _list_rows(site, latest, counts=False)
+    return render(
+        request,
+        "stores.html",
+        rows=rows,
+        latest=[show_entry(site, each) for each in latest],
+        needs_counts=any(each.has_log and each.count is None for each in rows),
+    )
+
+
+async def show_counts(request: Request) -> Response:
+    """Show the stores, all of them counted."""
+    site = get_site(request)
+    rows = await _list_rows(site, await _read_latest(site, NEWEST), counts=True)
+    return render(request, "_stores_table.html", rows=rows, needs_counts=False)
+
+
+async def get_rates(request: Request) -> Response:
+    """Return the rates of all stores, for the chart."""
+    site = get_site(request)
+    rates = compute_rates(await _read_latest(site, NEWEST), utc_now())
+    return JSONResponse(
+        {
+            "step": rates.step.total_seconds(),
+            "starts": rates.starts,
+            "series": [{"name": name, "values": each} for name, each in rates.series.items()],
+        }
+    )
+
+
+async def search(request: Request) -> Response:
+    """Go to the aggregate of an id; where several stores have it, show which."""
+    site, text = get_site(request), get_text(request, "q").strip()
+    found: list[tuple[str, int]] = []
+    if 0 < len(text) <= _LONGEST_ID:
+        for store_id, store in site.inventory.stores.items():
+            version = await find_last_version(store, text)
+            if version:
+                found.append((store_id, version))
+    if len(found) == 1:
+        return RedirectResponse(make_url(request, "aggregate", store=found[0][0], id=text), 303)
+    return render(request, "search.html", text=text, found=found)
+
+
+async def _list_rows(site: Site, latest: Sequence[LogEntry], *, counts: bool) -> list[_Row]:
+    by_store = {each.event_store_id: each for each in reversed(latest)}
+    return [
+        await _describe(site, store, by_store.get(name), counts=counts)
+        for name, store in site.inventory.stores.items()
+    ]
+
+
+async def _describe(
+    site: Site, store: EventStore, latest: LogEntry | None, *, counts: bool
+) -> _Row:
+    log, store_id = find_log(store), store.event_store_id
+    adapter = None if store.storage_adapter is None else type(store.storage_adapter).__name__
+    if log is None:
+        return _Row(store, adapter, has_log=False, count=None, latest=None)
+    count = None
+    if counts or site.counts.knows(log, store_id):
+        count = await site.counts.count(log, store_id)
+    shown = None if latest is None else show_entry(site, latest)
+    return _Row(store, adapter, has_log=True, count=count, latest=shown)
+
+
+async def _read_latest(site: Site, limit: int) -> Sequence[LogEntry]:
+    logs = site.inventory.list_logs()
+    return (await read_page(logs, LogFilter(), [None] * len(logs), limit)).entries

@@ -1,0 +1,158 @@
+// What pages do beyond htmx: the theme, charts, and lists that grow. All pages work without it.
+"use strict";
+(() => {
+  const MOST_ROWS = 200;
+  const MOST_POINTS = 300;
+  const FOLLOW_INTERVAL = 3000; // milliseconds
+
+  // Theme
+
+  const isDark = () =>
+    (document.documentElement.dataset.theme ||
+      (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-theme-switch]")) return;
+    const theme = isDark() ? "light" : "dark";
+    document.documentElement.dataset.theme = theme;
+    try { localStorage.setItem("castore-theme", theme); } catch { /* it lasts for this page */ }
+    document.dispatchEvent(new Event("castore:theme"));
+  });
+
+  // Charts
+
+  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const SERIES = ["--series-0", "--series-1", "--series-2", "--series-3", "--series-4", "--series-5"];
+  const WHOLE = [1, 2, 5].flatMap((each) => [0, 1, 2, 3, 4, 5, 6].map((power) => each * 10 ** power));
+
+  // Moments are in UTC, as everywhere.
+  function showTime(seconds, step) {
+    const text = new Date(seconds * 1000).toISOString();
+    if (step >= 86400) return text.slice(0, 10);
+    const time = step < 60 ? text.slice(11, 19) : text.slice(11, 16);
+    return time.startsWith("00:00") ? text.slice(5, 10) : time;
+  }
+
+  // A series has `name`, `values` as they are drawn, and `shown` as the legend tells them.
+  function draw(place, starts, series, bars) {
+    place.replaceChildren();
+    if (!starts.length) return;
+    const axis = {
+      stroke: color("--muted"), grid: { stroke: color("--line"), width: 1 },
+      ticks: { stroke: color("--line"), width: 1 }, font: "12px system-ui",
+    };
+    const paths = bars ? uPlot.paths.bars({ size: [0.8, 40], radius: 0.2 }) : undefined;
+    const time = { label: "Time (UTC)", value: (_, value) => value == null ? "–" : new Date(value * 1000).toISOString().slice(0, 19).replace("T", " ") };
+    const drawn = series.map((each, index) => {
+      const tint = color(SERIES[(series.length - 1 - index) % SERIES.length]);
+      return {
+        label: each.name, stroke: tint, width: bars ? 0 : 2, fill: bars ? tint : undefined, paths,
+        points: { show: !bars }, value: (_plot, _value, _series, at) => at == null ? "–" : String(each.shown[at] ?? "–"),
+      };
+    });
+    new uPlot({
+      width: place.clientWidth, height: 200, series: [time, ...drawn],
+      axes: [
+        { ...axis, space: 70, values: (_plot, at, _axis, _space, step) => at.map((each) => showTime(each, step)) },
+        { ...axis, size: 46, incrs: WHOLE },
+      ],
+      scales: { x: { range: (_, low, high) => bars ? [low, high] : [starts[0], Math.max(starts.at(-1), starts[0] + 60)] }, y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.08] } },
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
+    }, [starts, ...series.map((each) => each.values)], place);
+  }
+
+  // Later series stand on earlier ones, and are drawn first.
+  function stack(series) {
+    const sums = [];
+    const total = new Array(series[0]?.values.length ?? 0).fill(0);
+    for (const each of series) {
+      each.values.forEach((value, index) => { total[index] += value; });
+      sums.unshift({ name: each.name, values: [...total], shown: each.values });
+    }
+    return sums;
+  }
+
+  async function drawRates(place) {
+    const answer = await fetch(place.dataset.chart);
+    if (!answer.ok) return;
+    const { step, starts, series } = await answer.json();
+    const section = place.closest("section");
+    section.hidden = starts.length === 0;
+    const note = section.querySelector("[data-chart-note]");
+    if (note) note.textContent = `The latest events of all stores, in steps of ${duration(step)}.`;
+    const sums = stack(series);
+    const show = () => draw(place, starts, sums, true);
+    show();
+    keepFitting(place, show);
+  }
+
+  function followLags(place) {
+    const starts = [], series = [];
+    const show = () => draw(place, starts, series, false);
+    async function ask() {
+      if (document.hidden) return;
+      const answer = await fetch(place.dataset.follow).catch(() => null);
+      if (!answer?.ok) return;
+      const lags = await answer.json();
+      for (const name of Object.keys(lags)) {
+        if (series.some((each) => each.name === name)) continue;
+        const values = starts.map(() => null);
+        series.push({ name, values, shown: values });
+      }
+      starts.push(Date.now() / 1000);
+      for (const each of series) each.values.push(lags[each.name] ?? null);
+      if (starts.length > MOST_POINTS) [starts, ...series.map((each) => each.values)].forEach((each) => each.shift());
+      show();
+    }
+    ask();
+    setInterval(ask, FOLLOW_INTERVAL);
+    keepFitting(place, show);
+  }
+
+  function keepFitting(place, show) {
+    let width = place.clientWidth;
+    new ResizeObserver(() => {
+      if (Math.abs(place.clientWidth - width) > 8) { width = place.clientWidth; show(); }
+    }).observe(place);
+    document.addEventListener("castore:theme", show);
+  }
+
+  function duration(seconds) {
+    for (const [name, size] of [["day", 86400], ["hour", 3600], ["minute", 60]]) {
+      if (seconds >= size) return `${seconds / size} ${name}${seconds === size ? "" : "s"}`;
+    }
+    return `${seconds} second${seconds === 1 ? "" : "s"}`;
+  }
+
+  // Lists
+
+  let arrived = 0;
+  document.addEventListener("htmx:sse:after:message", (event) => {
+    const rows = event.target.closest("[data-live]");
+    if (!rows) return;
+    while (rows.children.length > MOST_ROWS) rows.lastElementChild.remove();
+    arrived += 1;
+    document.querySelector(".empty")?.remove();
+    const note = document.querySelector("[data-live-note]");
+    if (note) note.textContent = `live · ${arrived} new`;
+  });
+
+  function showChosen() {
+    const chosen = document.querySelector(".history [aria-current]");
+    const list = chosen?.closest("ol");
+    if (list) list.scrollTop = chosen.offsetTop - list.clientHeight / 2;
+  }
+
+  document.addEventListener("htmx:after:swap", () => {
+    showChosen();
+    // The slider follows links of the timeline.
+    const version = new URLSearchParams(location.search).get("version");
+    const slider = document.getElementById("version");
+    if (slider && version && document.activeElement !== slider) slider.value = version;
+  });
+
+  // The script is deferred: the page is there.
+  document.querySelectorAll("[data-chart]").forEach(drawRates);
+  document.querySelectorAll("[data-follow]").forEach(followLags);
+  showChosen();
+})();

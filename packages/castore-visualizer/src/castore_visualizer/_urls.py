@@ -1,0 +1,42 @@
+"""Addresses of pages: relative to the place where the visualizer is mounted."""
+
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+
+from castore_visualizer._assets import get_fingerprint
+
+
+def make_url(request: Request, page: str, /, **query: object) -> str:
+    """Return the address of a page with a query; what is ``None`` or empty is left out."""
+    path = f"{request.scope.get('root_path', '')}{PATHS[page]}"
+    given = {key.rstrip("_"): str(each) for key, each in query.items() if each not in (None, "")}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def make_static_url(request: Request, name: str) -> str:
+    """Return the address of a static file, which changes with its content."""
+    root = request.scope.get("root_path", "")
+    return f"{root}/static/{name}?{get_fingerprint(name)}"
+
+
+PATHS = {
+    "stores": "/",
+    "counts": "/counts",
+    "rates": "/rates.json",
+    "search": "/search",
+    "aggregates": "/aggregates",
+    "aggregate": "/aggregate",
+    "diff": "/diff",
+    "log": "/log",
+    "live": "/log/live",
+    "correlation": "/correlation",
+    "snapshots": "/snapshots",
+    "projections": "/projections",
+    "lags": "/lags.json",
+    "parked": "/projections/parked",
+    "messages": "/messages",
+    "commands": "/commands",
+    "command": "/command",
+}
+"""The path of each page. Ids are in the query: they may have any characters."""
