@@ -6,11 +6,11 @@ from castore_cli._addresses import Address
 from castore_cli._finding import open_store
 from castore_cli._limits import Limit
 from castore_cli._moments import Moment
-from castore_cli._states import to_json_state
 from castore_cli._terminal import Terminal
 from castore_cli._texts import format_json, format_line
 from castore_cli.errors import CommandError, UsageError
 from castore_core import Aggregate, AggregateNotFoundError, EventStore, format_timestamp
+from castore_core.display import to_json_state
 
 
 async def aggregate(

@@ -22,7 +22,7 @@ from typing import (
 
 from typing_extensions import ReadOnly, is_typeddict
 
-from castore_visualizer._states import to_json
+from castore_core.display import to_json
 
 Schema: TypeAlias = dict[str, Any]
 """A JSON schema that is an object."""

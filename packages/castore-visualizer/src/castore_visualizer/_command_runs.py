@@ -19,6 +19,7 @@ from castore_core import (
     JSONValue,
     VersionAssertionError,
 )
+from castore_core.display import to_json
 from castore_visualizer._annotation_schemas import (
     Schema,
     describe_parameters,
@@ -28,7 +29,6 @@ from castore_visualizer._annotation_schemas import (
 from castore_visualizer._annotation_values import decode
 from castore_visualizer._draft_storage import DraftStorageAdapter, RecordingStorageAdapter
 from castore_visualizer._inventory import AnyCommand, CommandContext
-from castore_visualizer._states import to_json
 
 AGGREGATE_ID = "aggregate id"
 """The name of the field that an aggregate command has beside its arguments."""

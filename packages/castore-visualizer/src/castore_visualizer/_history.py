@@ -14,8 +14,8 @@ from castore_core import (
     JSONValue,
     format_error,
 )
+from castore_core.display import to_json_state
 from castore_visualizer._masking import Field, Masking
-from castore_visualizer._states import to_json_state
 
 WINDOW: Final = 100
 """How many events of an aggregate are shown at once."""
