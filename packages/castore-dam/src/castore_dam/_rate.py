@@ -18,7 +18,7 @@ class RateLimit:
 
     def __init__(self, per_second: float | None) -> None:
         if not (per_second is None or _is_rate(per_second)):
-            raise ValueError(f"a rate limit is more than 0 a second, and not {per_second!r}")
+            raise ValueError(f"rate_limit is not a number a second, more than 0: {per_second!r}")
         self._interval = 0.0 if per_second is None else 1 / per_second
         self._next = -math.inf
 
