@@ -88,7 +88,6 @@ class ShoutingCodec:
         (Point, str(Point)),
         (Model, str(Model)),
     ],
-    ids=str,
 )
 def test_values(value: object, shown: object) -> None:
     """A value is shown as JSON has it, and as a text where JSON lacks it."""
