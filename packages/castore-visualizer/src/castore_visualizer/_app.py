@@ -30,7 +30,7 @@ from castore_visualizer._pages import (
     stores,
 )
 from castore_visualizer._rendering import render
-from castore_visualizer._site import Site
+from castore_visualizer._site import Site, get_site
 from castore_visualizer._token import TokenGate, check_token
 from castore_visualizer._urls import PATHS
 
@@ -111,7 +111,8 @@ async def _show_error(request: Request, error: Exception) -> Response:
 
 async def _show_castore_error(request: Request, error: Exception) -> Response:
     """Show an error of a storage: no page of this application raises others of castore."""
-    return render(request, "error.html", status=502, status_code=502, text=f"{error}.")
+    text = get_site(request).masking.apply_to_text("", "error", str(error))
+    return render(request, "error.html", status=502, status_code=502, text=f"{text}.")
 
 
 _ROUTES: Final = [

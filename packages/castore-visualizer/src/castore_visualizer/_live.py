@@ -1,10 +1,10 @@
 """Live updates: events as they are pushed, as server-sent events."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final
 
-from castore_core import LogEntry, LogPosition, ReversibleEventLog, StorageError
+from castore_core import LogEntry, LogPosition, ReversibleEventLog
 
 _POLL_INTERVAL: Final = 5.0  # seconds: then the connection shows that it lives
 _BATCH: Final = 100
@@ -12,12 +12,13 @@ _BATCH: Final = 100
 
 async def stream(
     logs: Sequence[tuple[ReversibleEventLog, list[str]]], to_html: Callable[[LogEntry], str | None]
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str, None]:
     """Give the events that are pushed from now on, each as a message with its HTML."""
     queue: asyncio.Queue[LogEntry | None] = asyncio.Queue(_BATCH)
+    starts = [await log.get_last_position() for log, _ in logs]
     tasks = [
-        asyncio.create_task(_follow(log, store_ids, await log.get_last_position(), queue))
-        for log, store_ids in logs
+        asyncio.create_task(_follow(log, store_ids, start, queue))
+        for (log, store_ids), start in zip(logs, starts, strict=True)
     ]
     try:
         yield "retry: 2000\n\n"
@@ -48,7 +49,7 @@ async def _follow(
                 await queue.put(None)
                 await log.wait_for_events(position, _POLL_INTERVAL)
             position = found.position
-        except StorageError:  # it is asked again
+        except Exception:  # noqa: BLE001 storages are the user's: it is asked again
             await asyncio.sleep(_POLL_INTERVAL)
 
 

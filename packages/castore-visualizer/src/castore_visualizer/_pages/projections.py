@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from castore_core import ParkedEvent
+from castore_visualizer._error_texts import quote_error
 from castore_visualizer._forms import read_form
 from castore_visualizer._inventory import LogFollower
 from castore_visualizer._queries import get_text
@@ -21,15 +22,16 @@ MOST_SHOWN = 100
 async def show_projections(request: Request) -> Response:
     """Show the status of each projection and relay."""
     site = get_site(request)
-    rows = [(each, await _read_status(each)) for each in site.inventory.projections.values()]
+    followers = site.inventory.projections.values()
+    rows = [(each, await _read_status(site, each)) for each in followers]
     return render(request, "projections.html", rows=rows)
 
 
 async def get_lags(request: Request) -> Response:
     """Return how many events each projection is behind, for the chart."""
+    site = get_site(request)
     found = {
-        name: await _read_status(each)
-        for name, each in get_site(request).inventory.projections.items()
+        name: await _read_status(site, each) for name, each in site.inventory.projections.items()
     }
     return JSONResponse(
         {
@@ -69,11 +71,21 @@ async def change_parked(request: Request) -> Response:
         number = await follower.retry_parked_events(kind=kind)
         done = f"{number} will be tried again"
     elif form.get("action") == "drop":
+        await _check_count(follower, kind, form.get("count", ""))
         number = await follower.drop_parked_events(kind=kind)
         done = f"{number} were dropped"
     else:
         raise HTTPException(400, "Choose to retry or to drop.")
     return RedirectResponse(make_url(request, "parked", name=follower.name, done=done), 303)
+
+
+async def _check_count(follower: LogFollower, kind: str, seen: str) -> None:
+    """Refuse to drop other events than a page has shown."""
+    groups = await follower.group_parked_events()
+    count = sum(each.count for each in groups if each.kind == kind)
+    if seen and seen != str(count):
+        text = f"By now, {count} events are parked for {kind!r}. Nothing was dropped: look again."
+        raise HTTPException(409, text)
 
 
 def _get_follower(site: Site, name: str) -> LogFollower:
@@ -83,12 +95,12 @@ def _get_follower(site: Site, name: str) -> LogFollower:
     return follower
 
 
-async def _read_status(follower: LogFollower) -> Any:
+async def _read_status(site: Site, follower: LogFollower) -> Any:
     """Return the status, or the text of the error where it cannot be read."""
     try:
         return await follower.status()
     except Exception as error:  # noqa: BLE001 one that fails does not hide the others
-        return str(error) or type(error).__name__
+        return site.masking.apply_to_text("", "error", quote_error(error))
 
 
 def _is_of_kind(parked: ParkedEvent, kind: str) -> bool:
