@@ -29,7 +29,13 @@ from castore_pydantic import pydantic_command
 from castore_visualizer._command_runs import rehearse
 from castore_visualizer._diff import compare
 from castore_visualizer._fields import list_fields
-from pokemon import PokemonLeveledUp, level_up_pokemon, pokemons
+from pokemon import (
+    PokemonAppeared,
+    PokemonLeveledUp,
+    catch_pokemon,
+    level_up_pokemon,
+    pokemons,
+)
 
 STORES = (pokemons,)
 PAGE = "/command?name=X"
@@ -358,3 +364,29 @@ def test_keys_that_look_like_paths_are_told_apart() -> None:
         '["a.b"]': 8,
     }
     assert [1, 2, 3, 4, 5, 6, 7, 8] == [each.after for each in compare(value, value)]
+
+
+def test_real_runs_have_the_storage_of_the_store(serve: Any, send: Any) -> None:
+    """A handler that reads the log of its store can do so here, too."""
+
+    async def count(input: Any, event_stores: Any) -> int:
+        del input
+        return await event_stores[0].storage_adapter.count_events(["POKEMONS"], "")
+
+    counting = command("X", required_event_stores=STORES)(count)
+    client = serve(commands=[counting], allow_writes=True)
+    answer = send(client, PAGE, name="X", action="run", **{name_field(): "1"})
+    assert "Output 3" in read(answer)
+
+
+def test_groups_are_written_for_real(serve: Any, send: Any, world: Any) -> None:
+    """A command that writes to two stores at once does so atomically, as without a visualizer."""
+    client = serve(commands=[catch_pokemon], allow_writes=True)
+    world.do(
+        world.pokemons.push_event(PokemonAppeared("eevee", 1, payload={"name": "E", "level": 2}))
+    )
+    fields = {name_field("pokemon_id"): "eevee", name_field("trainer_id"): "ash"}
+    answer = send(
+        client, "/command?name=CATCH_POKEMON", name="CATCH_POKEMON", action="run", **fields
+    )
+    assert "Done: 2 events written" in read(answer)

@@ -10,6 +10,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
 from castore_core import (
@@ -19,6 +20,8 @@ from castore_core import (
     EventStore,
     Failure,
     JSONValue,
+    LogEntry,
+    LogSlice,
     NotificationMessageQueue,
     ParkedEvent,
     StorageError,
@@ -93,6 +96,21 @@ class FailingStorage:
             raise self._error
 
         return fail if name == self._method else getattr(self._storage, name)
+
+
+class EndlessLog:
+    """A log that has a new event whenever it is read."""
+
+    async def get_last_position(self) -> str:
+        """Return a place."""
+        return "0"
+
+    async def read_events(self, store_ids: Any, position: str, limit: int) -> LogSlice:
+        """Return one event."""
+        del limit
+        record = EventRecord("a", int(position) + 1, "NOTED", datetime.now(UTC))
+        following = str(record.version)
+        return LogSlice([LogEntry(following, store_ids[0], record)], following)
 
 
 class FailingFollower:
@@ -342,3 +360,46 @@ def test_a_store_with_two_channels_shows_both(world: Any) -> None:
     world.do(store.push_event(PokemonLeveledUp("pikachu", 4)))
     page = visit(store, "/messages").text
     assert 2 == page.count("publishes to it at each push")
+
+
+async def test_live_updates_end_with_a_browser_that_left(world: Any) -> None:
+    """Also where the server tells so by an error of the next message only."""
+    app = create_app(world.stores)
+    before = asyncio.all_tasks()
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if len(sent) > 2:
+            raise OSError("the browser has left")
+
+    scope = {
+        "type": "http",
+        "asgi": {"spec_version": "2.4"},
+        "method": "GET",
+        "path": "/log/live",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+        "server": ("localhost", 80),
+        "scheme": "http",
+        "http_version": "1.1",
+    }
+    with pytest.raises(ClientDisconnect) as error:
+        await app(scope, receive, send)
+    left = asyncio.all_tasks() - before
+    if left:
+        await asyncio.wait(left, timeout=5)
+    assert all(each.cancelled() for each in left)
+    assert error.traceback  # while something holds it, such as a log
+
+
+async def test_events_that_nobody_wants_show_that_the_browser_is_there() -> None:
+    """A message follows each batch, so that a connection that is gone is found out."""
+    log: Any = EndlessLog()
+    messages = stream([(log, ["NOTES"])], lambda _: None)
+    assert "retry: 2000\n\n" == await anext(messages)
+    assert ": still here\n\n" == await asyncio.wait_for(anext(messages), 1)
+    await messages.aclose()

@@ -2,12 +2,29 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Final
+from contextlib import aclosing
+from typing import Final, cast
+
+from starlette.responses import StreamingResponse
+from starlette.types import Send
 
 from castore_core import LogEntry, LogPosition, ReversibleEventLog
 
 _POLL_INTERVAL: Final = 5.0  # seconds: then the connection shows that it lives
 _BATCH: Final = 100
+
+
+class LiveResponse(StreamingResponse):
+    """A response with messages, which are ended when the browser leaves, however the server tells.
+
+    Some servers tell by an error of the next message. Then nobody else would end them.
+    """
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the messages."""
+        messages = cast("AsyncGenerator[str, None]", self.body_iterator)
+        async with aclosing(messages):
+            await super().stream_response(send)
 
 
 async def stream(
@@ -45,8 +62,8 @@ async def _follow(
             found = await log.read_events(store_ids, position, _BATCH)
             for each in found.entries:
                 await queue.put(each)
+            await queue.put(None)  # also where nobody wants the events: the browser may have left
             if found.position == position:
-                await queue.put(None)
                 await log.wait_for_events(position, _POLL_INTERVAL)
             position = found.position
         except Exception:  # noqa: BLE001 storages are the user's: it is asked again

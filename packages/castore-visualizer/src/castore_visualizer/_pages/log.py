@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from castore_core import InvalidLogPositionError, LogEntry
 from castore_visualizer._events import show_entry
 from castore_visualizer._inventory import find_log
-from castore_visualizer._live import stream
+from castore_visualizer._live import LiveResponse, stream
 from castore_visualizer._log_places import find_places
 from castore_visualizer._log_reading import LogFilter, read_page
 from castore_visualizer._queries import get_moment, get_text
@@ -51,7 +51,7 @@ async def show_log(request: Request) -> Response:
 async def stream_log(request: Request) -> Response:
     """Send rows for the events that are pushed from now on."""
     logs = get_site(request).inventory.list_logs()
-    return StreamingResponse(
+    return LiveResponse(
         stream(logs, _make_row_renderer(request)),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
