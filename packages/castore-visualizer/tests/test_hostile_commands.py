@@ -390,3 +390,24 @@ def test_groups_are_written_for_real(serve: Any, send: Any, world: Any) -> None:
         client, "/command?name=CATCH_POKEMON", name="CATCH_POKEMON", action="run", **fields
     )
     assert "Done: 2 events written" in read(answer)
+
+
+def test_numbers_and_lines_are_as_they_were_entered(serve: Any, send: Any) -> None:
+    """No float replaces a number that it cannot hold, and browsers send lines with CR and LF."""
+    seen: list[Any] = []
+    schema: Any = {
+        "type": "object",
+        "properties": {
+            "number": {"type": "number"},
+            "lines": {"type": "string", "maxLength": 1000},
+        },
+        "required": ["number", "lines"],
+    }
+
+    def make(command_id: str, **options: Any) -> Any:
+        return json_schema_command(command_id, input_schema=schema, **options)
+
+    client = serve(commands=[make_command(dict, seen, make)])
+    fields = {name_field("number"): "9007199254740993", name_field("lines"): "a\r\nb"}
+    assert 200 == send(client, PAGE, name="X", action="rehearse", **fields).status_code
+    assert [{"number": 9007199254740993, "lines": "a\nb"}] == seen

@@ -1,6 +1,7 @@
 """The fields of a form, from a JSON schema, and the JSON value that a filled form stands for."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -99,7 +100,9 @@ def _read(field: FormField, text: str) -> JSONValue:
             case "whole":
                 return int(text)
             case "number":
-                return _read_float(text)
+                return _read_number(text)
+            case "lines":
+                return text.replace("\r\n", "\n")  # browsers send lines so
             case "choice" | "json":
                 return cast("JSONValue", _DECODER.decode(text))
             case _:
@@ -107,6 +110,12 @@ def _read(field: FormField, text: str) -> JSONValue:
     except (ValueError, RecursionError) as error:
         wanted = {"whole": "a whole number", "number": "a number"}.get(field.kind, "JSON")
         raise FieldError(field.label, f"{text!r:.100} is not {wanted}") from error
+
+
+def _read_number(text: str) -> int | float:
+    number = _read_float(text)
+    whole = int(text) if re.fullmatch(r"-?[0-9]+", text) else number
+    return number if whole == number else whole  # beyond 2**53, a float is another number
 
 
 def _read_float(text: str) -> float:
