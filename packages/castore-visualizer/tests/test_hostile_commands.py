@@ -30,11 +30,13 @@ from castore_visualizer._command_runs import rehearse
 from castore_visualizer._diff import compare
 from castore_visualizer._fields import list_fields
 from pokemon import (
+    GameStarted,
     PokemonAppeared,
     PokemonLeveledUp,
     catch_pokemon,
     level_up_pokemon,
     pokemons,
+    trainers,
 )
 
 STORES = (pokemons,)
@@ -411,3 +413,38 @@ def test_numbers_and_lines_are_as_they_were_entered(serve: Any, send: Any) -> No
     fields = {name_field("number"): "9007199254740993", name_field("lines"): "a\r\nb"}
     assert 200 == send(client, PAGE, name="X", action="rehearse", **fields).status_code
     assert [{"number": 9007199254740993, "lines": "a\nb"}] == seen
+
+
+@pytest.mark.parametrize("action", ["rehearse", "run"])
+def test_events_of_other_stores_are_shown(serve: Any, send: Any, world: Any, action: str) -> None:
+    """A handler may write to stores that are not shown, as commands with an idempotency key do."""
+    keyed = level_up_pokemon.with_idempotency_key("a key")
+    client = serve(stores=[world.pokemons], commands=[keyed], allow_writes=True)
+    fields = {"name": "LEVEL_UP_POKEMON", name_field("pokemon_id"): "pikachu"}
+    answer = send(client, "/command?name=LEVEL_UP_POKEMON", action=action, **fields)
+    assert 200 == answer.status_code, read(answer)
+    assert "level changed 6 7" in read(answer)
+    assert "castore.commands" in read(answer)
+    assert "The visualizer does not have this event store" in read(answer)
+    assert {"rehearse": 3, "run": 4}[action] == len(world.do(world.pokemons.get_events("pikachu")))
+
+
+def test_a_rehearsal_with_other_stores_can_be_run(serve: Any, send: Any, world: Any) -> None:
+    """The versions that it has seen are those of the stores that are shown."""
+
+    async def start_game(input: Any, event_stores: Any) -> None:
+        del input
+        hidden = trainers.using(event_stores[0].storage_adapter)
+        await hidden.push_event(GameStarted("misty", 1, payload={"trainer_name": "Misty"}))
+
+    client = serve(
+        stores=[world.pokemons],
+        commands=[command("X", required_event_stores=STORES)(start_game)],
+        allow_writes=True,
+    )
+    page = send(client, PAGE, name="X", action="rehearse", **{name_field(): "1"}).text
+    hidden: dict[str, str] = dict(re.findall(r'name="(seen|shown)" value="([^"]*)"', page))
+    fields = {key: unescape(each) for key, each in hidden.items()}
+    answer = send(client, PAGE, name="X", action="run", **{name_field(): "1"}, **fields)
+    assert "Done: 1 event written" in read(answer)
+    assert 1 == len(world.do(world.trainers.get_events("misty")))

@@ -38,10 +38,14 @@ FailureKind: TypeAlias = Literal["conflict", "invalid", "refused"]
 
 
 class Written(NamedTuple):
-    """An event that a run pushed, and the store that it was pushed to."""
+    """An event that a run pushed, and the store that it was pushed to.
 
-    store: EventStore
+    The store is ``None`` where it is none of the visualizer's, such as that of idempotency keys.
+    """
+
+    event_store_id: str
     record: EventRecord
+    store: EventStore | None
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ async def rehearse(
             (), error=TimeoutError(f"the rehearsal took more than {longest:g} seconds")
         )
     written = [
-        Written(copies[store_id], record)
+        Written(store_id, record, copies.get(store_id))
         for each in drafts.values()
         for (store_id, _, _), record in each.drafts.items()
     ]
@@ -161,17 +165,10 @@ async def run_for_real(
     """Run a command on the stores of the program, and tell what it pushed."""
     written: list[Written] = []
 
-    def record_to(store: EventStore) -> Callable[[str, EventRecord], None]:
-        def note(event_store_id: str, record: EventRecord) -> None:
-            written.append(Written(stores.get(event_store_id, store), record))
+    def note(event_store_id: str, record: EventRecord) -> None:
+        written.append(Written(event_store_id, record, stores.get(event_store_id)))
 
-        return note
-
-    recorded = {
-        name: _record(each, record_to(each))
-        for name, each in stores.items()
-        if each.storage_adapter
-    }
+    recorded = {name: _record(each, note) for name, each in stores.items() if each.storage_adapter}
     run = await _run(command, recorded, value)
     return CommandRun(written, dict(stores), run.output, run.error)
 

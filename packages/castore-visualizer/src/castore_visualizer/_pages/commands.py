@@ -39,7 +39,10 @@ from castore_visualizer._site import Site, get_site
 
 @dataclass(frozen=True)
 class _Effect:
-    """An aggregate that a run changed: its events, and its state before and after them."""
+    """An aggregate that a run changed: its events, and its state before and after them.
+
+    It is not open where the visualizer does not have its store.
+    """
 
     event_store_id: str
     aggregate_id: str
@@ -47,6 +50,7 @@ class _Effect:
     events: Sequence[ShownEvent]
     changes: Sequence[Change]
     failure: str | None
+    is_open: bool = True
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,8 @@ class _Result:
     @property
     def seen(self) -> str:
         """The versions on which a rehearsal is based, for the real run to compare."""
-        return json.dumps([[e.event_store_id, e.aggregate_id, e.before] for e in self.effects])
+        opened = [each for each in self.effects if each.is_open]
+        return json.dumps([[e.event_store_id, e.aggregate_id, e.before] for e in opened])
 
 
 async def list_commands(request: Request) -> Response:
@@ -223,25 +228,23 @@ async def _find_winner(site: Site, error: Exception | None) -> ShownEvent | None
 async def _list_effects(site: Site, written: Sequence[Written]) -> list[_Effect]:
     by_aggregate: dict[tuple[str, str], list[Written]] = {}
     for each in written:
-        key = (each.store.event_store_id, each.record.aggregate_id)
+        key = (each.event_store_id, each.record.aggregate_id)
         by_aggregate.setdefault(key, []).append(each)
     return [await _make_effect(site, each) for each in by_aggregate.values()]
 
 
 async def _make_effect(site: Site, written: Sequence[Written]) -> _Effect:
-    store, first = written[0]
-    store_id, aggregate_id = store.event_store_id, first.aggregate_id
+    store_id, first, store = written[0]
+    aggregate_id, version = first.aggregate_id, first.version - 1
+    events = [show_event(site, store_id, each.record) for each in written]
+    if store is None:
+        failure = "The visualizer does not have this event store."
+        return _Effect(store_id, aggregate_id, version, events, [], failure, is_open=False)
     states = States(store, site.masking, aggregate_id)
-    before = await states.load(first.version - 1)
+    before = await states.load(version)
     after = await states.load(written[-1].record.version)
-    return _Effect(
-        store_id,
-        aggregate_id,
-        first.version - 1,
-        [show_event(site, store_id, each.record) for each in written],
-        _compare(before, after),
-        after.failure,
-    )
+    changes = _compare(before, after)
+    return _Effect(store_id, aggregate_id, version, events, changes, after.failure)
 
 
 def _compare(before: State, after: State) -> list[Change]:
