@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from html import unescape
+from secrets import token_hex
 from typing import Annotated, Any, NotRequired, TypedDict
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from castore_core import (
 from castore_in_memory import InMemoryMessageQueueAdapter
 from castore_json_schema import json_schema_command
 from castore_pydantic import pydantic_command
+from castore_visualizer import with_context
 from castore_visualizer._command_runs import rehearse
 from castore_visualizer._diff import compare
 from castore_visualizer._fields import list_fields
@@ -37,6 +39,7 @@ from pokemon import (
     level_up_pokemon,
     pokemons,
     trainers,
+    wild_pokemon_appear,
 )
 
 STORES = (pokemons,)
@@ -448,3 +451,45 @@ def test_a_rehearsal_with_other_stores_can_be_run(serve: Any, send: Any, world: 
     answer = send(client, PAGE, name="X", action="run", **{name_field(): "1"}, **fields)
     assert "Done: 1 event written" in read(answer)
     assert 1 == len(world.do(world.trainers.get_events("misty")))
+
+
+def test_a_form_is_run_once(serve: Any, send: Any, world: Any) -> None:
+    """Two clicks, and a page that is loaded again, run a command once."""
+    new = with_context(wild_pokemon_appear, generate_id=lambda: token_hex(8))
+    client = serve(commands=[new], allow_writes=True)
+    page = "/command?name=WILD_POKEMON_APPEAR"
+    fields = {
+        "name": "WILD_POKEMON_APPEAR",
+        name_field("name"): "Mew",
+        name_field("level"): "7",
+    }
+    rehearsal = send(client, page, action="rehearse", **fields).text
+    hidden: dict[str, str] = dict(
+        re.findall(r'name="(seen|shown|once)" value="([^"]*)"', rehearsal)
+    )
+    fields |= {key: unescape(each) for key, each in hidden.items()}
+    answers = [send(client, page, action="run", **fields) for _ in range(2)]
+
+    assert [200, 409] == [each.status_code for each in answers]
+    assert "This form was sent already" in read(answers[1])
+    assert 2 == len(world.do(world.pokemons.list_aggregate_ids()).aggregates)
+
+
+@pytest.mark.parametrize("action", ["rehearse", "run"])
+def test_a_command_that_waits_for_something_cancelled_is_told(
+    serve: Any, send: Any, action: str
+) -> None:
+    """The request goes on: nobody has cancelled it."""
+    client = serve(commands=[make_raising(asyncio.CancelledError())], allow_writes=True)
+    answer = send(client, PAGE, name="X", action=action, **{name_field(): "1"})
+    assert 422 == answer.status_code
+    assert "was cancelled" in read(answer)
+
+
+@pytest.mark.parametrize("depth", [100, 600, 900, 950, 990])
+def test_deep_input_is_told_or_taken(serve: Any, send: Any, depth: int) -> None:
+    """However deep it is, there is a page."""
+    client = serve(commands=[make_command(Any)])
+    text = "[" * depth + "]" * depth
+    answer = send(client, PAGE, name="X", action="rehearse", **{name_field(): text})
+    assert answer.status_code in {200, 422}

@@ -1,6 +1,6 @@
 """Runs of commands: against a copy in memory, or for real."""
 
-from asyncio import timeout
+from asyncio import CancelledError, current_task, timeout
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
@@ -193,6 +193,13 @@ async def _run(command: AnyCommand, stores: dict[str, EventStore], value: JSONVa
         return CommandRun((), output=to_json(await _call(command, stores, value)))
     except Exception as error:  # noqa: BLE001 the rules of the user are errors of any kind
         return CommandRun((), error=error)
+    except CancelledError:
+        task = current_task()
+        if task is not None and task.cancelling():
+            raise
+        return CommandRun(
+            (), error=RuntimeError("something that the command waited for was cancelled")
+        )
 
 
 async def _call(command: AnyCommand, stores: dict[str, EventStore], value: Any) -> Any:

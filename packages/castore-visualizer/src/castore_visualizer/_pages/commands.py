@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
+from secrets import token_urlsafe
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -65,7 +67,10 @@ class _Moved:
 
 @dataclass(frozen=True)
 class _Result:
-    """A run, as a page shows it; ``shown`` tells its input from others."""
+    """A run, as a page shows it.
+
+    ``shown`` tells its input from others, and ``once`` the form that runs it for real.
+    """
 
     run: CommandRun
     shown: str
@@ -75,6 +80,7 @@ class _Result:
     error: str
     winner: ShownEvent | None
     moved: Sequence[_Moved] = ()
+    once: str = field(default_factory=partial(token_urlsafe, 16))
 
     @property
     def has_written_nothing(self) -> bool:
@@ -120,6 +126,10 @@ async def run_command(request: Request) -> Response:
     shown, problem = form.get("shown", ""), None
     if is_real and shown and shown != _digest(value):
         is_real, problem = False, "The input was changed: this is what would happen now."
+    if is_real and "once" in form and not site.is_first(form["once"]):
+        raise HTTPException(
+            409, "This form was sent already. To run the command again, try it again."
+        )
     result = await _run(site, command, value, form.get("seen", ""), is_real=is_real)
     return _render(request, command, form, result=result, problem=problem)
 
