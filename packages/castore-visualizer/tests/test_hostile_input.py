@@ -303,8 +303,16 @@ def test_no_more_is_dropped_than_a_page_has_shown(serve: Any) -> None:
     answer = client.post("/projections/parked", data={**fields, "action": "drop"})
     assert 409 == answer.status_code
     assert 3 == len(follower.parked)
-    answer = client.post("/projections/parked", data={**fields, "count": "3", "action": "drop"})
+    answer = client.post("/projections/parked", data={**fields, "seen": "3 3", "action": "drop"})
     assert (303, 0) == (answer.status_code, len(follower.parked))
+    assert "3 were dropped" in client.get(answer.headers["location"]).text
+
+
+def test_addresses_put_no_words_into_a_page(serve: Any) -> None:
+    """A link cannot say that something was done in words of its own."""
+    follower: Any = FailingFollower()
+    page = serve(projections=[follower]).get("/projections/parked?name=letters&done=Call+1234")
+    assert "Call 1234" not in page.text
 
 
 async def test_live_updates_outlast_errors_of_any_kind() -> None:

@@ -36,7 +36,7 @@ class HostCheck:
 
     def _allows(self, host: str) -> bool:
         name = _drop_port(host.lower())
-        return any(each in {"*", name} or _is_below(name, each) for each in self._allowed)
+        return any(each in {"*", name or None} or _is_below(name, each) for each in self._allowed)
 
 
 def _drop_port(host: str) -> str:

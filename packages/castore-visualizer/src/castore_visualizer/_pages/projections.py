@@ -1,7 +1,7 @@
 """Projections and relays: how far they have come, and what is parked."""
 
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -11,12 +11,14 @@ from castore_core import ParkedEvent
 from castore_visualizer._error_texts import quote_error
 from castore_visualizer._forms import read_form
 from castore_visualizer._inventory import LogFollower
-from castore_visualizer._queries import get_text
+from castore_visualizer._queries import get_number, get_text
 from castore_visualizer._rendering import render
 from castore_visualizer._site import Site, get_site
 from castore_visualizer._urls import make_url
 
 MOST_SHOWN = 100
+
+_DONE: Final = {"retry": "will be tried again", "drop": "were dropped"}
 
 
 async def show_projections(request: Request) -> Response:
@@ -56,7 +58,8 @@ async def show_parked(request: Request) -> Response:
         kind=kind,
         parked=[(each, _show_failure(site, each)) for each in islice(parked, MOST_SHOWN)],
         total=len(parked),
-        done=get_text(request, "done"),
+        done=_DONE.get(get_text(request, "done")),
+        number=get_number(request, "number") or 0,
     )
 
 
@@ -69,22 +72,21 @@ async def change_parked(request: Request) -> Response:
         raise HTTPException(400, "Name the kind of failure.")
     if form.get("action") == "retry":
         number = await follower.retry_parked_events(kind=kind)
-        done = f"{number} will be tried again"
     elif form.get("action") == "drop":
-        await _check_count(follower, kind, form.get("count", ""))
+        await _check_seen(follower, kind, form.get("seen", ""))
         number = await follower.drop_parked_events(kind=kind)
-        done = f"{number} were dropped"
     else:
         raise HTTPException(400, "Choose to retry or to drop.")
-    return RedirectResponse(make_url(request, "parked", name=follower.name, done=done), 303)
+    url = make_url(request, "parked", name=follower.name, done=form["action"], number=number)
+    return RedirectResponse(url, 303)
 
 
-async def _check_count(follower: LogFollower, kind: str, seen: str) -> None:
-    """Refuse to drop other events than a page has shown."""
+async def _check_seen(follower: LogFollower, kind: str, seen: str) -> None:
+    """Refuse to drop other events than a page has shown: as many, up to the same one."""
     groups = await follower.group_parked_events()
-    count = sum(each.count for each in groups if each.kind == kind)
-    if seen and seen != str(count):
-        text = f"By now, {count} events are parked for {kind!r}. Nothing was dropped: look again."
+    now = [f"{each.count} {each.last.position}" for each in groups if each.kind == kind]
+    if seen not in {"", *now}:
+        text = f"Other events are parked for {kind!r} by now. Nothing was dropped: look again."
         raise HTTPException(409, text)
 
 
