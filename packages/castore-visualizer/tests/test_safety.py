@@ -220,6 +220,8 @@ def test_a_failing_mask_shows_nothing(serve: Any) -> None:
     answer = client.get("/log")
     assert 500 == answer.status_code
     assert "Pika" not in answer.text
+    assert "no-store" == answer.headers["cache-control"]
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
 def test_vendored_files_are_those_of_npm() -> None:

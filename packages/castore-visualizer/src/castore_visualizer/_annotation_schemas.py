@@ -3,7 +3,8 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
+from decimal import Decimal
 from enum import Enum
 from types import NoneType, UnionType
 from typing import (
@@ -19,6 +20,7 @@ from typing import (
     get_origin,
     get_type_hints,
 )
+from uuid import UUID
 
 from typing_extensions import ReadOnly, is_typeddict
 
@@ -35,23 +37,30 @@ _SIMPLE: Final[Mapping[Any, Schema]] = {
     str: {"type": "string"},
     datetime: {"type": "string", "format": "date-time"},
     date: {"type": "string", "format": "date"},
+    time: {"type": "string", "format": "time"},
+    Decimal: {"type": "string", "format": "decimal"},
+    UUID: {"type": "string", "format": "uuid"},
 }
-_QUALIFIERS: Final = (Annotated, NotRequired, ReadOnly, Required)
+QUALIFIERS: Final = (Annotated, NotRequired, ReadOnly, Required)
+"""Types around a type, which say more about it."""
 
 
-def describe_type(annotation: Any) -> Schema:
+def describe_type(annotation: Any, within: tuple[Any, ...] = ()) -> Schema:
     """Return the JSON schema of a type: a dataclass, a ``TypedDict``, or what they are made of.
 
-    A type that is not known may hold anything.
+    A type that is not known, or that is within itself, may hold anything.
     """
-    if get_origin(annotation) in _QUALIFIERS:
-        return describe_type(get_args(annotation)[0])
+    if any(annotation is each for each in within):
+        return {}
+    within = (*within, annotation)
+    if get_origin(annotation) in QUALIFIERS:
+        return describe_type(get_args(annotation)[0], within)
     simple = next((each for kind, each in _SIMPLE.items() if annotation is kind), None)
     if simple is not None:
         return simple
     if is_typeddict(annotation):
-        return _describe_typed_dict(annotation)
-    return _describe_class(annotation) or _describe_generic(annotation)
+        return _describe_typed_dict(annotation, within)
+    return _describe_class(annotation, within) or _describe_generic(annotation, within)
 
 
 def describe_parameters(function: Callable[..., Any], skipped: int) -> Schema:
@@ -77,49 +86,55 @@ def find_hints(function: Any) -> dict[str, Any]:
         return {}
 
 
-def _describe_class(annotation: Any) -> Schema | None:
+def _describe_class(annotation: Any, within: tuple[Any, ...]) -> Schema | None:
     make_schema: Any = getattr(annotation, "model_json_schema", None)
     if make_schema is not None:
-        schema: Schema = make_schema()
-        return schema
+        return _ask_model(make_schema)
     if isinstance(annotation, type) and is_dataclass(annotation):
-        return _describe_dataclass(annotation)
+        return _describe_dataclass(annotation, within)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return {"enum": [to_json(each) for each in annotation]}
     return None
 
 
-def _describe_generic(annotation: Any) -> Schema:
+def _ask_model(make_schema: Callable[[], Schema]) -> Schema:
+    try:
+        return make_schema()
+    except Exception:  # noqa: BLE001 models may hold what JSON schema cannot tell
+        return {}
+
+
+def _describe_generic(annotation: Any, within: tuple[Any, ...]) -> Schema:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return {"enum": list(arguments)}
     if origin in {Union, UnionType}:
-        return {"anyOf": [describe_type(each) for each in arguments]}
+        return {"anyOf": [describe_type(each, within) for each in arguments]}
     if origin in {list, tuple, set, frozenset, Sequence, Iterable} and arguments:
-        return {"type": "array", "items": describe_type(arguments[0])}
+        return {"type": "array", "items": describe_type(arguments[0], within)}
     if origin in {dict, Mapping} and arguments:
-        return {"type": "object", "additionalProperties": describe_type(arguments[1])}
+        return {"type": "object", "additionalProperties": describe_type(arguments[1], within)}
     return {}
 
 
-def _describe_typed_dict(typed_dict: Any) -> Schema:
+def _describe_typed_dict(typed_dict: Any, within: tuple[Any, ...]) -> Schema:
     hints = find_hints(typed_dict)
     return {
         "type": "object",
         "title": typed_dict.__name__,
-        "properties": {name: describe_type(each) for name, each in hints.items()},
+        "properties": {name: describe_type(each, within) for name, each in hints.items()},
         "required": sorted(typed_dict.__required_keys__, key=list(hints).index),
     }
 
 
-def _describe_dataclass(kind: Any) -> Schema:
+def _describe_dataclass(kind: Any, within: tuple[Any, ...]) -> Schema:
     hints = find_hints(kind)
     own = [each for each in fields(kind) if each.init]
     return {
         "type": "object",
         "title": kind.__name__,
         "properties": {
-            each.name: _add_default(describe_type(hints.get(each.name, Any)), each.default)
+            each.name: _add_default(describe_type(hints.get(each.name, Any), within), each.default)
             for each in own
         },
         "required": [

@@ -1,17 +1,26 @@
 """From JSON values to values of plain Python types: what the schemas of annotations describe."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
+from decimal import Decimal
 from enum import Enum
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin
+from uuid import UUID
 
 from typing_extensions import is_typeddict
 
-from castore_visualizer._annotation_schemas import find_hints
+from castore_visualizer._annotation_schemas import QUALIFIERS, find_hints
 from castore_visualizer._json_kinds import is_list, is_object
 
+_FROM_TEXT: Final[Sequence[tuple[type, Callable[[str], Any]]]] = (
+    (datetime, datetime.fromisoformat),
+    (date, date.fromisoformat),
+    (time, time.fromisoformat),
+    (Decimal, Decimal),
+    (UUID, UUID),
+)
 _TUPLES: Final = (tuple, set, frozenset)
 
 
@@ -19,13 +28,16 @@ def decode(annotation: Any, value: Any) -> Any:
     """Return a value of a type. What the type does not tell stays as it is.
 
     Raises:
-        ValueError, TypeError, KeyError: it does not fit.
+        ValueError, TypeError, KeyError, ArithmeticError: it does not fit.
     """
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in QUALIFIERS:
+        return decode(arguments[0], value)
     if origin in {Union, UnionType}:
         return _decode_union(arguments, value)
-    if annotation in {datetime, date} and isinstance(value, str):
-        return annotation.fromisoformat(value)
+    from_text = next((make for kind, make in _FROM_TEXT if annotation is kind), None)
+    if from_text is not None and isinstance(value, str):
+        return from_text(value)
     if is_object(value):
         return _decode_object(annotation, value)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
@@ -58,9 +70,11 @@ def _decode_union(arguments: Sequence[Any], value: Any) -> Any:
         return None
     for each in arguments:
         try:
-            return decode(each, value)
-        except (ValueError, TypeError, KeyError):
+            decoded = decode(each, value)
+        except (ValueError, TypeError, KeyError, ArithmeticError):
             continue
+        if decoded is not value or not is_object(value):  # an object is none of a simple type
+            return decoded
     return value
 
 

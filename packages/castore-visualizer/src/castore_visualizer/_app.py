@@ -7,14 +7,14 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from castore_core import CastoreError, EventStore, MessageChannel
 from castore_visualizer._assets import FOLDER
 from castore_visualizer._authorization import Authorization, Authorize
-from castore_visualizer._headers import SecurityHeaders
+from castore_visualizer._headers import SecurityHeaders, add_security_headers
 from castore_visualizer._hosts import LOOPBACK_HOSTS, HostCheck
 from castore_visualizer._inventory import AnyCommand, Inventory, LogFollower
 from castore_visualizer._masking import Mask, Masking
@@ -30,7 +30,7 @@ from castore_visualizer._pages import (
     stores,
 )
 from castore_visualizer._rendering import render
-from castore_visualizer._site import Site
+from castore_visualizer._site import Site, get_site
 from castore_visualizer._token import TokenGate, check_token
 from castore_visualizer._urls import PATHS
 
@@ -81,7 +81,11 @@ def create_app(
     app = Starlette(
         routes=_ROUTES,
         middleware=_list_middleware(token, authorize, allowed_hosts),
-        exception_handlers={HTTPException: _show_error, CastoreError: _show_castore_error},
+        exception_handlers={
+            HTTPException: _show_error,
+            CastoreError: _show_castore_error,
+            Exception: _show_failure,
+        },
     )
     app.state.site = Site(inventory, Masking(mask), allow_writes=allow_writes, title=title)
     return app
@@ -111,7 +115,16 @@ async def _show_error(request: Request, error: Exception) -> Response:
 
 async def _show_castore_error(request: Request, error: Exception) -> Response:
     """Show an error of a storage: no page of this application raises others of castore."""
-    return render(request, "error.html", status=502, status_code=502, text=f"{error}.")
+    text = get_site(request).masking.apply_to_text("", "error", str(error))
+    return render(request, "error.html", status=502, status_code=502, text=f"{text}.")
+
+
+async def _show_failure(request: Request, error: Exception) -> Response:
+    """Tell nothing of an error, which is raised again: nobody may have been let in yet."""
+    del request, error
+    response = PlainTextResponse("This page failed: the log of the program says why.\n", 500)
+    add_security_headers(response.headers)
+    return response
 
 
 _ROUTES: Final = [

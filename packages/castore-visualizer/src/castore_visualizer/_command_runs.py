@@ -1,5 +1,6 @@
 """Runs of commands: against a copy in memory, or for real."""
 
+from asyncio import CancelledError, current_task, timeout
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
@@ -37,10 +38,14 @@ FailureKind: TypeAlias = Literal["conflict", "invalid", "refused"]
 
 
 class Written(NamedTuple):
-    """An event that a run pushed, and the store that it was pushed to."""
+    """An event that a run pushed, and the store that it was pushed to.
 
-    store: EventStore
+    The store is ``None`` where it is none of the visualizer's, such as that of idempotency keys.
+    """
+
+    event_store_id: str
     record: EventRecord
+    store: EventStore | None
 
 
 @dataclass(frozen=True)
@@ -122,26 +127,32 @@ def _add_first(schema: Schema, properties: Mapping[str, Schema]) -> Schema:
 
 
 async def rehearse(
-    command: AnyCommand, stores: dict[str, EventStore], value: JSONValue
+    command: AnyCommand, stores: dict[str, EventStore], value: JSONValue, longest: float = 30.0
 ) -> CommandRun:
     """Run a command against a copy in memory. Its handler is called, and nothing is written.
 
-    Stores that are connected publish nothing, and ``on_event_pushed`` is not called.
+    Stores that are connected publish nothing, and ``on_event_pushed`` is not called. It is
+    cancelled after ``longest`` seconds.
     """
     drafts: dict[int, DraftStorageAdapter] = {}
 
     def copy_store(store: EventStore) -> EventStore:
         adapter = store.get_storage_adapter()
         draft = drafts.setdefault(id(adapter), DraftStorageAdapter(adapter))
-        plain = store.event_store if isinstance(store, ConnectedEventStore) else store
-        copied = plain.using(draft)
+        copied = _find_plain(store).using(draft)
         copied.on_event_pushed = None
         return copied
 
     copies = {name: copy_store(each) for name, each in stores.items() if each.storage_adapter}
-    run = await _run(command, copies, value)
+    try:
+        async with timeout(longest):
+            run = await _run(command, copies, value)
+    except TimeoutError:
+        run = CommandRun(
+            (), error=TimeoutError(f"the rehearsal took more than {longest:g} seconds")
+        )
     written = [
-        Written(copies[store_id], record)
+        Written(store_id, record, copies.get(store_id))
         for each in drafts.values()
         for (store_id, _, _), record in each.drafts.items()
     ]
@@ -154,29 +165,27 @@ async def run_for_real(
     """Run a command on the stores of the program, and tell what it pushed."""
     written: list[Written] = []
 
-    def record_to(store: EventStore) -> Callable[[str, EventRecord], None]:
-        def note(event_store_id: str, record: EventRecord) -> None:
-            written.append(Written(stores.get(event_store_id, store), record))
+    def note(event_store_id: str, record: EventRecord) -> None:
+        written.append(Written(event_store_id, record, stores.get(event_store_id)))
 
-        return note
-
-    recorded = {
-        name: _record(each, record_to(each))
-        for name, each in stores.items()
-        if each.storage_adapter
-    }
+    recorded = {name: _record(each, note) for name, each in stores.items() if each.storage_adapter}
     run = await _run(command, recorded, value)
     return CommandRun(written, dict(stores), run.output, run.error)
 
 
 def _record(store: EventStore, on_written: Callable[[str, EventRecord], None]) -> EventStore:
     """Return the same store, which tells what it writes; one that is connected publishes it."""
-    plain = store.event_store if isinstance(store, ConnectedEventStore) else store
-    adapter = RecordingStorageAdapter(plain.get_storage_adapter(), on_written)
-    recorded = plain.using(adapter, snapshots=plain.snapshots)
     if isinstance(store, ConnectedEventStore):
-        return ConnectedEventStore(recorded, store.message_channel)
-    return recorded
+        return ConnectedEventStore(_record(store.event_store, on_written), store.message_channel)
+    adapter = RecordingStorageAdapter(store.get_storage_adapter(), on_written)
+    return store.using(adapter, snapshots=store.snapshots)
+
+
+def _find_plain(store: EventStore) -> EventStore:
+    """Return the store that a connected one connects, however many channels it has."""
+    while isinstance(store, ConnectedEventStore):
+        store = store.event_store
+    return store
 
 
 async def _run(command: AnyCommand, stores: dict[str, EventStore], value: JSONValue) -> CommandRun:
@@ -184,6 +193,13 @@ async def _run(command: AnyCommand, stores: dict[str, EventStore], value: JSONVa
         return CommandRun((), output=to_json(await _call(command, stores, value)))
     except Exception as error:  # noqa: BLE001 the rules of the user are errors of any kind
         return CommandRun((), error=error)
+    except CancelledError:
+        task = current_task()
+        if task is not None and task.cancelling():
+            raise
+        return CommandRun(
+            (), error=RuntimeError("something that the command waited for was cancelled")
+        )
 
 
 async def _call(command: AnyCommand, stores: dict[str, EventStore], value: Any) -> Any:

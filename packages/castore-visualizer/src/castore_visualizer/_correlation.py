@@ -46,7 +46,8 @@ async def find_correlated(
             entries += await _read_from(log, store_ids, position, most)
         looked_at += len(entries)
         for each in entries:
-            if find_correlation_id(each.event_store_id, each.record) == correlation_id:
+            own_id = find_correlation_id(each.event_store_id, each.record)
+            if own_id.strip() == correlation_id:
                 found[number, each.position] = each
     ordered = sorted(found.values(), key=lambda each: (each.record.timestamp, each.position))
     return Correlated(ordered, looked_at)

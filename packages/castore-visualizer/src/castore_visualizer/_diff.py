@@ -1,5 +1,6 @@
 """Differences between two JSON values, value by value."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -44,12 +45,19 @@ def flatten(value: JSONValue | Absent) -> _Leaves:
 def _iter_leaves(path: str, value: JSONValue) -> Iterator[tuple[str, JSONValue]]:
     if isinstance(value, dict) and value:
         for key, each in value.items():
-            yield from _iter_leaves(f"{path}.{key}" if path else key, each)
+            yield from _iter_leaves(_enter(path, key), each)
     elif isinstance(value, list) and value:
         for index, each in enumerate(value):
             yield from _iter_leaves(f"{path}[{index}]", each)
     else:
         yield path, value
+
+
+def _enter(path: str, key: str) -> str:
+    """Return the path of a key; keys that could be mistaken for a path are quoted."""
+    if not key or any(each in key for each in '.[]"'):
+        return f"{path}[{json.dumps(key, ensure_ascii=False)}]"
+    return f"{path}.{key}" if path else key
 
 
 def _merge(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
 from castore_core import (
     AggregateIdsSlice,
@@ -130,6 +130,10 @@ class RecordingStorageAdapter(_StorageOver):
     ) -> None:
         super().__init__(storage_adapter)
         self._on_written = on_written
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what else the storage can do, such as reading its log."""
+        return getattr(self.storage_adapter, name)
 
     async def push_event(
         self, event_store_id: str, record: EventRecord, *, force: bool = False

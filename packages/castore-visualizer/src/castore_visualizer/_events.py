@@ -22,7 +22,10 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 @dataclass(frozen=True)
 class ShownEvent:
-    """An event for a template. ``hue`` is the number of the colour of its type."""
+    """An event for a template. ``hue`` is the number of the colour of its type.
+
+    The ids of its correlation and cause are ``None`` where a mask hides them.
+    """
 
     event_store_id: str
     aggregate_id: str
@@ -31,7 +34,7 @@ class ShownEvent:
     timestamp: datetime
     payload: JSONValue | Absent
     metadata: JSONValue | Absent
-    correlation_id: str
+    correlation_id: str | None
     causation_id: str | None
     hue: int
 
@@ -55,6 +58,7 @@ class ShownEvent:
 
 def show_event(site: Site, event_store_id: str, record: EventRecord) -> ShownEvent:
     """Return what is shown of a stored event."""
+    metadata = _mask(site.masking, event_store_id, record, "metadata")
     return ShownEvent(
         event_store_id,
         record.aggregate_id,
@@ -62,9 +66,11 @@ def show_event(site: Site, event_store_id: str, record: EventRecord) -> ShownEve
         record.type,
         record.timestamp,
         _mask(site.masking, event_store_id, record, "payload"),
-        _mask(site.masking, event_store_id, record, "metadata"),
-        find_correlation_id(event_store_id, record),
-        find_metadata(record, _CAUSATION),
+        metadata,
+        _keep_shown(
+            find_correlation_id(event_store_id, record), record.metadata, metadata, _CORRELATION
+        ),
+        _keep_shown(find_cause(record), record.metadata, metadata, _CAUSATION),
         site.get_hue(event_store_id, record.type),
     )
 
@@ -81,21 +87,31 @@ def make_message_id(event_store_id: str, aggregate_id: str, version: int) -> str
 
 def find_correlation_id(event_store_id: str, record: EventRecord) -> str:
     """Return the correlation of an event: an event without one begins a chain under its own id."""
-    found = find_metadata(record, _CORRELATION)
+    found = find_metadata(record.metadata, _CORRELATION)
     return found or make_message_id(event_store_id, record.aggregate_id, record.version)
 
 
 def find_cause(record: EventRecord) -> str | None:
     """Return the id of the event that caused an event, as its metadata have it."""
-    return find_metadata(record, _CAUSATION)
+    return find_metadata(record.metadata, _CAUSATION)
 
 
-def find_metadata(record: EventRecord, keys: tuple[str, ...]) -> str | None:
+def find_metadata(metadata: JSONValue | Absent, keys: tuple[str, ...]) -> str | None:
     """Return the first text that an event's metadata have under one of some keys."""
-    if not isinstance(record.metadata, dict):
+    if not isinstance(metadata, dict):
         return None
-    values = [record.metadata.get(each) for each in keys]
+    values = [metadata.get(each) for each in keys]
     return next((each for each in values if isinstance(each, str) and each), None)
+
+
+def _keep_shown(
+    found: str | None,
+    stored: JSONValue | Absent,
+    shown: JSONValue | Absent,
+    keys: tuple[str, ...],
+) -> str | None:
+    """Return an id that was found in stored metadata, unless a mask has hidden it there."""
+    return found if find_metadata(stored, keys) == find_metadata(shown, keys) else None
 
 
 def _mask(

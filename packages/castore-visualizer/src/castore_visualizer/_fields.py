@@ -1,8 +1,10 @@
 """The fields of a form, from a JSON schema, and the JSON value that a filled form stands for."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from castore_core import JSONValue
@@ -62,7 +64,10 @@ class FieldError(ValueError):
 
 
 def list_fields(schema: Schema) -> list[FormField]:
-    """Return the fields for the values of a schema. What has no field of its own is JSON."""
+    """Return the fields for the values of a schema.
+
+    Values without a field of their own are JSON; so are optional objects, to be left out whole.
+    """
     return list(_iter_fields(schema, _resolve(schema, schema), (), is_required=True))
 
 
@@ -95,14 +100,32 @@ def _read(field: FormField, text: str) -> JSONValue:
             case "whole":
                 return int(text)
             case "number":
-                return float(text)
+                return _read_number(text)
+            case "lines":
+                return text.replace("\r\n", "\n")  # browsers send lines so
             case "choice" | "json":
-                return cast("JSONValue", json.loads(text))
+                return cast("JSONValue", _DECODER.decode(text))
             case _:
                 return text
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         wanted = {"whole": "a whole number", "number": "a number"}.get(field.kind, "JSON")
         raise FieldError(field.label, f"{text!r:.100} is not {wanted}") from error
+
+
+def _read_number(text: str) -> int | float:
+    number = _read_float(text)
+    whole = int(text) if re.fullmatch(r"-?[0-9]+", text) else number
+    return number if whole == number else whole  # beyond 2**53, a float is another number
+
+
+def _read_float(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError("JSON has no such number")
+    return number
+
+
+_DECODER: Final = json.JSONDecoder(parse_float=_read_float, parse_constant=_read_float)
 
 
 def _put(result: dict[str, Any], path: tuple[str, ...], value: JSONValue) -> None:
@@ -115,23 +138,23 @@ def _iter_fields(
     root: Schema, schema: Schema, path: tuple[str, ...], *, is_required: bool
 ) -> Iterator[FormField]:
     properties: Any = schema.get("properties")
-    if is_object(properties) and len(path) < _DEEPEST:
+    if is_object(properties) and is_required and len(path) < _DEEPEST:
         required: Any = schema.get("required", ())
         for name, each in properties.items():
             yield from _iter_fields(
                 root,
                 _resolve(root, each),
                 (*path, name),
-                is_required=is_required and name in required,
+                is_required=name in required,
             )
     else:
         yield _make_field(schema, path, is_required=is_required)
 
 
 def _make_field(schema: Schema, path: tuple[str, ...], *, is_required: bool) -> FormField:
-    values: Any = schema.get("enum", [schema["const"]] if "const" in schema else None)
-    kind = _find_kind(schema) if values is None else "choice"
+    values = _list_choices(schema, is_required=is_required)
     default: Any = schema.get("default")
+    kind = _find_kind(schema) if values is None else "choice"
     is_plain = kind in {"text", "lines"}
     return FormField(
         path,
@@ -141,6 +164,12 @@ def _make_field(schema: Schema, path: tuple[str, ...], *, is_required: bool) -> 
         _make_hint(schema),
         "" if default is None else default if is_plain else json.dumps(default, ensure_ascii=False),
     )
+
+
+def _list_choices(schema: Schema, *, is_required: bool) -> Any:
+    if schema.get("type") == "boolean" and not is_required and schema.get("default") is None:
+        return [True, False]  # a switch cannot be left out
+    return schema.get("enum", [schema["const"]] if "const" in schema else None)
 
 
 def _find_kind(schema: Schema) -> FieldKind:
@@ -172,16 +201,17 @@ def _make_hint(schema: Schema) -> str:
     return ", ".join(each for each in parts if each)
 
 
-def _resolve(root: Schema, schema: Schema) -> Schema:
+def _resolve(root: Schema, given: object) -> Schema:
     """Follow references within the schema, and take the one alternative to null."""
+    schema = given if is_object(given) else {}  # true allows anything
     for _ in range(_DEEPEST):
         reference: Any = schema.get("$ref")
         options: Any = schema.get("anyOf")
         if isinstance(reference, str) and reference.startswith("#/"):
             schema = {**_look_up(root, reference), **_without(schema, "$ref")}
         elif is_list(options):
-            others = [each for each in options if each.get("type") != "null"]
-            if len(others) != 1:
+            others = [each for each in options if not is_object(each) or each.get("type") != "null"]
+            if len(others) != 1 or not is_object(others[0]):
                 break
             schema = {**others[0], **_without(schema, "anyOf")}
         else:
@@ -192,7 +222,8 @@ def _resolve(root: Schema, schema: Schema) -> Schema:
 def _look_up(root: Schema, reference: str) -> Schema:
     found: Schema = root
     for step in reference.removeprefix("#/").split("/"):
-        found = found.get(step.replace("~1", "/").replace("~0", "~"), {})
+        inner: object = found.get(step.replace("~1", "/").replace("~0", "~"))
+        found = inner if is_object(inner) else {}
     return found
 
 

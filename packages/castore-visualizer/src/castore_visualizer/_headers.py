@@ -23,6 +23,13 @@ _HEADERS: Final = {
 }
 
 
+def add_security_headers(headers: MutableHeaders) -> None:
+    """Add the headers to those of a response."""
+    for name, value in _HEADERS.items():
+        headers[name] = value
+    headers.setdefault("cache-control", "no-store")
+
+
 class SecurityHeaders:
     """Adds the headers to all responses, and keeps pages out of caches: they show data."""
 
@@ -34,10 +41,7 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers[name] = value
-                headers.setdefault("cache-control", "no-store")
+                add_security_headers(MutableHeaders(scope=message))
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

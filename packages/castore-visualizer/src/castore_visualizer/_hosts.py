@@ -3,6 +3,7 @@
 Without it, a site that lets its name lead to 127.0.0.1 (DNS rebinding) could read all pages.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,6 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
 """The names of the machine itself."""
+
+_HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]]+)(?::[0-9]*)?")
 
 
 class HostCheck:
@@ -33,11 +36,13 @@ class HostCheck:
 
     def _allows(self, host: str) -> bool:
         name = _drop_port(host.lower())
-        return any(each in {"*", name} or _is_below(name, each) for each in self._allowed)
+        return any(each in {"*", name or None} or _is_below(name, each) for each in self._allowed)
 
 
 def _drop_port(host: str) -> str:
-    return host[: host.index("]") + 1] if "]" in host else host.partition(":")[0]
+    """Return the name of a host without its port, or an empty one where it is malformed."""
+    found = _HOST.fullmatch(host)
+    return "" if found is None else found["name"]
 
 
 def _is_below(name: str, pattern: str) -> bool:

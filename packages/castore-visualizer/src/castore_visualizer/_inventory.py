@@ -1,6 +1,6 @@
 """What a visualizer shows: the event stores, and what belongs to them."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeGuard, TypeVar, cast
 
@@ -193,8 +193,15 @@ def _unwrap_any(value: Any) -> Any:
 
 
 def _list_channels(stores: Iterable[EventStore]) -> list[MessageChannel[Any]]:
-    carriers = (each.message_channel for each in stores if isinstance(each, ConnectedEventStore))
+    carriers = (channel for each in stores for channel in iter_channels(each))
     return [each for each in carriers if isinstance(each, MessageChannel)]
+
+
+def iter_channels(store: EventStore) -> Iterator[object]:
+    """Walk the channels to which a store publishes at each push."""
+    while isinstance(store, ConnectedEventStore):
+        yield store.message_channel
+        store = store.event_store
 
 
 def _index(kind: str, named: Iterable[tuple[str, T]]) -> dict[str, T]:

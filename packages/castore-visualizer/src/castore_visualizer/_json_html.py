@@ -57,7 +57,10 @@ def _iter_parts(value: JSONValue, line: str) -> Iterator[Markup]:
 
 
 def _render_simple(value: JSONValue) -> Markup:
-    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        return Markup('<span class="none">a number that is too large to be shown</span>')
     match value:
         case None | bool():
             return _mark("lit", text)

@@ -1,23 +1,41 @@
 """Live updates: events as they are pushed, as server-sent events."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Final
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import Final, cast
 
-from castore_core import LogEntry, LogPosition, ReversibleEventLog, StorageError
+from starlette.responses import StreamingResponse
+from starlette.types import Send
+
+from castore_core import LogEntry, LogPosition, ReversibleEventLog
 
 _POLL_INTERVAL: Final = 5.0  # seconds: then the connection shows that it lives
 _BATCH: Final = 100
 
 
+class LiveResponse(StreamingResponse):
+    """A response with messages, which are ended when the browser leaves, however the server tells.
+
+    Some servers tell by an error of the next message. Then nobody else would end them.
+    """
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the messages."""
+        messages = cast("AsyncGenerator[str, None]", self.body_iterator)
+        async with aclosing(messages):
+            await super().stream_response(send)
+
+
 async def stream(
     logs: Sequence[tuple[ReversibleEventLog, list[str]]], to_html: Callable[[LogEntry], str | None]
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str, None]:
     """Give the events that are pushed from now on, each as a message with its HTML."""
     queue: asyncio.Queue[LogEntry | None] = asyncio.Queue(_BATCH)
+    starts = [await log.get_last_position() for log, _ in logs]
     tasks = [
-        asyncio.create_task(_follow(log, store_ids, await log.get_last_position(), queue))
-        for log, store_ids in logs
+        asyncio.create_task(_follow(log, store_ids, start, queue))
+        for (log, store_ids), start in zip(logs, starts, strict=True)
     ]
     try:
         yield "retry: 2000\n\n"
@@ -44,11 +62,11 @@ async def _follow(
             found = await log.read_events(store_ids, position, _BATCH)
             for each in found.entries:
                 await queue.put(each)
+            await queue.put(None)  # also where nobody wants the events: the browser may have left
             if found.position == position:
-                await queue.put(None)
                 await log.wait_for_events(position, _POLL_INTERVAL)
             position = found.position
-        except StorageError:  # it is asked again
+        except Exception:  # noqa: BLE001 storages are the user's: it is asked again
             await asyncio.sleep(_POLL_INTERVAL)
 
 

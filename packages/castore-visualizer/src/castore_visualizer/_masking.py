@@ -10,7 +10,7 @@ class Field(NamedTuple):
     """The place of a value that is about to be shown.
 
     Attributes:
-        event_store_id: its event store; empty for an output and an error of a command.
+        event_store_id: its event store; empty for an output, and for an error that belongs to none.
         event_type: the type of its event; ``None`` in the state of an aggregate.
         path: the keys and indexes that lead to it. They begin with ``payload``, ``metadata``,
             ``aggregate``, ``output`` (of a command), or with ``failure`` or ``error`` where a text

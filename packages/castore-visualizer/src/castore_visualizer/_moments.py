@@ -24,7 +24,10 @@ def parse_moment(text: str) -> datetime | None:
     if not text.strip():
         return None
     moment = datetime.fromisoformat(text.strip())
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError as error:
+        raise ValueError("it is before the year 1, or after 9999, in UTC") from error
 
 
 def show_moment(moment: datetime) -> str:

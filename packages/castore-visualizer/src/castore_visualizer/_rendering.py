@@ -20,9 +20,14 @@ from castore_visualizer._urls import make_static_url, make_url
 
 def render(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
     """Return a page."""
-    response = HTMLResponse(render_text(request, template, **context), status)
+    response = HTMLResponse(encode(render_text(request, template, **context)), status)
     keep_form_token(request, response)
     return response
+
+
+def encode(text: str) -> bytes:
+    """Return a text in UTF-8; halves of characters (lone surrogates) are shown by their numbers."""
+    return text.encode(errors="backslashreplace")
 
 
 def render_text(request: Request, template: str, **context: Any) -> str:

@@ -1,5 +1,6 @@
 """What all pages know: the parts to show, and what is allowed."""
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from starlette.exceptions import HTTPException
@@ -20,6 +21,14 @@ class Site:
     allow_writes: bool
     title: str
     counts: EventCounts = field(default_factory=EventCounts)
+    _sent: deque[str] = field(default_factory=lambda: deque(maxlen=1_000))
+
+    def is_first(self, form_id: str) -> bool:
+        """Tell whether a form is sent for the first time; the latest 1,000 are remembered."""
+        if form_id in self._sent:
+            return False
+        self._sent.append(form_id)
+        return True
 
     def get_store(self, event_store_id: str) -> EventStore:
         """Return an event store, or answer that there is none."""

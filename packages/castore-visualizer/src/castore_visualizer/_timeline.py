@@ -100,12 +100,10 @@ def _make_ticks(scale: _Scale) -> list[Tick]:
         return [Tick(scale.place(scale.start), _label(scale.start, timedelta(seconds=1)))]
     step = next((each for each in _STEPS if span / each <= _TICKS), _STEPS[-1])
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    moment = epoch + ((scale.start - epoch) // step + 1) * step
-    ticks: list[Tick] = []
-    while moment <= scale.end and len(ticks) <= 2 * _TICKS:
-        ticks.append(Tick(scale.place(moment), _label(moment, step)))
-        moment += step
-    return ticks
+    first = (scale.start - epoch) // step + 1
+    last = min((scale.end - epoch) // step, first + 2 * _TICKS)
+    moments = [epoch + each * step for each in range(first, last + 1)]
+    return [Tick(scale.place(each), _label(each, step)) for each in moments]
 
 
 def _label(moment: datetime, step: timedelta) -> str:

@@ -9,6 +9,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from castore_visualizer._urls import make_path
+
 SHORTEST: Final = 16  # characters
 
 
@@ -60,8 +62,8 @@ class TokenGate:
         rest = urlencode(
             [each for each in request.query_params.multi_items() if each[0] != "token"]
         )
-        path = request.scope["path"].lstrip("/")
-        response = RedirectResponse(f"/{path}?{rest}" if rest else f"/{path}", 303)
+        path = make_path(request)
+        response = RedirectResponse(f"{path}?{rest}" if rest else path, 303)
         response.set_cookie(
             self._cookie,
             self._proof,

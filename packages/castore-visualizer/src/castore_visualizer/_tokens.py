@@ -22,7 +22,7 @@ def unpack(token: str, count: int) -> list[LogPosition | None]:
         return [None] * count
     try:
         found: object = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    except (ValueError, Error) as error:
+    except (ValueError, Error, RecursionError) as error:
         raise HTTPException(400, "The page token is damaged.") from error
     if not is_list(found) or len(found) != count:
         raise HTTPException(400, "The page token is of another visualizer.")

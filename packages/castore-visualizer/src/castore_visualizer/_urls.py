@@ -14,6 +14,12 @@ def make_url(request: Request, page: str, /, **query: object) -> str:
     return f"{path}?{urlencode(given)}" if given else path
 
 
+def make_path(request: Request) -> str:
+    """Return the path of a request as the browser has it: some servers leave the mount out."""
+    root, path = request.scope.get("root_path", ""), request.scope["path"]
+    return "/" + (path if f"{path}/".startswith(f"{root}/") else f"{root}{path}").lstrip("/")
+
+
 def make_static_url(request: Request, name: str) -> str:
     """Return the address of a static file, which changes with its content."""
     root = request.scope.get("root_path", "")

@@ -2,14 +2,23 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from secrets import token_urlsafe
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from castore_core import Absent, EventAlreadyExistsError, JSONValue
+from castore_core import (
+    Absent,
+    EventAlreadyExistsError,
+    JSONValue,
+    StorageError,
+    UnknownOutcomeError,
+)
 from castore_visualizer._command_runs import (
     CommandRun,
     Written,
@@ -18,6 +27,7 @@ from castore_visualizer._command_runs import (
     run_for_real,
 )
 from castore_visualizer._diff import Change, compare
+from castore_visualizer._error_texts import quote_error
 from castore_visualizer._events import ShownEvent, show_event
 from castore_visualizer._fields import FieldError, FormField, list_fields, read_value
 from castore_visualizer._forms import read_form
@@ -31,7 +41,10 @@ from castore_visualizer._site import Site, get_site
 
 @dataclass(frozen=True)
 class _Effect:
-    """An aggregate that a run changed: its events, and its state before and after them."""
+    """An aggregate that a run changed: its events, and its state before and after them.
+
+    It is not open where the visualizer does not have its store.
+    """
 
     event_store_id: str
     aggregate_id: str
@@ -39,6 +52,7 @@ class _Effect:
     events: Sequence[ShownEvent]
     changes: Sequence[Change]
     failure: str | None
+    is_open: bool = True
 
 
 @dataclass(frozen=True)
@@ -53,20 +67,32 @@ class _Moved:
 
 @dataclass(frozen=True)
 class _Result:
-    """A run, as a page shows it."""
+    """A run, as a page shows it.
+
+    ``shown`` tells its input from others, and ``once`` the form that runs it for real.
+    """
 
     run: CommandRun
+    shown: str
     is_real: bool
     effects: Sequence[_Effect]
     output: JSONValue | Absent
     error: str
     winner: ShownEvent | None
     moved: Sequence[_Moved] = ()
+    once: str = field(default_factory=partial(token_urlsafe, 16))
+
+    @property
+    def has_written_nothing(self) -> bool:
+        """Whether that is certain: a storage that failed may have written all the same."""
+        is_open = isinstance(self.run.error, StorageError | UnknownOutcomeError)
+        return not self.is_real or not (self.run.written or is_open)
 
     @property
     def seen(self) -> str:
         """The versions on which a rehearsal is based, for the real run to compare."""
-        return json.dumps([[e.event_store_id, e.aggregate_id, e.before] for e in self.effects])
+        opened = [each for each in self.effects if each.is_open]
+        return json.dumps([[e.event_store_id, e.aggregate_id, e.before] for e in opened])
 
 
 async def list_commands(request: Request) -> Response:
@@ -91,12 +117,21 @@ async def run_command(request: Request) -> Response:
     if is_real and not site.allow_writes:
         raise HTTPException(403, "This visualizer is read-only: commands can be rehearsed only.")
     command = _get_command(site, name)
+    fields = list_fields(describe_input(command))
+    form = {**dict.fromkeys((each.name for each in fields if each.kind == "switch"), "off"), **form}
     try:
-        value = read_value(list_fields(describe_input(command)), form)
+        value = read_value(fields, form)
     except FieldError as error:
         return _render(request, command, form, problem=str(error))
+    shown, problem = form.get("shown", ""), None
+    if is_real and shown and shown != _digest(value):
+        is_real, problem = False, "The input was changed: this is what would happen now."
+    if is_real and "once" in form and not site.is_first(form["once"]):
+        raise HTTPException(
+            409, "This form was sent already. To run the command again, try it again."
+        )
     result = await _run(site, command, value, form.get("seen", ""), is_real=is_real)
-    return _render(request, command, form, result=result)
+    return _render(request, command, form, result=result, problem=problem)
 
 
 def get_summary(command: AnyCommand) -> str:
@@ -155,9 +190,11 @@ async def _run(
         run = await run_for_real(command, stores, value)
     else:
         run = await rehearse(command, stores, value)
-    effects = [] if run.error else await _list_effects(site, run.written)
+    # A rehearsal that failed shows none: for real, nothing of it would be known to be written.
+    effects = [] if run.error and not is_real else await _list_effects(site, run.written)
     return _Result(
         run,
+        _digest(value),
         is_real and not moved,
         effects,
         site.masking.apply(Field("", None, ("output",)), run.output),
@@ -167,16 +204,19 @@ async def _run(
     )
 
 
+def _digest(value: JSONValue) -> str:
+    return sha256(json.dumps(value).encode()).hexdigest()
+
+
 def _describe(site: Site, error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    return site.masking.apply_to_text("", "error", text)
+    return site.masking.apply_to_text("", "error", quote_error(error))
 
 
 async def _find_moved(site: Site, seen: str) -> list[_Moved]:
     """Return which aggregates are not at the versions that a rehearsal has seen."""
     try:
-        rows: list[tuple[str, str, int]] = [(a, b, int(c)) for a, b, c in json.loads(seen or "[]")]
-    except (ValueError, TypeError) as error:
+        rows = [(str(a), str(b), int(c)) for a, b, c in json.loads(seen or "[]")]
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise HTTPException(400, "The form is broken.") from error
     moved: list[_Moved] = []
     for store_id, aggregate_id, version in rows:
@@ -198,25 +238,23 @@ async def _find_winner(site: Site, error: Exception | None) -> ShownEvent | None
 async def _list_effects(site: Site, written: Sequence[Written]) -> list[_Effect]:
     by_aggregate: dict[tuple[str, str], list[Written]] = {}
     for each in written:
-        key = (each.store.event_store_id, each.record.aggregate_id)
+        key = (each.event_store_id, each.record.aggregate_id)
         by_aggregate.setdefault(key, []).append(each)
     return [await _make_effect(site, each) for each in by_aggregate.values()]
 
 
 async def _make_effect(site: Site, written: Sequence[Written]) -> _Effect:
-    store, first = written[0]
-    store_id, aggregate_id = store.event_store_id, first.aggregate_id
+    store_id, first, store = written[0]
+    aggregate_id, version = first.aggregate_id, first.version - 1
+    events = [show_event(site, store_id, each.record) for each in written]
+    if store is None:
+        failure = "The visualizer does not have this event store."
+        return _Effect(store_id, aggregate_id, version, events, [], failure, is_open=False)
     states = States(store, site.masking, aggregate_id)
-    before = await states.load(first.version - 1)
+    before = await states.load(version)
     after = await states.load(written[-1].record.version)
-    return _Effect(
-        store_id,
-        aggregate_id,
-        first.version - 1,
-        [show_event(site, store_id, each.record) for each in written],
-        _compare(before, after),
-        after.failure,
-    )
+    changes = _compare(before, after)
+    return _Effect(store_id, aggregate_id, version, events, changes, after.failure)
 
 
 def _compare(before: State, after: State) -> list[Change]:

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from castore_core import LogEntry
+from castore_core import InvalidLogPositionError, LogEntry
 from castore_visualizer._events import show_entry
 from castore_visualizer._inventory import find_log
-from castore_visualizer._live import stream
+from castore_visualizer._live import LiveResponse, stream
 from castore_visualizer._log_places import find_places
 from castore_visualizer._log_reading import LogFilter, read_page
 from castore_visualizer._queries import get_moment, get_text
-from castore_visualizer._rendering import render, render_text
+from castore_visualizer._rendering import encode, render, render_text
 from castore_visualizer._site import get_site
 from castore_visualizer._tokens import pack, unpack
 
@@ -28,7 +29,10 @@ async def show_log(request: Request) -> Response:
     before = unpack(token, len(logs))
     if log_filter.before is not None and not token:
         before = await find_places(logs, stores, log_filter.before)
-    page = await read_page(logs, log_filter, before, PAGE_SIZE)
+    try:
+        page = await read_page(logs, log_filter, before, PAGE_SIZE)
+    except InvalidLogPositionError as error:
+        raise HTTPException(400, "The page token is of another visualizer.") from error
     return render(
         request,
         "log.html",
@@ -47,7 +51,7 @@ async def show_log(request: Request) -> Response:
 async def stream_log(request: Request) -> Response:
     """Send rows for the events that are pushed from now on."""
     logs = get_site(request).inventory.list_logs()
-    return StreamingResponse(
+    return LiveResponse(
         stream(logs, _make_row_renderer(request)),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
@@ -60,7 +64,8 @@ def _make_row_renderer(request: Request) -> Callable[[LogEntry], str | None]:
     def to_html(entry: LogEntry) -> str | None:
         if not log_filter.wants(entry):
             return None
-        return render_text(request, "_event_row.html", event=show_entry(site, entry), is_new=True)
+        shown = show_entry(site, entry)
+        return encode(render_text(request, "_event_row.html", event=shown, is_new=True)).decode()
 
     return to_html
 

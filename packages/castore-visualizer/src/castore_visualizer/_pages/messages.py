@@ -7,13 +7,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from castore_core import (
-    ConnectedEventStore,
-    EventStore,
-    MessageChannel,
-    MessageRecord,
-    format_error,
-)
+from castore_core import MessageChannel, MessageRecord, format_error
+from castore_visualizer._inventory import iter_channels
 from castore_visualizer._rendering import render
 from castore_visualizer._site import Site, get_site
 
@@ -49,7 +44,11 @@ async def show_messages(request: Request) -> Response:
 
 def _describe(site: Site, channel: MessageChannel[Any]) -> _Channel:
     adapter: Any = channel.message_channel_adapter
-    connected = [name for name, each in site.inventory.stores.items() if _carries(channel, each)]
+    connected = [
+        name
+        for name, each in site.inventory.stores.items()
+        if any(carrier is channel for carrier in iter_channels(each))
+    ]
     return _Channel(
         channel,
         type(channel).__name__,
@@ -58,10 +57,6 @@ def _describe(site: Site, channel: MessageChannel[Any]) -> _Channel:
         _list_pending(getattr(adapter, "pending", None)),
         _list_dead(site, getattr(adapter, "dead_letters", None)),
     )
-
-
-def _carries(channel: object, store: EventStore) -> bool:
-    return isinstance(store, ConnectedEventStore) and store.message_channel is channel
 
 
 def _list_pending(pending: Any) -> list[_Message] | None:

@@ -1,35 +1,39 @@
 """Projections and relays: how far they have come, and what is parked."""
 
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from castore_core import ParkedEvent
+from castore_visualizer._error_texts import quote_error
 from castore_visualizer._forms import read_form
 from castore_visualizer._inventory import LogFollower
-from castore_visualizer._queries import get_text
+from castore_visualizer._queries import get_number, get_text
 from castore_visualizer._rendering import render
 from castore_visualizer._site import Site, get_site
 from castore_visualizer._urls import make_url
 
 MOST_SHOWN = 100
 
+_DONE: Final = {"retry": "will be tried again", "drop": "were dropped"}
+
 
 async def show_projections(request: Request) -> Response:
     """Show the status of each projection and relay."""
     site = get_site(request)
-    rows = [(each, await _read_status(each)) for each in site.inventory.projections.values()]
+    followers = site.inventory.projections.values()
+    rows = [(each, await _read_status(site, each)) for each in followers]
     return render(request, "projections.html", rows=rows)
 
 
 async def get_lags(request: Request) -> Response:
     """Return how many events each projection is behind, for the chart."""
+    site = get_site(request)
     found = {
-        name: await _read_status(each)
-        for name, each in get_site(request).inventory.projections.items()
+        name: await _read_status(site, each) for name, each in site.inventory.projections.items()
     }
     return JSONResponse(
         {
@@ -54,7 +58,8 @@ async def show_parked(request: Request) -> Response:
         kind=kind,
         parked=[(each, _show_failure(site, each)) for each in islice(parked, MOST_SHOWN)],
         total=len(parked),
-        done=get_text(request, "done"),
+        done=_DONE.get(get_text(request, "done")),
+        number=get_number(request, "number") or 0,
     )
 
 
@@ -67,13 +72,22 @@ async def change_parked(request: Request) -> Response:
         raise HTTPException(400, "Name the kind of failure.")
     if form.get("action") == "retry":
         number = await follower.retry_parked_events(kind=kind)
-        done = f"{number} will be tried again"
     elif form.get("action") == "drop":
+        await _check_seen(follower, kind, form.get("seen", ""))
         number = await follower.drop_parked_events(kind=kind)
-        done = f"{number} were dropped"
     else:
         raise HTTPException(400, "Choose to retry or to drop.")
-    return RedirectResponse(make_url(request, "parked", name=follower.name, done=done), 303)
+    url = make_url(request, "parked", name=follower.name, done=form["action"], number=number)
+    return RedirectResponse(url, 303)
+
+
+async def _check_seen(follower: LogFollower, kind: str, seen: str) -> None:
+    """Refuse to drop other events than a page has shown: as many, up to the same one."""
+    groups = await follower.group_parked_events()
+    now = [f"{each.count} {each.last.position}" for each in groups if each.kind == kind]
+    if seen not in {"", *now}:
+        text = f"Other events are parked for {kind!r} by now. Nothing was dropped: look again."
+        raise HTTPException(409, text)
 
 
 def _get_follower(site: Site, name: str) -> LogFollower:
@@ -83,12 +97,12 @@ def _get_follower(site: Site, name: str) -> LogFollower:
     return follower
 
 
-async def _read_status(follower: LogFollower) -> Any:
+async def _read_status(site: Site, follower: LogFollower) -> Any:
     """Return the status, or the text of the error where it cannot be read."""
     try:
         return await follower.status()
     except Exception as error:  # noqa: BLE001 one that fails does not hide the others
-        return str(error) or type(error).__name__
+        return site.masking.apply_to_text("", "error", quote_error(error))
 
 
 def _is_of_kind(parked: ParkedEvent, kind: str) -> bool:

@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from castore_core import EventStore
+from castore_visualizer._error_texts import quote_error
 from castore_visualizer._history import find_last_version
 from castore_visualizer._queries import get_text
 from castore_visualizer._rendering import render
@@ -21,7 +22,7 @@ async def show_snapshots(request: Request) -> Response:
         try:
             trial = await _try(site.get_store(store_id), aggregate_id)
         except Exception as error:  # noqa: BLE001 reducers and codecs are the user's
-            failure = site.masking.apply_to_text(store_id, "error", str(error))
+            failure = site.masking.apply_to_text(store_id, "error", quote_error(error))
     return render(
         request,
         "snapshots.html",

@@ -1,0 +1,413 @@
+"""Addresses, values and storages that were made to break a visualizer."""
+
+import asyncio
+import base64
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+from starlette.requests import ClientDisconnect
+from starlette.testclient import TestClient
+
+from castore_core import (
+    ConnectedEventStore,
+    Event,
+    EventRecord,
+    EventStore,
+    Failure,
+    JSONValue,
+    LogEntry,
+    LogSlice,
+    NotificationMessageQueue,
+    ParkedEvent,
+    StorageError,
+)
+from castore_in_memory import InMemoryEventStorageAdapter, InMemoryMessageQueueAdapter
+from castore_visualizer import Field, create_app
+from castore_visualizer._live import stream
+from pokemon import PokemonLeveledUp
+
+TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 of a test
+SECRET = "ada@example.com"  # noqa: S105 what masks are to hide
+
+
+class Noted(Event, type="NOTED"):
+    """An event that may hold anything."""
+
+    payload: Any
+    metadata: Any
+
+
+@dataclass(frozen=True)
+class Note:
+    """The last payload."""
+
+    aggregate_id: str
+    version: int
+    value: Any
+
+
+def open_notes(storage_adapter: Any) -> EventStore[Any, Any]:
+    """Return a store on a storage."""
+    return EventStore(
+        "NOTES",
+        event_types=[Noted],
+        reduce=lambda _, event: Note(event.aggregate_id, event.version, event.payload),
+        storage_adapter=storage_adapter,
+    )
+
+
+def make_notes(*events: Noted) -> EventStore[Any, Any]:
+    """Return a store with some events."""
+    notes = open_notes(InMemoryEventStorageAdapter())
+
+    async def push() -> None:
+        for each in events:
+            await notes.push_event(each)
+
+    asyncio.run(push())
+    return notes
+
+
+def visit(store: Any, path: str, **options: Any) -> Any:
+    """Return the answer for a page of a store."""
+    return TestClient(create_app(store, **options), base_url="http://localhost").get(path)
+
+
+def hide_all(field: Field, value: JSONValue) -> JSONValue:
+    """Mask all values."""
+    return None if isinstance(value, dict) and field.path == ("metadata",) else "•••"
+
+
+class FailingStorage:
+    """A storage one method of which raises an error that quotes a value."""
+
+    def __init__(self, method: str, error: Exception) -> None:
+        self._storage = InMemoryEventStorageAdapter()
+        self._method = method
+        self._error = error
+
+    def __getattr__(self, name: str) -> Any:
+        async def fail(*_: Any, **__: Any) -> None:
+            raise self._error
+
+        return fail if name == self._method else getattr(self._storage, name)
+
+
+class EndlessLog:
+    """A log that has a new event whenever it is read."""
+
+    async def get_last_position(self) -> str:
+        """Return a place."""
+        return "0"
+
+    async def read_events(self, store_ids: Any, position: str, limit: int) -> LogSlice:
+        """Return one event."""
+        del limit
+        record = EventRecord("a", int(position) + 1, "NOTED", datetime.now(UTC))
+        following = str(record.version)
+        return LogSlice([LogEntry(following, store_ids[0], record)], following)
+
+
+class FailingFollower:
+    """A projection whose status cannot be read, and that has parked events."""
+
+    name = "letters"
+
+    def __init__(self, parked: int = 1) -> None:
+        self.parked = [
+            ParkedEvent(str(each), "NOTES", "a", each, "NOTED", datetime.now(UTC), 1, FAILURE)
+            for each in range(1, parked + 1)
+        ]
+
+    async def status(self) -> Any:
+        """Fail."""
+        raise RuntimeError(SECRET)
+
+    async def group_parked_events(self) -> Sequence[Any]:
+        """Return one group."""
+        return [Group(self.parked)] if self.parked else []
+
+    async def iter_parked_events(self) -> AsyncIterator[ParkedEvent]:
+        """Walk them."""
+        for each in self.parked:
+            yield each
+
+    async def retry_parked_events(self, *, kind: str | None = None) -> int:
+        """Take all."""
+        return await self.drop_parked_events(kind=kind)
+
+    async def drop_parked_events(self, *, kind: str | None = None) -> int:
+        """Take all."""
+        del kind
+        number, self.parked = len(self.parked), []
+        return number
+
+
+FAILURE = Failure("broken", "text")
+
+
+@dataclass(frozen=True)
+class Group:
+    """The group of all parked events."""
+
+    events: list[ParkedEvent]
+    kind: str = "broken"
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.events)
+
+    @property
+    def first(self) -> ParkedEvent:
+        """The first one."""
+        return self.events[0]
+
+    @property
+    def last(self) -> ParkedEvent:
+        """The last one."""
+        return self.events[-1]
+
+
+@pytest.mark.parametrize("text", ['["elsewhere"]', '["-5"]', "[" * 20_000])
+def test_a_place_of_another_log_is_refused(client: TestClient, text: str) -> None:
+    """A token that was made up is the mistake of who made it, and no failure of a storage."""
+    token = base64.urlsafe_b64encode(text.encode()).decode()
+    assert 400 == client.get(f"/log?page={token}").status_code
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00%2B14:00", "9999-12-31T23:59-14:00"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/log?after=",
+        "/log?before=",
+        "/aggregates?store=POKEMONS&after=",
+        "/aggregate?store=POKEMONS&id=pikachu&at=",
+    ],
+)
+def test_moments_beyond_all_years_are_refused(client: TestClient, path: str, moment: str) -> None:
+    """They are none in UTC."""
+    assert 400 == client.get(path + moment).status_code
+
+
+@pytest.mark.parametrize(
+    "host", ["[::1]evil.example", "localhost:80:90", "localhost:evil.example", "localhost.", ""]
+)
+def test_malformed_hosts_are_refused(serve: Any, host: str) -> None:
+    """The name of a host is all before its port, and a port is a number."""
+    assert 400 == serve().get("/", headers={"host": host}).status_code
+
+
+@pytest.mark.parametrize("path", ["/log", "/events/log"])
+def test_the_token_leaves_the_address_below_a_mount(world: Any, path: str) -> None:
+    """Whether or not a server has the mount in the path, the browser has it."""
+    app = create_app(world.stores, token=TOKEN)
+    client = TestClient(
+        app, base_url="http://localhost", root_path="/events", follow_redirects=False
+    )
+    assert "/events/log" == client.get(f"{path}?token={TOKEN}").headers["location"]
+
+
+def test_the_first_and_the_last_moment_are_drawn() -> None:
+    """Timestamps may be in any year."""
+    first, last = datetime(1, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    store = make_notes(
+        Noted("a", 1, timestamp=first, payload=1, metadata=1),
+        Noted("a", 2, timestamp=last - timedelta(hours=9), payload=1, metadata=1),
+        Noted("a", 3, timestamp=last, payload=1, metadata=1),
+        Noted("b", 1, timestamp=last - timedelta(hours=9), payload=1, metadata=1),
+        Noted("b", 2, timestamp=last, payload=1, metadata=1),
+    )
+    for path in ("/aggregate?store=NOTES&id=a", "/aggregate?store=NOTES&id=b", "/", "/rates.json"):
+        assert 200 == visit(store, path).status_code
+
+
+def test_large_numbers_are_exact() -> None:
+    """No digit is lost beyond 2 to the power of 53."""
+    store = make_notes(Noted("a", 1, payload=2**53 + 1, metadata=None))
+    for path in ("/log", "/aggregate?store=NOTES&id=a", "/diff?store=NOTES&id=a&from=0"):
+        assert "9007199254740993" in visit(store, path).text
+
+
+def test_half_characters_of_a_storage_are_shown(world: Any) -> None:
+    """A storage may have what no event of castore has, such as a lone surrogate."""
+    record = EventRecord(
+        "pikachu", 4, "POKEMON_LEVELED_UP", datetime.now(UTC), metadata={"x": "\ud800"}
+    )
+    world.do(world.adapter.push_event("POKEMONS", record))
+    page = visit(world.pokemons, "/aggregate?store=POKEMONS&id=pikachu")
+    assert 200 == page.status_code
+    assert "\\ud800" in page.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/log", "/aggregate?store=NOTES&id=a", "/correlation?id=x"],
+)
+def test_correlation_ids_are_masked(path: str) -> None:
+    """A link does not tell what a mask hides."""
+    metadata = {"correlation_id": SECRET, "causation_id": SECRET}
+    store = make_notes(Noted("a", 1, payload=1, metadata=metadata))
+    page = visit(store, path, mask=hide_all)
+    assert 200 == page.status_code
+    assert SECRET not in unescape(page.text).replace("%40", "@")
+
+
+def test_causes_are_masked() -> None:
+    """A graph does not tell them either."""
+    metadata = {"correlation_id": "x", "causation_id": SECRET}
+    store = make_notes(Noted("a", 1, payload=1, metadata=metadata))
+    assert SECRET in visit(store, "/correlation?id=x").text
+    assert SECRET not in visit(store, "/correlation?id=x", mask=hide_all).text
+
+
+def test_a_correlation_id_may_end_with_a_space() -> None:
+    """The link of its event finds it."""
+    store = make_notes(Noted("a", 1, payload=1, metadata={"correlation_id": "x "}))
+    page = visit(store, "/aggregate?store=NOTES&id=a").text
+    link = re.search(r'href="(/correlation\?[^"]*)"', page)
+    assert link is not None
+    assert "1 event of" in visit(store, unescape(link[1])).text
+
+
+def test_errors_of_storages_are_masked() -> None:
+    """They may quote values."""
+    store = open_notes(FailingStorage("get_events", StorageError(SECRET)))
+    page = visit(store, "/aggregate?store=NOTES&id=a", mask=hide_all)
+    assert 502 == page.status_code
+    assert SECRET not in page.text
+
+
+def test_errors_of_projections_are_masked() -> None:
+    """They may quote values, too."""
+    follower: Any = FailingFollower()
+    assert SECRET in visit(make_notes(), "/projections", projections=[follower]).text
+    page = visit(make_notes(), "/projections", projections=[follower], mask=hide_all)
+    assert SECRET not in page.text
+
+
+def test_no_more_is_dropped_than_a_page_has_shown(serve: Any) -> None:
+    """A form that is older than some parked events drops none, and says so."""
+    follower: Any = FailingFollower(2)
+    client = serve(projections=[follower], allow_writes=True)
+    page = client.get("/projections/parked?name=letters").text
+    fields: dict[str, str] = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page))
+    follower.parked = FailingFollower(3).parked
+
+    answer = client.post("/projections/parked", data={**fields, "action": "drop"})
+    assert 409 == answer.status_code
+    assert 3 == len(follower.parked)
+    answer = client.post("/projections/parked", data={**fields, "seen": "3 3", "action": "drop"})
+    assert (303, 0) == (answer.status_code, len(follower.parked))
+    assert "3 were dropped" in client.get(answer.headers["location"]).text
+
+
+def test_addresses_put_no_words_into_a_page(serve: Any) -> None:
+    """A link cannot say that something was done in words of its own."""
+    follower: Any = FailingFollower()
+    page = serve(projections=[follower]).get("/projections/parked?name=letters&done=Call+1234")
+    assert "Call 1234" not in page.text
+
+
+async def test_live_updates_outlast_errors_of_any_kind() -> None:
+    """A storage of yours may raise errors of its driver: it is asked again, and nothing is lost."""
+    log: Any = FailingStorage("wait_for_events", RuntimeError("a driver"))
+    before = asyncio.all_tasks()
+    messages = stream([(log, ["NOTES"])], lambda entry: entry.record.aggregate_id)
+    assert "retry" in await anext(messages)
+    assert "still here" in await anext(messages)
+    await asyncio.sleep(0)
+    (task,) = asyncio.all_tasks() - before
+    assert not task.done()
+    await messages.aclose()
+    await asyncio.wait([task], timeout=5)
+    assert task.cancelled()
+
+
+async def test_live_updates_that_cannot_begin_leave_nothing() -> None:
+    """If one of several logs fails at once, the others are not followed for nobody."""
+    before = asyncio.all_tasks()
+    logs: list[Any] = [
+        (InMemoryEventStorageAdapter(), ["A"]),
+        (FailingStorage("get_last_position", StorageError("down")), ["B"]),
+    ]
+    with pytest.raises(StorageError):
+        await anext(stream(logs, lambda _: None))
+    assert before == asyncio.all_tasks()
+
+
+async def test_lines_of_values_are_lines_of_a_message() -> None:
+    """Nothing in an id or a value begins a field of its own in a server-sent event."""
+    storage = InMemoryEventStorageAdapter()
+    notes = open_notes(storage)
+    messages = stream([(storage, ["NOTES"])], lambda entry: entry.record.aggregate_id)
+    await anext(messages)
+    await notes.push_event(Noted("a\revent: b\r\ndata: c\n\nid: d", 1, payload=1, metadata=1))
+    texts = [await anext(messages), await anext(messages)]
+    message = next(each for each in texts if "still" not in each)
+    await messages.aclose()
+    assert all(each.startswith("data: ") for each in message.splitlines() if each)
+    assert "\r" not in message
+
+
+def test_a_store_with_two_channels_shows_both(world: Any) -> None:
+    """A connected store may be connected again."""
+    queues = [
+        NotificationMessageQueue(each, source_event_stores=(world.pokemons,)) for each in "AB"
+    ]
+    store: Any = world.pokemons
+    for each in queues:
+        each.message_channel_adapter = InMemoryMessageQueueAdapter(each)
+        store = ConnectedEventStore(store, each)
+    world.do(store.push_event(PokemonLeveledUp("pikachu", 4)))
+    page = visit(store, "/messages").text
+    assert 2 == page.count("publishes to it at each push")
+
+
+async def test_live_updates_end_with_a_browser_that_left(world: Any) -> None:
+    """Also where the server tells so by an error of the next message only."""
+    app = create_app(world.stores)
+    before = asyncio.all_tasks()
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if len(sent) > 2:
+            raise OSError("the browser has left")
+
+    scope = {
+        "type": "http",
+        "asgi": {"spec_version": "2.4"},
+        "method": "GET",
+        "path": "/log/live",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+        "server": ("localhost", 80),
+        "scheme": "http",
+        "http_version": "1.1",
+    }
+    with pytest.raises(ClientDisconnect) as error:
+        await app(scope, receive, send)
+    left = asyncio.all_tasks() - before
+    if left:
+        await asyncio.wait(left, timeout=5)
+    assert all(each.cancelled() for each in left)
+    assert error.traceback  # while something holds it, such as a log
+
+
+async def test_events_that_nobody_wants_show_that_the_browser_is_there() -> None:
+    """A message follows each batch, so that a connection that is gone is found out."""
+    log: Any = EndlessLog()
+    messages = stream([(log, ["NOTES"])], lambda _: None)
+    assert "retry: 2000\n\n" == await anext(messages)
+    assert ": still here\n\n" == await asyncio.wait_for(anext(messages), 1)
+    await messages.aclose()
