@@ -1,6 +1,7 @@
 """What all tests share: READMEs are run, and a skip can be made a failure."""
 
 import os
+import signal
 import socket
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -27,6 +28,10 @@ SERVERS = {
 
 settings.register_profile("castore", deadline=None)  # a busy machine is no failure
 settings.load_profile("castore")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's job in the background ignores Ctrl-C, and so would the programs of the tests.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser()],
