@@ -14,7 +14,6 @@ from castore_core import (
     AggregateCommands,
     Command,
     ConnectedEventStore,
-    EventAlreadyExistsError,
     EventDraft,
     NotificationMessageQueue,
     command,
@@ -300,19 +299,3 @@ def test_group_commands_are_run(serve: Any, send: Any, world: Any) -> None:
 
     assert "2 events would be written" in read(answer), read(answer)
     assert "level changed 6 8" in read(answer)
-
-
-async def test_a_draft_storage_meets_the_conflicts_of_a_storage(world: Any) -> None:
-    """A version that is taken and a gap are refused, as they are for real."""
-    from castore_core import VersionGapError  # noqa: PLC0415 beside its test
-    from castore_visualizer._draft_storage import DraftStorageAdapter  # noqa: PLC0415 as above
-
-    drafted = world.pokemons.using(DraftStorageAdapter(world.adapter))
-    for version, error in ((3, EventAlreadyExistsError), (5, VersionGapError)):
-        with pytest.raises(error):
-            await drafted.push_event(PokemonLeveledUp("pikachu", version))
-    await drafted.push_event(PokemonLeveledUp("pikachu", 4))
-    assert [4, 3, 2, 1] == [
-        each.version for each in await drafted.get_events("pikachu", reverse=True)
-    ]
-    assert 3 == len(await world.pokemons.get_events("pikachu"))

@@ -28,8 +28,9 @@ from castore_visualizer._annotation_schemas import (
     find_hints,
 )
 from castore_visualizer._annotation_values import decode
-from castore_visualizer._draft_storage import DraftStorageAdapter, RecordingStorageAdapter
+from castore_visualizer._draft_storage import DraftStorageAdapter
 from castore_visualizer._inventory import AnyCommand, CommandContext
+from castore_visualizer._recording_storage import RecordingStorageAdapter
 
 AGGREGATE_ID = "aggregate id"
 """The name of the field that an aggregate command has beside its arguments."""
