@@ -52,7 +52,7 @@ class FormField:
 
 
 class FieldError(ValueError):
-    """What was entered into a field is no value of its kind."""
+    """The text of a field is no value of its kind."""
 
     def __init__(self, label: str, reason: str) -> None:
         super().__init__(label, reason)
