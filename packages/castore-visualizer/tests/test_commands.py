@@ -34,6 +34,7 @@ from pokemon import (
     Trainer,
     catch_pokemon,
     level_up_pokemon,
+    pokemons,
     wild_pokemon_appear,
 )
 
@@ -116,7 +117,7 @@ def test_a_rule_that_refuses_is_shown(serve: Any, send: Any) -> None:
 
 
 def test_an_aggregate_that_moved_on_is_a_conflict(serve: Any, send: Any, world: Any) -> None:
-    """What was seen in a rehearsal is what is run, or nothing is."""
+    """A run is based on the versions that the rehearsal has shown, or nothing is written."""
     client = serve(commands=[level_up_pokemon], allow_writes=True)
     page, fields = page_of("LEVEL_UP_POKEMON"), {"name": "LEVEL_UP_POKEMON", **PIKACHU}
     rehearsal = send(client, page, action="rehearse", **fields).text
@@ -137,8 +138,6 @@ def test_a_lost_race_is_shown_as_a_conflict(serve: Any, send: Any) -> None:
         await event_stores[0].push_event(
             PokemonCaught("pikachu", 3, payload={"trainer_id": str(input)})
         )
-
-    from pokemon import pokemons  # noqa: PLC0415 the definition
 
     late = Command(
         "LATE",
@@ -187,8 +186,6 @@ class Choice:
 
 def make_commands(seen: list[Any]) -> dict[str, tuple[Any, dict[str, str], Any]]:
     """Return commands of all kinds, what is entered into their forms, and what they get."""
-    from pokemon import pokemons  # noqa: PLC0415 the definition
-
     stores = (pokemons,)
 
     def note(kind: Any) -> Callable[..., Any]:
@@ -241,7 +238,7 @@ def test_forms_are_made_of_all_kinds_of_input(serve: Any, send: Any, kind: str) 
 
 
 def test_invalid_input_is_told(serve: Any, send: Any) -> None:
-    """What no number is, what is missing, and what a model refuses is said, and nothing runs."""
+    """Texts that are no number, missing values and refusals of a model are told; nothing runs."""
     seen: list[Any] = []
     made = make_commands(seen)
     client = serve(commands=[made["pydantic"][0]])

@@ -18,7 +18,8 @@ from castore_visualizer._site import Site
 class Effect:
     """An aggregate that a run changed: its events, and its state before and after them.
 
-    It is not open where the visualizer does not have its store.
+    ``before`` is the version before the events. It is not open where the visualizer does not have
+    its store.
     """
 
     event_store_id: str
@@ -32,7 +33,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class MovedAggregate:
-    """An aggregate that somebody else has changed since a rehearsal."""
+    """An aggregate that somebody else has changed since a rehearsal: its versions then and now."""
 
     event_store_id: str
     aggregate_id: str
