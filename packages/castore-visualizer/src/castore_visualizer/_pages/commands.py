@@ -26,7 +26,8 @@ from castore_visualizer._command_runs import CommandRun, rehearse, run_for_real
 from castore_visualizer._commands import AnyCommand, CommandContext, get_command_name
 from castore_visualizer._error_texts import quote_error
 from castore_visualizer._events import ShownEvent
-from castore_visualizer._fields import FieldError, FormField, list_fields, read_value
+from castore_visualizer._field_values import FieldError, read_value
+from castore_visualizer._fields import FormField, list_fields
 from castore_visualizer._forms import read_form
 from castore_visualizer._masking import Field
 from castore_visualizer._queries import get_text
