@@ -43,14 +43,21 @@ async def test_a_draft_storage_meets_the_conflicts_of_a_storage(world: Any) -> N
 
 
 async def test_drafts_that_race_for_a_version_are_a_conflict(world: Any) -> None:
-    """Of two pushes at once, one is kept, and the other one is refused."""
-    drafted = world.pokemons.using(DraftStorageAdapter(world.adapter))
-    results = await asyncio.gather(
-        *(drafted.push_event(PokemonLeveledUp("pikachu", 4)) for _ in range(2)),
-        return_exceptions=True,
-    )
+    """Of two groups at once, one is kept whole, and the other one is refused."""
+    drafts = DraftStorageAdapter(world.adapter)
+    pokemons, trainers = world.pokemons.using(drafts), world.trainers.using(drafts)
 
-    assert 1 == sum(isinstance(each, EventAlreadyExistsError) for each in results)
+    async def push(trainer_id: str) -> None:
+        await EventStore.push_event_group(
+            pokemons.group_event(PokemonLeveledUp("pikachu", 4)),
+            trainers.group_event(GameStarted(trainer_id, 1, payload={"trainer_name": "X"})),
+        )
+
+    results = await asyncio.gather(push("misty"), push("brock"), return_exceptions=True)
+    kept = [await trainers.get_events(each) for each in ("misty", "brock")]
+
+    assert [1, 0] == [len(each) for each in kept]
+    assert [type(None), EventAlreadyExistsError] == [type(each) for each in results]
 
 
 async def test_drafts_in_a_row_follow_each_other(world: Any) -> None:
