@@ -9,6 +9,7 @@ from castore_core import (
     EventStore,
     MessageChannel,
     ReversibleEventLog,
+    is_event_log,
 )
 from castore_core.sync import Facade
 from castore_visualizer._commands import AnyCommand, get_command_name
@@ -71,8 +72,9 @@ class Inventory:
 def find_log(store: EventStore) -> ReversibleEventLog | None:
     """Return the storage adapter of a store, if it is a log that is read backwards, too."""
     adapter = store.storage_adapter
-    has_log = hasattr(adapter, "read_events") and hasattr(adapter, "read_events_backwards")
-    return cast("ReversibleEventLog", adapter) if has_log else None
+    if not is_event_log(adapter) or not hasattr(adapter, "read_events_backwards"):
+        return None
+    return cast("ReversibleEventLog", adapter)
 
 
 def _unwrap(store: object) -> EventStore:
