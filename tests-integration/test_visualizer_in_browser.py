@@ -117,7 +117,7 @@ async def test_a_person_compares_two_versions(site: Site) -> None:
 
 
 async def test_the_log_is_live(site: Site) -> None:
-    """What is pushed while the page is open appears at its top, and is announced."""
+    """An event that is pushed while the page is open appears at its top, and is announced."""
     page = site.page
     async with page.expect_response(re.compile("/log/live")):
         await site.visit("/log?store=POKEMONS")

@@ -82,6 +82,8 @@ class ShoutingCodec:
         (date(2026, 1, 1), "2026-01-01"),
         (Decimal("1.50"), "1.50"),
         (MappingProxyType({Size.SMALL: (1, {2})}), {"small": [1, [2]]}),
+        ({8, 1}, [1, 8]),
+        ({"b", "a", 1, None}, ["a", "b", 1, None]),
         (Point(1, float("inf")), {"x": 1, "y": "inf"}),
         (Lamp(), {"aggregate_id": "lamp", "version": 1}),
         (Model(), {"mode": "json", "when": "2026-01-01T00:00:00.000Z"}),

@@ -205,6 +205,19 @@ def place_order(
     return Placed.draft(payload=lines), reserved
 
 
+def test_the_parts_of_a_command_are_known() -> None:
+    """Programs that show commands read its sources, and the annotations of its function."""
+    sources = (one(orders), one_existing(orders), several(products), several_existing(products))
+
+    def handler(*loaded: object) -> None:
+        del loaded
+
+    made = group_command(*sources)(handler)
+    assert sources == made.sources
+    assert [False, False, True, True] == [each.takes_several for each in made.sources]
+    assert handler is made.handler_function
+
+
 async def test_events_of_several_stores(shop: Shop) -> None:
     """One group has the events of all aggregates, in the order of the sources and the ids."""
     place = place_order.using(shop.orders, shop.products)

@@ -16,6 +16,7 @@ from castore_core import (
     LogSlice,
     VersionAssertionError,
     VersionGapError,
+    format_position,
     parse_position,
 )
 from castore_in_memory import InMemoryEventStorageAdapter
@@ -111,6 +112,15 @@ async def test_a_push_wakes_the_readers_of_its_own_adapter() -> None:
     done, _ = await asyncio.wait(waits, timeout=0.05)
     waits[1].cancel()
     assert {waits[0]} == done
+
+
+async def test_a_position_beyond_the_end_is_the_end_of_a_read_backwards() -> None:
+    """A position that an earlier process gave out may lie there: all events precede it."""
+    adapter = InMemoryEventStorageAdapter([("NOTES", make_record("a1"))])
+    found = await adapter.read_events_backwards(before=format_position(50))
+
+    assert ["a1"] == [each.record.aggregate_id for each in found.entries]
+    assert LOG_START == found.position
 
 
 async def test_force_copies_too() -> None:

@@ -7,9 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from castore_core import (
     BookmarkStorageAdapter,
-    EventLog,
     EventStorageAdapter,
     Lease,
+    ReversibleEventLog,
     SnapshotStorageAdapter,
 )
 from castore_sql import (
@@ -24,7 +24,10 @@ def check_protocols(
     snapshots: SQLSnapshotStorageAdapter,
     bookmarks: SQLBookmarkStorageAdapter[Connection],
 ) -> tuple[
-    EventStorageAdapter, EventLog, SnapshotStorageAdapter, BookmarkStorageAdapter[Connection]
+    EventStorageAdapter,
+    ReversibleEventLog,
+    SnapshotStorageAdapter,
+    BookmarkStorageAdapter[Connection],
 ]:
     """Take the adapters for what they implement."""
     return events, events, snapshots, bookmarks

@@ -14,7 +14,6 @@ from castore_core import (
     AggregateCommands,
     Command,
     ConnectedEventStore,
-    EventAlreadyExistsError,
     EventDraft,
     NotificationMessageQueue,
     command,
@@ -35,6 +34,7 @@ from pokemon import (
     Trainer,
     catch_pokemon,
     level_up_pokemon,
+    pokemons,
     wild_pokemon_appear,
 )
 
@@ -117,7 +117,7 @@ def test_a_rule_that_refuses_is_shown(serve: Any, send: Any) -> None:
 
 
 def test_an_aggregate_that_moved_on_is_a_conflict(serve: Any, send: Any, world: Any) -> None:
-    """What was seen in a rehearsal is what is run, or nothing is."""
+    """A run is based on the versions that the rehearsal has shown, or nothing is written."""
     client = serve(commands=[level_up_pokemon], allow_writes=True)
     page, fields = page_of("LEVEL_UP_POKEMON"), {"name": "LEVEL_UP_POKEMON", **PIKACHU}
     rehearsal = send(client, page, action="rehearse", **fields).text
@@ -138,8 +138,6 @@ def test_a_lost_race_is_shown_as_a_conflict(serve: Any, send: Any) -> None:
         await event_stores[0].push_event(
             PokemonCaught("pikachu", 3, payload={"trainer_id": str(input)})
         )
-
-    from pokemon import pokemons  # noqa: PLC0415 the definition
 
     late = Command(
         "LATE",
@@ -188,8 +186,6 @@ class Choice:
 
 def make_commands(seen: list[Any]) -> dict[str, tuple[Any, dict[str, str], Any]]:
     """Return commands of all kinds, what is entered into their forms, and what they get."""
-    from pokemon import pokemons  # noqa: PLC0415 the definition
-
     stores = (pokemons,)
 
     def note(kind: Any) -> Callable[..., Any]:
@@ -242,7 +238,7 @@ def test_forms_are_made_of_all_kinds_of_input(serve: Any, send: Any, kind: str) 
 
 
 def test_invalid_input_is_told(serve: Any, send: Any) -> None:
-    """What no number is, what is missing, and what a model refuses is said, and nothing runs."""
+    """Texts that are no number, missing values and refusals of a model are told; nothing runs."""
     seen: list[Any] = []
     made = make_commands(seen)
     client = serve(commands=[made["pydantic"][0]])
@@ -300,19 +296,3 @@ def test_group_commands_are_run(serve: Any, send: Any, world: Any) -> None:
 
     assert "2 events would be written" in read(answer), read(answer)
     assert "level changed 6 8" in read(answer)
-
-
-async def test_a_draft_storage_meets_the_conflicts_of_a_storage(world: Any) -> None:
-    """A version that is taken and a gap are refused, as they are for real."""
-    from castore_core import VersionGapError  # noqa: PLC0415 beside its test
-    from castore_visualizer._draft_storage import DraftStorageAdapter  # noqa: PLC0415 as above
-
-    drafted = world.pokemons.using(DraftStorageAdapter(world.adapter))
-    for version, error in ((3, EventAlreadyExistsError), (5, VersionGapError)):
-        with pytest.raises(error):
-            await drafted.push_event(PokemonLeveledUp("pikachu", version))
-    await drafted.push_event(PokemonLeveledUp("pikachu", 4))
-    assert [4, 3, 2, 1] == [
-        each.version for each in await drafted.get_events("pikachu", reverse=True)
-    ]
-    assert 3 == len(await world.pokemons.get_events("pikachu"))

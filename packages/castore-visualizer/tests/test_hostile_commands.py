@@ -308,7 +308,7 @@ def test_another_input_than_was_rehearsed_is_not_run(serve: Any, send: Any) -> N
     "seen", ['[["POKEMONS", {}, 1e999]]', '[[[], "a", "x"]]', "[" * 50_000, "{", '"abc"']
 )
 def test_a_broken_form_is_refused(serve: Any, send: Any, seen: str) -> None:
-    """What a rehearsal has seen may have been made up."""
+    """The versions that a form says were seen may be made up."""
     client = serve(commands=[make_command(Any)], allow_writes=True)
     fields = {"action": "run", "seen": seen, name_field(): "1"}
     assert 400 == send(client, PAGE, name="X", **fields).status_code

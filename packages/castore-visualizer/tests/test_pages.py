@@ -20,6 +20,7 @@ from castore_core import (
 )
 from castore_in_memory import InMemoryMessageQueueAdapter, InMemorySnapshotStorageAdapter
 from castore_visualizer import create_app
+from correlated import make_stores
 from pokemon import PokemonAppeared, PokemonLeveledUp
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -292,8 +293,6 @@ async def test_live_updates_have_what_is_pushed(world: Any) -> None:
 
 def test_correlated_events_are_found_across_stores(serve: Any) -> None:
     """The events of a correlation are a graph of causes, wherever they are."""
-    from correlated import make_stores  # noqa: PLC0415 it belongs to this test alone
-
     client = serve(stores=make_stores())
     page = client.get("/correlation?id=request-1&store=ORDERS&aggregate=o1&version=1").text
 
@@ -369,8 +368,8 @@ def test_stores_without_a_log_are_browsed(serve: Any, world: Any) -> None:
     assert "cannot be read backwards: POKEMONS" in read(client, "/log")
 
 
-def test_what_is_not_there_is_not_found(client: TestClient) -> None:
-    """Unknown pages, stores and aggregates are told apart."""
+def test_unknown_pages_stores_and_aggregates_are_not_found(client: TestClient) -> None:
+    """Each answer says which of them there is not."""
     assert "There is no such page" in read(client, "/nowhere", 404)
     assert "There is no event store 'NONE'" in read(client, "/aggregates?store=NONE", 404)
     assert "has no aggregate 'nobody'" in read(client, "/aggregate?store=POKEMONS&id=nobody", 404)

@@ -188,7 +188,7 @@ def test_a_mask_decides_what_is_shown(serve: Any) -> None:
 
 
 def test_outputs_and_errors_of_commands_are_masked(serve: Any, send: Any) -> None:
-    """What a command returns or says may hold values, too."""
+    """Outputs and errors may hold values, too."""
 
     def mask(field: Field, value: JSONValue) -> JSONValue:
         return "•••" if field.path[0] in {"output", "error"} else value

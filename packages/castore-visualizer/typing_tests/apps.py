@@ -1,4 +1,4 @@
-"""What `create_app` takes, checked by type checkers and never run."""
+"""The arguments of `create_app`, checked by type checkers and never run."""
 
 from dataclasses import dataclass
 from typing import assert_type

@@ -25,7 +25,11 @@ def to_json(value: object) -> JSONValue:
     """Return a JSON value that a person recognizes as the value.
 
     Dataclasses, pydantic models and objects with an ``aggregate_id`` become objects, without
-    attributes that begin with an underscore. Values that JSON lacks become texts.
+    attributes that begin with an underscore. Sets become sorted lists, so that two of them can be
+    compared. Other values that JSON lacks become texts.
+
+    Raises:
+        RecursionError: the value is within itself, or too deep.
     """
     while isinstance(value, Enum):
         value = value.value
@@ -42,9 +46,19 @@ def _to_json_container(value: Any) -> JSONValue:
     if isinstance(value, Mapping):
         items = cast("Mapping[object, object]", value).items()
         return {str(to_json(key)): to_json(each) for key, each in items}
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, (list, tuple)):
         return [to_json(each) for each in cast("list[object]", value)]
+    if isinstance(value, (set, frozenset)):
+        return _to_sorted_list(cast("frozenset[object]", value))
     return _to_json_object(value)
+
+
+def _to_sorted_list(values: frozenset[object]) -> list[JSONValue]:
+    shown: list[Any] = [to_json(each) for each in values]
+    try:
+        return sorted(shown)
+    except TypeError:  # values of several kinds have no order of their own
+        return sorted(shown, key=repr)
 
 
 def _to_json_object(value: Any) -> JSONValue:

@@ -101,7 +101,7 @@ class GroupCommand(Generic[P, O, *Ss]):
 
     @property
     def sources(self) -> tuple[AnySource, ...]:
-        """What it loads, in the order of the ids that it is called with."""
+        """The sources of its aggregates, in the order of the ids that it is called with."""
         return self._sources
 
     @property

@@ -171,15 +171,12 @@ class InMemoryEventStorageAdapter:
     ) -> LogSlice:
         """Read the events that precede a position, or the last ones, the latest first."""
         check_log_query(event_store_ids, limit)
-        end = len(self._log) if before is None else max(parse_position(before) - 1, 0)
+        end = None if before is None else parse_position(before)
         await asyncio.sleep(0)
-        preceding = (self._log[index] for index in range(end - 1, -1, -1))
-        wanted = (
-            each
-            for each in preceding
-            if event_store_ids is None or each.event_store_id in event_store_ids
-        )
-        found = [each._replace(record=each.record.copy()) for each in islice(wanted, limit)]
+        found = [
+            each._replace(record=each.record.copy())
+            for each in islice(self._trace_back(event_store_ids, end), limit)
+        ]
         return LogSlice(found, found[-1].position if len(found) == limit else LOG_START)
 
     async def get_last_position(self) -> LogPosition:
@@ -222,6 +219,15 @@ class InMemoryEventStorageAdapter:
         if event_store_ids is None:
             return following
         return (each for each in following if each.event_store_id in event_store_ids)
+
+    def _trace_back(
+        self, event_store_ids: Sequence[str] | None, before: int | None
+    ) -> Iterable[LogEntry]:
+        end = len(self._log) if before is None else min(max(before - 1, 0), len(self._log))
+        preceding = (self._log[index] for index in range(end)[::-1])
+        if event_store_ids is None:
+            return preceding
+        return (each for each in preceding if each.event_store_id in event_store_ids)
 
     def _get_last_position(self) -> LogPosition:
         return self._log[-1].position if self._log else LOG_START

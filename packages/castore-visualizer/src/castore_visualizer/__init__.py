@@ -2,13 +2,8 @@
 
 from castore_visualizer._app import create_app
 from castore_visualizer._authorization import Authorize
-from castore_visualizer._inventory import (
-    AnyCommand,
-    CommandContext,
-    LogFollower,
-    ParkedGroup,
-    with_context,
-)
+from castore_visualizer._commands import AnyCommand, CommandContext, with_context
+from castore_visualizer._log_followers import LogFollower, ParkedGroup
 from castore_visualizer._masking import Field, Mask
 
 __all__ = [

@@ -14,9 +14,11 @@ from starlette.staticfiles import StaticFiles
 from castore_core import CastoreError, EventStore, MessageChannel
 from castore_visualizer._assets import FOLDER
 from castore_visualizer._authorization import Authorization, Authorize
+from castore_visualizer._commands import AnyCommand
 from castore_visualizer._headers import SecurityHeaders, add_security_headers
 from castore_visualizer._hosts import LOOPBACK_HOSTS, HostCheck
-from castore_visualizer._inventory import AnyCommand, Inventory, LogFollower
+from castore_visualizer._inventory import Inventory
+from castore_visualizer._log_followers import LogFollower
 from castore_visualizer._masking import Mask, Masking
 from castore_visualizer._pages import (
     aggregate,

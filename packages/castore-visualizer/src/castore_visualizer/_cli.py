@@ -13,8 +13,9 @@ from starlette.types import ASGIApp
 from castore_cli import Address, CommandError, Terminal, open_objects, open_stores
 from castore_core import AggregateCommand, Command, GroupCommand, MessageChannel
 from castore_visualizer._app import create_app
+from castore_visualizer._commands import CommandContext
 from castore_visualizer._hosts import LOOPBACK_HOSTS
-from castore_visualizer._inventory import CommandContext, LogFollower
+from castore_visualizer._log_followers import LogFollower
 
 PORT: Final = 8765
 

@@ -1,16 +1,14 @@
 """Runs of commands: against a copy in memory, or for real."""
 
 from asyncio import CancelledError, current_task, timeout
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from castore_core import (
     ABSENT,
     Absent,
     AggregateCommand,
-    AggregateSource,
-    Command,
     ConnectedEventStore,
     EventAlreadyExistsError,
     EventRecord,
@@ -21,18 +19,16 @@ from castore_core import (
     VersionAssertionError,
 )
 from castore_core.display import to_json
-from castore_visualizer._annotation_schemas import (
-    Schema,
-    describe_parameters,
-    describe_type,
-    find_hints,
-)
 from castore_visualizer._annotation_values import decode
-from castore_visualizer._draft_storage import DraftStorageAdapter, RecordingStorageAdapter
-from castore_visualizer._inventory import AnyCommand, CommandContext
-
-AGGREGATE_ID = "aggregate id"
-"""The name of the field that an aggregate command has beside its arguments."""
+from castore_visualizer._command_inputs import (
+    AGGREGATE_ID,
+    find_input_type,
+    name_ids,
+    split_arguments,
+)
+from castore_visualizer._commands import AnyCommand, CommandContext
+from castore_visualizer._draft_storage import DraftStorageAdapter
+from castore_visualizer._recording_storage import RecordingStorageAdapter
 
 FailureKind: TypeAlias = Literal["conflict", "invalid", "refused"]
 
@@ -50,7 +46,7 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True)
 class CommandRun:
-    """What a run of a command has done.
+    """The outcome of a run of a command.
 
     Attributes:
         written: the events, in the order of their pushes.
@@ -66,7 +62,7 @@ class CommandRun:
 
     @property
     def failure_kind(self) -> FailureKind | None:
-        """What kind of failure it was: somebody else was first, the input, or a rule."""
+        """The kind of the failure: somebody else was first, the input, or a rule."""
         match self.error:
             case None:
                 return None
@@ -78,54 +74,6 @@ class CommandRun:
                 return "refused"
 
 
-def describe_input(command: AnyCommand) -> Schema:
-    """Return the JSON schema of what a command is given."""
-    match command:
-        case CommandContext():
-            return describe_input(command.command)
-        case AggregateCommand():
-            schema = describe_parameters(command.handler_function, 1)
-            return _add_first(schema, {AGGREGATE_ID: {"type": "string"}})
-        case GroupCommand():
-            schema = describe_parameters(command.handler_function, len(command.sources))
-            return _add_first(schema, _describe_sources(command.sources))
-        case _:
-            own: Any = getattr(command, "input_schema", None)
-            if isinstance(own, dict):
-                return cast("Schema", own)
-            return describe_type(find_input_type(command))
-
-
-def find_input_type(command: Command[Any, Any, Any, Any]) -> Any:
-    """Return the annotation of a command's input, or ``Any`` where there is none."""
-    hints = find_hints(command.handler_function)
-    names = [each for each in hints if each != "return"]
-    return hints[names[0]] if names else Any
-
-
-def _describe_sources(sources: Sequence[AggregateSource[Any, Any, Any, Any]]) -> dict[str, Schema]:
-    """Return the schemas of the ids that a group command is called with, by their names."""
-    return {_name_ids(number, each): _describe_ids(each) for number, each in enumerate(sources)}
-
-
-def _describe_ids(source: AggregateSource[Any, Any, Any, Any]) -> Schema:
-    text: Schema = {"type": "string"}
-    return {"type": "array", "items": text} if source.takes_several else text
-
-
-def _name_ids(number: int, source: AggregateSource[Any, Any, Any, Any]) -> str:
-    noun = "ids" if source.takes_several else "id"
-    return f"{number + 1}. {noun} of {source.event_store.event_store_id}"
-
-
-def _add_first(schema: Schema, properties: Mapping[str, Schema]) -> Schema:
-    return {
-        **schema,
-        "properties": {**properties, **schema["properties"]},
-        "required": [*properties, *schema["required"]],
-    }
-
-
 async def rehearse(
     command: AnyCommand, stores: dict[str, EventStore], value: JSONValue, longest: float = 30.0
 ) -> CommandRun:
@@ -134,16 +82,7 @@ async def rehearse(
     Stores that are connected publish nothing, and ``on_event_pushed`` is not called. It is
     cancelled after ``longest`` seconds.
     """
-    drafts: dict[int, DraftStorageAdapter] = {}
-
-    def copy_store(store: EventStore) -> EventStore:
-        adapter = store.get_storage_adapter()
-        draft = drafts.setdefault(id(adapter), DraftStorageAdapter(adapter))
-        copied = _find_plain(store).using(draft)
-        copied.on_event_pushed = None
-        return copied
-
-    copies = {name: copy_store(each) for name, each in stores.items() if each.storage_adapter}
+    copies, drafts = _copy_stores(stores)
     try:
         async with timeout(longest):
             run = await _run(command, copies, value)
@@ -153,10 +92,25 @@ async def rehearse(
         )
     written = [
         Written(store_id, record, copies.get(store_id))
-        for each in drafts.values()
+        for each in drafts
         for (store_id, _, _), record in each.drafts.items()
     ]
     return CommandRun(written, copies, run.output, run.error)
+
+
+def _copy_stores(
+    stores: Mapping[str, EventStore],
+) -> tuple[dict[str, EventStore], Collection[DraftStorageAdapter]]:
+    """Return copies of the stores that have a storage, and the drafts of each storage."""
+    drafts: dict[int, DraftStorageAdapter] = {}
+    copies: dict[str, EventStore] = {}
+    for name, store in stores.items():
+        if store.storage_adapter is not None:
+            adapter = store.storage_adapter
+            draft = drafts.setdefault(id(adapter), DraftStorageAdapter(adapter))
+            copies[name] = _find_plain(store).using(draft)
+            copies[name].on_event_pushed = None
+    return copies, drafts.values()
 
 
 async def run_for_real(
@@ -204,11 +158,11 @@ async def _run(command: AnyCommand, stores: dict[str, EventStore], value: JSONVa
 
 async def _call(command: AnyCommand, stores: dict[str, EventStore], value: Any) -> Any:
     if isinstance(command, AggregateCommand):
-        ids, arguments = _split(command.handler_function, value, [AGGREGATE_ID])
+        ids, arguments = split_arguments(command.handler_function, value, [AGGREGATE_ID])
         return await command.using(_choose(stores, command.event_store))(*ids, **arguments)
     if isinstance(command, GroupCommand):
-        names = [_name_ids(number, each) for number, each in enumerate(command.sources)]
-        ids, arguments = _split(command.handler_function, value, names)
+        names = name_ids(command.sources)
+        ids, arguments = split_arguments(command.handler_function, value, names)
         chosen_stores = [_choose(stores, each.event_store) for each in command.sources]
         return await command.using(*chosen_stores)(*ids, **arguments)
     context: Mapping[str, Any] = command.values if isinstance(command, CommandContext) else {}
@@ -218,19 +172,6 @@ async def _call(command: AnyCommand, stores: dict[str, EventStore], value: Any) 
     if run_json is not None:
         return await run_json(value, chosen, **context)
     return await plain(decode(find_input_type(plain), value), chosen, **context)
-
-
-def _split(
-    function: Callable[..., Any], value: dict[str, Any], names: Sequence[str]
-) -> tuple[list[Any], dict[str, Any]]:
-    """Return the ids of aggregates, and the decoded arguments of a handler."""
-    hints = find_hints(function)
-    arguments = {
-        name: decode(hints.get(name, Any), each)
-        for name, each in value.items()
-        if name not in names
-    }
-    return [value[each] for each in names], arguments
 
 
 def _choose(stores: dict[str, EventStore], store: EventStore) -> EventStore:

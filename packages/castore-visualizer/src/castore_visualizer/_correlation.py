@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from castore_core import LogEntry, LogPosition, ReversibleEventLog
+from castore_core import LOG_START, LogEntry, LogPosition, ReversibleEventLog
 from castore_visualizer._events import find_correlation_id
 
 MOST_LOOKED_AT: Final = 2_000
@@ -66,7 +66,7 @@ async def _read_before(
 ) -> list[LogEntry]:
     entries: list[LogEntry] = []
     position = before
-    while len(entries) < most and position != "":
+    while len(entries) < most and position != LOG_START:
         found = await log.read_events_backwards(store_ids, position, _BATCH)
         entries += found.entries
         position = found.position
@@ -79,7 +79,7 @@ async def _read_from(
     """Read the event of a position, which reading backwards has left out, and what follows."""
     entries: list[LogEntry] = []
     before = await log.read_events_backwards(None, position, 1)
-    position = before.entries[0].position if before.entries else ""
+    position = before.entries[0].position if before.entries else LOG_START
     while len(entries) < most:
         found = await log.read_events(store_ids, position, _BATCH)
         entries += found.entries

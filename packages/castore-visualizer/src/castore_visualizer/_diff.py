@@ -19,7 +19,7 @@ class Change(NamedTuple):
 
     @property
     def kind(self) -> Kind:
-        """What became of the value."""
+        """The kind of the change."""
         if isinstance(self.before, Absent):
             return "added"
         if isinstance(self.after, Absent):

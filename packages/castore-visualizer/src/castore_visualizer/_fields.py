@@ -1,13 +1,10 @@
-"""The fields of a form, from a JSON schema, and the JSON value that a filled form stands for."""
+"""The fields of a form, from a JSON schema."""
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import isfinite
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias
 
-from castore_core import JSONValue
 from castore_visualizer._annotation_schemas import Schema
 from castore_visualizer._json_kinds import is_list, is_object
 
@@ -51,87 +48,12 @@ class FormField:
         return " / ".join(self.path) or "input"
 
 
-class FieldError(ValueError):
-    """What was entered into a field is no value of its kind."""
-
-    def __init__(self, label: str, reason: str) -> None:
-        super().__init__(label, reason)
-        self.label = label
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.label}: {self.reason}"
-
-
 def list_fields(schema: Schema) -> list[FormField]:
     """Return the fields for the values of a schema.
 
     Values without a field of their own are JSON; so are optional objects, to be left out whole.
     """
     return list(_iter_fields(schema, _resolve(schema, schema), (), is_required=True))
-
-
-def read_value(fields: Sequence[FormField], form: Mapping[str, str]) -> JSONValue:
-    """Return the JSON value that a form stands for. Fields that are empty and optional are absent.
-
-    Raises:
-        FieldError: a value is no number, or no JSON.
-    """
-    result: dict[str, Any] = {}
-    for each in fields:
-        text = form.get(each.name, "")
-        if each.kind == "switch":
-            value: JSONValue = text == "on"
-        elif not text and (not each.is_required or each.kind not in {"text", "lines"}):
-            if each.is_required:
-                raise FieldError(each.label, "it is required")
-            continue
-        else:
-            value = _read(each, text)
-        if not each.path:
-            return value
-        _put(result, each.path, value)
-    return cast("JSONValue", result)
-
-
-def _read(field: FormField, text: str) -> JSONValue:
-    try:
-        match field.kind:
-            case "whole":
-                return int(text)
-            case "number":
-                return _read_number(text)
-            case "lines":
-                return text.replace("\r\n", "\n")  # browsers send lines so
-            case "choice" | "json":
-                return cast("JSONValue", _DECODER.decode(text))
-            case _:
-                return text
-    except (ValueError, RecursionError) as error:
-        wanted = {"whole": "a whole number", "number": "a number"}.get(field.kind, "JSON")
-        raise FieldError(field.label, f"{text!r:.100} is not {wanted}") from error
-
-
-def _read_number(text: str) -> int | float:
-    number = _read_float(text)
-    whole = int(text) if re.fullmatch(r"-?[0-9]+", text) else number
-    return number if whole == number else whole  # beyond 2**53, a float is another number
-
-
-def _read_float(text: str) -> float:
-    number = float(text)
-    if not isfinite(number):
-        raise ValueError("JSON has no such number")
-    return number
-
-
-_DECODER: Final = json.JSONDecoder(parse_float=_read_float, parse_constant=_read_float)
-
-
-def _put(result: dict[str, Any], path: tuple[str, ...], value: JSONValue) -> None:
-    for key in path[:-1]:
-        result = result.setdefault(key, {})
-    result[path[-1]] = value
 
 
 def _iter_fields(

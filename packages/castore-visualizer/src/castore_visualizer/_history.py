@@ -40,7 +40,7 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True)
 class State:
-    """What an aggregate is at some version; ``failure`` says why that is not known."""
+    """An aggregate at some version, as JSON; ``failure`` says why it is not known."""
 
     value: JSONValue | Absent = ABSENT
     failure: str | None = None

@@ -35,8 +35,10 @@ class HostCheck:
         await self._app(scope, receive, send)
 
     def _allows(self, host: str) -> bool:
+        if "*" in self._allowed:
+            return True
         name = _drop_port(host.lower())
-        return any(each in {"*", name or None} or _is_below(name, each) for each in self._allowed)
+        return name != "" and any(name == each or _is_below(name, each) for each in self._allowed)
 
 
 def _drop_port(host: str) -> str:

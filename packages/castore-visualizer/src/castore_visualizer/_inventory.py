@@ -1,104 +1,21 @@
-"""What a visualizer shows: the event stores, and what belongs to them."""
+"""The parts that a visualizer shows: event stores, and all that belongs to them."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeGuard, TypeVar, cast
+from typing import Any, TypeGuard, TypeVar, cast
 
 from castore_core import (
-    AggregateCommand,
-    Command,
     ConnectedEventStore,
     EventStore,
-    GroupCommand,
     MessageChannel,
-    ParkedEvent,
     ReversibleEventLog,
+    is_event_log,
 )
 from castore_core.sync import Facade
+from castore_visualizer._commands import AnyCommand, get_command_name
+from castore_visualizer._log_followers import LogFollower
 
 T = TypeVar("T")
-
-
-class ParkedGroup(Protocol):
-    """Parked events of one kind of failure."""
-
-    @property
-    def kind(self) -> str:
-        """What they have in common."""
-        ...
-
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        ...
-
-    @property
-    def first(self) -> ParkedEvent:
-        """The first one in the log."""
-        ...
-
-    @property
-    def last(self) -> ParkedEvent:
-        """The last one in the log."""
-        ...
-
-
-class LogFollower(Protocol):
-    """A projection or a relay of castore-projections."""
-
-    @property
-    def name(self) -> str:
-        """Tells it from others."""
-        ...
-
-    async def status(self) -> Any:
-        """Tell how far it has come."""
-        ...
-
-    async def group_parked_events(self) -> Sequence[ParkedGroup]:
-        """Group the parked events by the kind of their failure."""
-        ...
-
-    def iter_parked_events(self) -> AsyncIterator[ParkedEvent]:
-        """Walk the parked events."""
-        ...
-
-    async def retry_parked_events(self, *, kind: str | None = None) -> int:
-        """Let parked events be tried again."""
-        ...
-
-    async def drop_parked_events(self, *, kind: str | None = None) -> int:
-        """Pass over parked events for good."""
-        ...
-
-
-@dataclass(frozen=True)
-class CommandContext:
-    """A command, and the context that its handler is given: see `with_context`."""
-
-    command: Command[Any, Any, Any, Any]
-    values: Mapping[str, Any]
-
-
-AnyCommand: TypeAlias = (
-    Command[Any, Any, Any, Any]
-    | AggregateCommand[Any, Any, Any]
-    | GroupCommand[..., Any, *tuple[Any, ...]]
-    | CommandContext
-)
-"""A command of any kind."""
-
-
-def with_context(command: Command[Any, Any, Any, Any], **values: Any) -> CommandContext:
-    """Give a command the keyword arguments that its handler takes beside the input.
-
-    ::
-
-        create_app(stores, commands=[with_context(wild_pokemon_appear, generate_id=new_id)])
-
-    A rehearsal gives them to the handler, too: they should have no effect.
-    """
-    return CommandContext(command, values)
 
 
 @dataclass(frozen=True)
@@ -155,19 +72,9 @@ class Inventory:
 def find_log(store: EventStore) -> ReversibleEventLog | None:
     """Return the storage adapter of a store, if it is a log that is read backwards, too."""
     adapter = store.storage_adapter
-    has_log = hasattr(adapter, "read_events") and hasattr(adapter, "read_events_backwards")
-    return cast("ReversibleEventLog", adapter) if has_log else None
-
-
-def get_command_name(command: AnyCommand) -> str:
-    """Return the name of a command, which tells it from others."""
-    match command:
-        case CommandContext():
-            return command.command.command_id
-        case AggregateCommand():
-            return f"{command.event_store.event_store_id}.{command.name}"
-        case _:
-            return command.command_id
+    if not is_event_log(adapter) or not hasattr(adapter, "read_events_backwards"):
+        return None
+    return cast("ReversibleEventLog", adapter)
 
 
 def _unwrap(store: object) -> EventStore:

@@ -1,4 +1,4 @@
-"""What all pages know: the parts to show, and what is allowed."""
+"""The parts that all pages show, and whether writes are allowed."""
 
 from collections import deque
 from dataclasses import dataclass, field

@@ -8,7 +8,10 @@ from castore_visualizer._assets import get_fingerprint
 
 
 def make_url(request: Request, page: str, /, **query: object) -> str:
-    """Return the address of a page with a query; what is ``None`` or empty is left out."""
+    """Return the address of a page with a query, without values that are ``None`` or empty.
+
+    An underscore at the end of a name is dropped: ``from_`` stands for ``from``.
+    """
     path = f"{request.scope.get('root_path', '')}{PATHS[page]}"
     given = {key.rstrip("_"): str(each) for key, each in query.items() if each not in (None, "")}
     return f"{path}?{urlencode(given)}" if given else path

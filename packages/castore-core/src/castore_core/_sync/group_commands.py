@@ -42,7 +42,7 @@ class SyncGroupCommand(Facade[GroupCommand[P, O, *Ss]], Generic[P, O, *Ss]):
 
     @property
     def sources(self) -> tuple[AnySource, ...]:
-        """What it loads, in the order of the ids that it is called with."""
+        """The sources of its aggregates, in the order of the ids that it is called with."""
         return self._target.sources
 
     @property

@@ -33,7 +33,7 @@ class _Found:
 
 @dataclass(frozen=True)
 class _Query:
-    """What is asked for, as the address has it."""
+    """The filters of an address."""
 
     text: str
     after: datetime | None

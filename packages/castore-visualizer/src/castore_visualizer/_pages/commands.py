@@ -12,57 +12,27 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from castore_core import (
-    Absent,
-    EventAlreadyExistsError,
-    JSONValue,
-    StorageError,
-    UnknownOutcomeError,
+from castore_core import Absent, JSONValue, StorageError, UnknownOutcomeError
+from castore_visualizer._command_effects import (
+    Effect,
+    MovedAggregate,
+    find_moved,
+    find_winner,
+    list_effects,
+    write_seen,
 )
-from castore_visualizer._command_runs import (
-    CommandRun,
-    Written,
-    describe_input,
-    rehearse,
-    run_for_real,
-)
-from castore_visualizer._diff import Change, compare
+from castore_visualizer._command_inputs import describe_input
+from castore_visualizer._command_runs import CommandRun, rehearse, run_for_real
+from castore_visualizer._commands import AnyCommand, CommandContext, get_command_name
 from castore_visualizer._error_texts import quote_error
-from castore_visualizer._events import ShownEvent, show_event
-from castore_visualizer._fields import FieldError, FormField, list_fields, read_value
+from castore_visualizer._events import ShownEvent
+from castore_visualizer._field_values import FieldError, read_value
+from castore_visualizer._fields import FormField, list_fields
 from castore_visualizer._forms import read_form
-from castore_visualizer._history import State, States, find_last_version, get_record
-from castore_visualizer._inventory import AnyCommand, CommandContext, get_command_name
 from castore_visualizer._masking import Field
 from castore_visualizer._queries import get_text
 from castore_visualizer._rendering import render
 from castore_visualizer._site import Site, get_site
-
-
-@dataclass(frozen=True)
-class _Effect:
-    """An aggregate that a run changed: its events, and its state before and after them.
-
-    It is not open where the visualizer does not have its store.
-    """
-
-    event_store_id: str
-    aggregate_id: str
-    before: int
-    events: Sequence[ShownEvent]
-    changes: Sequence[Change]
-    failure: str | None
-    is_open: bool = True
-
-
-@dataclass(frozen=True)
-class _Moved:
-    """An aggregate that somebody else has changed since a rehearsal."""
-
-    event_store_id: str
-    aggregate_id: str
-    seen: int
-    now: int
 
 
 @dataclass(frozen=True)
@@ -75,11 +45,11 @@ class _Result:
     run: CommandRun
     shown: str
     is_real: bool
-    effects: Sequence[_Effect]
+    effects: Sequence[Effect]
     output: JSONValue | Absent
     error: str
     winner: ShownEvent | None
-    moved: Sequence[_Moved] = ()
+    moved: Sequence[MovedAggregate] = ()
     once: str = field(default_factory=partial(token_urlsafe, 16))
 
     @property
@@ -91,8 +61,7 @@ class _Result:
     @property
     def seen(self) -> str:
         """The versions on which a rehearsal is based, for the real run to compare."""
-        opened = [each for each in self.effects if each.is_open]
-        return json.dumps([[e.event_store_id, e.aggregate_id, e.before] for e in opened])
+        return write_seen(self.effects)
 
 
 async def list_commands(request: Request) -> Response:
@@ -185,13 +154,13 @@ async def _run(
     site: Site, command: AnyCommand, value: JSONValue, seen: str, *, is_real: bool
 ) -> _Result:
     stores = dict(site.inventory.stores)
-    moved = await _find_moved(site, seen) if is_real else []
+    moved = await find_moved(site, seen) if is_real else []
     if is_real and not moved:
         run = await run_for_real(command, stores, value)
     else:
         run = await rehearse(command, stores, value)
     # A rehearsal that failed shows none: for real, nothing of it would be known to be written.
-    effects = [] if run.error and not is_real else await _list_effects(site, run.written)
+    effects = [] if run.error and not is_real else await list_effects(site, run.written)
     return _Result(
         run,
         _digest(value),
@@ -199,7 +168,7 @@ async def _run(
         effects,
         site.masking.apply(Field("", None, ("output",)), run.output),
         "" if run.error is None else _describe(site, run.error),
-        await _find_winner(site, run.error),
+        await find_winner(site, run.error),
         moved,
     )
 
@@ -210,54 +179,3 @@ def _digest(value: JSONValue) -> str:
 
 def _describe(site: Site, error: Exception) -> str:
     return site.masking.apply_to_text("", "error", quote_error(error))
-
-
-async def _find_moved(site: Site, seen: str) -> list[_Moved]:
-    """Return which aggregates are not at the versions that a rehearsal has seen."""
-    try:
-        rows = [(str(a), str(b), int(c)) for a, b, c in json.loads(seen or "[]")]
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise HTTPException(400, "The form is broken.") from error
-    moved: list[_Moved] = []
-    for store_id, aggregate_id, version in rows:
-        now = await find_last_version(site.get_store(store_id), aggregate_id)
-        if now != version:
-            moved.append(_Moved(store_id, aggregate_id, version, now))
-    return moved
-
-
-async def _find_winner(site: Site, error: Exception | None) -> ShownEvent | None:
-    """Return the event that somebody else pushed at the version of a conflict."""
-    if not isinstance(error, EventAlreadyExistsError):
-        return None
-    store = site.inventory.stores.get(error.event_store_id)
-    record = store and await get_record(store, error.aggregate_id, error.version)
-    return show_event(site, error.event_store_id, record) if record else None
-
-
-async def _list_effects(site: Site, written: Sequence[Written]) -> list[_Effect]:
-    by_aggregate: dict[tuple[str, str], list[Written]] = {}
-    for each in written:
-        key = (each.event_store_id, each.record.aggregate_id)
-        by_aggregate.setdefault(key, []).append(each)
-    return [await _make_effect(site, each) for each in by_aggregate.values()]
-
-
-async def _make_effect(site: Site, written: Sequence[Written]) -> _Effect:
-    store_id, first, store = written[0]
-    aggregate_id, version = first.aggregate_id, first.version - 1
-    events = [show_event(site, store_id, each.record) for each in written]
-    if store is None:
-        failure = "The visualizer does not have this event store."
-        return _Effect(store_id, aggregate_id, version, events, [], failure, is_open=False)
-    states = States(store, site.masking, aggregate_id)
-    before = await states.load(version)
-    after = await states.load(written[-1].record.version)
-    changes = _compare(before, after)
-    return _Effect(store_id, aggregate_id, version, events, changes, after.failure)
-
-
-def _compare(before: State, after: State) -> list[Change]:
-    if before.failure or after.failure or isinstance(after.value, Absent):
-        return []
-    return compare(before.value, after.value)

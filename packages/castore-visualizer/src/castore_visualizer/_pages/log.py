@@ -12,10 +12,10 @@ from castore_visualizer._inventory import find_log
 from castore_visualizer._live import LiveResponse, stream
 from castore_visualizer._log_places import find_places
 from castore_visualizer._log_reading import LogFilter, read_page
+from castore_visualizer._page_tokens import pack, unpack
 from castore_visualizer._queries import get_moment, get_text
 from castore_visualizer._rendering import encode, render, render_text
 from castore_visualizer._site import get_site
-from castore_visualizer._tokens import pack, unpack
 
 PAGE_SIZE = 50
 

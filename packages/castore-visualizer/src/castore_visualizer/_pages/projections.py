@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from castore_core import ParkedEvent
 from castore_visualizer._error_texts import quote_error
 from castore_visualizer._forms import read_form
-from castore_visualizer._inventory import LogFollower
+from castore_visualizer._log_followers import LogFollower
 from castore_visualizer._queries import get_number, get_text
 from castore_visualizer._rendering import render
 from castore_visualizer._site import Site, get_site

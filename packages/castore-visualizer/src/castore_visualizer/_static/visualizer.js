@@ -21,44 +21,88 @@
 
   // Charts
 
-  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const SERIES = ["--series-0", "--series-1", "--series-2", "--series-3", "--series-4", "--series-5"];
-  const WHOLE = [1, 2, 5].flatMap((each) => [0, 1, 2, 3, 4, 5, 6].map((power) => each * 10 ** power));
+  const DAY = 86400; // seconds
+  const SHORTEST_SPAN = 60; // seconds that a chart of lags has at least
+  const NOTHING = "–";
+  const COLORS = ["--series-0", "--series-1", "--series-2", "--series-3", "--series-4", "--series-5"];
+  const POWERS = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000];
+  // Numbers of events are whole, and so are the steps of their axis.
+  const STEPS = [...POWERS, ...POWERS.map((each) => 2 * each), ...POWERS.map((each) => 5 * each)];
+  STEPS.sort((one, other) => one - other);
+
+  function readColor(name) {
+    return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  }
 
   // Moments are in UTC, as everywhere.
-  function showTime(seconds, step) {
-    const text = new Date(seconds * 1000).toISOString();
-    if (step >= 86400) return text.slice(0, 10);
-    const time = step < 60 ? text.slice(11, 19) : text.slice(11, 16);
+  function showMoment(seconds) {
+    return new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ");
+  }
+
+  // A label of the axis of time: a date, or a time of day; at midnight, the month and the day.
+  function showTick(seconds, step) {
+    const text = showMoment(seconds);
+    if (step >= DAY) return text.slice(0, 10);
+    const time = step < 60 ? text.slice(11) : text.slice(11, 16);
     return time.startsWith("00:00") ? text.slice(5, 10) : time;
   }
 
   // A series has `name`, `values` as they are drawn, and `shown` as the legend tells them.
-  function draw(place, starts, series, bars) {
+  function draw(place, starts, series, isBars) {
     place.replaceChildren();
     if (!starts.length) return;
-    const axis = {
-      stroke: color("--muted"), grid: { stroke: color("--line"), width: 1 },
-      ticks: { stroke: color("--line"), width: 1 }, font: "12px system-ui",
+    const time = {
+      label: "Time (UTC)",
+      value: (_plot, seconds) => seconds == null ? NOTHING : showMoment(seconds),
     };
-    const paths = bars ? uPlot.paths.bars({ size: [0.8, 40], radius: 0.2 }) : undefined;
-    const time = { label: "Time (UTC)", value: (_, value) => value == null ? "–" : new Date(value * 1000).toISOString().slice(0, 19).replace("T", " ") };
-    const drawn = series.map((each, index) => {
-      const tint = color(SERIES[(series.length - 1 - index) % SERIES.length]);
-      return {
-        label: each.name, stroke: tint, width: bars ? 0 : 2, fill: bars ? tint : undefined, paths,
-        points: { show: !bars }, value: (_plot, _value, _series, at) => at == null ? "–" : String(each.shown[at] ?? "–"),
-      };
-    });
-    new uPlot({
-      width: place.clientWidth, height: 200, series: [time, ...drawn],
-      axes: [
-        { ...axis, space: 70, values: (_plot, at, _axis, _space, step) => at.map((each) => showTime(each, step)) },
-        { ...axis, size: 46, incrs: WHOLE },
-      ],
-      scales: { x: { range: (_, low, high) => bars ? [low, high] : [starts[0], Math.max(starts.at(-1), starts[0] + 60)] }, y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.08] } },
+    const options = {
+      width: place.clientWidth,
+      height: 200,
+      series: [time, ...styleAll(series, isBars)],
+      axes: makeAxes(),
+      scales: makeScales(starts, isBars),
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-    }, [starts, ...series.map((each) => each.values)], place);
+    };
+    new uPlot(options, [starts, ...series.map((each) => each.values)], place);
+  }
+
+  // The last series has the first color: bars are drawn from the top of a stack down.
+  function styleAll(series, isBars) {
+    return series.map((each, index) => styleSeries(each, series.length - 1 - index, isBars));
+  }
+
+  function styleSeries(series, number, isBars) {
+    const color = readColor(COLORS[number % COLORS.length]);
+    const shape = isBars
+      ? { width: 0, fill: color, paths: uPlot.paths.bars({ size: [0.8, 40], radius: 0.2 }) }
+      : { width: 2 };
+    return {
+      ...shape,
+      label: series.name,
+      stroke: color,
+      points: { show: !isBars },
+      value: (_plot, _value, _series, index) => String(series.shown[index] ?? NOTHING),
+    };
+  }
+
+  function makeAxes() {
+    const line = { stroke: readColor("--line"), width: 1 };
+    const axis = { stroke: readColor("--muted"), grid: line, ticks: line, font: "12px system-ui" };
+    const showTicks = (_plot, ticks, _axis, _space, step) =>
+      ticks.map((each) => showTick(each, step));
+    return [
+      { ...axis, space: 70, values: showTicks },
+      { ...axis, size: 46, incrs: STEPS },
+    ];
+  }
+
+  function makeScales(starts, isBars) {
+    const first = starts[0], last = starts.at(-1);
+    const span = [first, Math.max(last, first + SHORTEST_SPAN)];
+    return {
+      x: { range: (_plot, low, high) => isBars ? [low, high] : span },
+      y: { range: (_plot, _low, high) => [0, Math.max(high, 1) * 1.08] },
+    };
   }
 
   // Later series stand on earlier ones, and are drawn first.
@@ -101,7 +145,10 @@
       }
       starts.push(Date.now() / 1000);
       for (const each of series) each.values.push(lags[each.name] ?? null);
-      if (starts.length > MOST_POINTS) [starts, ...series.map((each) => each.values)].forEach((each) => each.shift());
+      if (starts.length > MOST_POINTS) {
+        starts.shift();
+        for (const each of series) each.values.shift();
+      }
       show();
     }
     ask();
@@ -118,7 +165,7 @@
   }
 
   function duration(seconds) {
-    for (const [name, size] of [["day", 86400], ["hour", 3600], ["minute", 60]]) {
+    for (const [name, size] of [["day", DAY], ["hour", 3600], ["minute", 60]]) {
       if (seconds >= size) return `${seconds / size} ${name}${seconds === size ? "" : "s"}`;
     }
     return `${seconds} second${seconds === 1 ? "" : "s"}`;
