@@ -389,7 +389,7 @@ async def test_a_git_history_is_browsed(
 
 
 async def test_parked_events_are_retried(tmp_path: Path) -> None:
-    """They are grouped by their failure, and a button lets them be tried again."""
+    """They are grouped by their failure, and a button lets them be tried again; each has a link."""
     async with (
         open_shop_app(tmp_path / "shop.db", allow_writes=True) as app,
         serving(app) as address,
@@ -399,6 +399,10 @@ async def test_parked_events_are_retried(tmp_path: Path) -> None:
         await page.get_by_role("link", name="4 parked events").click()
         await page.get_by_role("button", name="Retry 4").click()
         await expect(page.get_by_text("4 will be tried again")).to_be_visible()
+        await expect(page.get_by_text("No failures are left")).to_be_visible()
+        await expect(page.get_by_role("cell", name="will be tried again")).to_have_count(4)
+        await page.locator("td a.id").first.click()
+        await expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
 
 
 async def test_parked_events_are_dropped(tmp_path: Path) -> None:
