@@ -363,11 +363,12 @@ async def test_long_names_fit_on_a_phone() -> None:
             assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
-async def test_the_menu_of_a_phone_shows_where_it_is(site: Site) -> None:
+async def test_the_menu_of_a_phone_shows_where_it_is() -> None:
     """It is wider than the screen, and begins at the page that is open."""
-    await site.page.set_viewport_size(PHONE)
-    await site.visit("/commands")
-    await expect(site.page.locator(".side nav [aria-current]")).to_be_in_viewport(ratio=0.9)
+    app = await make_pokemon_app()
+    async with serving(app) as address, open_page({"viewport": PHONE}) as page:
+        await page.goto(f"{address}/commands")
+        await expect(page.locator(".side nav [aria-current]")).to_be_in_viewport(ratio=0.9)
 
 
 async def test_a_git_history_is_browsed(
