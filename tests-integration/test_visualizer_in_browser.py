@@ -4,6 +4,7 @@ import asyncio
 import re
 import subprocess
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from playwright.async_api import Page, expect
 
 from browsing import PHONE, WIDE, find_chromium, open_page, serving
-from castore_core import utc_now
+from castore_core import Event, EventStore, utc_now
+from castore_in_memory import InMemoryEventStorageAdapter
 from castore_visualizer import create_app
 from git_history.git import Repository
 from pokemon import PokemonAppeared, PokemonLeveledUp
@@ -104,6 +106,17 @@ async def test_a_person_travels_in_time(site: Site) -> None:
 
     await site.visit("/aggregate?store=POKEMONS&id=pikachu&version=9")
     await expect(page.locator("pre").get_by_text('"ash"').first).to_be_visible()
+
+
+async def test_a_moment_that_is_none_is_told(site: Site) -> None:
+    """The page of the error comes, one step from the aggregate."""
+    await site.visit("/aggregate?store=POKEMONS&id=pikachu")
+    page = site.page
+    await page.get_by_label("Moment (UTC)").fill("yesterday")
+    await page.get_by_role("button", name="Go there").click()
+    await expect(page.get_by_role("heading", name="That cannot be read")).to_be_visible()
+    await page.go_back()
+    await expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
 
 
 async def test_a_person_compares_two_versions(site: Site) -> None:
@@ -304,6 +317,60 @@ async def find_violations(page: Page, address: str, axe: str) -> list[str]:
     return found if width <= 0 else [*found, f"it is {width} pixels too wide"]
 
 
+@dataclass(frozen=True)
+class Catch:
+    """Something that was caught."""
+
+    aggregate_id: str
+    version: int
+    payload: dict[str, str]
+
+
+class CaughtInTheHighGrass(Event, type="CAUGHT_IN_THE_HIGH_GRASS_BY_A_TRAINER_FROM_THE_NEXT_TOWN"):
+    """An event whose type has a long name."""
+
+    payload: dict[str, str]
+
+
+def reduce_catch(catch: Catch | None, event: CaughtInTheHighGrass) -> Catch:
+    """Return the state after an event."""
+    del catch
+    return Catch(event.aggregate_id, event.version, event.payload)
+
+
+async def test_long_names_fit_on_a_phone() -> None:
+    """No page is wider than the screen."""
+    store = EventStore(
+        "GRASS",
+        event_types=[CaughtInTheHighGrass],
+        reduce=reduce_catch,
+        storage_adapter=InMemoryEventStorageAdapter(),
+    )
+    name = "pikachu" * 30
+    await store.push_event(CaughtInTheHighGrass(name, 1, payload={"note": "x" * 500}))
+    place = f"store=GRASS&id={name}"
+    app = create_app(store)
+    async with serving(app) as address, open_page({"viewport": PHONE}) as page:
+        for path in (
+            "/",
+            "/log",
+            "/aggregates?store=GRASS",
+            f"/aggregate?{place}",
+            f"/diff?{place}",
+        ):
+            await page.goto(address + path)
+            await page.wait_for_load_state("load")
+            assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+async def test_the_menu_of_a_phone_shows_where_it_is() -> None:
+    """It is wider than the screen, and begins at the page that is open."""
+    app = await make_pokemon_app()
+    async with serving(app) as address, open_page({"viewport": PHONE}) as page:
+        await page.goto(f"{address}/commands")
+        await expect(page.locator(".side nav [aria-current]")).to_be_in_viewport(ratio=0.9)
+
+
 async def test_a_git_history_is_browsed(
     tmp_path: Path, make_repository: Callable[[Path], None]
 ) -> None:
@@ -323,7 +390,7 @@ async def test_a_git_history_is_browsed(
 
 
 async def test_parked_events_are_retried(tmp_path: Path) -> None:
-    """They are grouped by their failure, and a button lets them be tried again."""
+    """They are grouped by their failure, and a button lets them be tried again; each has a link."""
     async with (
         open_shop_app(tmp_path / "shop.db", allow_writes=True) as app,
         serving(app) as address,
@@ -333,6 +400,10 @@ async def test_parked_events_are_retried(tmp_path: Path) -> None:
         await page.get_by_role("link", name="4 parked events").click()
         await page.get_by_role("button", name="Retry 4").click()
         await expect(page.get_by_text("4 will be tried again")).to_be_visible()
+        await expect(page.get_by_text("No failures are left")).to_be_visible()
+        await expect(page.get_by_role("cell", name="will be tried again")).to_have_count(4)
+        await page.locator("td a.id").first.click()
+        await expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
 
 
 async def test_parked_events_are_dropped(tmp_path: Path) -> None:

@@ -101,4 +101,4 @@ def test_a_port_that_is_taken_is_an_error(server: subprocess.Popen[str], tmp_pat
         check=False,
     )
     assert 1 == result.returncode
-    assert f"error: cannot listen on 127.0.0.1:{port}" in result.stderr
+    assert f"error: cannot listen on 127.0.0.1:{port}: it is taken; --port 0" in result.stderr

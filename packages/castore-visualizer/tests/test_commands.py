@@ -113,7 +113,7 @@ def test_a_rule_that_refuses_is_shown(serve: Any, send: Any) -> None:
     )
 
     assert 422 == answer.status_code
-    assert "Refused. pokemon 'pikachu' already belongs to trainer 'ash'" in read(answer)
+    assert "Refused: pokemon 'pikachu' already belongs to trainer 'ash'" in read(answer)
 
 
 def test_an_aggregate_that_moved_on_is_a_conflict(serve: Any, send: Any, world: Any) -> None:

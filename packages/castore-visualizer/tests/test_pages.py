@@ -301,6 +301,24 @@ def test_correlated_events_are_found_across_stores(serve: Any) -> None:
     assert "No event with this id" in read(client, "/correlation?id=nothing")
 
 
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/snapshots", "No snapshots"),
+        ("/projections", "No projections"),
+        ("/messages", "name them with --channels"),
+        ("/commands", "No commands"),
+        ("/search", "Enter an id"),
+    ],
+)
+def test_pages_without_content_say_so(serve: Any, path: str, text: str) -> None:
+    """They have no form, and no chart, that could show nothing."""
+    page = serve().get(path).text
+    assert text in page
+    assert "Load an aggregate" not in page
+    assert "data-follow" not in page
+
+
 def test_snapshots_tell_why_a_load_used_none(serve: Any, world: Any) -> None:
     """A load is a hit or a miss, with its reason, and writes no snapshot."""
     storage = InMemorySnapshotStorageAdapter()

@@ -204,7 +204,7 @@ def test_outputs_and_errors_of_commands_are_masked(serve: Any, send: Any) -> Non
         "action": "rehearse",
     }
     page = send(client, "/command?name=CATCH_POKEMON", name="CATCH_POKEMON", **fields)
-    assert "Refused." in page.text
+    assert "Refused:" in page.text
     assert "already belongs" not in page.text
 
 

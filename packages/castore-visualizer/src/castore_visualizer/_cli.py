@@ -1,5 +1,6 @@
 """The command `castore visualize`: event stores in the browser."""
 
+import errno
 import secrets
 import socket
 import webbrowser
@@ -97,7 +98,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise CommandError(f"cannot listen on {host}:{port}: {error}") from error
+        is_taken = error.errno == errno.EADDRINUSE
+        reason = "it is taken; --port 0 takes a free one" if is_taken else str(error)
+        raise CommandError(f"cannot listen on {host}:{port}: {reason}") from error
 
 
 def _list_hosts(host: str) -> tuple[str, ...]:

@@ -36,5 +36,5 @@ def get_moment(request: Request, name: str) -> datetime | None:
         return parse_moment(text)
     except ValueError as error:
         raise HTTPException(
-            400, f"{name} is no moment: {text!r}. Write it as in 2026-01-31 or 2026-01-31T12:00."
+            400, f"{text!r} is no moment ({name!r}). Write it as in 2026-01-31 or 2026-01-31T12:00."
         ) from error

@@ -184,10 +184,28 @@
     if (note) note.textContent = `live · ${arrived} new`;
   });
 
+  // Parts of pages are left as they are where an answer is an error: the page itself says it.
+  document.addEventListener("htmx:before:response", (event) => {
+    const { sourceElement, request, response } = event.detail.ctx;
+    if (response.status < 400 || !sourceElement.hasAttribute("hx-select")) return;
+    event.preventDefault();
+    location.assign(request.action);
+  });
+
   function showChosen() {
     const chosen = document.querySelector(".history [aria-current]");
     const list = chosen?.closest("ol");
     if (list) list.scrollTop = chosen.offsetTop - list.clientHeight / 2;
+    const mark = document.querySelector(".timeline .chosen");
+    const strip = mark?.closest(".scroll");
+    if (strip) strip.scrollLeft = mark.cx.baseVal.value / mark.ownerSVGElement.viewBox.baseVal.width * strip.scrollWidth - strip.clientWidth / 2;
+  }
+
+  // On a phone, the pages are a strip that is wider than the screen.
+  function showPage() {
+    const page = document.querySelector(".side nav [aria-current]");
+    const strip = page?.closest("nav");
+    if (strip) strip.scrollLeft = page.offsetLeft - (strip.clientWidth - page.offsetWidth) / 2;
   }
 
   document.addEventListener("htmx:after:swap", () => {
@@ -202,4 +220,5 @@
   document.querySelectorAll("[data-chart]").forEach(drawRates);
   document.querySelectorAll("[data-follow]").forEach(followLags);
   showChosen();
+  showPage();
 })();
