@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from castore_core import LOG_START, LogEntry, LogPosition, ReversibleEventLog
 from castore_visualizer._events import find_correlation_id
+from castore_visualizer._storage_failures import StorageFailure
 
 MOST_LOOKED_AT: Final = 2_000
 """How many events are looked at on either side of a place in the log."""
@@ -13,10 +14,14 @@ _BATCH: Final = 500
 
 
 class Correlated(NamedTuple):
-    """The events that were found, in the order of their timestamps, and how many were read."""
+    """The events that were found, in the order of their timestamps, and how many were read.
+
+    ``failures`` are the errors of logs that could not be read.
+    """
 
     entries: Sequence[LogEntry]
     looked_at: int
+    failures: Sequence[StorageFailure]
 
 
 class Place(NamedTuple):
@@ -38,19 +43,31 @@ async def find_correlated(
     Storages have no index of metadata: at most ``most`` events are read on either side.
     """
     found: dict[tuple[int, LogPosition], LogEntry] = {}
+    failures: list[StorageFailure] = []
     looked_at = 0
     for number, (log, store_ids) in enumerate(logs):
-        position = await _find_position(log, store_ids, near)
-        entries = await _read_before(log, store_ids, position, most)
-        if position is not None:
-            entries += await _read_from(log, store_ids, position, most)
+        try:
+            entries = await _read_around(log, store_ids, near, most)
+        except Exception as error:  # noqa: BLE001 storages are the user's: others are searched
+            failures.append(StorageFailure(store_ids, error))
+            continue
         looked_at += len(entries)
         for each in entries:
             own_id = find_correlation_id(each.event_store_id, each.record)
             if own_id.strip() == correlation_id:
                 found[number, each.position] = each
     ordered = sorted(found.values(), key=lambda each: (each.record.timestamp, each.position))
-    return Correlated(ordered, looked_at)
+    return Correlated(ordered, looked_at, failures)
+
+
+async def _read_around(
+    log: ReversibleEventLog, store_ids: list[str], near: Place | None, most: int
+) -> list[LogEntry]:
+    position = await _find_position(log, store_ids, near)
+    entries = await _read_before(log, store_ids, position, most)
+    if position is not None:
+        entries += await _read_from(log, store_ids, position, most)
+    return entries
 
 
 async def _find_position(

@@ -18,12 +18,18 @@ async def find_places(
     """Return a place of each log, before which the events up to a moment are; ``None`` is the end.
 
     Aggregates are listed by the moments at which they began, and so lead to places quickly. Events
-    that were pushed long after their timestamps may lie behind.
+    that were pushed long after their timestamps may lie behind. A storage that fails has its end.
     """
-    return [
-        _choose([await _find_place(log, stores[each], moment) for each in store_ids])
-        for log, store_ids in logs
-    ]
+    return [await _find_first(log, [stores[each] for each in ids], moment) for log, ids in logs]
+
+
+async def _find_first(
+    log: ReversibleEventLog, stores: Iterable[EventStore], moment: datetime
+) -> LogPosition | None:
+    try:
+        return _choose([await _find_place(log, each, moment) for each in stores])
+    except Exception:  # noqa: BLE001 storages are the user's: reading the log tells of the error
+        return None
 
 
 async def _find_place(
