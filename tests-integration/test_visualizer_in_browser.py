@@ -327,10 +327,11 @@ async def find_violations(page: Page, address: str, axe: str) -> list[str]:
     await page.goto(address)
     await page.wait_for_load_state("load")
     await page.evaluate(axe)
-    report = await page.evaluate("axe.run({ resultTypes: ['violations'] })")
+    run = "axe.run({ resultTypes: ['violations'] }).then((report) => report.violations)"
+    violations = await page.evaluate(run)  # the whole report is long, and slow to hand over
     found = [
         f"{each['id']}: {node['html'][:200]} {node.get('failureSummary', '')[:300]}"
-        for each in report["violations"]
+        for each in violations
         for node in each["nodes"]
     ]
     width = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
