@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from browsing import PHONE, WIDE, find_chromium, open_browser, open_page, serving
 from castore_core import Event, EventStore, utc_now
@@ -359,14 +359,72 @@ def reduce_catch(catch: Catch | None, event: CaughtInTheHighGrass) -> Catch:
     return Catch(event.aggregate_id, event.version, event.payload)
 
 
-async def test_long_names_fit_on_a_phone(browser: Browser) -> None:
-    """No page is wider than the screen."""
-    store = EventStore(
+def make_grass() -> EventStore[Any, Any]:
+    """Return an empty store."""
+    return EventStore(
         "GRASS",
         event_types=[CaughtInTheHighGrass],
         reduce=reduce_catch,
         storage_adapter=InMemoryEventStorageAdapter(),
     )
+
+
+async def push_large_values(store: EventStore[Any, Any]) -> None:
+    """Push an event with long texts and many fields, and one that changes them all."""
+    for version, word in ((1, "grass"), (2, "leaf")):
+        payload = {
+            "lines": f"{word}\n" * 900,
+            "words": f"{word} " * 900,
+            "more": f"{word} " * 9_000,
+        }
+        payload |= {f"field-{number}": word for number in range(100)}
+        await store.push_event(CaughtInTheHighGrass("large", version, payload=payload))
+
+
+LARGE = ("/aggregate?store=GRASS&id=large", "/diff?store=GRASS&id=large")
+
+
+@pytest.mark.parametrize("path", LARGE)
+async def test_large_values_are_limited_in_height(browser: Browser, path: str) -> None:
+    """Long texts unfold, and long lists scroll, in a page that stays short, without scripts."""
+    store = make_grass()
+    await push_large_values(store)
+    options = {"viewport": WIDE, "java_script_enabled": False}
+    async with serving(create_app(store)) as address, open_page(browser, options) as page:
+        await page.goto(address + path)
+        values = page.get_by_role("region", name="Values")
+        await expect(values.get_by_text("Show 20,000 of 45,000 characters")).to_be_visible()
+        value = values.locator("tr", has_text="payload.lines").locator("ins")
+        await expect(value.locator(".long > .str")).to_be_hidden()
+        await value.get_by_text("Show all 4,500 characters").click()
+        await expect(value.locator(".long > .str")).to_be_visible()
+        await expect(value.get_by_text("Show less")).to_be_visible()
+        assert 2_000 > await measure_height(page.locator("body"))
+
+
+async def measure_height(place: Locator) -> float:
+    """Return the height of a part of a page, in pixels."""
+    box = await place.bounding_box()
+    assert box is not None
+    return box["height"]
+
+
+async def test_large_values_are_accessible(browser: Browser) -> None:
+    """Axe finds nothing about them on a phone, where the page is no wider than the screen."""
+    axe = await asyncio.to_thread(AXE.read_text, "utf-8")
+    store = make_grass()
+    await push_large_values(store)
+    async with (
+        serving(create_app(store)) as address,
+        open_page(browser, {"viewport": PHONE}) as page,
+    ):
+        found = {path: await find_violations(page, address + path, axe) for path in LARGE}
+    assert {} == {path: each for path, each in found.items() if each}
+
+
+async def test_long_names_fit_on_a_phone(browser: Browser) -> None:
+    """No page is wider than the screen."""
+    store = make_grass()
     name = "pikachu" * 30
     await store.push_event(CaughtInTheHighGrass(name, 1, payload={"note": "x" * 500}))
     place = f"store=GRASS&id={name}"
@@ -390,6 +448,31 @@ async def test_the_menu_of_a_phone_shows_where_it_is(browser: Browser) -> None:
     async with serving(app) as address, open_page(browser, {"viewport": PHONE}) as page:
         await page.goto(f"{address}/commands")
         await expect(page.locator(".side nav [aria-current]")).to_be_in_viewport(ratio=0.9)
+
+
+async def test_stores_fit_on_a_phone(browser: Browser, shop: str) -> None:
+    """All of a store is on the screen, and nothing has to be moved aside to be seen."""
+    async with open_page(browser, {"viewport": PHONE}) as page:
+        await page.goto(shop)
+        stores = page.get_by_role("region", name="Event stores")
+        await expect(stores.get_by_role("link", name=re.compile(r"^\d+$"))).to_have_count(2)
+        boxes = [await each.bounding_box() for each in await stores.locator("th, td").all()]
+        seen = [each for each in boxes if each is not None and each["height"] > 1]
+        assert len(seen) >= 10
+        assert all(each["x"] + each["width"] <= PHONE["width"] for each in seen)
+        assert 0 == await stores.evaluate("place => place.scrollWidth - place.clientWidth")
+
+
+async def test_buttons_and_switches_are_on_one_line(browser: Browser, shop: str) -> None:
+    """The switch that leads to dropping stands beside the button, not higher."""
+    async with open_page(browser, {"viewport": WIDE}) as page:
+        await page.goto(f"{shop}/projections/parked?name=letters")
+        button = await page.get_by_role("button", name="Retry 4").bounding_box()
+        switch = await page.get_by_text("Drop…").bounding_box()
+        assert button is not None
+        assert switch is not None
+        centers = [each["y"] + each["height"] / 2 for each in (button, switch)]
+        assert centers[0] == pytest.approx(centers[1], abs=1)
 
 
 async def test_a_git_history_is_browsed(
