@@ -2,9 +2,11 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from html import unescape
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 import pytest
@@ -12,10 +14,11 @@ from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.testclient import TestClient
 
-from castore_core import JSONValue
+from castore_core import EventStore, JSONValue
 from castore_sql import SQLEventStorageAdapter
-from castore_visualizer import Field, Mask, create_app
-from correlated import make_stores
+from castore_visualizer import Field, Mask, _correlation, _log_places, _log_reading, create_app
+from castore_visualizer._pages import stores
+from correlated import OrderPlaced, make_stores, reduce_thing
 from pokemon import pokemons, trainers
 
 CLOSED: Final = "postgresql+asyncpg://ash@127.0.0.1:9/x"  # nobody listens there
@@ -38,19 +41,25 @@ BROKEN: Final[list[tuple[Callable[[Path], SQLEventStorageAdapter], str]]] = [
 ]
 
 
+def to_text(page: str) -> str:
+    """Return the text of a page, without its tags."""
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
+
+
 class Visit:
     """Two stores that can be read, ORDERS and PARCELS, and two that cannot."""
 
     def __init__(self, broken: SQLEventStorageAdapter, mask: Mask | None = None) -> None:
-        stores = [pokemons.using(broken), *make_stores(), trainers.using(broken)]
-        app = create_app(stores, mask=mask)
+        app = create_app(
+            [pokemons.using(broken), *make_stores(), trainers.using(broken)], mask=mask
+        )
         self._client = TestClient(app, base_url="http://localhost", follow_redirects=False)
 
     def read(self, path: str) -> str:
         """Return the text of a page."""
         answer = self._client.get(path)
         assert 200 == answer.status_code, answer.text[:500]
-        return " ".join(unescape(re.sub(r"<[^>]+>", " ", answer.text)).split())
+        return to_text(answer.text)
 
     def ask(self, path: str) -> Any:
         """Return the answer for a page, as JSON."""
@@ -99,6 +108,48 @@ def test_events_are_found_beside_a_storage_that_fails(
     assert f"POKEMONS, TRAINERS cannot be read. {reason}" in text
     assert 1 == text.count("cannot be read")
     assert "Earlier events" not in text
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], EventStore[Any, Any]]]:
+    """Give a function that opens a store whose server takes connections, and never answers."""
+    for each in (_correlation, _log_places, _log_reading, stores):
+        monkeypatch.setattr(each, "PATIENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def open_store(name: str) -> EventStore[Any, Any]:
+            engine = create_async_engine(f"postgresql+asyncpg://ash@127.0.0.1:{port}/x")
+            return EventStore(
+                name,
+                event_types=[OrderPlaced],
+                reduce=reduce_thing,
+                storage_adapter=SQLEventStorageAdapter(engine),
+            )
+
+        yield open_store
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("/", "ORDERS o1 2 ORDER_PACKED"),
+        ("/log?before=9000-01-01", "ORDERS o1 2 ORDER_PACKED"),
+        ("/correlation?id=request-1", "3 events of request-1"),
+        ("/search?q=o1", "ORDERS o1 2 events"),
+    ],
+)
+def test_a_server_that_never_answers_is_not_waited_for(
+    silent: Callable[[str], EventStore[Any, Any]], path: str, found: str
+) -> None:
+    """After a while, the others are shown without it; several are waited for at once."""
+    app = create_app([*map(silent, "ABCD"), *make_stores()])
+    began = monotonic()
+    text = TestClient(app, base_url="http://localhost").get(path).text
+
+    assert found in to_text(text)
+    assert "its storage did not answer within 0.5 s" in text
+    assert monotonic() - began < 1.8
 
 
 def test_a_store_that_is_read_has_no_failure_of_others(tmp_path: Path) -> None:

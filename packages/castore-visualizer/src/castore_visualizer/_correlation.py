@@ -1,11 +1,12 @@
 """All events of one correlation, of all stores."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from castore_core import LOG_START, LogEntry, LogPosition, ReversibleEventLog
 from castore_visualizer._events import find_correlation_id
-from castore_visualizer._storage_failures import StorageFailure
+from castore_visualizer._storage_failures import PATIENCE, StorageFailure, attempt
 
 MOST_LOOKED_AT: Final = 2_000
 """How many events are looked at on either side of a place in the log."""
@@ -45,11 +46,11 @@ async def find_correlated(
     found: dict[tuple[int, LogPosition], LogEntry] = {}
     failures: list[StorageFailure] = []
     looked_at = 0
-    for number, (log, store_ids) in enumerate(logs):
-        try:
-            entries = await _read_around(log, store_ids, near, most)
-        except Exception as error:  # noqa: BLE001 storages are the user's: others are searched
-            failures.append(StorageFailure(store_ids, error))
+    patience = PATIENCE if most <= MOST_LOOKED_AT else None  # more was asked for, and may last
+    readings = (attempt(_read_around(*each, near, most), patience) for each in logs)
+    for number, entries in enumerate(await asyncio.gather(*readings)):
+        if isinstance(entries, Exception):
+            failures.append(StorageFailure(logs[number][1], entries))
             continue
         looked_at += len(entries)
         for each in entries:

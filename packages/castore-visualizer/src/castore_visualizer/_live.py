@@ -9,8 +9,10 @@ from starlette.responses import StreamingResponse
 from starlette.types import Send
 
 from castore_core import LogEntry, LogPosition, ReversibleEventLog
+from castore_visualizer._storage_failures import attempt
 
 _POLL_INTERVAL: Final = 5.0  # seconds: then the connection shows that it lives
+_PATIENCE: Final = 1.0  # seconds before the others are followed, and this one when it answers
 _BATCH: Final = 100
 
 
@@ -35,7 +37,7 @@ async def stream(
     A storage that fails is asked again: where it failed at once, from its end at that time on.
     """
     queue: asyncio.Queue[LogEntry | None] = asyncio.Queue(_BATCH)
-    starts = [await _find_end(log) for log, _ in logs]
+    starts = await asyncio.gather(*(_find_end(log) for log, _ in logs))
     tasks = [
         asyncio.create_task(_follow(log, store_ids, start, queue))
         for (log, store_ids), start in zip(logs, starts, strict=True)
@@ -56,10 +58,8 @@ async def stream(
 
 async def _find_end(log: ReversibleEventLog) -> LogPosition | None:
     """Return the end of a log, or ``None`` where it cannot be read now."""
-    try:
-        return await log.get_last_position()
-    except Exception:  # noqa: BLE001 storages are the user's: others are followed
-        return None
+    found = await attempt(log.get_last_position(), _PATIENCE)
+    return None if isinstance(found, Exception) else found
 
 
 async def _follow(

@@ -1,10 +1,12 @@
 """Places in a log that are near a moment: logs are in the order of pushes, not of timestamps."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
 from castore_core import EventStore, ListedAggregate, LogPosition, ReversibleEventLog
+from castore_visualizer._storage_failures import PATIENCE, attempt
 
 _MARGIN: Final = 20
 """So many aggregates that began later lie between the moment and the place."""
@@ -20,16 +22,20 @@ async def find_places(
     Aggregates are listed by the moments at which they began, and so lead to places quickly. Events
     that were pushed long after their timestamps may lie behind. A storage that fails has its end.
     """
-    return [await _find_first(log, [stores[each] for each in ids], moment) for log, ids in logs]
+    places = await asyncio.gather(
+        *(
+            attempt(_find_first(log, [stores[each] for each in store_ids], moment), PATIENCE)
+            for log, store_ids in logs
+        )
+    )
+    # Reading the log tells of the error.
+    return [None if isinstance(each, Exception) else each for each in places]
 
 
 async def _find_first(
     log: ReversibleEventLog, stores: Iterable[EventStore], moment: datetime
 ) -> LogPosition | None:
-    try:
-        return _choose([await _find_place(log, each, moment) for each in stores])
-    except Exception:  # noqa: BLE001 storages are the user's: reading the log tells of the error
-        return None
+    return _choose([await _find_place(log, each, moment) for each in stores])
 
 
 async def _find_place(

@@ -1,5 +1,6 @@
 """Pages of the log: the latest events first, of all storages, filtered within bounds."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,7 @@ from castore_core import (
     LogPosition,
     ReversibleEventLog,
 )
-from castore_visualizer._storage_failures import StorageFailure
+from castore_visualizer._storage_failures import PATIENCE, StorageFailure, attempt
 
 MOST_LOOKED_AT: Final = 3_000
 """How many events a page looks at, at most, to find those that a filter wants."""
@@ -77,10 +78,15 @@ class _Cursor:
     """Reads one log towards its start, or as far as it can be read."""
 
     def __init__(
-        self, log: ReversibleEventLog, store_ids: list[str], before: LogPosition | None
+        self,
+        log: ReversibleEventLog,
+        store_ids: list[str],
+        before: LogPosition | None,
+        patience: float | None,
     ) -> None:
         self._log = log
         self._store_ids = store_ids
+        self._patience = patience
         self.before = before
         self.error: Exception | None = None
         self._entries: list[LogEntry] = []
@@ -111,12 +117,12 @@ class _Cursor:
         return StorageFailure(wanted, self.error)
 
     async def _read(self, size: int) -> None:
-        try:
-            found = await self._log.read_events_backwards(self._store_ids, self.before, size)
-        except InvalidLogPositionError:
-            raise  # the position is that of the address, and not of the storage
-        except Exception as error:  # noqa: BLE001 storages are the user's: others are read
-            self.error = error
+        reading = self._log.read_events_backwards(self._store_ids, self.before, size)
+        found = await attempt(reading, self._patience)
+        if isinstance(found, InvalidLogPositionError):
+            raise found  # the position is that of the address, and not of the storage
+        if isinstance(found, Exception):
+            self.error = found
             return
         self._entries = list(found.entries)[::-1]
         if not self._entries:
@@ -138,10 +144,12 @@ async def read_page(
     Raises:
         InvalidLogPositionError: a position is none of its log.
     """
+    patience = None if log_filter.searches_whole_log else PATIENCE
     cursors = [
-        _Cursor(log, _choose(store_ids, log_filter), position)
+        _Cursor(log, _choose(store_ids, log_filter), position, patience)
         for (log, store_ids), position in zip(logs, before, strict=True)
     ]
+    await asyncio.gather(*(each.peek(limit) for each in cursors))  # one that is slow delays none
     entries, looked_at, reached = await _walk(cursors, log_filter.wants, limit)
     following: list[LogPosition | None] = [each.before for each in cursors]
     is_end = all(each.is_at_end for each in cursors)

@@ -1,10 +1,27 @@
 """Storages that fail: pages show what the others have, and say which stores they lack."""
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+import asyncio
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Final, NamedTuple, TypeVar
 
 from castore_visualizer._error_texts import quote_error
 from castore_visualizer._masking import Masking
+
+T = TypeVar("T")
+
+PATIENCE: Final = 10.0
+"""Seconds that a page waits for a storage, before it shows the others without it."""
+
+
+class NoAnswerError(Exception):
+    """A storage takes longer than a page waits."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return f"its storage did not answer within {self.seconds:g} s"
 
 
 class StorageFailure(NamedTuple):
@@ -19,6 +36,18 @@ class ShownFailure(NamedTuple):
 
     store_ids: Sequence[str]
     text: str
+
+
+async def attempt(reading: Awaitable[T], patience: float | None) -> T | Exception:
+    """Return what a storage answers, or its error: storages are the user's, and raise anything."""
+    limit = asyncio.timeout(patience)
+    try:
+        async with limit:
+            return await reading
+    except Exception as error:  # noqa: BLE001 as above
+        if patience is not None and limit.expired():
+            return NoAnswerError(patience)
+        return error
 
 
 def show_failures(masking: Masking, failures: Iterable[StorageFailure]) -> list[ShownFailure]:

@@ -1,5 +1,6 @@
 """The first page: the event stores, with their numbers of events and their rates."""
 
+import asyncio
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -15,7 +16,12 @@ from castore_visualizer._queries import get_text
 from castore_visualizer._rates import NEWEST, compute_rates
 from castore_visualizer._rendering import render
 from castore_visualizer._site import Site, get_site
-from castore_visualizer._storage_failures import StorageFailure, show_failures
+from castore_visualizer._storage_failures import (
+    PATIENCE,
+    StorageFailure,
+    attempt,
+    show_failures,
+)
 from castore_visualizer._urls import make_url
 
 _LATEST = 8
@@ -97,13 +103,14 @@ async def _find_in_stores(
     """Return the stores that have an aggregate, with its last version, and those that failed."""
     found: list[tuple[str, int]] = []
     failures: list[StorageFailure] = []
-    for store_id, store in site.inventory.stores.items():
-        try:
-            version = await find_last_version(store, aggregate_id)
-        except Exception as error:  # noqa: BLE001 storages are the user's: others are searched
-            failures.append(StorageFailure([store_id], error))
-            continue
-        if version:
+    stores = site.inventory.stores
+    readings = (
+        attempt(find_last_version(each, aggregate_id), PATIENCE) for each in stores.values()
+    )
+    for store_id, version in zip(stores, await asyncio.gather(*readings), strict=True):
+        if isinstance(version, Exception):
+            failures.append(StorageFailure([store_id], version))
+        elif version:
             found.append((store_id, version))
     return found, failures
 
@@ -136,10 +143,10 @@ async def _count(
     site: Site, log: ReversibleEventLog, store_id: str
 ) -> tuple[int | None, str | None]:
     """Return the number of the events of a store, or the text of the error."""
-    try:
-        return await site.counts.count(log, store_id), None
-    except Exception as error:  # noqa: BLE001 storages are the user's: others are counted
-        return None, site.masking.apply_to_text(store_id, "error", quote_error(error))
+    number = await attempt(site.counts.count(log, store_id), None)
+    if isinstance(number, Exception):
+        return None, site.masking.apply_to_text(store_id, "error", quote_error(number))
+    return number, None
 
 
 async def _read_latest(site: Site, limit: int) -> LogPage:
