@@ -39,26 +39,6 @@ LIMIT: Final = 0.1  # seconds
 START: Final = datetime(2024, 1, 1, tzinfo=UTC)
 STORE: Final = "ACCOUNTS"
 RARE: Final = "BRANCHES"
-PAGES: Final = {
-    "stores": "/",
-    "stores, counted": "/counts",
-    "rates": "/rates.json",
-    "search by id": "/search?q=account-50000",
-    "aggregates": f"/aggregates?store={STORE}",
-    "aggregates, oldest first": f"/aggregates?store={STORE}&order=oldest",
-    "aggregates, part of an id": f"/aggregates?store={STORE}&q=nobody-has-it",
-    "aggregates of a day": f"/aggregates?store={STORE}&after=2024-01-05&before=2024-01-06",
-    "aggregate": f"/aggregate?store={STORE}&id=account-50000&version=5",
-    "aggregate, 5,000 events": f"/aggregate?store={STORE}&id=long",
-    "difference": f"/diff?store={STORE}&id=account-50000&from=1&to=9",
-    "log": "/log",
-    "log of a store": f"/log?store={STORE}",
-    "log of a rare store": f"/log?store={RARE}",
-    "log of a rare type": "/log?type=CLOSED",
-    "log of an aggregate": "/log?id=account-50000",
-    "log before a moment": "/log?before=2024-01-05",
-    "correlation": f"/correlation?id=r-500000&store={STORE}&aggregate=account-50000&version=1",
-}
 
 
 class Amount(TypedDict):
@@ -99,6 +79,34 @@ def make_store(name: str, adapter: SQLEventStorageAdapter) -> EventStore[Any, An
     return EventStore(
         name, event_types=[Deposited, Closed], reduce=reduce_account, storage_adapter=adapter
     )
+
+
+def list_pages(number: int) -> dict[str, str]:
+    """Return the addresses of pages; those of one aggregate or moment are in the middle."""
+    middle = (number - LONG) // EVENTS_OF_AN_AGGREGATE // 2
+    account, request = f"account-{middle}", f"r-{(LONG + middle * EVENTS_OF_AN_AGGREGATE) // 3}"
+    day = (START + timedelta(seconds=number // 2)).date()
+    days = f"after={day}&before={day + timedelta(days=1)}"
+    return {
+        "stores": "/",
+        "stores, counted": "/counts",
+        "rates": "/rates.json",
+        "search by id": f"/search?q={account}",
+        "aggregates": f"/aggregates?store={STORE}",
+        "aggregates, oldest first": f"/aggregates?store={STORE}&order=oldest",
+        "aggregates, part of an id": f"/aggregates?store={STORE}&q=nobody-has-it",
+        "aggregates of a day": f"/aggregates?store={STORE}&{days}",
+        "aggregate": f"/aggregate?store={STORE}&id={account}&version=5",
+        "aggregate, 5,000 events": f"/aggregate?store={STORE}&id=long",
+        "difference": f"/diff?store={STORE}&id={account}&from=1&to=9",
+        "log": "/log",
+        "log of a store": f"/log?store={STORE}",
+        "log of a rare store": f"/log?store={RARE}",
+        "log of a rare type": "/log?type=CLOSED",
+        "log of an aggregate": f"/log?id={account}",
+        "log before a moment": f"/log?before={day}T12:00",
+        "correlation": f"/correlation?id={request}&store={STORE}&aggregate={account}&version=1",
+    }
 
 
 async def fill(adapter: SQLEventStorageAdapter, number: int) -> None:
@@ -216,7 +224,8 @@ async def run(*, is_postgres: bool, number: int, rounds: int, console: Console) 
         began = perf_counter()
         await ask(app, "/counts")
         console.print(f"first count: {(perf_counter() - began) * 1000:.0f} ms")
-        found = {name: await measure(app, path, rounds) for name, path in PAGES.items()}
+        pages = list_pages(number)
+        found = {name: await measure(app, path, rounds) for name, path in pages.items()}
     table = Table("page", "median", "9 of 10", title="PostgreSQL" if is_postgres else "SQLite")
     for name, seconds in found.items():
         table.add_row(
@@ -234,7 +243,7 @@ def main() -> int:
     """Run, and return the exit code: 1 if a page is too slow."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--postgres", action="store_true", help="on PostgreSQL, and not on SQLite")
-    parser.add_argument("--events", type=int, default=EVENTS, help="510,000 or more")
+    parser.add_argument("--events", type=int, default=EVENTS, help="10,000 or more")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     arguments = parser.parse_args()
     console = Console(width=100)

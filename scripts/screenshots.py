@@ -12,7 +12,16 @@ ROOT: Final = Path(__file__).parent.parent
 FOLDER: Final = ROOT / "docs" / "images"
 sys.path[:0] = [str(ROOT / "examples"), str(ROOT / "tests" / "support")]
 
-from browsing import PHONE, WIDE, find_chromium, open_page, serving  # noqa: E402 the paths come first
+from playwright.async_api import Browser  # noqa: E402
+
+from browsing import (  # noqa: E402 the paths come first
+    PHONE,
+    WIDE,
+    find_chromium,
+    open_browser,
+    open_page,
+    serving,
+)
 from castore_visualizer import create_app  # noqa: E402
 from git_history.git import Repository  # noqa: E402
 from showcase import make_pokemon_app, open_git_history, open_shop_app  # noqa: E402
@@ -26,21 +35,32 @@ async def main() -> None:
     """Take them all."""
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        async with serving(await make_pokemon_app(allow_writes=True)) as address:
-            await take(address, "/", "stores")
-            await take(address, PIKACHU, "aggregate")
-            await take(address, PIKACHU, "aggregate-dark", color_scheme="dark")
-            await take(address, PIKACHU, "aggregate-phone", viewport=PHONE)
-            await take(address, "/log", "log")
-            await take_rehearsal(address)
-        shop = open_shop_app(Path(folder) / "shop.db", allow_writes=True)
-        async with shop as app, serving(app) as address:
-            await take(address, REQUEST, "correlation")
-            await take(address, "/projections", "projections")
-            await take(address, LETTERS, "parked")
-            await take(address, "/snapshots?store=PRODUCTS&id=lamp", "snapshots")
-        async with git_history(Path(folder)) as app, serving(app) as address:
-            await take(address, "/", "git-history-dark", color_scheme="dark")
+        async with open_browser() as browser:
+            await take_pokemons(browser)
+            await take_shop(browser, Path(folder))
+            async with git_history(Path(folder)) as app, serving(app) as address:
+                await take(browser, address, "/", "git-history-dark", color_scheme="dark")
+
+
+async def take_pokemons(browser: Browser) -> None:
+    """Take the pictures of the pokemons."""
+    async with serving(await make_pokemon_app(allow_writes=True)) as address:
+        await take(browser, address, "/", "stores")
+        await take(browser, address, PIKACHU, "aggregate")
+        await take(browser, address, PIKACHU, "aggregate-dark", color_scheme="dark")
+        await take(browser, address, PIKACHU, "aggregate-phone", viewport=PHONE)
+        await take(browser, address, "/log", "log")
+        await take_rehearsal(browser, address)
+
+
+async def take_shop(browser: Browser, folder: Path) -> None:
+    """Take the pictures of the shop."""
+    shop = open_shop_app(folder / "shop.db", allow_writes=True)
+    async with shop as app, serving(app) as address:
+        await take(browser, address, REQUEST, "correlation")
+        await take(browser, address, "/projections", "projections")
+        await take(browser, address, LETTERS, "parked")
+        await take(browser, address, "/snapshots?store=PRODUCTS&id=lamp", "snapshots")
 
 
 @asynccontextmanager
@@ -50,18 +70,18 @@ async def git_history(folder: Path) -> AsyncGenerator[Any]:
         yield create_app(stores, title="git history")
 
 
-async def take(address: str, path: str, name: str, **options: Any) -> None:
+async def take(browser: Browser, address: str, path: str, name: str, **options: Any) -> None:
     """Take a picture of a page."""
-    async with open_page({"viewport": WIDE, **options}) as page:
+    async with open_page(browser, {"viewport": WIDE, **options}) as page:
         await page.goto(address + path)
         await page.wait_for_load_state("load")
         await page.wait_for_timeout(600)  # until charts are drawn
         await page.screenshot(path=FOLDER / f"visualizer-{name}.png")
 
 
-async def take_rehearsal(address: str) -> None:
+async def take_rehearsal(browser: Browser, address: str) -> None:
     """Take a picture of what a command would do."""
-    async with open_page({"viewport": WIDE}) as page:
+    async with open_page(browser, {"viewport": WIDE}) as page:
         await page.goto(f"{address}/command?name=LEVEL_UP_POKEMON")
         await page.get_by_label("pokemon_id").fill("pikachu")
         await page.get_by_role("button", name="What if?").click()

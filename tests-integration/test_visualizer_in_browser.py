@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
-from browsing import PHONE, WIDE, find_chromium, open_page, serving
+from browsing import PHONE, WIDE, find_chromium, open_browser, open_page, serving
 from castore_core import Event, EventStore, utc_now
 from castore_in_memory import InMemoryEventStorageAdapter
 from castore_visualizer import create_app
@@ -19,9 +20,12 @@ from git_history.git import Repository
 from pokemon import PokemonAppeared, PokemonLeveledUp
 from showcase import make_pokemon_app, make_pokemon_stores, open_git_history, open_shop_app
 
-pytestmark = pytest.mark.skipif(
-    find_chromium() is None, reason="there is no Chromium: apt-get install chromium"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        find_chromium() is None, reason="there is no Chromium: apt-get install chromium"
+    ),
+    pytest.mark.asyncio(loop_scope="module"),  # that of the browser
+]
 
 AXE = Path(__file__).parent / "axe" / "axe-4.14.1.min.js"
 ATTACK = "<img src=x onerror=alert(1)><script>alert(2)</script>"
@@ -59,12 +63,27 @@ class Site:
             self.problems.append(f"it asked {request.url}")
 
 
-@pytest.fixture
-async def site() -> AsyncGenerator[Site]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncGenerator[Browser]:
+    """Give a browser; each test has pages of its own in it."""
+    async with open_browser() as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[str]:
+    """Give the address of a shop that may write, for tests that only look."""
+    path = tmp_path_factory.mktemp("shop") / "shop.db"
+    async with open_shop_app(path, allow_writes=True) as app, serving(app) as address:
+        yield address
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def site(browser: Browser) -> AsyncGenerator[Site]:
     """Give a visualizer that may write; its pages cause no error, and ask no other host."""
     stores = await make_pokemon_stores(utc_now())
     app = await make_pokemon_app(stores=stores, allow_writes=True)
-    async with serving(app) as address, open_page({"viewport": WIDE}) as page:
+    async with serving(app) as address, open_page(browser, {"viewport": WIDE}) as page:
         found = Site(page, address, stores)
         yield found
         assert [] == found.problems
@@ -130,11 +149,16 @@ async def test_a_person_compares_two_versions(site: Site) -> None:
 
 
 async def test_the_log_is_live(site: Site) -> None:
-    """An event that is pushed while the page is open appears at its top, and is announced."""
+    """An event that is pushed appears at its top, and is announced, however late scripts come."""
     page = site.page
-    async with page.expect_response(re.compile("/log/live")):
+
+    async def delay(route: Route) -> None:
+        await asyncio.sleep(0.3)
+        await route.continue_()
+
+    await page.route(re.compile("htmx-sse"), delay)
+    async with page.expect_response(re.compile("/log/live"), timeout=10_000):
         await site.visit("/log?store=POKEMONS")
-    await asyncio.sleep(0.3)
     await site.stores[0].push_event(PokemonLeveledUp("pikachu", 26))
     first = page.locator("#live tr").first
     await expect(first).to_contain_text("pikachu")
@@ -171,11 +195,11 @@ async def test_a_conflict_is_shown_as_one(site: Site) -> None:
     assert 26 == len(await site.stores[0].get_events("pikachu"))
 
 
-async def test_a_write_that_is_not_allowed_does_nothing() -> None:
+async def test_a_write_that_is_not_allowed_does_nothing(browser: Browser) -> None:
     """A read-only visualizer has no button for it, and refuses a form that asks all the same."""
     stores = await make_pokemon_stores(utc_now())
     app = await make_pokemon_app(stores=stores)
-    async with serving(app) as address, open_page({"viewport": WIDE}) as page:
+    async with serving(app) as address, open_page(browser, {"viewport": WIDE}) as page:
         await page.goto(f"{address}/command?name=LEVEL_UP_POKEMON")
         await expect(page.get_by_text("nothing can be written")).to_be_visible()
         await page.get_by_label("pokemon_id").fill("pikachu")
@@ -185,7 +209,7 @@ async def test_a_write_that_is_not_allowed_does_nothing() -> None:
     assert 25 == len(await stores[0].get_events("pikachu"))
 
 
-async def test_another_site_cannot_write() -> None:
+async def test_another_site_cannot_write(browser: Browser) -> None:
     """A page of another origin that sends the form is refused, whatever cookies there are."""
     stores = await make_pokemon_stores(utc_now())
     app = await make_pokemon_app(stores=stores, allow_writes=True)
@@ -205,7 +229,7 @@ async def test_another_site_cannot_write() -> None:
     async with (
         serving(app) as address,
         serving(attack) as other,
-        open_page({"viewport": WIDE}) as page,
+        open_page(browser, {"viewport": WIDE}) as page,
     ):
         port = address.rpartition(":")[2]
         await page.goto(f"http://localhost:{port}/command?name=LEVEL_UP_POKEMON")
@@ -227,11 +251,11 @@ async def test_payloads_run_nothing(site: Site) -> None:
     await expect(page.locator("table").get_by_text(ATTACK).first).to_be_visible()
 
 
-async def test_a_link_with_the_token_lets_in() -> None:
+async def test_a_link_with_the_token_lets_in(browser: Browser) -> None:
     """The token is gone from the address, and the cookie keeps the browser in."""
     stores = await make_pokemon_stores(utc_now())
     app = create_app(stores, token="a-token-that-nobody-guesses")  # noqa: S106 of a test
-    async with serving(app) as address, open_page({"viewport": WIDE}) as page:
+    async with serving(app) as address, open_page(browser, {"viewport": WIDE}) as page:
         await page.goto(address)
         await expect(page.get_by_text("Open the link with the token")).to_be_visible()
         await page.goto(f"{address}/?token=a-token-that-nobody-guesses")
@@ -257,11 +281,11 @@ async def test_the_keyboard_is_enough(site: Site) -> None:
     await expect(page.get_by_text("would be written")).to_be_visible()
 
 
-async def test_pages_work_without_scripts() -> None:
+async def test_pages_work_without_scripts(browser: Browser) -> None:
     """Scripts add comfort: links, forms and pages do without."""
     app = await make_pokemon_app()
     options = {"viewport": WIDE, "java_script_enabled": False}
-    async with serving(app) as address, open_page(options) as page:
+    async with serving(app) as address, open_page(browser, options) as page:
         await page.goto(f"{address}/aggregate?store=POKEMONS&id=pikachu&version=9")
         await page.get_by_role("link", name="Event after").click()
         await expect(page.get_by_role("heading", name="Event 10")).to_be_visible()
@@ -289,16 +313,12 @@ PAGES = (
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", ["wide", "phone"])
-async def test_pages_are_accessible(tmp_path: Path, scheme: str, size: str) -> None:
+async def test_pages_are_accessible(browser: Browser, shop: str, scheme: str, size: str) -> None:
     """Axe finds nothing, in light and dark, on a screen and on a phone, which scrolls down only."""
     axe = await asyncio.to_thread(AXE.read_text, "utf-8")
     options = {"viewport": WIDE if size == "wide" else PHONE, "color_scheme": scheme}
-    async with (
-        open_shop_app(tmp_path / "shop.db", allow_writes=True) as app,
-        serving(app) as address,
-        open_page(options) as page,
-    ):
-        found = {path: await find_violations(page, address + path, axe) for path in PAGES}
+    async with open_page(browser, options) as page:
+        found = {path: await find_violations(page, shop + path, axe) for path in PAGES}
     assert {} == {path: each for path, each in found.items() if each}
 
 
@@ -307,10 +327,11 @@ async def find_violations(page: Page, address: str, axe: str) -> list[str]:
     await page.goto(address)
     await page.wait_for_load_state("load")
     await page.evaluate(axe)
-    report = await page.evaluate("axe.run()")
+    run = "axe.run({ resultTypes: ['violations'] }).then((report) => report.violations)"
+    violations = await page.evaluate(run)  # the whole report is long, and slow to hand over
     found = [
         f"{each['id']}: {node['html'][:200]} {node.get('failureSummary', '')[:300]}"
-        for each in report["violations"]
+        for each in violations
         for node in each["nodes"]
     ]
     width = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
@@ -338,19 +359,77 @@ def reduce_catch(catch: Catch | None, event: CaughtInTheHighGrass) -> Catch:
     return Catch(event.aggregate_id, event.version, event.payload)
 
 
-async def test_long_names_fit_on_a_phone() -> None:
-    """No page is wider than the screen."""
-    store = EventStore(
+def make_grass() -> EventStore[Any, Any]:
+    """Return an empty store."""
+    return EventStore(
         "GRASS",
         event_types=[CaughtInTheHighGrass],
         reduce=reduce_catch,
         storage_adapter=InMemoryEventStorageAdapter(),
     )
+
+
+async def push_large_values(store: EventStore[Any, Any]) -> None:
+    """Push an event with long texts and many fields, and one that changes them all."""
+    for version, word in ((1, "grass"), (2, "leaf")):
+        payload = {
+            "lines": f"{word}\n" * 900,
+            "words": f"{word} " * 900,
+            "more": f"{word} " * 9_000,
+        }
+        payload |= {f"field-{number}": word for number in range(100)}
+        await store.push_event(CaughtInTheHighGrass("large", version, payload=payload))
+
+
+LARGE = ("/aggregate?store=GRASS&id=large", "/diff?store=GRASS&id=large")
+
+
+@pytest.mark.parametrize("path", LARGE)
+async def test_large_values_are_limited_in_height(browser: Browser, path: str) -> None:
+    """Long texts unfold, and long lists scroll, in a page that stays short, without scripts."""
+    store = make_grass()
+    await push_large_values(store)
+    options = {"viewport": WIDE, "java_script_enabled": False}
+    async with serving(create_app(store)) as address, open_page(browser, options) as page:
+        await page.goto(address + path)
+        values = page.get_by_role("region", name="Values")
+        await expect(values.get_by_text("Show 20,000 of 45,000 characters")).to_be_visible()
+        value = values.locator("tr", has_text="payload.lines").locator("ins")
+        await expect(value.locator(".long > .str")).to_be_hidden()
+        await value.get_by_text("Show all 4,500 characters").click()
+        await expect(value.locator(".long > .str")).to_be_visible()
+        await expect(value.get_by_text("Show less")).to_be_visible()
+        assert 2_000 > await measure_height(page.locator("body"))
+
+
+async def measure_height(place: Locator) -> float:
+    """Return the height of a part of a page, in pixels."""
+    box = await place.bounding_box()
+    assert box is not None
+    return box["height"]
+
+
+async def test_large_values_are_accessible(browser: Browser) -> None:
+    """Axe finds nothing about them on a phone, where the page is no wider than the screen."""
+    axe = await asyncio.to_thread(AXE.read_text, "utf-8")
+    store = make_grass()
+    await push_large_values(store)
+    async with (
+        serving(create_app(store)) as address,
+        open_page(browser, {"viewport": PHONE}) as page,
+    ):
+        found = {path: await find_violations(page, address + path, axe) for path in LARGE}
+    assert {} == {path: each for path, each in found.items() if each}
+
+
+async def test_long_names_fit_on_a_phone(browser: Browser) -> None:
+    """No page is wider than the screen."""
+    store = make_grass()
     name = "pikachu" * 30
     await store.push_event(CaughtInTheHighGrass(name, 1, payload={"note": "x" * 500}))
     place = f"store=GRASS&id={name}"
     app = create_app(store)
-    async with serving(app) as address, open_page({"viewport": PHONE}) as page:
+    async with serving(app) as address, open_page(browser, {"viewport": PHONE}) as page:
         for path in (
             "/",
             "/log",
@@ -363,16 +442,41 @@ async def test_long_names_fit_on_a_phone() -> None:
             assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
-async def test_the_menu_of_a_phone_shows_where_it_is() -> None:
+async def test_the_menu_of_a_phone_shows_where_it_is(browser: Browser) -> None:
     """It is wider than the screen, and begins at the page that is open."""
     app = await make_pokemon_app()
-    async with serving(app) as address, open_page({"viewport": PHONE}) as page:
+    async with serving(app) as address, open_page(browser, {"viewport": PHONE}) as page:
         await page.goto(f"{address}/commands")
         await expect(page.locator(".side nav [aria-current]")).to_be_in_viewport(ratio=0.9)
 
 
+async def test_stores_fit_on_a_phone(browser: Browser, shop: str) -> None:
+    """All of a store is on the screen, and nothing has to be moved aside to be seen."""
+    async with open_page(browser, {"viewport": PHONE}) as page:
+        await page.goto(shop)
+        stores = page.get_by_role("region", name="Event stores")
+        await expect(stores.get_by_role("link", name=re.compile(r"^\d+$"))).to_have_count(2)
+        boxes = [await each.bounding_box() for each in await stores.locator("th, td").all()]
+        seen = [each for each in boxes if each is not None and each["height"] > 1]
+        assert len(seen) >= 10
+        assert all(each["x"] + each["width"] <= PHONE["width"] for each in seen)
+        assert 0 == await stores.evaluate("place => place.scrollWidth - place.clientWidth")
+
+
+async def test_buttons_and_switches_are_on_one_line(browser: Browser, shop: str) -> None:
+    """The switch that leads to dropping stands beside the button, not higher."""
+    async with open_page(browser, {"viewport": WIDE}) as page:
+        await page.goto(f"{shop}/projections/parked?name=letters")
+        button = await page.get_by_role("button", name="Retry 4").bounding_box()
+        switch = await page.get_by_text("Drop…").bounding_box()
+        assert button is not None
+        assert switch is not None
+        centers = [each["y"] + each["height"] / 2 for each in (button, switch)]
+        assert centers[0] == pytest.approx(centers[1], abs=1)
+
+
 async def test_a_git_history_is_browsed(
-    tmp_path: Path, make_repository: Callable[[Path], None]
+    browser: Browser, tmp_path: Path, make_repository: Callable[[Path], None]
 ) -> None:
     """Files are aggregates that are named by their paths."""
     folder = tmp_path / "repository"
@@ -380,7 +484,7 @@ async def test_a_git_history_is_browsed(
     async with (
         open_git_history(Repository.find(folder), tmp_path / "history.db") as stores,
         serving(create_app(stores)) as address,
-        open_page({"viewport": WIDE}) as page,
+        open_page(browser, {"viewport": WIDE}) as page,
     ):
         await page.goto(address)
         await page.get_by_role("link", name="FILES").first.click()
@@ -389,12 +493,12 @@ async def test_a_git_history_is_browsed(
         await expect(page.get_by_role("row", name=re.compile("added"))).to_be_visible()
 
 
-async def test_parked_events_are_retried(tmp_path: Path) -> None:
+async def test_parked_events_are_retried(browser: Browser, tmp_path: Path) -> None:
     """They are grouped by their failure, and a button lets them be tried again; each has a link."""
     async with (
         open_shop_app(tmp_path / "shop.db", allow_writes=True) as app,
         serving(app) as address,
-        open_page({"viewport": WIDE}) as page,
+        open_page(browser, {"viewport": WIDE}) as page,
     ):
         await page.goto(f"{address}/projections")
         await page.get_by_role("link", name="4 parked events").click()
@@ -406,12 +510,12 @@ async def test_parked_events_are_retried(tmp_path: Path) -> None:
         await expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
 
 
-async def test_parked_events_are_dropped(tmp_path: Path) -> None:
+async def test_parked_events_are_dropped(browser: Browser, tmp_path: Path) -> None:
     """It takes a second step, and where writing is not allowed, there is neither."""
     async with (
         open_shop_app(tmp_path / "shop.db", allow_writes=True) as app,
         serving(app) as address,
-        open_page({"viewport": WIDE}) as page,
+        open_page(browser, {"viewport": WIDE}) as page,
     ):
         await page.goto(f"{address}/projections/parked?name=letters")
         await page.get_by_text("Drop…").click()
@@ -420,12 +524,14 @@ async def test_parked_events_are_dropped(tmp_path: Path) -> None:
         await expect(page.get_by_text("Nothing is parked")).to_be_visible()
 
 
-async def test_parked_events_stay_where_nothing_is_written(tmp_path: Path) -> None:
+async def test_parked_events_stay_where_nothing_is_written(
+    browser: Browser, tmp_path: Path
+) -> None:
     """A read-only visualizer shows them, and says why there are no buttons."""
     async with (
         open_shop_app(tmp_path / "shop.db") as app,
         serving(app) as address,
-        open_page({"viewport": WIDE}) as page,
+        open_page(browser, {"viewport": WIDE}) as page,
     ):
         await page.goto(f"{address}/projections/parked?name=letters")
         await expect(page.get_by_text("Retry and drop are off")).to_be_visible()

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import uvicorn
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
 WIDE: Final = {"width": 1360, "height": 900}
 PHONE: Final = {"width": 390, "height": 844}
@@ -35,14 +35,23 @@ async def serving(app: Any) -> AsyncGenerator[str]:
 
 
 @asynccontextmanager
-async def open_page(options: Mapping[str, Any]) -> AsyncGenerator[Page]:
-    """Open a page in a browser of its own."""
+async def open_browser() -> AsyncGenerator[Browser]:
+    """Start Chromium."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"]
         )
         try:
-            context = await browser.new_context(**options)
-            yield await context.new_page()
+            yield browser
         finally:
             await browser.close()
+
+
+@asynccontextmanager
+async def open_page(browser: Browser, options: Mapping[str, Any]) -> AsyncGenerator[Page]:
+    """Open a page that shares no cookies, storage or cache with others of the browser."""
+    context = await browser.new_context(**options)
+    try:
+        yield await context.new_page()
+    finally:
+        await context.close()

@@ -166,6 +166,27 @@ async def test_retry_fails_again(world: World) -> None:
     assert {"a": 1} == await world.read()
 
 
+@pytest.mark.parametrize("partitions", [1, 4])
+async def test_parked_events_are_walked_from_a_position(world: World, partitions: int) -> None:
+    """They come in the order of the log, whatever their partitions, from a position on."""
+    projection = world.project(partitions=partitions, max_attempts=1)
+    Switch(projection)
+    names = ("a", "b", "c", "d")
+    await push_closed(world, *names)
+    for _ in range(30):
+        for each in names:
+            await world.push(each, 1)  # it waits behind the one that fails
+    await projection.run_once()
+
+    walked = [each async for each in projection.iter_parked_events()]
+    positions = [each.position for each in walked]
+    assert len(walked) > 100
+    assert sorted(positions) == positions
+    for place in (0, 50, len(walked) - 1):
+        rest = projection.iter_parked_events(after=positions[place])
+        assert walked[place + 1 :] == [each async for each in rest]
+
+
 async def test_drop(world: World) -> None:
     """A dropped event is never handled, and those behind it are."""
     projection = world.project()

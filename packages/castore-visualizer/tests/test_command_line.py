@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from castore_command import call_castore
+
 MODULE = """
 from dataclasses import dataclass
 
@@ -60,6 +62,24 @@ def server(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     ) as process:
         yield process
         process.kill()
+
+
+@pytest.mark.parametrize(
+    ("option", "wanted"),
+    [
+        ("--projections", "a projection or a relay"),
+        ("--channels", "a message channel"),
+        ("--commands", "a command, plain or of with_context"),
+    ],
+)
+def test_a_wrong_object_is_told_in_words_of_the_user(
+    capsys: pytest.CaptureFixture[str], option: str, wanted: str
+) -> None:
+    """No name of a class of ours that the user never meets is in the message."""
+    result = call_castore(capsys, "visualize", "lamp_shop:returns", option, "lamp_shop:returns")
+
+    assert 2 == result.code
+    assert f"is an object of EventStore: name {wanted}, or a list of them" in result.errors
 
 
 def ask(link: str, path: str, **headers: str) -> int:

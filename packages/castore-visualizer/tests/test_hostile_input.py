@@ -19,6 +19,7 @@ from castore_core import (
     EventRecord,
     EventStore,
     Failure,
+    InvalidLogPositionError,
     JSONValue,
     LogEntry,
     LogSlice,
@@ -119,8 +120,9 @@ class FailingFollower:
     name = "letters"
 
     def __init__(self, parked: int = 1) -> None:
+        self.walked = 0
         self.parked = [
-            ParkedEvent(str(each), "NOTES", "a", each, "NOTED", datetime.now(UTC), 1, FAILURE)
+            ParkedEvent(f"{each:06}", "NOTES", "a", each, "NOTED", datetime.now(UTC), 1, FAILURE)
             for each in range(1, parked + 1)
         ]
 
@@ -132,10 +134,14 @@ class FailingFollower:
         """Return one group."""
         return [Group(self.parked)] if self.parked else []
 
-    async def iter_parked_events(self) -> AsyncIterator[ParkedEvent]:
-        """Walk them."""
+    async def iter_parked_events(self, *, after: str = "") -> AsyncIterator[ParkedEvent]:
+        """Walk those that follow a position, which some storages check."""
+        if after == "nonsense":
+            raise InvalidLogPositionError(after, "it is no number")
         for each in self.parked:
-            yield each
+            if each.position > after:
+                self.walked += 1
+                yield each
 
     async def retry_parked_events(self, *, kind: str | None = None) -> int:
         """Take all."""
@@ -303,9 +309,48 @@ def test_no_more_is_dropped_than_a_page_has_shown(serve: Any) -> None:
     answer = client.post("/projections/parked", data={**fields, "action": "drop"})
     assert 409 == answer.status_code
     assert 3 == len(follower.parked)
-    answer = client.post("/projections/parked", data={**fields, "seen": "3 3", "action": "drop"})
+    fields["seen"] = "3 000003"
+    answer = client.post("/projections/parked", data={**fields, "action": "drop"})
     assert (303, 0) == (answer.status_code, len(follower.parked))
     assert "3 were dropped" in client.get(answer.headers["location"]).text
+
+
+def test_parked_events_are_paged(serve: Any) -> None:
+    """A page reads no more events than it lists, and leads to the next one."""
+    follower: Any = FailingFollower(250)
+    client = serve(projections=[follower])
+    path, shown = "/projections/parked?name=letters", list[list[int]]()
+    while path:
+        page = client.get(path).text
+        shown.append([int(each) for each in re.findall(r'<td class="n">(\d+)</td><td class', page)])
+        following = re.search(r'href="([^"]*)">Next page<', page)
+        path = "" if following is None else unescape(following[1])
+
+    assert [*range(1, 101)] == shown[0]
+    assert [*range(1, 251)] == [number for each in shown for number in each]
+    assert follower.walked <= 250 + 2  # that there is more is seen by reading one more
+
+
+def test_parked_events_of_a_kind_are_searched(serve: Any) -> None:
+    """A search for a rare kind ends after some thousand events, and goes on when asked."""
+    follower: Any = FailingFollower(4_000)
+    follower.parked[-1] = follower.parked[-1]._replace(failure=Failure("rare", "text"))
+    client = serve(projections=[follower])
+    page = client.get("/projections/parked?name=letters&kind=rare").text
+    assert "3,000 that were looked through" in page
+    following = re.search(r'href="([^"]*)">Search further<', page)
+    assert following is not None
+    assert ">4000</td>" in client.get(unescape(following[1])).text
+
+
+@pytest.mark.parametrize(("after", "status"), [("nonsense", 400), ("~", 200), ("é" * 2_000, 200)])
+def test_parked_events_may_be_asked_after_any_position(serve: Any, after: str, status: int) -> None:
+    """A position may come from anywhere: one that the storage refuses is a bad request."""
+    follower: Any = FailingFollower()
+    page = serve(projections=[follower]).get(
+        "/projections/parked", params={"name": "letters", "after": after}
+    )
+    assert status == page.status_code
 
 
 def test_addresses_put_no_words_into_a_page(serve: Any) -> None:
@@ -330,16 +375,23 @@ async def test_live_updates_outlast_errors_of_any_kind() -> None:
     assert task.cancelled()
 
 
-async def test_live_updates_that_cannot_begin_leave_nothing() -> None:
-    """If one of several logs fails at once, the others are not followed for nobody."""
+async def test_live_updates_go_on_beside_a_storage_that_fails() -> None:
+    """If one of several logs fails at once, the others are followed, until nobody listens."""
     before = asyncio.all_tasks()
+    storage = InMemoryEventStorageAdapter()
     logs: list[Any] = [
-        (InMemoryEventStorageAdapter(), ["A"]),
-        (FailingStorage("get_last_position", StorageError("down")), ["B"]),
+        (FailingStorage("get_last_position", StorageError("down")), ["OTHERS"]),
+        (storage, ["NOTES"]),
     ]
-    with pytest.raises(StorageError):
-        await anext(stream(logs, lambda _: None))
-    assert before == asyncio.all_tasks()
+    messages = stream(logs, lambda entry: entry.record.aggregate_id)
+    assert "retry" in await anext(messages)
+    assert "still here" in await anext(messages)
+    await open_notes(storage).push_event(Noted("ada", 1, payload={}, metadata={}))
+    assert "data: ada\n\n" == await anext(messages)
+    tasks = asyncio.all_tasks() - before
+    await messages.aclose()
+    await asyncio.wait(tasks, timeout=5)
+    assert all(each.cancelled() for each in tasks)
 
 
 async def test_lines_of_values_are_lines_of_a_message() -> None:

@@ -393,6 +393,19 @@ def test_unknown_pages_stores_and_aggregates_are_not_found(client: TestClient) -
     assert "has no aggregate 'nobody'" in read(client, "/aggregate?store=POKEMONS&id=nobody", 404)
 
 
+@pytest.mark.parametrize("page", ["aggregate", "diff"])
+def test_an_aggregate_that_is_not_there_leads_to_those_that_are(
+    client: TestClient, page: str
+) -> None:
+    """The answer has a link to the search of its store, with the id filled in."""
+    answer = client.get(f"/{page}?store=POKEMONS&id=kach").text
+    link = re.search(r'href="(/aggregates[^"]*)" role="button">Search POKEMONS<', answer)
+    assert link is not None
+    found = client.get(unescape(link[1])).text
+    assert 'name="q" value="kach"' in found
+    assert "id=pikachu" in found
+
+
 def test_two_stores_of_one_id_are_refused(world: Any) -> None:
     """An address could lead to either."""
     with pytest.raises(ValueError, match="two event stores have the name 'POKEMONS'"):

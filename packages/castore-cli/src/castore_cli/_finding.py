@@ -16,7 +16,9 @@ _TARGETS: Final = ("event_store", "projection", "relay")  # of façades
 
 
 @asynccontextmanager
-async def open_objects(address: str, *kinds: type[T]) -> AsyncGenerator[list[T]]:
+async def open_objects(
+    address: str, *kinds: type[T], wanted: str | None = None
+) -> AsyncGenerator[list[T]]:
     """Find the objects of some kinds that an address names; close them afterwards.
 
     The address may name an object, an iterable or mapping of them, a function without arguments
@@ -25,6 +27,12 @@ async def open_objects(address: str, *kinds: type[T]) -> AsyncGenerator[list[T]]
 
     A kind is a class or a protocol. Of a protocol, an object has all the methods. Façades of
     `castore_core.sync` stand for what is behind them.
+
+    Args:
+        address: the module and the name.
+        kinds: what the objects may be.
+        wanted: tells the user what to name, as in "a projection or a relay"; by default, an object
+            of the classes.
 
     Raises:
         UsageError: there is no such module or attribute, or it is something else.
@@ -35,7 +43,7 @@ async def open_objects(address: str, *kinds: type[T]) -> AsyncGenerator[list[T]]
         value = await unwrap(address, value, lambda each: _collect(each, kinds) is not None, stack)
         found = _collect(value, kinds)
         if found is None:
-            raise _refuse(address, value, kinds)
+            raise _refuse(address, value, kinds, wanted or f"an object of {_name(kinds)}")
         yield found
 
 
@@ -130,13 +138,13 @@ def _name(kinds: Iterable[type]) -> str:
     return " or ".join(sorted(each.__name__ for each in kinds))
 
 
-def _refuse(address: str, value: object, kinds: tuple[type, ...]) -> UsageError:
-    wanted = f"name an object of {_name(kinds)}, or a list of them"
+def _refuse(address: str, value: object, kinds: tuple[type, ...], wanted: str) -> UsageError:
+    advice = f"name {wanted}, or a list of them"
     held = _list_held(value)
     other = next((each for each in held if not _is_one_of(each, kinds)), None)
     if other is not None:
-        return UsageError(f"{address!r} has {_describe(other)}: {wanted}")
-    return UsageError(f"{address!r} is {_describe(value)}: {wanted}")
+        return UsageError(f"{address!r} has {_describe(other)}: {advice}")
+    return UsageError(f"{address!r} is {_describe(value)}: {advice}")
 
 
 def _describe(value: object) -> str:

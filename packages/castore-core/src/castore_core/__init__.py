@@ -62,6 +62,7 @@ from castore_core._message import (
 from castore_core._metadata import event_metadata, get_event_metadata
 from castore_core._metadata_room import MetadataRoom
 from castore_core._metadata_schemas import find_schema_room
+from castore_core._overlay import overlay_events
 from castore_core._position import (
     LOG_START,
     LogPosition,
@@ -274,6 +275,7 @@ __all__ = [
     "name_type",
     "one",
     "one_existing",
+    "overlay_events",
     "parse_position",
     "parse_timestamp",
     "several",

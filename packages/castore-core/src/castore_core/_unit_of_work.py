@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn, Self, TypeAlias, TypeVar, cast
 from castore_core._connected import ConnectedEventStore
 from castore_core._group import GroupedEvent
 from castore_core._json import JSONValue
+from castore_core._overlay import overlay_events
 from castore_core._record import EventRecord
 from castore_core._results import PushedEvent
 from castore_core._storage import (
@@ -241,13 +242,14 @@ class CollectingAdapter:
         )
         if not pending:
             return stored
-        wanted = (
-            record.copy()
-            for version, record in pending.items()
-            if (min_version or 1) <= version and (max_version is None or version <= max_version)
+        return overlay_events(
+            stored,
+            pending.values(),
+            min_version=min_version,
+            max_version=max_version,
+            limit=limit,
+            reverse=reverse,
         )
-        events = {each.version: each for each in [*stored, *wanted]}
-        return [events[version] for version in sorted(events, reverse=reverse)[:limit]]
 
     async def list_aggregate_ids(
         self,

@@ -19,6 +19,7 @@ from castore_projections._parked_groups import (
     choose_parked,
     group_parked,
     iter_all_parked,
+    iter_parked_in_order,
 )
 from castore_projections._partition import Partition
 from castore_projections._processing import Processor
@@ -204,13 +205,16 @@ class LogConsumer(ABC, Generic[T]):
             bookmarks=self._bookmarks,
         )
 
-    async def iter_parked_events(self) -> AsyncIterator[ParkedEvent]:
-        """Walk the parked events, partition by partition, each in the order of the log.
+    async def iter_parked_events(
+        self, *, after: LogPosition = LOG_START
+    ) -> AsyncIterator[ParkedEvent]:
+        """Walk the parked events that follow a position of the log, in its order.
 
-        Those without a ``failure`` wait behind an earlier one of their aggregate, or are to be
-        tried again.
+        They are read page by page: the ``position`` of one is where another walk goes on. Those
+        without a ``failure`` wait behind an earlier one of their aggregate, or are to be tried
+        again.
         """
-        async for _, each in iter_all_parked(self._bookmarks, self._partitions):
+        async for each in iter_parked_in_order(self._bookmarks, self._partitions, after):
             yield each
 
     async def group_parked_events(self) -> list[ParkedGroup]:

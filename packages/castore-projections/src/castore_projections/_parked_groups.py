@@ -3,11 +3,13 @@
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from castore_core import BookmarkStorageAdapter, LogPosition, ParkedEvent
 from castore_projections._parking import iter_parked
 from castore_projections._partition import Partition
+
+_PAGE_SIZE: Final = 100  # of walks that may end soon
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,21 @@ class ParkedGroup:
     count: int
     first: ParkedEvent
     last: ParkedEvent
+
+
+async def iter_parked_in_order(
+    bookmarks: BookmarkStorageAdapter[Any], partitions: list[Partition], after: LogPosition
+) -> AsyncIterator[ParkedEvent]:
+    """Walk the parked events of all partitions that follow a position, in the order of the log."""
+    walks = [iter_parked(bookmarks, each.bookmark_id, after, _PAGE_SIZE) for each in partitions]
+    heads = [(await anext(each, None), each) for each in walks]
+    open_heads = {walk: head for head, walk in heads if head is not None}
+    while open_heads:
+        walk = min(open_heads, key=lambda each: open_heads[each].position)
+        yield open_heads.pop(walk)
+        following = await anext(walk, None)
+        if following is not None:
+            open_heads[walk] = following
 
 
 async def iter_all_parked(

@@ -114,13 +114,16 @@ class Parking:
 
 
 async def iter_parked(
-    bookmarks: BookmarkStorageAdapter[Any], bookmark_id: str
+    bookmarks: BookmarkStorageAdapter[Any],
+    bookmark_id: str,
+    after: LogPosition = LOG_START,
+    page_size: int = _PAGE_SIZE,
 ) -> AsyncIterator[ParkedEvent]:
-    """Walk all parked events of a bookmark, in the order of the log."""
-    position = LOG_START
+    """Walk the parked events of a bookmark that follow a position, in the order of the log."""
+    position = after
     page: Sequence[ParkedEvent] | None = None
-    while page is None or len(page) == _PAGE_SIZE:
-        page = await bookmarks.get_parked_events(bookmark_id, position, _PAGE_SIZE)
+    while page is None or len(page) == page_size:
+        page = await bookmarks.get_parked_events(bookmark_id, position, page_size)
         for each in page:
             yield each
             position = each.position

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Generic, Self
 
 from castore_core import (
+    LOG_START,
     Aggregate,
     Event,
     EventStore,
@@ -249,13 +250,14 @@ class SyncProjection(Facade[Projection[T]], Generic[T]):
         """
         return self._run(self._target.status())
 
-    def iter_parked_events(self) -> Iterator[ParkedEvent]:
-        """Walk the parked events, partition by partition, each in the order of the log.
+    def iter_parked_events(self, *, after: LogPosition = LOG_START) -> Iterator[ParkedEvent]:
+        """Walk the parked events that follow a position of the log, in its order.
 
-        Those without a ``failure`` wait behind an earlier one of their aggregate, or are to be
-        tried again.
+        They are read page by page: the ``position`` of one is where another walk goes on. Those
+        without a ``failure`` wait behind an earlier one of their aggregate, or are to be tried
+        again.
         """
-        return self._iterate(self._target.iter_parked_events())
+        return self._iterate(self._target.iter_parked_events(after=after))
 
     def group_parked_events(self) -> list[ParkedGroup]:
         """Group the parked events by the kind of their failure, the largest group first."""
@@ -389,13 +391,14 @@ class SyncRelay(Facade[Relay]):
         """
         return self._run(self._target.status())
 
-    def iter_parked_events(self) -> Iterator[ParkedEvent]:
-        """Walk the parked events, partition by partition, each in the order of the log.
+    def iter_parked_events(self, *, after: LogPosition = LOG_START) -> Iterator[ParkedEvent]:
+        """Walk the parked events that follow a position of the log, in its order.
 
-        Those without a ``failure`` wait behind an earlier one of their aggregate, or are to be
-        tried again.
+        They are read page by page: the ``position`` of one is where another walk goes on. Those
+        without a ``failure`` wait behind an earlier one of their aggregate, or are to be tried
+        again.
         """
-        return self._iterate(self._target.iter_parked_events())
+        return self._iterate(self._target.iter_parked_events(after=after))
 
     def group_parked_events(self) -> list[ParkedGroup]:
         """Group the parked events by the kind of their failure, the largest group first."""

@@ -20,6 +20,7 @@ from castore_visualizer._hosts import LOOPBACK_HOSTS, HostCheck
 from castore_visualizer._inventory import Inventory
 from castore_visualizer._log_followers import LogFollower
 from castore_visualizer._masking import Mask, Masking
+from castore_visualizer._missing_aggregate import MissingAggregateError
 from castore_visualizer._pages import (
     aggregate,
     aggregates,
@@ -112,13 +113,22 @@ async def _show_error(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         status = error.status_code
         text = "There is no such page." if error.detail == "Not Found" else error.detail
-    return render(request, "error.html", status=status, status_code=status, text=text)
+    missing = error if isinstance(error, MissingAggregateError) else None
+    return _render_error(request, status, text, missing)
 
 
 async def _show_castore_error(request: Request, error: Exception) -> Response:
     """Show an error of a storage: no page of this application raises others of castore."""
     text = get_site(request).masking.apply_to_text("", "error", str(error))
-    return render(request, "error.html", status=502, status_code=502, text=f"{text}.")
+    return _render_error(request, 502, f"{text}.")
+
+
+def _render_error(
+    request: Request, status: int, text: str, missing: MissingAggregateError | None = None
+) -> Response:
+    return render(
+        request, "error.html", status=status, status_code=status, text=text, missing=missing
+    )
 
 
 async def _show_failure(request: Request, error: Exception) -> Response:

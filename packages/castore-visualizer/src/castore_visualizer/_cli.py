@@ -21,6 +21,9 @@ from castore_visualizer._log_followers import LogFollower
 PORT: Final = 8765
 
 _COMMANDS: Final = (Command, AggregateCommand, GroupCommand, CommandContext)
+_COMMAND: Final = "a command, plain or of with_context"
+_PROJECTION: Final = "a projection or a relay"
+_CHANNEL: Final = "a message channel"
 _GRACE: Final = 1  # seconds for open connections: those of live pages never end by themselves
 _MANY: Final = Parameter(negative=())
 
@@ -59,9 +62,9 @@ async def visualize(
         stores = await stack.enter_async_context(open_stores(address))
         app = create_app(
             stores,
-            projections=await _open_all(stack, projections, LogFollower),
-            message_channels=await _open_all(stack, channels, MessageChannel),
-            commands=await _open_all(stack, commands, *_COMMANDS),
+            projections=await _open_all(stack, projections, _PROJECTION, LogFollower),
+            message_channels=await _open_all(stack, channels, _CHANNEL, MessageChannel),
+            commands=await _open_all(stack, commands, _COMMAND, *_COMMANDS),
             allow_writes=allow_writes,
             token=token,
             allowed_hosts=(*LOOPBACK_HOSTS, *_list_hosts(host), *allowed_host),
@@ -84,12 +87,12 @@ def _make_server(app: ASGIApp) -> uvicorn.Server:
 
 
 async def _open_all(
-    stack: AsyncExitStack, addresses: tuple[str, ...], *kinds: type[Any]
+    stack: AsyncExitStack, addresses: tuple[str, ...], wanted: str, *kinds: type[Any]
 ) -> list[Any]:
     return [
         found
         for each in addresses
-        for found in await stack.enter_async_context(open_objects(each, *kinds))
+        for found in await stack.enter_async_context(open_objects(each, *kinds, wanted=wanted))
     ]
 
 

@@ -1,10 +1,12 @@
 """All events of one correlation, of all stores."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from castore_core import LOG_START, LogEntry, LogPosition, ReversibleEventLog
 from castore_visualizer._events import find_correlation_id
+from castore_visualizer._storage_failures import PATIENCE, StorageFailure, attempt
 
 MOST_LOOKED_AT: Final = 2_000
 """How many events are looked at on either side of a place in the log."""
@@ -13,10 +15,14 @@ _BATCH: Final = 500
 
 
 class Correlated(NamedTuple):
-    """The events that were found, in the order of their timestamps, and how many were read."""
+    """The events that were found, in the order of their timestamps, and how many were read.
+
+    ``failures`` are the errors of logs that could not be read.
+    """
 
     entries: Sequence[LogEntry]
     looked_at: int
+    failures: Sequence[StorageFailure]
 
 
 class Place(NamedTuple):
@@ -38,19 +44,31 @@ async def find_correlated(
     Storages have no index of metadata: at most ``most`` events are read on either side.
     """
     found: dict[tuple[int, LogPosition], LogEntry] = {}
+    failures: list[StorageFailure] = []
     looked_at = 0
-    for number, (log, store_ids) in enumerate(logs):
-        position = await _find_position(log, store_ids, near)
-        entries = await _read_before(log, store_ids, position, most)
-        if position is not None:
-            entries += await _read_from(log, store_ids, position, most)
+    patience = PATIENCE if most <= MOST_LOOKED_AT else None  # more was asked for, and may last
+    readings = (attempt(_read_around(*each, near, most), patience) for each in logs)
+    for number, entries in enumerate(await asyncio.gather(*readings)):
+        if isinstance(entries, Exception):
+            failures.append(StorageFailure(logs[number][1], entries))
+            continue
         looked_at += len(entries)
         for each in entries:
             own_id = find_correlation_id(each.event_store_id, each.record)
             if own_id.strip() == correlation_id:
                 found[number, each.position] = each
     ordered = sorted(found.values(), key=lambda each: (each.record.timestamp, each.position))
-    return Correlated(ordered, looked_at)
+    return Correlated(ordered, looked_at, failures)
+
+
+async def _read_around(
+    log: ReversibleEventLog, store_ids: list[str], near: Place | None, most: int
+) -> list[LogEntry]:
+    position = await _find_position(log, store_ids, near)
+    entries = await _read_before(log, store_ids, position, most)
+    if position is not None:
+        entries += await _read_from(log, store_ids, position, most)
+    return entries
 
 
 async def _find_position(

@@ -11,6 +11,7 @@ from castore_core import (
     GroupedRecord,
     VersionAssertionError,
     VersionGapError,
+    overlay_events,
 )
 from castore_visualizer._storage_wrapper import StorageWrapper, check_together
 
@@ -84,14 +85,14 @@ class DraftStorageAdapter(StorageWrapper):
             limit=limit,
             reverse=reverse,
         )
-        by_version = {each.version: each for each in stored}
-        for (store_id, own_id, version), record in self.drafts.items():
-            is_within = (min_version is None or version >= min_version) and (
-                max_version is None or version <= max_version
-            )
-            if (store_id, own_id) == (event_store_id, aggregate_id) and is_within:
-                by_version[version] = record.copy()
-        return [by_version[each] for each in sorted(by_version, reverse=reverse)][:limit]
+        return overlay_events(
+            stored,
+            self._list_drafts((event_store_id, aggregate_id)),
+            min_version=min_version,
+            max_version=max_version,
+            limit=limit,
+            reverse=reverse,
+        )
 
     async def read_stored_version(self, place: _Place) -> None:
         """Look up the last version of an aggregate in the storage, for `get_last_version`."""
@@ -100,8 +101,11 @@ class DraftStorageAdapter(StorageWrapper):
 
     def get_last_version(self, place: _Place) -> int:
         """Return the version of the last event, stored or drafted, or 0. It waits for nothing."""
-        drafted = (version for *own_place, version in self.drafts if tuple(own_place) == place)
+        drafted = (each.version for each in self._list_drafts(place))
         return max([self._stored_versions[place], *drafted])
+
+    def _list_drafts(self, place: _Place) -> list[EventRecord]:
+        return [each for (*own, _), each in self.drafts.items() if tuple(own) == place]
 
 
 def _get_drafts(part: GroupedRecord | AssertedVersion) -> DraftStorageAdapter:

@@ -7,8 +7,8 @@ from typing import Final
 from markupsafe import Markup, escape
 
 from castore_core import Absent, JSONValue
+from castore_visualizer._texts import MAX_LENGTH, fold, mark
 
-MAX_LENGTH: Final = 20_000  # characters of a value that are shown at once
 _INDENT: Final = "  "
 
 
@@ -28,11 +28,11 @@ def render_json(value: JSONValue | Absent) -> Markup:
 
 
 def render_value(value: JSONValue | Absent) -> Markup:
-    """Return a value that has nothing inside, in one line."""
+    """Return a value that has nothing inside; a long text is folded."""
     if isinstance(value, Absent):
         return Markup('<span class="none">absent</span>')
     if isinstance(value, str):
-        return _mark("str", value) if value else Markup('<span class="none">empty text</span>')
+        return fold("str", value) if value else Markup('<span class="none">empty text</span>')
     return _render_simple(value)
 
 
@@ -42,7 +42,7 @@ def _iter_parts(value: JSONValue, line: str) -> Iterator[Markup]:
         yield Markup("{")
         for index, (key, each) in enumerate(value.items()):
             yield escape(f",{inner}" if index else inner)
-            yield _mark("key", json.dumps(key, ensure_ascii=False)) + ": "
+            yield mark("key", json.dumps(key, ensure_ascii=False)) + ": "
             yield from _iter_parts(each, inner)
         yield escape(line + "}")
     elif isinstance(value, list) and value:
@@ -63,15 +63,10 @@ def _render_simple(value: JSONValue) -> Markup:
         return Markup('<span class="none">a number that is too large to be shown</span>')
     match value:
         case None | bool():
-            return _mark("lit", text)
+            return mark("lit", text)
         case int() | float():
-            return _mark("num", text)
+            return mark("num", text)
         case str():
-            return _mark("str", text)
+            return mark("str", text)
         case _:
             return escape(text)
-
-
-def _mark(name: str, text: str) -> Markup:
-    shown = text if len(text) <= MAX_LENGTH else f"{text[:MAX_LENGTH]}…"
-    return Markup('<span class="{}">{}</span>').format(name, shown)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
-from castore_core import ParkedEvent
+from castore_core import LOG_START, LogPosition, ParkedEvent
 
 
 class ParkedGroup(Protocol):
@@ -46,8 +46,8 @@ class LogFollower(Protocol):
         """Group the parked events by the kind of their failure."""
         ...
 
-    def iter_parked_events(self) -> AsyncIterator[ParkedEvent]:
-        """Walk the parked events."""
+    def iter_parked_events(self, *, after: LogPosition = LOG_START) -> AsyncIterator[ParkedEvent]:
+        """Walk the parked events that follow a position of the log, in its order."""
         ...
 
     async def retry_parked_events(self, *, kind: str | None = None) -> int:

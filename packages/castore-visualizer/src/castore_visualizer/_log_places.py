@@ -1,10 +1,12 @@
 """Places in a log that are near a moment: logs are in the order of pushes, not of timestamps."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 
 from castore_core import EventStore, ListedAggregate, LogPosition, ReversibleEventLog
+from castore_visualizer._storage_failures import PATIENCE, attempt
 
 _MARGIN: Final = 20
 """So many aggregates that began later lie between the moment and the place."""
@@ -18,12 +20,22 @@ async def find_places(
     """Return a place of each log, before which the events up to a moment are; ``None`` is the end.
 
     Aggregates are listed by the moments at which they began, and so lead to places quickly. Events
-    that were pushed long after their timestamps may lie behind.
+    that were pushed long after their timestamps may lie behind. A storage that fails has its end.
     """
-    return [
-        _choose([await _find_place(log, stores[each], moment) for each in store_ids])
-        for log, store_ids in logs
-    ]
+    places = await asyncio.gather(
+        *(
+            attempt(_find_first(log, [stores[each] for each in store_ids], moment), PATIENCE)
+            for log, store_ids in logs
+        )
+    )
+    # Reading the log tells of the error.
+    return [None if isinstance(each, Exception) else each for each in places]
+
+
+async def _find_first(
+    log: ReversibleEventLog, stores: Iterable[EventStore], moment: datetime
+) -> LogPosition | None:
+    return _choose([await _find_place(log, each, moment) for each in stores])
 
 
 async def _find_place(

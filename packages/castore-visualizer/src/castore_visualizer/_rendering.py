@@ -15,6 +15,7 @@ from castore_visualizer._csrf import get_form_token, keep_form_token
 from castore_visualizer._json_html import render_json, render_value
 from castore_visualizer._moments import show_age, show_duration, show_gap, show_moment
 from castore_visualizer._site import get_site
+from castore_visualizer._texts import fold_text
 from castore_visualizer._urls import make_static_url, make_url
 
 
@@ -83,6 +84,7 @@ def _show_plural(number: int, noun: str) -> str:
 _FILTERS: Final[dict[str, Any]] = {
     "age": _show_age,
     "duration": show_duration,
+    "fold": fold_text,
     "gap": show_gap,
     "json": render_json,
     "moment": show_moment,

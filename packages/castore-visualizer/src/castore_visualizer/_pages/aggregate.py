@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,6 +18,7 @@ from castore_visualizer._history import (
     find_version_at,
     get_window,
 )
+from castore_visualizer._missing_aggregate import MissingAggregateError
 from castore_visualizer._queries import get_moment, get_number, get_text
 from castore_visualizer._rendering import render
 from castore_visualizer._site import Site, get_site
@@ -84,8 +84,7 @@ async def _find_subject(request: Request) -> _Subject:
     aggregate_id = get_text(request, "id")
     last = await find_last_version(store, aggregate_id) if aggregate_id else 0
     if not last:
-        text = f"Event store {store.event_store_id!r} has no aggregate {aggregate_id!r}."
-        raise HTTPException(404, text)
+        raise MissingAggregateError(store.event_store_id, aggregate_id)
     return _Subject(store, aggregate_id, last)
 
 

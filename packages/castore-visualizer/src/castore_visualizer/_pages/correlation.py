@@ -9,6 +9,7 @@ from castore_visualizer._graph import draw_graph
 from castore_visualizer._queries import get_number, get_text
 from castore_visualizer._rendering import render
 from castore_visualizer._site import get_site
+from castore_visualizer._storage_failures import show_failures
 
 _FURTHER = 5
 _MOST = 50_000
@@ -31,6 +32,7 @@ async def show_correlation(request: Request) -> Response:
         events=events,
         graph=draw_graph(events),
         looked_at=found.looked_at if found else 0,
+        failures=show_failures(site.masking, found.failures) if found else [],
         further=most * _FURTHER if found and found.looked_at >= most and most < _MOST else None,
     )
 

@@ -16,6 +16,7 @@ from castore_visualizer._page_tokens import pack, unpack
 from castore_visualizer._queries import get_moment, get_text
 from castore_visualizer._rendering import encode, render, render_text
 from castore_visualizer._site import get_site
+from castore_visualizer._storage_failures import show_failures
 
 PAGE_SIZE = 50
 
@@ -39,6 +40,7 @@ async def show_log(request: Request) -> Response:
         filter=log_filter,
         events=[show_entry(site, each) for each in page.entries],
         page=page,
+        failures=show_failures(site.masking, page.failures),
         has_jumped=not token and any(before),
         end=pack([None] * len(logs)),
         next_page=None if page.following is None else pack(page.following),

@@ -1,13 +1,13 @@
 """Projections and relays: how far they have come, and what is parked."""
 
-from itertools import islice
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from castore_core import ParkedEvent
+from castore_core import InvalidLogPositionError, LogPosition, ParkedEvent
 from castore_visualizer._error_texts import quote_error
 from castore_visualizer._forms import read_form
 from castore_visualizer._log_followers import LogFollower
@@ -16,9 +16,19 @@ from castore_visualizer._rendering import render
 from castore_visualizer._site import Site, get_site
 from castore_visualizer._urls import make_url
 
-MOST_SHOWN = 100
+MOST_SHOWN: Final = 100
+MOST_LOOKED_AT: Final = 3_000
+"""How many parked events a page looks at, at most, to find those of a kind."""
 
 _DONE: Final = {"retry": "will be tried again", "drop": "were dropped"}
+
+
+class _Page(NamedTuple):
+    """Some parked events, and the position after which the next page begins, if one follows."""
+
+    events: Sequence[ParkedEvent]
+    following: LogPosition | None
+    looked_at: int
 
 
 async def show_projections(request: Request) -> Response:
@@ -44,20 +54,26 @@ async def get_lags(request: Request) -> Response:
 
 
 async def show_parked(request: Request) -> Response:
-    """Show the parked events of a projection, grouped by their failures."""
+    """Show a page of the parked events of a projection; before the first one, their groups."""
     site = get_site(request)
     follower = _get_follower(site, get_text(request, "name"))
     kind = get_text(request, "kind")
-    groups = await follower.group_parked_events()
-    parked = [each async for each in follower.iter_parked_events() if _is_of_kind(each, kind)]
+    after = get_text(request, "after")
+    groups = () if after else await follower.group_parked_events()
+    try:
+        page = await _read_page(follower, kind, after)
+    except InvalidLogPositionError as error:
+        raise HTTPException(400, f"{error}.") from error
     return render(
         request,
         "parked.html",
         follower=follower,
         groups=[(each, _show_failure(site, each.first)) for each in groups],
         kind=kind,
-        parked=[(each, _show_failure(site, each)) for each in islice(parked, MOST_SHOWN)],
-        total=len(parked),
+        after=after,
+        parked=[(each, _show_failure(site, each)) for each in page.events],
+        following=page.following,
+        looked_at=page.looked_at,
         done=_DONE.get(get_text(request, "done")),
         number=get_number(request, "number") or 0,
     )
@@ -79,6 +95,18 @@ async def change_parked(request: Request) -> Response:
         raise HTTPException(400, "Choose to retry or to drop.")
     url = make_url(request, "parked", name=follower.name, done=form["action"], number=number)
     return RedirectResponse(url, 303)
+
+
+async def _read_page(follower: LogFollower, kind: str, after: LogPosition) -> _Page:
+    events: list[ParkedEvent] = []
+    looked_at, reached = 0, after
+    async for each in follower.iter_parked_events(after=after):
+        if len(events) == MOST_SHOWN or looked_at == MOST_LOOKED_AT:
+            return _Page(events, reached, looked_at)
+        looked_at, reached = looked_at + 1, each.position
+        if _is_of_kind(each, kind):
+            events.append(each)
+    return _Page(events, None, looked_at)
 
 
 async def _check_seen(follower: LogFollower, kind: str, seen: str) -> None:

@@ -216,7 +216,7 @@
     if (slider && version && document.activeElement !== slider) slider.value = version;
   });
 
-  // The script is deferred: the page is there.
+  // The script is at the end of the page: the rest is there.
   document.querySelectorAll("[data-chart]").forEach(drawRates);
   document.querySelectorAll("[data-follow]").forEach(followLags);
   showChosen();
