@@ -30,6 +30,13 @@ pytestmark = [
 AXE = Path(__file__).parent / "axe" / "axe-4.14.1.min.js"
 ATTACK = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 
+# As a browser does when a person goes to another tab, or comes back.
+SHOW = """state => {
+  Object.defineProperty(document, "visibilityState", {value: state, configurable: true});
+  Object.defineProperty(document, "hidden", {value: state === "hidden", configurable: true});
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
 
 class Site:
     """A visualizer that is served, its stores, and a page of a browser."""
@@ -164,6 +171,29 @@ async def test_the_log_is_live(site: Site) -> None:
     await expect(first).to_contain_text("pikachu")
     await expect(first.locator("td.n")).to_have_text("26")
     await expect(page.get_by_role("status")).to_have_text("live · 1 new")
+
+
+async def test_a_live_log_misses_nothing(site: Site) -> None:
+    """Events appear that came before the page listened, and while it was in the background."""
+    page = site.page
+
+    async def push_before(route: Route) -> None:
+        await site.stores[0].push_event(PokemonLeveledUp("pikachu", 26))
+        await route.continue_()
+
+    await page.route(re.compile("htmx-sse"), push_before)
+    versions = page.locator("#live tr.new td.n")
+    await site.visit("/log?store=POKEMONS")
+    await expect(versions).to_have_text(["26"])
+
+    await page.evaluate(SHOW, "hidden")
+    await asyncio.sleep(0.3)
+    for version in (27, 28):
+        await site.stores[0].push_event(PokemonLeveledUp("pikachu", version))
+    await asyncio.sleep(0.3)
+    await expect(versions).to_have_text(["26"])
+    await page.evaluate(SHOW, "visible")
+    await expect(versions).to_have_text(["28", "27", "26"])
 
 
 async def test_a_command_is_rehearsed_and_then_run(site: Site) -> None:

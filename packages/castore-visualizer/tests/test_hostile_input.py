@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -30,6 +30,7 @@ from castore_core import (
 from castore_in_memory import InMemoryEventStorageAdapter, InMemoryMessageQueueAdapter
 from castore_visualizer import Field, create_app
 from castore_visualizer._live import stream
+from castore_visualizer._page_tokens import pack, unpack
 from pokemon import PokemonLeveledUp
 
 TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 of a test
@@ -360,11 +361,81 @@ def test_addresses_put_no_words_into_a_page(serve: Any) -> None:
     assert "Call 1234" not in page.text
 
 
+def follow(logs: Any, after: str = "") -> AsyncGenerator[str, None]:
+    """Give live updates from the id of a message on: the ids of aggregates."""
+    return stream(
+        logs,
+        lambda entry: entry.record.aggregate_id,
+        after=unpack(after, len(logs)),
+        gap="there are more",
+    )
+
+
+def get_id(message: str) -> str:
+    """Return the id of a message."""
+    return next(each[4:] for each in message.splitlines() if each.startswith("id: "))
+
+
+async def test_live_updates_go_on_where_they_ended() -> None:
+    """A browser whose page was in the background misses nothing, and gets nothing twice."""
+    storage = InMemoryEventStorageAdapter()
+    notes = open_notes(storage)
+    messages = follow([(storage, ["NOTES"])])
+    await anext(messages)
+    await anext(messages)
+    await notes.push_event(Noted("ada", 1, payload={}, metadata={}))
+    last = await anext(messages)
+    assert "data: ada" in last
+    await messages.aclose()
+    await notes.push_event(Noted("bo", 1, payload={}, metadata={}))
+
+    messages = follow([(storage, ["NOTES"])], get_id(last))
+    await anext(messages)
+    assert "data: bo" in await anext(messages)
+    assert "still here" in await anext(messages)
+    await messages.aclose()
+
+
+async def test_live_updates_leave_out_very_many_events() -> None:
+    """A browser that was away for long is told so, and gets what is pushed from then on."""
+    storage = InMemoryEventStorageAdapter()
+    notes = open_notes(storage)
+    messages = follow([(storage, ["NOTES"])])
+    first = await anext(messages)
+    await messages.aclose()
+    for version in range(1, 2_001):
+        await notes.push_event(Noted("ada", version, payload={}, metadata={}))
+
+    messages = follow([(storage, ["NOTES"])], get_id(first))
+    found = [await anext(messages)]
+    while "there are more" not in found[-1]:
+        found.append(await anext(messages))
+    assert 500 == sum("data: ada" in each for each in found)
+    await notes.push_event(Noted("bo", 1, payload={}, metadata={}))
+    while "data: bo" not in found[-1]:
+        found.append(await anext(messages))
+    assert 500 == sum("data: ada" in each for each in found)
+    await messages.aclose()
+
+
+@pytest.mark.parametrize("position", ["", "9" * 40, "nonsense", "é"])
+async def test_live_updates_from_any_position(position: str) -> None:
+    """The position of another log, or of one that was lost, is no reason to show nothing."""
+    storage = InMemoryEventStorageAdapter()
+    messages = follow([(storage, ["NOTES"])], pack([position]))
+    await anext(messages)
+    await open_notes(storage).push_event(Noted("ada", 1, payload={}, metadata={}))
+    found = ""
+    while "data: ada" not in found:
+        found = await asyncio.wait_for(anext(messages), 5)
+    await messages.aclose()
+
+
 async def test_live_updates_outlast_errors_of_any_kind() -> None:
     """A storage of yours may raise errors of its driver: it is asked again, and nothing is lost."""
     log: Any = FailingStorage("wait_for_events", RuntimeError("a driver"))
     before = asyncio.all_tasks()
-    messages = stream([(log, ["NOTES"])], lambda entry: entry.record.aggregate_id)
+    messages = follow([(log, ["NOTES"])])
     assert "retry" in await anext(messages)
     assert "still here" in await anext(messages)
     await asyncio.sleep(0)
@@ -383,11 +454,11 @@ async def test_live_updates_go_on_beside_a_storage_that_fails() -> None:
         (FailingStorage("get_last_position", StorageError("down")), ["OTHERS"]),
         (storage, ["NOTES"]),
     ]
-    messages = stream(logs, lambda entry: entry.record.aggregate_id)
+    messages = follow(logs)
     assert "retry" in await anext(messages)
     assert "still here" in await anext(messages)
     await open_notes(storage).push_event(Noted("ada", 1, payload={}, metadata={}))
-    assert "data: ada\n\n" == await anext(messages)
+    assert (await anext(messages)).endswith("\ndata: ada\n\n")
     tasks = asyncio.all_tasks() - before
     await messages.aclose()
     await asyncio.wait(tasks, timeout=5)
@@ -398,13 +469,13 @@ async def test_lines_of_values_are_lines_of_a_message() -> None:
     """Nothing in an id or a value begins a field of its own in a server-sent event."""
     storage = InMemoryEventStorageAdapter()
     notes = open_notes(storage)
-    messages = stream([(storage, ["NOTES"])], lambda entry: entry.record.aggregate_id)
+    messages = follow([(storage, ["NOTES"])])
     await anext(messages)
     await notes.push_event(Noted("a\revent: b\r\ndata: c\n\nid: d", 1, payload=1, metadata=1))
     texts = [await anext(messages), await anext(messages)]
     message = next(each for each in texts if "still" not in each)
     await messages.aclose()
-    assert all(each.startswith("data: ") for each in message.splitlines() if each)
+    assert all(each.startswith(("id: ", "data: ")) for each in message.splitlines() if each)
     assert "\r" not in message
 
 
@@ -459,7 +530,7 @@ async def test_live_updates_end_with_a_browser_that_left(world: Any) -> None:
 async def test_events_that_nobody_wants_show_that_the_browser_is_there() -> None:
     """A message follows each batch, so that a connection that is gone is found out."""
     log: Any = EndlessLog()
-    messages = stream([(log, ["NOTES"])], lambda _: None)
-    assert "retry: 2000\n\n" == await anext(messages)
-    assert ": still here\n\n" == await asyncio.wait_for(anext(messages), 1)
+    messages = stream([(log, ["NOTES"])], lambda _: None, after=[None], gap="")
+    assert (await anext(messages)).startswith("retry: 2000\n")
+    assert (await asyncio.wait_for(anext(messages), 1)).endswith("\n: still here\n\n")
     await messages.aclose()

@@ -64,7 +64,7 @@ class LogPage(NamedTuple):
 
     ``looked_at`` is the number of events that were read, ``reached`` the timestamp of the last.
     ``failures`` are the errors of logs that could not be read, or not further, as far as their
-    stores are wanted.
+    stores are wanted. ``latest`` is where each log began; ``None`` where it could not be read.
     """
 
     entries: Sequence[LogEntry]
@@ -72,6 +72,7 @@ class LogPage(NamedTuple):
     looked_at: int
     reached: datetime | None
     failures: Sequence[StorageFailure]
+    latest: list[LogPosition | None]
 
 
 class _Cursor:
@@ -88,6 +89,7 @@ class _Cursor:
         self._store_ids = store_ids
         self._patience = patience
         self.before = before
+        self.latest: LogPosition | None = None
         self.error: Exception | None = None
         self._entries: list[LogEntry] = []
 
@@ -127,6 +129,8 @@ class _Cursor:
         self._entries = list(found.entries)[::-1]
         if not self._entries:
             self.before = LOG_START
+        if self.latest is None:
+            self.latest = self._entries[-1].position if self._entries else LOG_START
         self._is_last = found.position == LOG_START
 
 
@@ -160,6 +164,7 @@ async def read_page(
         looked_at,
         reached,
         [each for each in failures if each is not None],
+        [each.latest for each in cursors],
     )
 
 

@@ -6,7 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from castore_core import InvalidLogPositionError, LogEntry
+from castore_core import InvalidLogPositionError, LogEntry, LogPosition
 from castore_visualizer._events import show_entry
 from castore_visualizer._inventory import find_log
 from castore_visualizer._live import LiveResponse, stream
@@ -43,6 +43,7 @@ async def show_log(request: Request) -> Response:
         failures=show_failures(site.masking, page.failures),
         has_jumped=not token and any(before),
         end=pack([None] * len(logs)),
+        seen=pack(page.latest),
         next_page=None if page.following is None else pack(page.following),
         is_live=not token and log_filter.before is None and bool(logs),
         types=sorted({kind.type for each in stores.values() for kind in each.event_types}),
@@ -51,13 +52,23 @@ async def show_log(request: Request) -> Response:
 
 
 async def stream_log(request: Request) -> Response:
-    """Send rows for the events that are pushed from now on."""
+    """Send rows for the events that follow those of the page, or of the stream before."""
     logs = get_site(request).inventory.list_logs()
+    query = {name: each for name, each in request.query_params.items() if name != "seen"}
+    gap = encode(render_text(request, "_gap_row.html", query=query)).decode()
     return LiveResponse(
-        stream(logs, _make_row_renderer(request)),
+        stream(logs, _make_row_renderer(request), after=_find_seen(request, len(logs)), gap=gap),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
+
+
+def _find_seen(request: Request, count: int) -> list[LogPosition | None]:
+    """Return where each log was read up to: by a stream that has ended, or by the page."""
+    try:
+        return unpack(request.headers.get("last-event-id") or get_text(request, "seen"), count)
+    except HTTPException:  # of other stores: the visualizer was started anew
+        return [None] * count
 
 
 def _make_row_renderer(request: Request) -> Callable[[LogEntry], str | None]:

@@ -178,7 +178,7 @@
     const rows = event.target.closest("[data-live]");
     if (!rows) return;
     while (rows.children.length > MOST_ROWS) rows.lastElementChild.remove();
-    arrived += 1;
+    if (!rows.firstElementChild?.matches(".gap")) arrived += 1;
     document.querySelector(".empty")?.remove();
     const note = document.querySelector("[data-live-note]");
     if (note) note.textContent = `live · ${arrived} new`;
