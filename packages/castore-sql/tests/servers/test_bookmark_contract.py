@@ -73,7 +73,6 @@ class TestBookmarksOnServersInThreads(OnServer):
     """Through synchronous engines."""
 
 
-@pytest.mark.may_skip("MySQL itself comes with Docker only")
 @pytest.mark.parametrize("kind", ["asyncmy-mysql"], indirect=True)
 class TestBookmarksOnMySQL(OnServer):
     """MySQL itself."""

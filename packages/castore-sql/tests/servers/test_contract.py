@@ -124,7 +124,6 @@ class TestLogOnMariaDBInThreads(OnServer, EventLogTests):
     """The event log, through a synchronous engine."""
 
 
-@pytest.mark.may_skip("MySQL itself comes with Docker only")
 @pytest.mark.parametrize("kind", ["asyncmy-mysql"], indirect=True)
 class TestEventsOnMySQL(OnMySQL, OfEvents):
     """MySQL itself."""
@@ -132,7 +131,6 @@ class TestEventsOnMySQL(OnMySQL, OfEvents):
     works_in_several_event_loops = False
 
 
-@pytest.mark.may_skip("MySQL itself comes with Docker only")
 @pytest.mark.parametrize("kind", ["asyncmy-mysql"], indirect=True)
 class TestLogOnMySQL(OnServer, EventLogTests):
     """MySQL itself."""

@@ -13,13 +13,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from castore_core import EventRecord, StorageError, UnknownOutcomeError
 from castore_sql import SQLEventStorageAdapter
-from sql_servers import MARIADB_KINDS, POSTGRES_KINDS, Kind, ServerDatabase, dispose
+from sql_servers import (
+    KINDS,
+    MARIADB_KINDS,
+    MYSQL_KINDS,
+    POSTGRES_KINDS,
+    Kind,
+    ServerDatabase,
+    dispose,
+)
 
 MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 TIMEOUT = 0.3
 
-each_kind = pytest.mark.parametrize("kind", [*POSTGRES_KINDS, *MARIADB_KINDS], indirect=True)
-each_of_mariadb = pytest.mark.parametrize("kind", MARIADB_KINDS, indirect=True)
+each_kind = pytest.mark.parametrize("kind", KINDS, indirect=True)
 
 
 def make_record(aggregate_id: str) -> EventRecord:
@@ -66,7 +73,7 @@ def with_setting(kind: Kind, database: ServerDatabase, setting: str) -> dict[str
     [
         *((each, "lock_timeout = 50") for each in POSTGRES_KINDS),
         *((each, "statement_timeout = 50") for each in POSTGRES_KINDS),
-        *((each, "innodb_lock_wait_timeout = 1") for each in MARIADB_KINDS),
+        *((each, "innodb_lock_wait_timeout = 1") for each in [*MARIADB_KINDS, *MYSQL_KINDS]),
         *((each, "max_statement_time = 0.05") for each in MARIADB_KINDS),
     ],
     indirect=["kind"],

@@ -52,7 +52,6 @@ class TestSnapshotsOnServersInThreads(OnServer):
     """Through synchronous engines."""
 
 
-@pytest.mark.may_skip("MySQL itself comes with Docker only")
 @pytest.mark.parametrize("kind", ["asyncmy-mysql"], indirect=True)
 class TestSnapshotsOnMySQL(OnServer):
     """MySQL itself."""
