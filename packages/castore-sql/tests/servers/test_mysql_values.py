@@ -317,6 +317,25 @@ async def test_the_url_of_mariadb(database: ServerDatabase) -> None:
     engine.dispose()
 
 
+@pytest.mark.parametrize("kind", MARIADB_KINDS.values(), ids=MARIADB_KINDS)
+async def test_a_password_of_mysql(
+    make_database: Callable[[str], ServerDatabase], kind: Kind
+) -> None:
+    """The server's default way to prove a password works without TLS, also at the first time."""
+    database = make_database("mysql")
+    user = f"user_{database.name}"
+    database.run(
+        f"CREATE USER {user} IDENTIFIED BY 'a secret'", f"GRANT ALL ON {database.name}.* TO {user}"
+    )
+    url = database.get_url(kind.driver).set(username=user, password="a secret")
+    engine = (create_async_engine if kind.is_async else create_engine)(url)
+    adapter = await create(engine)
+    await adapter.push_event(STORE, make_note("a"))
+    assert [make_note("a")] == await adapter.get_events(STORE, "a")
+    await dispose(engine)
+    database.run(f"DROP USER {user}")
+
+
 LIMIT = 1024 * 1024  # bytes; the least that a server is likely to have
 
 

@@ -11,7 +11,13 @@ import pytest
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from castore_core import EventRecord, StorageError, UnknownOutcomeError
+from castore_core import (
+    AssertedVersion,
+    EventRecord,
+    GroupedRecord,
+    StorageError,
+    UnknownOutcomeError,
+)
 from castore_sql import SQLEventStorageAdapter
 from sql_servers import (
     KINDS,
@@ -36,16 +42,21 @@ def make_record(aggregate_id: str) -> EventRecord:
 
 @asynccontextmanager
 async def pushed_within(
-    engine: Engine | AsyncEngine, adapter: SQLEventStorageAdapter, aggregate_id: str
+    engine: Engine | AsyncEngine,
+    adapter: SQLEventStorageAdapter,
+    aggregate_id: str,
+    *,
+    force: bool = False,
 ) -> AsyncGenerator[None]:
     """Keep a transaction open that has pushed an event, and roll it back."""
+    record = make_record(aggregate_id)
     if isinstance(engine, AsyncEngine):
         async with engine.connect() as connection:
-            await adapter.within(connection).push_event("STORE", make_record(aggregate_id))
+            await adapter.within(connection).push_event("STORE", record, force=force)
             yield
     else:
         with engine.connect() as sync_connection:
-            await adapter.within(sync_connection).push_event("STORE", make_record(aggregate_id))
+            await adapter.within(sync_connection).push_event("STORE", record, force=force)
             yield
 
 
@@ -93,6 +104,29 @@ async def test_a_limit_of_the_server(
 
     await impatient.push_event("STORE", make_record("a"))
     assert [make_record("a")] == await adapter.get_events("STORE", "a")
+    await dispose(limited)
+
+
+@pytest.mark.parametrize("kind", MYSQL_KINDS, indirect=True)
+async def test_a_limit_of_the_server_for_reads(
+    kind: Kind, database: ServerDatabase, engine: Engine | AsyncEngine
+) -> None:
+    """MySQL ends a read that waits in the middle of a push, which was not written."""
+    adapter = await make_adapter(engine)
+    await adapter.push_event("STORE", make_record("a"))
+    options = with_setting(kind, database, "max_execution_time = 50")
+    limited = database.make_engine(kind, connect_args=options)
+    impatient = SQLEventStorageAdapter(limited)
+    group = [GroupedRecord("STORE", make_record("b"), impatient)]
+    asserted = [AssertedVersion("STORE", "a", 1, impatient)]
+    async with pushed_within(engine, adapter, "a", force=True):
+        with pytest.raises(StorageError, match=r"nothing was written") as caught:
+            await impatient.push_event_group(group, asserted=asserted)
+        assert not isinstance(caught.value, UnknownOutcomeError)
+    assert [] == await adapter.get_events("STORE", "b")
+
+    await impatient.push_event_group(group, asserted=asserted)
+    assert [make_record("b")] == await adapter.get_events("STORE", "b")
     await dispose(limited)
 
 
