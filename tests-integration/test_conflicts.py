@@ -59,11 +59,13 @@ def test_thirty_two_writers_of_one_aggregate(
     assert [(version,) for version in range(1, 33)] == versions
 
 
-@pytest.fixture
-def database(find_server: Callable[[str], str]) -> Iterator[ServerDatabase]:
-    """Give an empty database of MariaDB."""
+@pytest.fixture(params=["mariadb", "mysql"])
+def database(
+    find_server: Callable[[str], str], request: pytest.FixtureRequest
+) -> Iterator[ServerDatabase]:
+    """Give an empty database of MariaDB, and of MySQL."""
     with using_servers(alone=False):
-        database = ServerDatabase("mariadb", find_server("mariadb"))
+        database = ServerDatabase(request.param, find_server(request.param))
         database.create()
         yield database
         database.drop()
@@ -72,7 +74,7 @@ def database(find_server: Callable[[str], str]) -> Iterator[ServerDatabase]:
 @pytest.mark.parametrize(
     ("kind", "driver"), [("aggregate-command", "mysql+asyncmy"), ("command", "mysql+pymysql")]
 )
-def test_thirty_two_writers_of_one_aggregate_on_mariadb(
+def test_thirty_two_writers_of_one_aggregate_on_a_server(
     database: ServerDatabase, kind: str, driver: str
 ) -> None:
     """Each writes its event, after as many conflicts as it meets; none sees a deadlock."""
