@@ -59,11 +59,11 @@ def test_thirty_two_writers_of_one_aggregate(
     assert [(version,) for version in range(1, 33)] == versions
 
 
-@pytest.fixture(params=["mariadb", "mysql"])
+@pytest.fixture
 def database(
     find_server: Callable[[str], str], request: pytest.FixtureRequest
 ) -> Iterator[ServerDatabase]:
-    """Give an empty database of MariaDB, and of MySQL."""
+    """Give an empty database on a server."""
     with using_servers(alone=False):
         database = ServerDatabase(request.param, find_server(request.param))
         database.create()
@@ -72,7 +72,13 @@ def database(
 
 
 @pytest.mark.parametrize(
-    ("kind", "driver"), [("aggregate-command", "mysql+asyncmy"), ("command", "mysql+pymysql")]
+    ("database", "kind", "driver"),
+    [
+        ("mariadb", "aggregate-command", "mysql+asyncmy"),
+        ("mariadb", "command", "mysql+pymysql"),
+        ("mysql", "aggregate-command", "mysql+asyncmy"),
+    ],
+    indirect=["database"],
 )
 def test_thirty_two_writers_of_one_aggregate_on_a_server(
     database: ServerDatabase, kind: str, driver: str
