@@ -211,7 +211,7 @@ async def test_a_server_that_does_not_answer_a_push(
     await wait_until_idle(proxied)
 
 
-@pytest.mark.parametrize("kind", ["asyncpg", "pymysql", "pymysql-mysql"], indirect=True)
+@pytest.mark.parametrize("kind", ["asyncpg", "pymysql"], indirect=True)
 async def test_a_network_that_is_silent(
     proxied: Engine | AsyncEngine, proxy: TCPProxy, adapter: SQLEventStorageAdapter
 ) -> None:

@@ -18,10 +18,12 @@ from castore_core import (
     StorageError,
 )
 from castore_sql import SQLEventStorageAdapter
-from sql_servers import KINDS, Kind, ServerDatabase, dispose
+from sql_servers import MARIADB_KINDS, POSTGRES_KINDS, Kind, ServerDatabase, dispose
 from tcp_proxy import Fault, TCPProxy, tcp_proxy
 
-pytestmark = pytest.mark.parametrize("kind", KINDS, indirect=True)
+pytestmark = pytest.mark.parametrize(
+    "kind", [*POSTGRES_KINDS, *MARIADB_KINDS, "asyncmy-mysql"], indirect=True
+)
 
 MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 MOST_REQUESTS = 200
