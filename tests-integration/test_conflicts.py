@@ -60,19 +60,27 @@ def test_thirty_two_writers_of_one_aggregate(
 
 
 @pytest.fixture
-def database(find_server: Callable[[str], str]) -> Iterator[ServerDatabase]:
-    """Give an empty database of MariaDB."""
+def database(
+    find_server: Callable[[str], str], request: pytest.FixtureRequest
+) -> Iterator[ServerDatabase]:
+    """Give an empty database on a server."""
     with using_servers(alone=False):
-        database = ServerDatabase("mariadb", find_server("mariadb"))
+        database = ServerDatabase(request.param, find_server(request.param))
         database.create()
         yield database
         database.drop()
 
 
 @pytest.mark.parametrize(
-    ("kind", "driver"), [("aggregate-command", "mysql+asyncmy"), ("command", "mysql+pymysql")]
+    ("database", "kind", "driver"),
+    [
+        ("mariadb", "aggregate-command", "mysql+asyncmy"),
+        ("mariadb", "command", "mysql+pymysql"),
+        ("mysql", "aggregate-command", "mysql+asyncmy"),
+    ],
+    indirect=["database"],
 )
-def test_thirty_two_writers_of_one_aggregate_on_mariadb(
+def test_thirty_two_writers_of_one_aggregate_on_a_server(
     database: ServerDatabase, kind: str, driver: str
 ) -> None:
     """Each writes its event, after as many conflicts as it meets; none sees a deadlock."""

@@ -26,7 +26,11 @@ IS_LARGE = os.environ.get("CASTORE_LARGE_RACES") == "1"
 TRANSACTIONS = 12_000 if IS_LARGE else 3_000
 RACES = range(10 if IS_LARGE else 1)
 
-SERVERS = {"postgres": KINDS["asyncpg"], "mariadb": KINDS["asyncmy"]}
+SERVERS = {
+    "postgres": KINDS["asyncpg"],
+    "mariadb": KINDS["asyncmy"],
+    "mysql": KINDS["asyncmy-mysql"],
+}
 
 Place = tuple[str, str, int]
 

@@ -1,4 +1,4 @@
-"""Projections on PostgreSQL and MariaDB, with each driver."""
+"""Projections on PostgreSQL, MariaDB and MySQL, with each driver."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -8,9 +8,8 @@ import pytest
 
 from accounts import Closed, Deposited, Opened, SQLWorld, eventually
 from castore_projections import Projection, ProjectionContext
-from sql_servers import MARIADB_KINDS, POSTGRES_KINDS, ServerDatabase, dispose, using_servers
+from sql_servers import KINDS, ServerDatabase, dispose, using_servers
 
-KINDS = POSTGRES_KINDS | MARIADB_KINDS
 PATIENCE = 30.0  # seconds: transactions of other tests hold back readers of a log
 
 

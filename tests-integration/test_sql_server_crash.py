@@ -24,13 +24,13 @@ from castore_core import (
     UnknownOutcomeError,
 )
 from castore_sql import SQLEventStorageAdapter
-from private_mariadb import private_mariadb_server
+from private_mysql import private_mysql_server
 from private_postgresql import private_postgresql
 from sql_servers import SYNC_DRIVERS, dispose
 
 MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 WRITERS = 16
-KILLS = {"postgres": 3, "mariadb": 2}
+KILLS = {"postgres": 3, "mariadb": 2, "mysql": 2}
 numbers = random.Random(7)
 
 
@@ -52,6 +52,7 @@ DRIVERS = {
     "psycopg-sync": ("postgres", "postgresql+psycopg"),
     "asyncmy": ("mariadb", "mysql+asyncmy"),
     "pymysql": ("mariadb", "mysql+pymysql"),
+    "asyncmy-mysql": ("mysql", "mysql+asyncmy"),
 }
 
 
@@ -67,8 +68,8 @@ def open_server() -> Generator[Callable[[str], tuple[Server, str]]]:
                     postgres = stack.enter_context(private_postgresql())
                     opened[name] = (postgres, postgres.get_url().render_as_string())
                 else:
-                    mariadb = stack.enter_context(private_mariadb_server())
-                    opened[name] = (mariadb, mariadb.url)
+                    mysql = stack.enter_context(private_mysql_server(name))
+                    opened[name] = (mysql, mysql.url)
             return opened[name]
 
         yield open_one

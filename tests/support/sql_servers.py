@@ -44,7 +44,10 @@ MARIADB_KINDS = {
     "aiomysql": Kind("mariadb", "mysql+aiomysql"),
     "pymysql": Kind("mariadb", "mysql+pymysql", is_async=False),
 }
-MYSQL_KINDS = {"asyncmy-mysql": Kind("mysql", "mysql+asyncmy")}
+MYSQL_KINDS = {
+    "asyncmy-mysql": Kind("mysql", "mysql+asyncmy"),
+    "pymysql-mysql": Kind("mysql", "mysql+pymysql", is_async=False),
+}
 KINDS = {**POSTGRES_KINDS, **MARIADB_KINDS, **MYSQL_KINDS}
 
 

@@ -24,7 +24,15 @@ from castore_sql import (
     SQLEventStorageAdapter,
     SQLSnapshotStorageAdapter,
 )
-from sql_servers import Kind, ServerDatabase, dispose
+from sql_servers import (
+    KINDS,
+    MARIADB_KINDS,
+    MYSQL_KINDS,
+    POSTGRES_KINDS,
+    Kind,
+    ServerDatabase,
+    dispose,
+)
 
 RECORD = EventRecord("pikachu1", 1, "PUSHED", datetime(2024, 1, 1, tzinfo=UTC))
 LONG = timedelta(minutes=10)
@@ -34,12 +42,10 @@ INSERT = "INSERT INTO note VALUES ('mine')"
 
 each_kind = pytest.mark.parametrize(
     "kind",
-    ["asyncpg", "psycopg", "psycopg-sync", "asyncmy", "aiomysql", "pymysql"],
+    KINDS,
     indirect=True,
 )
-each_of_postgresql = pytest.mark.parametrize(
-    "kind", ["asyncpg", "psycopg", "psycopg-sync"], indirect=True
-)
+each_of_postgresql = pytest.mark.parametrize("kind", POSTGRES_KINDS, indirect=True)
 each_isolation_level = pytest.mark.parametrize(
     "level", ["AUTOCOMMIT", "REPEATABLE READ", "SERIALIZABLE"]
 )
@@ -399,7 +405,7 @@ async def test_a_statement_that_ends_the_transaction(
     assert None is (await bookmarks.get_bookmark("pokedex")).position
 
 
-@pytest.mark.parametrize("kind", ["asyncmy", "aiomysql", "pymysql"], indirect=True)
+@pytest.mark.parametrize("kind", [*MARIADB_KINDS, *MYSQL_KINDS], indirect=True)
 async def test_a_statement_that_commits_by_the_way(
     bookmarks: SQLBookmarkStorageAdapter[Any],
 ) -> None:
@@ -410,7 +416,7 @@ async def test_a_statement_that_commits_by_the_way(
     assert None is (await bookmarks.get_bookmark("pokedex")).position
 
 
-@pytest.mark.parametrize("kind", ["asyncmy", "pymysql"], indirect=True)
+@pytest.mark.parametrize("kind", ["asyncmy", "pymysql", *MYSQL_KINDS], indirect=True)
 async def test_a_deadlock_that_the_block_passes_over(
     database: ServerDatabase, bookmarks: SQLBookmarkStorageAdapter[Any]
 ) -> None:
@@ -451,7 +457,7 @@ async def test_a_deadlock_that_the_block_passes_over(
     other_engine.dispose()
 
 
-@pytest.mark.parametrize("kind", ["asyncmy", "pymysql"], indirect=True)
+@pytest.mark.parametrize("kind", ["asyncmy", "pymysql", *MYSQL_KINDS], indirect=True)
 async def test_a_position_that_mysql_does_not_hold(
     bookmarks: SQLBookmarkStorageAdapter[Any],
 ) -> None:

@@ -61,7 +61,7 @@ class OnServer(BookmarkStorageAdapterTests):
         return write, read
 
 
-@pytest.mark.parametrize("kind", ["asyncpg", "psycopg", "asyncmy", "aiomysql"], indirect=True)
+@pytest.mark.parametrize("kind", ["asyncpg", "psycopg", "asyncmy-mysql", "aiomysql"], indirect=True)
 class TestBookmarksOnServers(OnServer):
     """Through the async drivers, whose pools belong to one event loop."""
 
@@ -71,11 +71,3 @@ class TestBookmarksOnServers(OnServer):
 @pytest.mark.parametrize("kind", ["psycopg-sync", "pymysql"], indirect=True)
 class TestBookmarksOnServersInThreads(OnServer):
     """Through synchronous engines."""
-
-
-@pytest.mark.may_skip("MySQL itself comes with Docker only")
-@pytest.mark.parametrize("kind", ["asyncmy-mysql"], indirect=True)
-class TestBookmarksOnMySQL(OnServer):
-    """MySQL itself."""
-
-    works_in_several_event_loops = False

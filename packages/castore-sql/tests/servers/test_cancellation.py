@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from castore_core import EventRecord, GroupedRecord
 from castore_sql import SQLEventStorageAdapter
-from sql_servers import MARIADB_KINDS, POSTGRES_KINDS, ServerDatabase
+from sql_servers import KINDS, ServerDatabase
 
-pytestmark = pytest.mark.parametrize("kind", [*POSTGRES_KINDS, *MARIADB_KINDS], indirect=True)
+pytestmark = pytest.mark.parametrize("kind", KINDS, indirect=True)
 
 MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 STEPS = 12

@@ -1,4 +1,4 @@
-"""The servers keep the contract, through each driver."""
+"""The servers keep the contract, and so does each driver: asyncmy on MySQL, others on MariaDB."""
 
 from collections.abc import Callable
 
@@ -100,41 +100,25 @@ class OnMySQL:
         return len(event_store_id) <= 191
 
 
-@pytest.mark.parametrize("kind", ["asyncmy", "aiomysql"], indirect=True)
-class TestEventsOnMariaDB(OnMySQL, OfEvents):
+@pytest.mark.parametrize("kind", ["asyncmy-mysql", "aiomysql"], indirect=True)
+class TestEventsOnMySQL(OnMySQL, OfEvents):
     """Through the async drivers, whose pools belong to one event loop."""
 
     works_in_several_event_loops = False
 
 
 @pytest.mark.parametrize("kind", ["pymysql"], indirect=True)
-class TestEventsOnMariaDBInThreads(OnMySQL, OfEvents):
+class TestEventsOnMySQLInThreads(OnMySQL, OfEvents):
     """Through a synchronous engine."""
 
 
-@pytest.mark.parametrize("kind", ["asyncmy", "aiomysql"], indirect=True)
-class TestLogOnMariaDB(OnServer, EventLogTests):
+@pytest.mark.parametrize("kind", ["asyncmy-mysql", "aiomysql"], indirect=True)
+class TestLogOnMySQL(OnServer, EventLogTests):
     """The event log."""
 
     works_in_several_event_loops = False
 
 
 @pytest.mark.parametrize("kind", ["pymysql"], indirect=True)
-class TestLogOnMariaDBInThreads(OnServer, EventLogTests):
+class TestLogOnMySQLInThreads(OnServer, EventLogTests):
     """The event log, through a synchronous engine."""
-
-
-@pytest.mark.may_skip("MySQL itself comes with Docker only")
-@pytest.mark.parametrize("kind", ["asyncmy-mysql"], indirect=True)
-class TestEventsOnMySQL(OnMySQL, OfEvents):
-    """MySQL itself."""
-
-    works_in_several_event_loops = False
-
-
-@pytest.mark.may_skip("MySQL itself comes with Docker only")
-@pytest.mark.parametrize("kind", ["asyncmy-mysql"], indirect=True)
-class TestLogOnMySQL(OnServer, EventLogTests):
-    """MySQL itself."""
-
-    works_in_several_event_loops = False

@@ -22,12 +22,12 @@ from castore_core import (
     UnknownOutcomeError,
 )
 from castore_sql import SQLEventStorageAdapter
-from sql_servers import MARIADB_KINDS, POSTGRES_KINDS, Kind, ServerDatabase, dispose
+from sql_servers import KINDS, Kind, ServerDatabase, dispose
 from tcp_proxy import Fault, TCPProxy, tcp_proxy
 
 MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 TIMEOUT = 0.3
-each_kind = pytest.mark.parametrize("kind", [*POSTGRES_KINDS, *MARIADB_KINDS], indirect=True)
+each_kind = pytest.mark.parametrize("kind", KINDS, indirect=True)
 LATEST = 4.5  # a thread that waits for a server which does not answer is left 2.5 s later
 
 

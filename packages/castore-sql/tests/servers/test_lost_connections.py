@@ -21,7 +21,9 @@ from castore_sql import SQLEventStorageAdapter
 from sql_servers import MARIADB_KINDS, POSTGRES_KINDS, Kind, ServerDatabase, dispose
 from tcp_proxy import Fault, TCPProxy, tcp_proxy
 
-pytestmark = pytest.mark.parametrize("kind", [*POSTGRES_KINDS, *MARIADB_KINDS], indirect=True)
+pytestmark = pytest.mark.parametrize(
+    "kind", [*POSTGRES_KINDS, *MARIADB_KINDS, "asyncmy-mysql"], indirect=True
+)
 
 MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 MOST_REQUESTS = 200

@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
-from itertools import permutations
+from itertools import permutations, product
 from typing import Any, TypeAlias
 
 import pymysql
@@ -26,7 +26,7 @@ from castore_core import (
     parse_position,
 )
 from castore_sql import SQLEventStorageAdapter
-from private_mariadb import private_mariadb
+from private_mysql import private_mysql
 from sql_servers import KINDS, Kind, ServerDatabase, dispose
 
 MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
@@ -36,10 +36,10 @@ Connection: TypeAlias = "pymysql.Connection[Any]"
 Connect = Callable[..., Connection]
 
 
-@pytest.fixture
-def kind() -> Kind:
-    """Give the kind of engine of all tests."""
-    return KINDS["asyncmy"]
+@pytest.fixture(params=["asyncmy", "asyncmy-mysql"])
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Give an engine on each server."""
+    return KINDS[request.param]
 
 
 @pytest.fixture
@@ -166,10 +166,10 @@ LEVELS = ["AUTOCOMMIT", "READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ",
 
 @pytest.fixture(params=LEVELS)
 async def level_adapter(
-    database: ServerDatabase, request: pytest.FixtureRequest
+    database: ServerDatabase, kind: Kind, request: pytest.FixtureRequest
 ) -> AsyncIterator[SQLEventStorageAdapter]:
     """Give an adapter whose engine has an isolation level."""
-    engine = database.make_engine(KINDS["asyncmy"], isolation_level=request.param)
+    engine = database.make_engine(kind, isolation_level=request.param)
     adapter = SQLEventStorageAdapter(engine)
     await adapter.create_tables()
     yield adapter
@@ -369,11 +369,12 @@ async def test_a_conflict_of_an_id_that_looks_like_a_key(
         await adapter.push_event("STORE", make_record(key))
 
 
-@pytest.fixture(scope="module", params=[1, 2])
+@pytest.fixture(scope="module", params=product(["mariadb", "mysql"], [1, 2]), ids=str)
 def lock_mode_database(request: pytest.FixtureRequest) -> Iterator[ServerDatabase]:
     """Give a database on a server that hands out ids in one of the ways that interleave."""
-    with private_mariadb(f"--innodb-autoinc-lock-mode={request.param}") as url:
-        database = ServerDatabase("mariadb", url)
+    server, mode = request.param
+    with private_mysql(server, f"--innodb-autoinc-lock-mode={mode}") as url:
+        database = ServerDatabase(server, url)
         database.create()
         yield database
 
@@ -396,7 +397,7 @@ async def wait_until_locked(connection: Connection) -> None:
     query = (
         "SELECT COUNT(*) FROM information_schema.processlist JOIN information_schema.innodb_trx "
         "ON trx_mysql_thread_id = id AND trx_state = 'LOCK WAIT' "
-        "WHERE db = DATABASE() AND command = 'Query' AND time_ms > 100"
+        "WHERE db = DATABASE() AND command = 'Query'"
     )
     while True:
         await asyncio.sleep(0.15)  # the server looks again after 0.1 seconds without a query
@@ -773,6 +774,37 @@ async def test_a_user_who_may_not_write(
     engine = create_engine(url)
     strange = SQLEventStorageAdapter(engine)
     await check_that_it_stops(adapter, strange, connect(), "position 2, .* needs SELECT, INSERT")
+    engine.dispose()
+
+
+async def test_an_event_that_is_committed_before_a_user_who_may_not_write_looks(
+    adapter: SQLEventStorageAdapter,
+    database: ServerDatabase,
+    connect: Connect,
+    stranger: Callable[[str], str],
+) -> None:
+    """It is no hole any more, and is read, also where another hole follows it."""
+    other = connect()
+    other.begin()
+    first, _ = insert(other, "a"), insert(other, "lost")
+    other.rollback()
+    await adapter.push_event("STORE", make_record("late"))
+    filled: list[int] = []
+
+    def fill() -> None:
+        if not filled:
+            run(other, f"SET INSERT_ID = {first}")
+            filled.append(insert(other, "a"))
+
+    url = database.get_url("mysql+pymysql").set(username=stranger("SELECT"))
+    engine = create_engine(url)
+    with closing(engine.raw_connection()) as connection:
+        interrupted = Interrupted(connection, "SELECT id FROM `event` FORCE", fill)
+        table = adapter._table  # pyright: ignore[reportPrivateUsage]
+        found = table.read_log(interrupted, None, LOG_START, 10)
+        assert ["a"] == [each.record.aggregate_id for each in found.entries]
+        with pytest.raises(StorageError, match=r"position 2, .* needs SELECT"):
+            table.read_log(interrupted, None, found.position, 10)
     engine.dispose()
 
 

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import pytest
@@ -21,8 +22,8 @@ from castore_core import (
     StorageError,
 )
 from castore_sql import SQLEventStorageAdapter
-from private_mariadb import private_mariadb
-from sql_servers import MARIADB_KINDS, Kind, ServerDatabase, dispose
+from private_mysql import private_mysql
+from sql_servers import KINDS, MARIADB_KINDS, Kind, ServerDatabase, dispose
 
 STORE = "NOTES"
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
@@ -47,10 +48,10 @@ IDS = [
 TRICKY = ["\\", "\\'", "'", '"', "\\\\'; DROP TABLE event; -- ", "%s", "%(a)s", "%", ":a", "\0'"]
 
 
-@pytest.fixture(params=MARIADB_KINDS)
+@pytest.fixture(params=[*MARIADB_KINDS, "asyncmy-mysql"])
 def kind(request: pytest.FixtureRequest) -> Kind:
-    """Give each driver."""
-    return MARIADB_KINDS[request.param]
+    """Give each driver, and each server."""
+    return KINDS[request.param]
 
 
 async def create(engine: Engine | AsyncEngine, table_name: str = "event") -> SQLEventStorageAdapter:
@@ -128,6 +129,7 @@ async def test_modes_of_sql_change_no_text(database: ServerDatabase, kind: Kind,
     await dispose(engine)
 
 
+@pytest.mark.parametrize("kind", ["asyncmy", "asyncmy-mysql"], indirect=True)
 async def test_the_mode_of_a_transaction(database: ServerDatabase) -> None:
     """A mode that the user sets in the middle is minded, too."""
     engine = create_async_engine(database.get_url("mysql+asyncmy"))
@@ -196,6 +198,7 @@ async def test_longest_texts(adapter: SQLEventStorageAdapter, field: str, longes
     assert [] == await adapter.get_events(STORE, "other")
 
 
+@pytest.mark.parametrize("kind", ["pymysql", "pymysql-mysql"], indirect=True)
 @pytest.mark.parametrize("year", [1, 999, 1969, 1970, 2038, 9999])
 async def test_years(database: ServerDatabase, year: int) -> None:
     """All those of Python are kept, in any time zone of the session."""
@@ -295,7 +298,7 @@ async def read_settings(engine: Engine | AsyncEngine) -> list[Any]:
     """Return all settings of a session, and the isolation that its next transaction has."""
     query = text(
         "SHOW SESSION VARIABLES WHERE Variable_name "
-        "NOT REGEXP 'time|gtid|rand|last|pseudo|identity|insert_id'"
+        "NOT REGEXP 'time|gtid|rand|last|pseudo|identity|insert_id|statement_id'"
     )
     if isinstance(engine, AsyncEngine):
         async with engine.connect() as connection:
@@ -304,6 +307,7 @@ async def read_settings(engine: Engine | AsyncEngine) -> list[Any]:
         return list(sync_connection.execute(query))
 
 
+@pytest.mark.parametrize("kind", ["pymysql"], indirect=True)
 async def test_the_url_of_mariadb(database: ServerDatabase) -> None:
     """It means the same server."""
     engine = create_engine(database.get_url("mariadb+pymysql"))
@@ -313,23 +317,50 @@ async def test_the_url_of_mariadb(database: ServerDatabase) -> None:
     engine.dispose()
 
 
+@pytest.mark.parametrize("kind", MARIADB_KINDS.values(), ids=MARIADB_KINDS)
+async def test_a_password_of_mysql(
+    make_database: Callable[[str], ServerDatabase], kind: Kind
+) -> None:
+    """The server's default way to prove a password works without TLS, also at the first time."""
+    database = make_database("mysql")
+    user, secret = f"user_{database.name}", database.name
+    database.run(
+        f"CREATE USER {user} IDENTIFIED BY '{secret}'",
+        f"GRANT ALL ON {database.name}.* TO {user}",
+    )
+    url = database.get_url(kind.driver).set(username=user, password=secret)
+    engine = (create_async_engine if kind.is_async else create_engine)(url)
+    adapter = await create(engine)
+    await adapter.push_event(STORE, make_note("a"))
+    assert [make_note("a")] == await adapter.get_events(STORE, "a")
+    await dispose(engine)
+    database.run(f"DROP USER {user}")
+
+
 LIMIT = 1024 * 1024  # bytes; the least that a server is likely to have
 
 
 @pytest.fixture(scope="module")
-def narrow() -> Iterator[ServerDatabase]:
-    """Give a database on a server that takes small packets."""
-    with private_mariadb(f"--max-allowed-packet={LIMIT}") as url:
-        database = ServerDatabase("mariadb", url)
-        database.create()
-        yield database
+def find_narrow() -> Iterator[Callable[[str], ServerDatabase]]:
+    """Give a function that returns a database on a server that takes small packets."""
+    with ExitStack() as stack:
+
+        @cache
+        def find(server: str) -> ServerDatabase:
+            url = stack.enter_context(private_mysql(server, f"--max-allowed-packet={LIMIT}"))
+            database = ServerDatabase(server, url)
+            database.create()
+            return database
+
+        yield find
 
 
 @pytest.fixture
 async def narrow_adapter(
-    narrow: ServerDatabase, kind: Kind
+    find_narrow: Callable[[str], ServerDatabase], kind: Kind
 ) -> AsyncIterator[SQLEventStorageAdapter]:
     """Give an adapter on that server, whose one connection has to live on."""
+    narrow = find_narrow(kind.server)
     engine = narrow.make_engine(kind, pool_size=1, max_overflow=0)
     opened: list[Any] = []
     event.listen(get_sync_engine(engine), "connect", lambda *each: opened.append(each))

@@ -40,7 +40,7 @@ class OnServer(SnapshotStorageAdapterTests):
         return drop
 
 
-@pytest.mark.parametrize("kind", ["asyncpg", "psycopg", "asyncmy", "aiomysql"], indirect=True)
+@pytest.mark.parametrize("kind", ["asyncpg", "psycopg", "asyncmy-mysql", "aiomysql"], indirect=True)
 class TestSnapshotsOnServers(OnServer):
     """Through the async drivers, whose pools belong to one event loop."""
 
@@ -50,11 +50,3 @@ class TestSnapshotsOnServers(OnServer):
 @pytest.mark.parametrize("kind", ["psycopg-sync", "pymysql"], indirect=True)
 class TestSnapshotsOnServersInThreads(OnServer):
     """Through synchronous engines."""
-
-
-@pytest.mark.may_skip("MySQL itself comes with Docker only")
-@pytest.mark.parametrize("kind", ["asyncmy-mysql"], indirect=True)
-class TestSnapshotsOnMySQL(OnServer):
-    """MySQL itself."""
-
-    works_in_several_event_loops = False

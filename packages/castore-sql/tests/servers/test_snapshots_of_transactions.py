@@ -63,7 +63,9 @@ async def count_after_another(engine: AsyncEngine, seen: list[int]) -> None:
         await count("a")
 
 
-@pytest.mark.parametrize("kind", ["asyncpg", "psycopg", "asyncmy", "aiomysql"], indirect=True)
+@pytest.mark.parametrize(
+    "kind", ["asyncpg", "psycopg", "asyncmy", "aiomysql", "asyncmy-mysql"], indirect=True
+)
 async def test_a_command_runs_again(database: ServerDatabase, kind: Kind) -> None:
     """Under READ COMMITTED it sees what the other writer has committed."""
     engine = database.make_engine(kind, isolation_level="READ COMMITTED")
@@ -74,7 +76,7 @@ async def test_a_command_runs_again(database: ServerDatabase, kind: Kind) -> Non
     await dispose(engine)
 
 
-@pytest.mark.parametrize("kind", ["asyncmy", "aiomysql"], indirect=True)
+@pytest.mark.parametrize("kind", ["asyncmy", "aiomysql", "asyncmy-mysql"], indirect=True)
 @pytest.mark.parametrize("level", ["REPEATABLE READ", None])
 async def test_a_command_does_not_run_again(
     database: ServerDatabase, kind: Kind, level: str | None
@@ -101,7 +103,9 @@ async def test_a_serialization_failure_ends_the_transaction(
     await dispose(engine)
 
 
-@pytest.mark.parametrize("kind", ["asyncpg", "psycopg", "asyncmy", "aiomysql"], indirect=True)
+@pytest.mark.parametrize(
+    "kind", ["asyncpg", "psycopg", "asyncmy", "aiomysql", "asyncmy-mysql"], indirect=True
+)
 async def test_a_deadlock_ends_one_of_two_transactions(
     database: ServerDatabase, kind: Kind
 ) -> None:

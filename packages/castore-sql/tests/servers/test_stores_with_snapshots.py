@@ -10,7 +10,7 @@ from castore_sql import SQLEventStorageAdapter, SQLSnapshotStorageAdapter
 from snapshot_stores import NoteStore, load_plainly, make_event, make_store, push
 from sql_servers import Kind, ServerDatabase, dispose
 
-KINDS = ["asyncpg", "psycopg", "asyncmy"]
+KINDS = ["asyncpg", "psycopg", "asyncmy", "asyncmy-mysql"]
 VALUES: list[Any] = ["é 🦆", 2.0, 1e22, 0.1, -0.0, {"b": 1, "a": [None, True]}]
 
 

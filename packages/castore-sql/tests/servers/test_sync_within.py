@@ -11,7 +11,7 @@ from sync_within_suite import SyncAccounts, SyncWithinTests, note, read_notes
 from within_suite import open_account
 
 
-@pytest.mark.parametrize("kind", ["psycopg-sync", "pymysql"], indirect=True)
+@pytest.mark.parametrize("kind", ["psycopg-sync", "pymysql", "pymysql-mysql"], indirect=True)
 class TestSyncWithin(SyncWithinTests):
     """Through synchronous drivers."""
 

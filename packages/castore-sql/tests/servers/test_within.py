@@ -4,11 +4,11 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from sql_servers import MARIADB_KINDS, POSTGRES_KINDS
+from sql_servers import KINDS
 from within_suite import WithinTests
 
 
-@pytest.mark.parametrize("kind", [*POSTGRES_KINDS, *MARIADB_KINDS], indirect=True)
+@pytest.mark.parametrize("kind", KINDS, indirect=True)
 class TestWithin(WithinTests):
     """Through each driver."""
 

@@ -8,6 +8,7 @@ from castore_core import StorageError, TransactionAbortedError
 from castore_sql._server_errors import translate_error_of_client
 
 # https://mariadb.com/kb/en/mariadb-error-code-reference/
+# https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html
 DUPLICATE_KEY: Final = 1062
 _LOCK_TIMEOUT: Final = 1205
 LOCKED: Final = {_LOCK_TIMEOUT, 3572}  # with NOWAIT, of MariaDB and MySQL

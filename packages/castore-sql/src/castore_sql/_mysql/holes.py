@@ -15,7 +15,7 @@ from castore_core import StorageError
 from castore_sql._connection import Connection
 from castore_sql._mysql.errors import DENIED, LOCKED, READ_ONLY, get_code
 from castore_sql._mysql.inside import InsideConnection
-from castore_sql._mysql.server import isolate_next
+from castore_sql._mysql.server import get_server, isolate_next
 from castore_sql._mysql.statements import EventStatements
 from castore_sql._queries import Query, execute, fetch, fetch_value
 
@@ -106,10 +106,9 @@ class Holes:
         code = self._put_tombstones(connection, holes)
         if code is None:
             return None
-        if code not in LOCKED:
-            return _Closed(holes[0] - 1, _make_refusal(holes[0], code))
         if len(holes) == 1:
-            return _Closed(holes[0] - 1)
+            refusal = None if code in LOCKED else _make_refusal(holes[0], code)
+            return _Closed(holes[0] - 1, refusal)
         half = len(holes) // 2
         return self._close(connection, holes[:half]) or self._close(connection, holes[half:])
 
@@ -122,18 +121,38 @@ class Holes:
             if connection.driver_connection.get_autocommit():
                 execute(connection, Query("BEGIN"))
             # Without this look, the insertion would wait for writers.
-            fetch(connection, self._statements.lock_ids(holes))
-            execute(connection, self._statements.insert_tombstones(holes))
+            filled = fetch(connection, self._statements.lock_ids(holes))
+            if len(filled) < len(holes):
+                execute(connection, self._statements.insert_tombstones(holes))
             execute(connection, Query("COMMIT"))
         except Exception as error:
             code = get_code(error)
             if code not in LOCKED | READ_ONLY | DENIED:
                 raise
             execute(connection, Query("ROLLBACK"))
+            if code in DENIED and not get_server(connection).is_mariadb:
+                code = self._look(connection, holes, code)
             isolate_next(connection)
             return code
         isolate_next(connection)
         return None
+
+    def _look(self, connection: Connection, holes: Sequence[int], denied: int) -> int | None:
+        """Look at holes as a user of MySQL who may not lock rows for writing.
+
+        MariaDB refuses the insertion to such a user, and not the look.
+        """
+        try:
+            filled = fetch(connection, self._statements.share_ids(holes))
+        except Exception as error:
+            code = get_code(error)
+            if code not in LOCKED | DENIED:  # denied before MySQL 8.0.22
+                raise
+            return code
+        else:
+            return None if len(filled) == len(holes) else denied
+        finally:
+            execute(connection, Query("ROLLBACK"))
 
 
 def _make_refusal(hole: int, code: int) -> StorageError:

@@ -132,6 +132,10 @@ class EventStatements:
         """Lock the rows of some ids, or fail where a writer keeps one locked."""
         return Query(f"{self._select_ids} ({', '.join(map(str, ids))}) FOR UPDATE NOWAIT")
 
+    def share_ids(self, ids: Sequence[int]) -> Query:
+        """Select the rows of some ids, or fail as `lock_ids`; users of MySQL who only read may."""
+        return Query(f"{self._select_ids} ({', '.join(map(str, ids))}) FOR SHARE NOWAIT")
+
     def insert_tombstones(self, ids: Sequence[int]) -> Query:
         """Insert rows that no event can take the place of, where there is none."""
         values = ", ".join(

@@ -1,4 +1,4 @@
-"""A MariaDB server of a test's own, which may have other settings."""
+"""A MySQL or MariaDB server of a test's own, which may have other settings."""
 
 import os
 import shutil
@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pymysql
 import pytest
@@ -21,30 +22,57 @@ CREATE USER IF NOT EXISTS castore@'%';
 GRANT ALL ON *.* TO castore@'%' WITH GRANT OPTION;
 """
 _OPTIONS = ("--skip-name-resolve", "--socket=socket", "--innodb-buffer-pool-size=16M")
+_HOME = Path(__file__).parents[2] / ".services" / "mysql.home"
 
 
-class PrivateMariaDB:
+class _Programs(NamedTuple):
+    """The commands that make the data of a server, and that start it."""
+
+    install: Sequence[str]
+    run: Sequence[str]
+
+
+def _find_mariadb() -> _Programs | None:
+    if shutil.which("mariadbd", path=_PATH) is None:
+        return None
+    install = ("mariadb-install-db", "--no-defaults", "--skip-test-db")
+    return _Programs(
+        (*install, "--auth-root-authentication-method=normal"), ("mariadbd", "--no-defaults")
+    )
+
+
+def _find_mysql() -> _Programs | None:
+    """Find the program of the MySQL server that scripts/services has started."""
+    if not _HOME.exists():
+        return None
+    run = (f"{_HOME.read_text().strip()}/mysqld", "--no-defaults", "--secure-file-priv=")
+    return _Programs((*run, "--initialize-insecure"), (*run, "--mysqlx=OFF"))
+
+
+_FIND = {"mariadb": _find_mariadb, "mysql": _find_mysql}
+
+
+class PrivateMySQL:
     """A server in a directory.
 
     Args:
         directory: an empty one, which the user ``mysql`` can reach.
+        programs: those of MySQL or MariaDB.
         options: further ones of the server.
     """
 
-    def __init__(self, directory: Path, options: Sequence[str] = ()) -> None:
+    def __init__(self, directory: Path, programs: _Programs, options: Sequence[str] = ()) -> None:
         self.port = _find_free_port()
         self.url = f"mysql://castore@127.0.0.1:{self.port}/castore"
         self._directory = directory
+        self._programs = programs
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         if os.geteuid() == 0:  # as which the server does not run
             shutil.chown(directory, "mysql", "mysql")
         (directory / "init.sql").write_text(_INIT)
         done = subprocess.run(
-            _as_server(
-                *("mariadb-install-db", "--no-defaults", f"--datadir={directory}/data"),
-                *("--skip-test-db", "--auth-root-authentication-method=normal"),
-            ),
+            _as_server(*programs.install, f"--datadir={directory}/data"),
             cwd=directory,
             env=_get_environment(directory),
             check=False,
@@ -58,7 +86,7 @@ class PrivateMariaDB:
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 _as_server(
-                    *("mariadbd", "--no-defaults", f"--datadir={self._directory}/data"),
+                    *(*self._programs.run, f"--datadir={self._directory}/data"),
                     *(f"--tmpdir={self._directory}", f"--port={self.port}"),
                     *("--bind-address=127.0.0.1", f"--init-file={self._directory}/init.sql"),
                     *(*_OPTIONS, *self._options),
@@ -92,14 +120,15 @@ class PrivateMariaDB:
 
 
 @contextmanager
-def private_mariadb_server(*options: str) -> Generator[PrivateMariaDB]:
-    """Start an empty server; without the programs, skip the test."""
-    if shutil.which("mariadbd", path=_PATH) is None:
-        pytest.skip("mariadb has no mariadbd here: scripts/services start")
-    directory = Path(tempfile.mkdtemp(prefix="castore-mariadb-", dir="/tmp"))
-    server: PrivateMariaDB | None = None
+def private_mysql_server(name: str, *options: str) -> Generator[PrivateMySQL]:
+    """Start an empty server, ``mysql`` or ``mariadb``; without the programs, skip the test."""
+    programs = _FIND[name]()
+    if programs is None:
+        pytest.skip(f"{name} has no program here: scripts/services start")
+    directory = Path(tempfile.mkdtemp(prefix=f"castore-{name}-", dir="/tmp"))
+    server: PrivateMySQL | None = None
     try:
-        server = PrivateMariaDB(directory, options)
+        server = PrivateMySQL(directory, programs, options)
         server.start()
         yield server
     finally:
@@ -109,9 +138,9 @@ def private_mariadb_server(*options: str) -> Generator[PrivateMariaDB]:
 
 
 @contextmanager
-def private_mariadb(*options: str) -> Generator[str]:
+def private_mysql(name: str, *options: str) -> Generator[str]:
     """Start an empty server and give its URL; without the programs, skip the test."""
-    with private_mariadb_server(*options) as server:
+    with private_mysql_server(name, *options) as server:
         yield server.url
 
 
