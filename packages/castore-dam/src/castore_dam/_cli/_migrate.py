@@ -133,7 +133,8 @@ async def _migrate(stores: _Stores, **options: Any) -> Migration:
 
 
 async def _verify(stores: _Stores, concurrency: int, terminal: Terminal) -> ExitCode:
-    with Tracking(terminal) as tracking:
+    total = await count_events(terminal, [stores.source])
+    with Tracking(terminal, total=total) as tracking:
         verification = await verify_migration(
             stores.source,
             stores.target,

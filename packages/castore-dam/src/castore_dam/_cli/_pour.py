@@ -24,7 +24,7 @@ from castore_core import (
     format_timestamp,
 )
 from castore_dam._cli._options import Names, Rate, make_checkpoint
-from castore_dam._cli._tracking import BEGINS_ANEW, Tracking, advise
+from castore_dam._cli._tracking import BEGINS_ANEW, Tracking, advise, count_events
 from castore_dam._pour import pour_event_store_collection_events
 from castore_dam._pour_aggregate import pour_aggregate_events
 from castore_dam._pour_ids import pour_event_store_aggregate_ids
@@ -115,6 +115,7 @@ class _Pour:
     async def pour_all(self) -> None:
         """Pour the events of all stores."""
         self._confirm("the events")
+        self._tracking.expect(await count_events(self._terminal, self._stores))
         with self._tracking:
             poured = await pour_event_store_collection_events(
                 self._stores,
