@@ -57,6 +57,7 @@ def test_there_are_pages() -> None:
     assert "cli" in [page.stem for page in PAGES]
 
 
+@pytest.mark.timeout(300)  # a page has many commands, and each is a process
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 @pytest.mark.usefixtures("in_tmp_path")
 def test_page(page: Path) -> None:

@@ -29,6 +29,7 @@ from castore_dam import (
     FileCheckpoint,
     InvalidCheckpointError,
     PouredEvent,
+    Progress,
     pour_aggregate_events,
     pour_event_store_collection_events,
     pour_event_store_events,
@@ -70,6 +71,27 @@ async def test_a_pour_that_has_ended(storage: EventStorageAdapter, checkpoint: C
     await push_notes(notes, ("c", 1, 1))
     assert poured == await pour_event_store_events(notes, queue, checkpoint=checkpoint)
     assert 2 == len(taken.taken)
+
+
+async def test_a_dry_run_counts_what_is_left(
+    storage: EventStorageAdapter, checkpoint: Checkpoint
+) -> None:
+    """It publishes nothing, and leaves the checkpoint where it was."""
+    notes = make_notes(storage)
+    await push_notes(notes, *((f"a{number}", 1, number) for number in range(10)))
+    queue, taken = attach(notes, refuses=lambda each: each.aggregate_id == "a7")
+    options: dict[str, Any] = {"batch_size": 1, "checkpoint": checkpoint}
+    with pytest.raises(MessagePublishError):
+        await pour_event_store_events(notes, queue, **options)
+    before, told = [*taken.taken], list[Progress]()
+    counted = await pour_event_store_events(
+        notes, queue, dry_run=True, on_progress=told.append, **options
+    )
+    assert before == taken.taken
+    assert [8, 9, 10] == [each.done for each in told if each.phase == "pouring"]
+    taken.refuses = accept
+    assert counted == await pour_event_store_events(notes, queue, **options)
+    assert 10 == len(taken.taken)
 
 
 async def test_events_that_come_between_two_runs(checkpoint: Checkpoint) -> None:
