@@ -97,7 +97,7 @@ async def migrate_event_store(
         InvalidEventError, VersionGapError: the target refuses an event.
         TypeError, ValueError: an argument is not as above.
     """
-    _check(source, target)
+    check_migration(source, target)
     transformer = Transformer(source.event_store_id, transform)
     operation = {
         "operation": "migrate",
@@ -218,7 +218,7 @@ class _Target:
         return await self._writer.write(events)
 
 
-def _check(source: EventStore, target: EventStore) -> None:
+def check_migration(source: EventStore, target: EventStore) -> None:
     """Refuse stores between which nothing can be carried.
 
     Raises:
