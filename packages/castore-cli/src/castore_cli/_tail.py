@@ -55,8 +55,8 @@ async def tail(
             _Tail(terminal, log, store_ids, wanted)
             for log, store_ids in _group_by_log(event_stores).items()
         ]
-        for each in _find_undeclared(event_stores, type_):
-            terminal.say(f"no event store declares the type {each!r}: stored events may have it")
+        for name in _find_undeclared(event_stores, type_):
+            terminal.say(f"no event store declares the type {name!r}: stored events may have it")
         starts = [await each.find_start(from_start=from_start) for each in tails]
         if last is not None:
             await _show_last(last, tails, starts)
