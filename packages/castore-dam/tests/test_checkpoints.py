@@ -4,7 +4,8 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -279,6 +280,33 @@ async def test_a_lease_that_ran_out_and_that_nobody_took() -> None:
         time.sleep(2 * SHORT_LEASE.total_seconds())  # noqa: ASYNC251 the whole process stops
         await checkpoint.save("gone on")
         assert "gone on" == await checkpoint.load()
+
+
+class StalledMove(InMemoryBookmarkStorageAdapter):
+    """Stops the whole process within a move, once, for longer than a lease."""
+
+    has_stalled = False
+
+    @asynccontextmanager
+    async def move_bookmark(
+        self, lease: Lease, position: str, **options: Any
+    ) -> AsyncGenerator[None]:
+        """Move a bookmark."""
+        async with super().move_bookmark(lease, position, **options):
+            if not self.has_stalled:
+                self.has_stalled = True
+                time.sleep(2 * SHORT_LEASE.total_seconds())  # noqa: ASYNC251 as is said above
+            yield
+
+
+async def test_a_lease_that_runs_out_within_a_save() -> None:
+    """The state is saved all the same, where nobody took over."""
+    bookmarks = StalledMove()
+    checkpoint = BookmarkCheckpoint(bookmarks, "pour", lease_duration=SHORT_LEASE)
+    async with checkpoint.hold():
+        await checkpoint.save("begun")
+        assert bookmarks.has_stalled
+        assert "begun" == await checkpoint.load()
 
 
 async def test_a_lease_that_cannot_be_extended_for_a_while() -> None:

@@ -11,6 +11,7 @@ from castore_core import BookmarkStorageAdapter, CastoreError, Lease, LeaseLostE
 from castore_core.workers import begin, finish
 from castore_dam.errors import CheckpointInUseError
 
+_ATTEMPTS: Final = 3
 _RENEWALS: Final = 3  # in the time of a lease
 _SHORTEST_PAUSE: Final = 0.01  # seconds between two of them
 _LONGEST_CALL: Final = 60.0  # seconds that a cancelled operation waits for its last write
@@ -62,12 +63,16 @@ class HeldLease:
             CheckpointInUseError: another operation has the lease, or has moved the bookmark.
         """
         async with self._lock:
-            lease = await self._extend()
-            try:
-                async with self._bookmarks.move_bookmark(lease, position):
-                    pass
-            except LeaseLostError as error:
-                raise CheckpointInUseError(self._id) from error
+            for attempt in range(1, _ATTEMPTS + 1):
+                lease = await self._extend()
+                try:
+                    async with self._bookmarks.move_bookmark(lease, position):
+                        pass
+                except LeaseLostError as error:  # it ran out meanwhile
+                    if attempt == _ATTEMPTS:
+                        raise CheckpointInUseError(self._id) from error
+                else:
+                    break
             self._position = position
 
     async def _renew(self) -> None:
