@@ -21,7 +21,7 @@ from notes import make_notes
 
 BATCH = 5
 WINDOW = 0.003  # seconds between a publish and the save of the checkpoint
-LEASE = timedelta(milliseconds=50)  # the next process waits for it after a kill
+LEASE = timedelta(milliseconds=100)  # the next process waits for it after a kill
 
 
 async def run(kind: str, place: dict[str, Any]) -> None:

@@ -5,23 +5,22 @@
 
 import hashlib
 import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
+from typing import Self
 
 import pytest
 from sqlalchemy import create_engine
 
+from archivers import ENDED
 from castore_core import GroupedRecord
 from castore_dam import export_event_store, read_archive
 from castore_sql import SQLEventStorageAdapter
 from event_storages import read_all
+from forking import ForkingProgram
 from notes import NoteStore, make_notes, make_record
 
-PROGRAM = Path(__file__).parent / "archivers.py"
-SUPPORT = Path(__file__).parent.parent / "tests" / "support"
-KILLS = int(os.environ.get("CASTORE_KILLS", "6"))
+PROGRAM = Path(__file__).parent.parent / "tests/support/archivers.py"
+KILLS = int(os.environ.get("CASTORE_KILLS", "4"))
 AGGREGATES = 60
 VERSIONS = 100
 
@@ -41,22 +40,27 @@ async def fill(database: Path) -> SQLEventStorageAdapter:
     return adapter
 
 
-def run(*arguments: str | Path, kill_after: int | None) -> bool:
-    """Run the program, kill it after so many reports, and tell whether it was killed."""
-    path = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
-    with subprocess.Popen(
-        [sys.executable, PROGRAM, *arguments],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": path},
-    ) as process:
-        assert process.stdout is not None
-        if kill_after is not None:
-            for _ in range(kill_after):
-                process.stdout.readline()
-            process.kill()
-        process.communicate()
-    assert process.returncode in {0, -signal.SIGKILL}
-    return process.returncode != 0
+class Archivers:
+    """Processes that export or import, one at a time."""
+
+    def __init__(self, folder: Path, suffix: str = "") -> None:
+        self._program = ForkingProgram(PROGRAM, {"folder": str(folder), "suffix": suffix})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._program.close()
+
+    def run(self, kind: str, *, kill_after: int | None) -> bool:
+        """Run a process, kill it after so many reports, and tell whether it was killed."""
+        said, count = self._program.start(kind), 1
+        while said != ENDED and count != kill_after:
+            said, count = self._program.listen("READY"), count + 1
+        if said != ENDED:
+            return self._program.kill()
+        assert self._program.wait() == [0]
+        return False
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".jsonl.zst"])
@@ -65,14 +69,15 @@ async def test_export(suffix: str, tmp_path: Path) -> None:
     store = make_notes(await fill(tmp_path / "events.db"))
     expected = [each async for each in read_archive(await export(store, tmp_path / "o.jsonl"))]
     kills = rounds = 0
-    while kills < KILLS:
-        rounds += 1
-        archive = tmp_path / f"notes{rounds}{suffix}"
-        arguments = ("export", tmp_path / "events.db", archive, tmp_path / f"checkpoint{rounds}")
-        while run(*arguments, kill_after=1 + kills % 3):
-            kills += 1
-        assert not run(*arguments, kill_after=None)  # an export that has ended does nothing more
-        assert expected == [each async for each in read_archive(archive)]
+    with Archivers(tmp_path, suffix) as archivers:
+        while kills < KILLS:
+            rounds += 1
+            kind = f"export:{rounds}"
+            while archivers.run(kind, kill_after=1 + kills % 3):
+                kills += 1
+            assert not archivers.run(kind, kill_after=None)  # it has ended, and does nothing more
+            archive = tmp_path / f"notes{rounds}{suffix}"
+            assert expected == [each async for each in read_archive(archive)]
     assert rounds < KILLS
     assert not [*tmp_path.glob("*.part")]
 
@@ -80,20 +85,19 @@ async def test_export(suffix: str, tmp_path: Path) -> None:
 async def test_import(tmp_path: Path) -> None:
     """Imports that were killed several times have written each event, once."""
     source = make_notes(await fill(tmp_path / "events.db"))
-    archive = await export(source, tmp_path / "notes.jsonl.zst")
+    await export(source, tmp_path / "notes.jsonl.zst")
     kills = rounds = 0
-    while kills < KILLS:
-        rounds += 1
-        database = tmp_path / f"target{rounds}.db"
-        engine = create_engine(f"sqlite:///{database}")
-        target = SQLEventStorageAdapter(engine)
-        await target.create_tables()
-        arguments = ("import", database, archive, tmp_path / f"checkpoint{rounds}")
-        while run(*arguments, kill_after=1 + kills % 2):
-            kills += 1
-        assert await read_all(source) == await read_all(make_notes(target))
-        assert AGGREGATES * VERSIONS == await target.count_events()
-        engine.dispose()
+    with Archivers(tmp_path) as archivers:
+        while kills < KILLS:
+            rounds += 1
+            engine = create_engine(f"sqlite:///{tmp_path}/target{rounds}.db")
+            target = SQLEventStorageAdapter(engine)
+            await target.create_tables()
+            while archivers.run(f"import:{rounds}", kill_after=1 + kills % 2):
+                kills += 1
+            assert await read_all(source) == await read_all(make_notes(target))
+            assert AGGREGATES * VERSIONS == await target.count_events()
+            engine.dispose()
     assert rounds < KILLS
 
 

@@ -3,13 +3,10 @@
 ``CASTORE_KILLS=20`` kills it so many times.
 """
 
-import asyncio
 import os
 import random
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ import pytest
 from castore_core import EventRecord, GroupedRecord
 from castore_dam import FileCheckpoint, migrate_event_store, verify_migration
 from event_storages import new_storage, open_storage
+from forking import ForkingProgram
 from migrating import notes, transform
 from notes import MOMENT
 
@@ -25,7 +23,9 @@ pytestmark = pytest.mark.usefixtures("alone_on_servers")
 PROGRAM = Path(__file__).parent.parent / "tests/support/migrating.py"
 KILLS = int(os.environ.get("CASTORE_KILLS", "4"))
 AGGREGATES = 150
-numbers = random.Random(3)
+VERSIONS = {"sqlite": 4, "postgres": 4, "ministack": 1}  # a kill: the last one is slow by itself
+LONGEST_LIFE = 0.12  # seconds
+moments = random.Random(3)
 
 
 def make_records(versions: int) -> Sequence[EventRecord]:
@@ -37,19 +37,14 @@ def make_records(versions: int) -> Sequence[EventRecord]:
     ]
 
 
-def migrate_and_kill(source: str, target: str, checkpoint: str) -> bool:
-    """Migrate in a process that is killed in the middle; tell whether it was."""
-    with subprocess.Popen(
-        [sys.executable, PROGRAM, source, target, checkpoint],
-        stdout=subprocess.PIPE,
-    ) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        try:
-            process.wait(numbers.uniform(0, 0.12))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-    return process.returncode == -signal.SIGKILL
+@contextmanager
+def start_program(**place: str) -> Generator[ForkingProgram]:
+    """Give a program whose processes migrate."""
+    program = ForkingProgram(PROGRAM, place)
+    try:
+        yield program
+    finally:
+        program.close()
 
 
 @pytest.mark.parametrize("has_checkpoint", [True, False])
@@ -66,13 +61,16 @@ async def test_a_killed_migration_goes_on(
         open_storage(target_place) as new,
     ):
         source, target = notes.using(old), notes.using(new)
-        records = make_records(4 * (1 + KILLS))
+        records = make_records(VERSIONS[target_kind] * (1 + KILLS))
         await old.push_event_group([GroupedRecord("NOTES", each, old) for each in records])
 
         killed = 0
-        for _ in range(KILLS):
-            name = str(path) if has_checkpoint else "-"
-            killed += await asyncio.to_thread(migrate_and_kill, source_place, target_place, name)
+        with start_program(
+            source=source_place, target=target_place, checkpoint=str(path)
+        ) as program:
+            for _ in range(KILLS):
+                kind = "kept" if has_checkpoint else "lost"
+                killed += program.run_and_kill(kind, moments, LONGEST_LIFE)
         migration = await migrate_event_store(
             source,
             target,

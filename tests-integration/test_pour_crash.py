@@ -1,4 +1,4 @@
-"""A pour is killed at any moment, and goes on: ``CASTORE_KILLS`` says how often."""
+"""A pour is killed at any moment, and goes on. ``CASTORE_KILLS=20`` kills it so many times."""
 
 import os
 import random
@@ -15,7 +15,7 @@ from notes import make_notes
 from pouring import push_notes
 
 PROGRAM = Path(__file__).parent / "pourers.py"
-KILLS = int(os.environ.get("CASTORE_KILLS", "20"))
+KILLS = int(os.environ.get("CASTORE_KILLS", "5"))
 BATCH = 5
 LONGEST_LIFE = 0.03  # seconds
 AGGREGATES = 10

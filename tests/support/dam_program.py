@@ -58,6 +58,8 @@ old = make_notes(SQLEventStorageAdapter(create_engine({old!r}), allow_gaps=True)
 new = make_notes(SQLEventStorageAdapter(create_engine({new!r}), allow_gaps=True))
 copies = make_notes(new.storage_adapter, event_store_id="COPIES")
 both = [old, copies]
+spare = SQLEventStorageAdapter(create_engine({spare!r}), allow_gaps=True)
+others = [each.using(spare) for each in both]
 queue = NotificationMessageQueue(
     "QUEUE", source_event_stores=both, message_channel_adapter=adapter
 )
@@ -109,7 +111,7 @@ class Program:
         self._capsys = capsys
         self._module = f"dam_program_{next(_numbers)}"  # no module is imported again
         self._channel = folder / "channel"
-        urls = {each: f"sqlite:///{folder}/{each}.db" for each in ("old", "new")}
+        urls = {each: f"sqlite:///{folder}/{each}.db" for each in ("old", "new", "spare")}
         folder.joinpath(f"{self._module}.py").write_text(
             SOURCE.format(channel=str(self._channel), started=str(folder / "started"), **urls)
         )

@@ -46,9 +46,11 @@ def _start(run: Run, kind: str, place: dict[str, Any]) -> None:
 
 
 def _wait() -> None:
+    codes: list[int] = []
     while True:
         try:
-            os.wait()
+            _, status = os.wait()
         except ChildProcessError:
             break
-    tell(waited=True)
+        codes.append(os.waitstatus_to_exitcode(status))
+    tell(waited=codes)

@@ -51,21 +51,25 @@ class ForkingProgram:
         """Send a signal to the process that was started last."""
         os.kill(self._pid, number)
 
-    def wait(self) -> None:
-        """Wait until all processes have ended."""
+    def wait(self) -> list[int]:
+        """Wait until all processes have ended, and return the exit codes of the last ones."""
         self._command("wait")
-        self.listen("waited")
+        codes: list[int] = self.listen("waited")
+        return codes
 
-    def kill(self) -> None:
-        """Kill the process that was started last, and wait until it has ended."""
+    def kill(self) -> bool:
+        """Kill the process that was started last, and tell whether it had not ended before."""
         self.signal(signal.SIGKILL)
-        self.wait()
+        return -signal.SIGKILL in self.wait()
 
-    def run_and_kill(self, kind: str, moments: random.Random, longest_life: float) -> None:
-        """Let a process work for a moment, of so many seconds at most, and kill it."""
+    def run_and_kill(self, kind: str, moments: random.Random, longest_life: float) -> bool:
+        """Let a process work for a moment, of so many seconds at most, and kill it.
+
+        Tell whether it had not ended before.
+        """
         self.start(kind)
         time.sleep(moments.uniform(0, longest_life))
-        self.kill()
+        return self.kill()
 
     def close(self) -> None:
         """End it all, whatever became of the test."""

@@ -85,6 +85,34 @@ async def make_orders() -> EventStore[Any, Any]:
     return (await make_stores())[0]
 
 
+async def make_two_logs() -> list[EventStore[Any, Any]]:
+    """Return two stores on two storages; the log of the second one runs backwards in time."""
+    orders = await make_orders()
+    returns = make_store("RETURNS", InMemoryEventStorageAdapter())
+    for name, day in (("return-1", 4), ("return-2", 8), ("return-3", 3)):
+        placed = OrderPlaced(name, 1, timestamp=_at(day), payload={"item": "lamp"})
+        await returns.push_event(placed)
+    return [orders, returns]
+
+
+class ForwardLog:
+    """A storage with a log that is not read from its end."""
+
+    def __init__(self, adapter: InMemoryEventStorageAdapter) -> None:
+        self._adapter = adapter
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "read_events_backwards":
+            raise AttributeError(name)
+        return getattr(self._adapter, name)
+
+
+async def make_forward_orders() -> EventStore[Any, Any]:
+    """Return the store that has events, on a log that is read forwards only."""
+    orders = await make_orders()
+    return orders.using(ForwardLog(orders.storage_adapter))  # type: ignore[arg-type]
+
+
 async def make_priceless_orders() -> EventStore[Any, Any]:
     """Return a store whose states have numbers that JSON does not have."""
     orders = EventStore[OrderPlaced, Any](

@@ -1,8 +1,13 @@
 """The commands that read event stores."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+from castore_cli._logs import find_last_entries, find_place_of
 from castore_command import CommandResult, call_castore
+from castore_core import EventRecord
+from castore_in_memory import InMemoryEventStorageAdapter
 from lamp_shop import EVIL
 
 FIRST = {
@@ -210,6 +215,90 @@ def test_tail_of_some(capsys: pytest.CaptureFixture[str]) -> None:
     assert "2026-01-06T09:00:00.000Z  ORDERS  order-1  2  ORDER_SHIPPED\n" == shipped.output
     assert "" == shipped.errors
     assert "" == _tail(capsys, "--from-start", "--store", "RETURNS").output
+
+
+def _name_all(result: CommandResult) -> list[str]:
+    return [f"{each['aggregateId']}/{each['version']}" for each in result.rows]
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["-n", "1", "--store", "ORDERS"], [f"{EVIL}/1"]),
+        (["--last", "3"], [f"{EVIL}/1", "return-2/1", "return-3/1"]),
+        (["-n", "9", "--store", "RETURNS"], ["return-1/1", "return-2/1", "return-3/1"]),
+        (["-n", "1", "--type", "ORDER_SHIPPED"], ["order-1/2"]),
+        (["--since", "2026-01-07", "--store", "ORDERS"], [f"{EVIL}/1"]),
+        (["--since", "2026-01-04T09:00", "--store", "RETURNS"], ["return-1/1", "return-2/1"]),
+        (["--since", "2026-01-08", "--store", "RETURNS", "--from-start"], ["return-2/1"]),
+        (["--since", "2026-02-01"], []),
+    ],
+    ids=str,
+)
+def test_tail_of_the_last_events(
+    capsys: pytest.CaptureFixture[str], words: list[str], shown: list[str]
+) -> None:
+    """It begins with the last events, or with those since a moment, which is inclusive."""
+    words = ["tail", "lamp_shop:make_two_logs", "--no-follow", "--json", *words]
+    assert shown == _name_all(call_castore(capsys, *words))
+
+
+def test_tail_of_a_log_that_is_read_forwards(capsys: pytest.CaptureFixture[str]) -> None:
+    """Events since a moment are found from the start, and the last ones not at all."""
+    words = "tail", "lamp_shop:make_forward_orders", "--no-follow", "--json"
+    since = call_castore(capsys, *words, "--since", "2026-01-06")
+    last = call_castore(capsys, *words, "-n", "1")
+
+    assert ["order-1/2", f"{EVIL}/1"] == _name_all(since)
+    assert (2, "") == (last.code, last.output)
+    assert "error: ForwardLog has no log that is read from its end\n" == last.errors
+
+
+@pytest.mark.parametrize("option", [["--from-start"], ["--since", "2026-01-01"]], ids=str)
+def test_tail_begins_at_one_place(capsys: pytest.CaptureFixture[str], option: list[str]) -> None:
+    """Options that name two places are refused."""
+    result = _tail(capsys, "-n", "1", *option)
+
+    assert (2, "") == (result.code, result.output)
+    assert "--last excludes --from-start and --since" in result.errors
+
+
+async def test_the_place_of_a_moment() -> None:
+    """It looks back past many earlier events, and not past 10,000 of them."""
+    adapter = InMemoryEventStorageAdapter()
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+
+    async def push(name: str, count: int, timestamp: datetime) -> None:
+        for number in range(count):
+            record = EventRecord(f"{name}-{number}", 1, "PLACED", timestamp)
+            await adapter.push_event("ORDERS", record)
+
+    async def count_found() -> int:
+        end = await adapter.get_last_position()
+        place = await find_place_of(moment, adapter, ["ORDERS"], end)
+        return await adapter.count_events(["ORDERS"], place)
+
+    await push("older", 20, moment - timedelta(days=2))
+    await push("first", 1, moment)
+    await push("copied", 9_999, moment - timedelta(days=1))
+    assert 10_000 == await count_found()
+    await push("second", 1, moment)
+    assert 10_001 == await count_found()
+    await push("one more", 10_000, moment - timedelta(days=1))
+    assert 0 == await count_found()
+
+
+async def test_events_that_are_held_back_come_later() -> None:
+    """The last events end where the log goes on, so that none is shown twice."""
+    adapter = InMemoryEventStorageAdapter()
+    for name in ("a", "b", "c"):
+        record = EventRecord(name, 1, "PLACED", datetime(2026, 1, 1, tzinfo=UTC))
+        await adapter.push_event("ORDERS", record)
+    end = await adapter.find_position("ORDERS", "b", 1)
+    assert end is not None
+
+    found = await find_last_entries(5, adapter, ["ORDERS"], end, lambda _: True)
+    assert ["a", "b"] == [each.record.aggregate_id for each in found]
 
 
 def test_tail_of_an_undeclared_type(capsys: pytest.CaptureFixture[str]) -> None:

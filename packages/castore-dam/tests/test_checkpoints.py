@@ -3,6 +3,9 @@
 import asyncio
 import subprocess
 import sys
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,16 @@ from typing import Any
 import anyio
 import pytest
 
-from castore_core import EventStorageAdapter, Lease, ListedAggregate, MessagePublishError
+from castore_core import (
+    LOG_START,
+    EventStorageAdapter,
+    Lease,
+    ListedAggregate,
+    LogPosition,
+    LogSlice,
+    MessagePublishError,
+    StorageError,
+)
 from castore_dam import (
     BookmarkCheckpoint,
     Checkpoint,
@@ -18,6 +30,7 @@ from castore_dam import (
     FileCheckpoint,
     InvalidCheckpointError,
     PouredEvent,
+    Progress,
     pour_aggregate_events,
     pour_event_store_collection_events,
     pour_event_store_events,
@@ -26,6 +39,8 @@ from castore_in_memory import InMemoryBookmarkStorageAdapter, InMemoryEventStora
 from notes import make_notes
 from pouring import accept, at, attach, push_notes
 from wrapped_storage import WrappedStorage
+
+SHORT_LEASE = timedelta(seconds=0.15)
 
 
 async def test_a_pour_goes_on_after_a_failure(
@@ -57,6 +72,27 @@ async def test_a_pour_that_has_ended(storage: EventStorageAdapter, checkpoint: C
     await push_notes(notes, ("c", 1, 1))
     assert poured == await pour_event_store_events(notes, queue, checkpoint=checkpoint)
     assert 2 == len(taken.taken)
+
+
+async def test_a_dry_run_counts_what_is_left(
+    storage: EventStorageAdapter, checkpoint: Checkpoint
+) -> None:
+    """It publishes nothing, and leaves the checkpoint where it was."""
+    notes = make_notes(storage)
+    await push_notes(notes, *((f"a{number}", 1, number) for number in range(10)))
+    queue, taken = attach(notes, refuses=lambda each: each.aggregate_id == "a7")
+    options: dict[str, Any] = {"batch_size": 1, "checkpoint": checkpoint}
+    with pytest.raises(MessagePublishError):
+        await pour_event_store_events(notes, queue, **options)
+    before, told = [*taken.taken], list[Progress]()
+    counted = await pour_event_store_events(
+        notes, queue, dry_run=True, on_progress=told.append, **options
+    )
+    assert before == taken.taken
+    assert [8, 9, 10] == [each.done for each in told if each.phase == "pouring"]
+    taken.refuses = accept
+    assert counted == await pour_event_store_events(notes, queue, **options)
+    assert 10 == len(taken.taken)
 
 
 async def test_events_that_come_between_two_runs(checkpoint: Checkpoint) -> None:
@@ -176,6 +212,132 @@ async def test_a_cancelled_scope_gives_a_lease_back() -> None:
             await asyncio.sleep(30)
     async with BookmarkCheckpoint(bookmarks, "pour").hold() as held:
         assert held is None
+
+
+class SlowLog(InMemoryEventStorageAdapter):
+    """Gives no page until it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_read = asyncio.Event()
+
+    async def read_events(
+        self,
+        event_store_ids: Sequence[str] | None = None,
+        after: LogPosition = LOG_START,
+        limit: int = 100,
+    ) -> LogSlice:
+        """Read a page."""
+        await self.may_read.wait()
+        return await super().read_events(event_store_ids, after, limit)
+
+
+async def test_a_scan_that_is_longer_than_the_lease() -> None:
+    """The lease is extended meanwhile: nobody else begins, and nothing is published twice."""
+    log = SlowLog()
+    notes = make_notes(log)
+    await push_notes(notes, ("a", 1, 0), ("b", 1, 5))
+    queue, taken = attach(notes)
+    bookmarks = InMemoryBookmarkStorageAdapter()
+    first, second = (
+        BookmarkCheckpoint(bookmarks, "pour", lease_duration=SHORT_LEASE) for _ in range(2)
+    )
+    pour = asyncio.ensure_future(pour_event_store_events(notes, queue, checkpoint=first))
+    for _ in range(3):
+        await asyncio.sleep(SHORT_LEASE.total_seconds())
+        with pytest.raises(CheckpointInUseError):
+            await pour_event_store_events(notes, queue, checkpoint=second)
+    log.may_read.set()
+    await pour
+    await pour_event_store_events(notes, queue, checkpoint=second)
+    assert [("a", 1), ("b", 1)] == taken.places
+
+
+async def test_a_lease_that_another_operation_took_over() -> None:
+    """A process that was stopped for long does not write over what the other has reached."""
+    bookmarks = InMemoryBookmarkStorageAdapter()
+    first, second = (
+        BookmarkCheckpoint(bookmarks, "pour", lease_duration=SHORT_LEASE) for _ in range(2)
+    )
+    async with first.hold():
+        await first.save("begun")
+        time.sleep(2 * SHORT_LEASE.total_seconds())  # noqa: ASYNC251 the whole process stops
+        async with second.hold():
+            await second.save("gone on")
+        with pytest.raises(CheckpointInUseError):
+            await first.save("gone on, too")
+    async with second.hold():
+        assert "gone on" == await second.load()
+
+
+async def test_a_lease_that_ran_out_and_that_nobody_took() -> None:
+    """A process that was stopped for long goes on where nobody else did."""
+    checkpoint = BookmarkCheckpoint(
+        InMemoryBookmarkStorageAdapter(), "pour", lease_duration=SHORT_LEASE
+    )
+    async with checkpoint.hold():
+        await checkpoint.save("begun")
+        time.sleep(2 * SHORT_LEASE.total_seconds())  # noqa: ASYNC251 the whole process stops
+        await checkpoint.save("gone on")
+        assert "gone on" == await checkpoint.load()
+
+
+class StalledMove(InMemoryBookmarkStorageAdapter):
+    """Stops the whole process within a move, once, for longer than a lease."""
+
+    has_stalled = False
+
+    @asynccontextmanager
+    async def move_bookmark(
+        self, lease: Lease, position: str, **options: Any
+    ) -> AsyncGenerator[None]:
+        """Move a bookmark."""
+        async with super().move_bookmark(lease, position, **options):
+            if not self.has_stalled:
+                self.has_stalled = True
+                time.sleep(2 * SHORT_LEASE.total_seconds())  # noqa: ASYNC251 as is said above
+            yield
+
+
+async def test_a_lease_that_runs_out_within_a_save() -> None:
+    """The state is saved all the same, where nobody took over."""
+    bookmarks = StalledMove()
+    checkpoint = BookmarkCheckpoint(bookmarks, "pour", lease_duration=SHORT_LEASE)
+    async with checkpoint.hold():
+        await checkpoint.save("begun")
+        assert bookmarks.has_stalled
+        assert "begun" == await checkpoint.load()
+
+
+async def test_a_lease_that_cannot_be_extended_for_a_while() -> None:
+    """A storage that fails now and then does not end an operation, nor lose its lease."""
+    bookmarks = FailingBookmarks()
+    first, second = (
+        BookmarkCheckpoint(bookmarks, "pour", lease_duration=SHORT_LEASE) for _ in range(2)
+    )
+    async with first.hold():
+        bookmarks.fails = True
+        await asyncio.sleep(SHORT_LEASE.total_seconds() / 2)
+        bookmarks.fails = False
+        await asyncio.sleep(SHORT_LEASE.total_seconds())
+        with pytest.raises(CheckpointInUseError):
+            async with second.hold():
+                raise AssertionError("it has two owners")
+        await first.save("gone on")
+
+
+class FailingBookmarks(InMemoryBookmarkStorageAdapter):
+    """Gives no leases for a while."""
+
+    fails = False
+
+    async def acquire_lease(
+        self, bookmark_id: str, owner: str, duration: timedelta
+    ) -> Lease | None:
+        """Take or extend a lease."""
+        if self.fails:
+            raise StorageError("the database is away")
+        return await super().acquire_lease(bookmark_id, owner, duration)
 
 
 async def test_a_cancelled_save_ends_before_the_lock(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The commands `castore dam export | import | verify-archive`."""
 
 import gzip
+import os
 import re
 from pathlib import Path
 
@@ -100,6 +101,7 @@ def test_some_stores_of_an_archive(program: Program) -> None:
         (["export", ":old", "notes.txt"], "ends with one of .jsonl, .jsonl.gz, .jsonl.zst"),
         (["import", "notes.txt", ":old"], "ends with one of .jsonl, .jsonl.gz, .jsonl.zst"),
         (["verify-archive", "notes.txt"], "ends with one of .jsonl, .jsonl.gz, .jsonl.zst"),
+        (["import", "/dev/null", ":old"], "'/dev/null' is no regular file"),
         (["import", "x.jsonl", ":old", "--archived-id", "NOTES"], "'NOTES' has none"),
         (["import", "x.jsonl", ":old", "--archived-id", "N=M"], "--archived-id names 'N'"),
     ],
@@ -155,6 +157,21 @@ def test_no_such_archive(program: Program) -> None:
     for each in results:
         assert (1, "") == (each.code, each.output)
         assert "error: no such file or directory: 'no.jsonl'\n" == each.errors
+
+
+def test_a_pipe_is_refused(program: Program) -> None:
+    """An import would wait for ever for what it has read once, and says so at once."""
+    pipe = program.folder / "pipe.jsonl"
+    os.mkfifo(pipe)
+    with pipe.open("r+b", buffering=0) as file:
+        file.write(b"{}\n")  # no archive: a command that reads it fails, too
+        result = program.call("import", str(pipe), ":new", "--yes")
+
+    assert (2, "") == (result.code, result.output)
+    assert (
+        f"error: an import reads its archive twice, and '{pipe}' is no regular file: write the "
+        "archive to a file first\n"
+    ) == result.errors
 
 
 def test_checkpoints(program: Program) -> None:

@@ -23,6 +23,7 @@ def test_migrate(program: Program) -> None:
 
 def _counts(read: int, written: int, already_there: int, dropped: int = 0) -> dict[str, object]:
     return {
+        "eventStoreId": "NOTES",
         "eventsRead": read,
         "eventsWritten": written,
         "eventsAlreadyThere": already_there,
@@ -64,6 +65,7 @@ def test_with_a_transform_and_verified(program: Program) -> None:
     assert _counts(5, 4, 0, dropped=1) == migration
     assert (0, [verification]) == (verified.code, verified.rows)
     assert {
+        "eventStoreId": "NOTES",
         "aggregateCount": 3,
         "expectedEventCount": 4,
         "foundEventCount": 4,
@@ -90,6 +92,7 @@ def test_differences(program: Program) -> None:
         "aggregate id  differs from version  expected events  found events\n"
         "a1                               4                4             3\n"
         "a4                               1                0             1\n"
+        "event store id        NOTES\n"
         "aggregate count       4\n"
         "expected event count  6\n"
         "found event count     6\n"
@@ -111,7 +114,7 @@ def test_many_differences(program: Program) -> None:
     program.push("old", *(make_note(f"b{each}", 1, each) for each in range(98)))
     result = program.call("verify", ":old", ":new")
 
-    assert 1 + 100 + 4 == result.output.count("\n")
+    assert 1 + 100 + 5 == result.output.count("\n")
     assert "the first 100 differences are listed\n" == result.errors
 
 
@@ -122,7 +125,7 @@ def test_many_differences(program: Program) -> None:
         ([":old", ":new", "--verify", "--dry-run"], 2, "exclude each other"),
         ([":old", ":new", "--transform", ":nothing"], 2, "has no attribute 'nothing'"),
         ([":old", ":new", "--transform", ":both"], 2, "name an object of Callable"),
-        ([":both", ":new"], 2, "choose one with --store"),
+        ([":both", ":new"], 2, "has no event store 'COPIES', and several stores are paired by"),
         ([":both", ":new", "--store", "COPIES"], 2, "has no event store 'COPIES'"),
         ([":old", ":new", "--concurrency", "0"], 2, "--concurrency"),
         ([":old", ":new", "--rate-limit", "-1"], 2, "--rate-limit"),
@@ -173,6 +176,33 @@ def test_a_checkpoint(program: Program) -> None:
     program.push("old", make_note("a1", 4, 6))
 
     assert [_counts(1, 1, 0)] == program.call("migrate", *words).rows
+
+
+def test_several_stores(program: Program) -> None:
+    """Stores are paired by their ids, migrated with one checkpoint, and verified."""
+    program.call("migrate", ":old", ":copies", "--yes")
+    words = ":both", ":others", "--yes", "--json", "--checkpoint", str(program.folder / "c.json")
+    first = program.call("migrate", *words, "--verify")
+    program.push("old", make_note("a1", 4, 6))
+    second = program.call("migrate", *words)
+    verified = program.call("verify", ":both", ":others", "--json")
+
+    notes, copies, *verifications = first.rows
+    assert [_counts(5, 5, 0), _counts(5, 5, 0) | {"eventStoreId": "COPIES"}] == [notes, copies]
+    assert [("NOTES", 0), ("COPIES", 0)] == [
+        (each["eventStoreId"], each["differenceCount"]) for each in verifications
+    ]
+    assert [_counts(1, 1, 0), _counts(0, 0, 0) | {"eventStoreId": "COPIES"}] == second.rows
+    assert (0, [6, 5]) == (verified.code, [each["expectedEventCount"] for each in verified.rows])
+
+
+def test_a_difference_in_one_of_several(program: Program) -> None:
+    """The exit code is 3, whichever store differs."""
+    program.call("migrate", ":both", ":others", "--yes")
+    program.push("old", make_note("a1", 4, 6))
+    result = program.call("verify", ":both", ":others", "--json")
+
+    assert (3, [1, 0]) == (result.code, [each["differenceCount"] for each in result.rows])
 
 
 def test_stores_of_several(program: Program) -> None:

@@ -24,6 +24,7 @@ def test_events_of_a_store(program: Program) -> None:
                     "lastScannedAggregate": _scan("a3", "2024-01-01T00:00:00.004Z"),
                 }
             ],
+            "isDryRun": False,
         }
     ] == result.rows
 
@@ -49,6 +50,7 @@ def test_for_people(program: Program) -> None:
         "poured event count  5\n"
         "first poured event  NOTES  a1  1  2024-01-01T00:00:00.001Z\n"
         "last poured event   NOTES  a1  3  2024-01-01T00:00:00.005Z\n"
+        "is dry run          no\n"
     ) == result.output
 
 
@@ -103,7 +105,30 @@ def test_ids(program: Program) -> None:
         "pouredAggregateIdCount": 2,
         "firstScannedAggregate": _scan("a2", "2024-01-01T00:00:00.002Z"),
         "lastScannedAggregate": _scan("a3", "2024-01-01T00:00:00.004Z"),
+        "isDryRun": False,
     } == row
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        ([":old", ":queue"], 5),
+        ([":old", ":bare", "--from", "2024-01-01T00:00:00.003"], 3),
+        ([":old", ":queue", "--aggregate", "a1", "--rate-limit", "0.001"], 3),
+        ([":old", ":ids", "--ids"], 3),
+    ],
+    ids=str,
+)
+def test_a_dry_run(program: Program, words: list[str], count: int) -> None:
+    """Without a question, it shows what would be published, and publishes nothing."""
+    checkpoint = program.folder / "pour.json"
+    words = [*words, "--checkpoint", str(checkpoint), "--json"]
+    result = program.call("pour", *words, "--dry-run")
+
+    assert (0, [], "") == (result.code, program.published, result.errors)
+    [row] = result.rows
+    assert (count, True) == (next(iter(row.values())), row["isDryRun"])
+    assert not checkpoint.exists()
 
 
 @pytest.mark.parametrize(

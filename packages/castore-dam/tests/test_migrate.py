@@ -15,6 +15,7 @@ from castore_core import (
     EventStore,
     GroupedRecord,
     InvalidEventGroupError,
+    JSONValue,
     PushedEvent,
     VersionGapError,
 )
@@ -160,6 +161,18 @@ async def test_a_second_migration_writes_nothing() -> None:
 
     assert Migration(10, 1, 9) == await migrate_event_store(source, target)
     assert Migration(10, 0, 10) == await migrate_event_store(source, target)
+
+
+async def test_deeply_nested_events_are_carried() -> None:
+    """A payload is compared at any depth that the storages take."""
+    deep: JSONValue = []
+    for _ in range(450):
+        deep = [{"deep": deep}]
+    source = await make_source(make_record("n1", 1)._replace(payload=deep))
+    target = make_notes(InMemoryEventStorageAdapter())
+
+    assert Migration(1, 1, 0) == await migrate_event_store(source, target)
+    assert Migration(1, 0, 1) == await migrate_event_store(source, target)
 
 
 @pytest.mark.parametrize("make", [InMemoryEventStorageAdapter, TableAdapter])

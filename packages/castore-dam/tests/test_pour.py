@@ -159,6 +159,17 @@ async def test_filters_are_inclusive(storage: EventStorageAdapter) -> None:
     assert ListedAggregate("b", at(20)) == poured.last_scanned_aggregate
 
 
+async def test_progress_of_a_scan(storage: EventStorageAdapter) -> None:
+    """All events that are read count, poured or not, so that the time left can be told."""
+    notes = make_notes(storage)
+    await push_notes(notes, ("a", 1, 0), ("a", 2, 10), ("b", 1, 20))
+    queue, _ = attach(notes)
+    told: list[Progress] = []
+    await pour_event_store_events(notes, queue, from_=at(15), on_progress=told.append)
+    assert Progress("scanning", 3) in told
+    assert Progress("pouring", 1, 1) == told[-1]
+
+
 async def test_an_empty_store(storage: EventStorageAdapter) -> None:
     """Nothing is poured of a store without events."""
     notes = make_notes(storage)

@@ -39,3 +39,43 @@ async def test_events_are_sorted_in_memory_and_in_a_file() -> None:
         assert events == found
         assert is_large == has_file
         assert ABSENT is found[1].event.record.payload
+
+
+def _nest(levels: int) -> JSONValue:
+    value: JSONValue = [1, {}, [], {"b": None}]
+    for _ in range(levels):
+        value = {"a": 1.5, "deep": [0, value, "c"], "": True}
+    return value
+
+
+async def test_deeply_nested_events_are_sorted_in_a_file() -> None:
+    """Payloads and metadata of any depth come back from the file as they were."""
+    events = make_events(3)
+    for index, levels in enumerate((10_000, 300, 10_000)):
+        entry = events[index].event
+        record = entry.record._replace(payload=_nest(levels), metadata=_nest(levels // 3))
+        events[index] = events[index]._replace(event=entry._replace(record=record))
+    found, has_file = await sort(events, budget=1)
+    assert has_file
+    for before, after in zip(events, found, strict=True):
+        assert before.key == after.key
+        for field in ("payload", "metadata"):
+            values = [getattr(each.event.record, field) for each in (before, after)]
+            assert unroll(values[0]) == unroll(values[1])
+
+
+def unroll(value: JSONValue) -> list[object]:
+    """Return the parts of a value, however deep, in an order that tells two values apart."""
+    parts: list[object] = []
+    pending = [value]
+    while pending:
+        each = pending.pop()
+        if isinstance(each, dict):
+            parts.append(["object", *each])
+            pending.extend(each.values())
+        elif isinstance(each, list):
+            parts.append(["array", len(each)])
+            pending.extend(each)
+        else:
+            parts.append((type(each), each))
+    return parts

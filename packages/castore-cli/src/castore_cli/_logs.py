@@ -1,7 +1,23 @@
 """Logs of storage adapters."""
 
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from datetime import datetime
+from typing import Final, TypeGuard
+
 from castore_cli.errors import UsageError
-from castore_core import EventLog, EventStore, is_event_log
+from castore_core import (
+    LOG_START,
+    EventLog,
+    EventStore,
+    LogEntry,
+    LogPosition,
+    ReversibleEventLog,
+    is_event_log,
+)
+
+_PAGE: Final = 500
+_LOOKBACK: Final = 10_000  # entries
 
 
 def find_log(store: EventStore) -> EventLog | None:
@@ -24,3 +40,69 @@ def get_log(store: EventStore) -> EventLog:
             f"event store {store.event_store_id!r} has no log to follow: {kind} is none"
         )
     return log
+
+
+async def find_last_entries(
+    count: int,
+    log: EventLog,
+    event_store_ids: Sequence[str],
+    end: LogPosition,
+    accepts: Callable[[LogEntry], bool],
+) -> Sequence[LogEntry]:
+    """Return the last entries up to a position that are accepted, in the order of the log.
+
+    Raises:
+        UsageError: the log cannot be read from its end.
+    """
+    if not _is_reversible(log):
+        raise UsageError(f"{type(log).__name__} has no log that is read from its end")
+    found: list[LogEntry] = []
+    async with aclosing(_read_backwards(log, event_store_ids, end)) as entries:
+        async for each in entries:
+            if accepts(each):
+                found.append(each)
+            if len(found) == count:
+                break
+    return found[::-1]
+
+
+async def find_place_of(
+    moment: datetime, log: EventLog, event_store_ids: Sequence[str], end: LogPosition
+) -> LogPosition:
+    """Return a position that the entries since a moment follow, up to an end.
+
+    Timestamps may run backwards in a log: it looks back until 10,000 entries in a row are earlier.
+    A log that cannot be read from its end is read from its start.
+    """
+    if not _is_reversible(log):
+        return LOG_START
+    earlier: list[LogPosition] = []
+    async with aclosing(_read_backwards(log, event_store_ids, end)) as entries:
+        async for each in entries:
+            if each.record.timestamp >= moment:
+                earlier.clear()
+            else:
+                earlier.append(each.position)
+            if len(earlier) == _LOOKBACK:
+                break
+    return earlier[0] if earlier else LOG_START
+
+
+async def _read_backwards(
+    log: ReversibleEventLog, event_store_ids: Sequence[str], end: LogPosition
+) -> AsyncGenerator[LogEntry]:
+    """Yield the entries up to a position, the latest first.
+
+    Later ones may be there already, which `read_events` holds back.
+    """
+    before: LogPosition | None = None
+    while before != LOG_START:
+        found = await log.read_events_backwards(event_store_ids, before, _PAGE)
+        for each in found.entries:
+            if each.position <= end:
+                yield each
+        before = found.position
+
+
+def _is_reversible(log: EventLog) -> TypeGuard[ReversibleEventLog]:
+    return hasattr(log, "read_events_backwards")

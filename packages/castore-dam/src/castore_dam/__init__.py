@@ -14,6 +14,7 @@ from castore_dam._import import ImportedArchive, import_event_store
 from castore_dam._integrity import check_event_store
 from castore_dam._integrity_report import FindingKind, IntegrityFinding, IntegrityReport
 from castore_dam._migrate import Migration, migrate_event_store
+from castore_dam._migrate_collection import migrate_event_store_collection
 from castore_dam._pour import pour_event_store_collection_events, pour_event_store_events
 from castore_dam._pour_aggregate import pour_aggregate_events
 from castore_dam._pour_ids import pour_event_store_aggregate_ids
@@ -95,6 +96,7 @@ __all__ = [
     "import_event_store",
     "load_event_schemas",
     "migrate_event_store",
+    "migrate_event_store_collection",
     "pour_aggregate_events",
     "pour_event_store_aggregate_ids",
     "pour_event_store_collection_events",

@@ -8,11 +8,11 @@ from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanag
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol, cast
-from uuid import uuid4
 
-from castore_core import BookmarkStorageAdapter, JSONValue, Lease
+from castore_core import BookmarkStorageAdapter, JSONValue
 from castore_core.workers import finish
 from castore_dam._file_lock import lock_file
+from castore_dam._held_lease import HeldLease
 from castore_dam._replacing import replace_durably
 from castore_dam.errors import CheckpointInUseError, InvalidCheckpointError
 
@@ -118,13 +118,14 @@ class FileCheckpoint:
 class BookmarkCheckpoint:
     """A checkpoint in the bookmark storage of any adapter, so that any machine can go on.
 
-    The lease of the bookmark keeps others out. An operation extends it with each save.
+    The lease of the bookmark keeps others out. It is extended three times in its duration, for as
+    long as the operation runs. A process that was stopped for longer loses it where another
+    operation took over, and else goes on.
 
     Args:
         bookmarks: keeps the bookmark.
         checkpoint_id: names the bookmark. No projection or relay has it.
-        lease_duration: how long after a crash, or after the last save of a slow operation, others
-            are kept out.
+        lease_duration: how long after a crash others are kept out.
     """
 
     def __init__(
@@ -137,7 +138,7 @@ class BookmarkCheckpoint:
         self._bookmarks = bookmarks
         self._id = checkpoint_id
         self._duration = lease_duration
-        self._owner: str | None = None
+        self._held: HeldLease | None = None
 
     def __repr__(self) -> str:
         return f"BookmarkCheckpoint({self._bookmarks!r}, {self._id!r})"
@@ -154,15 +155,14 @@ class BookmarkCheckpoint:
         Raises:
             CheckpointInUseError: another operation holds it.
         """
-        if self._owner is not None:
+        if self._held is not None:
             raise CheckpointInUseError(self._id)
-        self._owner = uuid4().hex
+        self._held = HeldLease(self._bookmarks, self._id, self._duration)
         try:
-            await self._extend()
-            yield
+            async with self._held.keep():
+                yield
         finally:
-            owner, self._owner = self._owner, None
-            await finish(self._release(owner), within=_LONGEST_CALL)
+            self._held = None
 
     async def load(self) -> JSONValue:
         """Return the state, or ``None`` where there is no bookmark.
@@ -170,29 +170,20 @@ class BookmarkCheckpoint:
         Raises:
             InvalidCheckpointError: the bookmark is that of a projection, say.
         """
-        position = (await self._bookmarks.get_bookmark(self._id)).position
+        position = await self._get_held().read()
         return _parse(self._id, position) if position else None
 
     async def save(self, state: JSONValue) -> None:
         """Move the bookmark.
 
         Raises:
-            CheckpointInUseError: another operation holds the lease by now.
+            CheckpointInUseError: another operation took the lease meanwhile.
         """
-        async with self._bookmarks.move_bookmark(await self._extend(), json.dumps(state)):
-            pass
+        await self._get_held().move(json.dumps(state))
 
-    async def _extend(self) -> Lease:
-        assert self._owner is not None  # noqa: S101 it is held
-        lease = await self._bookmarks.acquire_lease(self._id, self._owner, self._duration)
-        if lease is None:
-            raise CheckpointInUseError(self._id)
-        return lease
-
-    async def _release(self, owner: str) -> None:
-        lease = await self._bookmarks.acquire_lease(self._id, owner, self._duration)
-        if lease is not None:
-            await self._bookmarks.release_lease(lease)
+    def _get_held(self) -> HeldLease:
+        assert self._held is not None  # noqa: S101 it is held
+        return self._held
 
 
 def _parse(name: str, text: str | bytes) -> JSONValue:

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias, TypeGuard, cast
 from castore_core import Event, EventStore
 from castore_dam._event_stores import check_event_stores
 from castore_dam._schema_annotations import AnnotationSchemas
+from castore_dam._schema_faults import find_fault
 from castore_dam.errors import InvalidEventSchemasError
 
 EventSchemas: TypeAlias = dict[str, Any]
@@ -66,7 +67,7 @@ def load_event_schemas(path: str | os.PathLike[str]) -> EventSchemas:
     """
     try:
         loaded: object = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidEventSchemasError(f"{os.fspath(path)} is no JSON") from error
     try:
         return check_event_schemas(loaded)
@@ -85,8 +86,10 @@ def check_event_schemas(schemas: object) -> EventSchemas:
     version, stores = schemas.get("formatVersion"), schemas.get("eventStores")
     if version != FORMAT_VERSION:
         raise InvalidEventSchemasError(f"the format has version {version!r}, and 1 is known")
-    if not _is_mapping(stores) or not all(map(_is_store, stores.values())):
-        raise InvalidEventSchemasError("the event stores are not described as they should be")
+    if not _is_mapping(stores):
+        raise InvalidEventSchemasError("eventStores is no object")
+    for event_store_id, store in stores.items():
+        _check_store(event_store_id, store)
     return cast("EventSchemas", schemas)
 
 
@@ -94,9 +97,17 @@ def _is_mapping(value: object) -> TypeGuard[Mapping[str, object]]:
     return isinstance(value, Mapping)
 
 
-def _is_store(store: object) -> bool:
+def _check_store(event_store_id: str, store: object) -> None:
     types = store.get("eventTypes") if _is_mapping(store) else None
-    return _is_mapping(types) and all(map(_is_mapping, types.values()))
+    if not _is_mapping(types):
+        raise InvalidEventSchemasError(f"event store {event_store_id!r} has no object eventTypes")
+    for event_type, schema in types.items():
+        fault = find_fault(schema) if _is_mapping(schema) else "it is no object"
+        if fault is not None:
+            raise InvalidEventSchemasError(
+                f"the schema of event type {event_type!r} of event store {event_store_id!r} is no "
+                f"JSON schema: {fault}"
+            )
 
 
 def _describe_store(event_store: EventStore) -> dict[str, Any]:

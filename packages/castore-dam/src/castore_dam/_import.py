@@ -58,7 +58,7 @@ async def import_event_store(
     Others take them one by one, the versions of an aggregate in order.
 
     Args:
-        path: the archive.
+        path: the archive: a file, and no pipe, as it is read twice.
         event_stores: the store, or all the stores, whose events are in the archive.
         archived_ids: the ids that the stores have in the archive, by the ids that they have now.
             With it, event stores of the archive that are not named are left out.
@@ -82,6 +82,7 @@ async def import_event_store(
     stores = check_event_stores(event_stores)
     targets = _find_targets(stores, archived_ids)
     writer, rate = EventWriter(at_once=at_once), RateLimit(rate_limit)
+    check_rereadable(path)
     archive = await verify_archive(path, on_progress=on_progress)
     _check_stores(path, archive, targets, may_leave_out=archived_ids is not None)
     operation = {
@@ -100,6 +101,20 @@ async def import_event_store(
             on_progress=on_progress,
         )
         return await run.run()
+
+
+def check_rereadable(path: str | os.PathLike[str]) -> None:
+    """Refuse a pipe, or another file that gives its bytes once.
+
+    Raises:
+        ValueError: it is one.
+    """
+    file = Path(path)
+    if file.is_fifo() or file.is_char_device() or file.is_socket():
+        raise ValueError(
+            f"an import reads its archive twice, and {os.fspath(path)!r} is no regular file: write "
+            "the archive to a file first"
+        )
 
 
 def _find_targets(

@@ -20,15 +20,18 @@ class Journal:
         state: as it was saved last, by this run or an earlier one; empty at the beginning.
     """
 
-    def __init__(self, checkpoint: Checkpoint | None, operation: State, state: State) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint | None, operation: State, state: State, *, dry_run: bool
+    ) -> None:
         self._checkpoint = checkpoint
         self._operation = operation
+        self._dry_run = dry_run
         self.state = state
 
     async def save(self, state: State) -> None:
         """Write down how far the operation has come."""
         self.state = state
-        if self._checkpoint is not None:
+        if self._checkpoint is not None and not self._dry_run:
             written = {"operation": self._operation, "state": state}
             await self._checkpoint.save(cast("JSONValue", written))
 
@@ -57,24 +60,26 @@ class Journal:
 
 
 @asynccontextmanager
-async def open_journal(checkpoint: Checkpoint | None, operation: State) -> AsyncGenerator[Journal]:
+async def open_journal(
+    checkpoint: Checkpoint | None, operation: State, *, dry_run: bool = False
+) -> AsyncGenerator[Journal]:
     """Hold the checkpoint of an operation for a block.
 
     Args:
         checkpoint: ``None`` where nothing is kept.
         operation: tells it from others: its kind, its stores and its options.
+        dry_run: leaves the checkpoint as it is.
 
     Raises:
         CheckpointInUseError: another operation holds it.
         InvalidCheckpointError: it is damaged, or another operation wrote it.
     """
     if checkpoint is None:
-        yield Journal(None, operation, {})
+        yield Journal(None, operation, {}, dry_run=dry_run)
         return
     async with checkpoint.hold():
-        yield Journal(
-            checkpoint, operation, _get_state(checkpoint, operation, await checkpoint.load())
-        )
+        state = _get_state(checkpoint, operation, await checkpoint.load())
+        yield Journal(checkpoint, operation, state, dry_run=dry_run)
 
 
 def _get_state(checkpoint: Checkpoint, operation: State, written: JSONValue) -> State:

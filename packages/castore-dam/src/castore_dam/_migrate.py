@@ -97,7 +97,7 @@ async def migrate_event_store(
         InvalidEventError, VersionGapError: the target refuses an event.
         TypeError, ValueError: an argument is not as above.
     """
-    _check(source, target)
+    check_migration(source, target)
     transformer = Transformer(source.event_store_id, transform)
     operation = {
         "operation": "migrate",
@@ -107,14 +107,14 @@ async def migrate_event_store(
     rate = RateLimit(rate_limit)
     stores = {"source": source, "target": target}
     (scan,) = await open_scans([source], at_once=at_once)
-    async with open_journal(checkpoint, operation) as journal:
+    async with open_journal(checkpoint, operation, dry_run=dry_run) as journal:
         for name, last in journal.state.get("last", {}).items():
             await journal.check_storage([stores[name]], PouredEvent.from_json(last))
         migration = _Run(
             scan,
             Succession(source, transformer, allow_gaps=allow_gaps, at_once=at_once),
             _Target(target, EventWriter(at_once=at_once), dry_run=dry_run),
-            Journal(None, operation, journal.state) if dry_run else journal,
+            journal,
             ids={name: each.event_store_id for name, each in stores.items()},
             rate=rate,
             on_progress=on_progress,
@@ -218,7 +218,7 @@ class _Target:
         return await self._writer.write(events)
 
 
-def _check(source: EventStore, target: EventStore) -> None:
+def check_migration(source: EventStore, target: EventStore) -> None:
     """Refuse stores between which nothing can be carried.
 
     Raises:

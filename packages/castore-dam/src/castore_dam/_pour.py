@@ -27,6 +27,7 @@ async def pour_event_store_events(
     to: datetime | None = None,
     rate_limit: float | None = None,
     batch_size: int = 100,
+    dry_run: bool = False,
     at_once: int = 10,
     checkpoint: Checkpoint | None = None,
     on_progress: ProgressHook = report_nothing,
@@ -42,6 +43,7 @@ async def pour_event_store_events(
         to=to,
         rate_limit=rate_limit,
         batch_size=batch_size,
+        dry_run=dry_run,
         at_once=at_once,
         checkpoint=checkpoint,
         on_progress=on_progress,
@@ -64,6 +66,7 @@ async def pour_event_store_collection_events(
     to: datetime | None = None,
     rate_limit: float | None = None,
     batch_size: int = 100,
+    dry_run: bool = False,
     at_once: int = 10,
     checkpoint: Checkpoint | None = None,
     on_progress: ProgressHook = report_nothing,
@@ -91,6 +94,8 @@ async def pour_event_store_collection_events(
         rate_limit: the most messages a second, evenly; more than 0, also a fraction.
         batch_size: the most messages that are published together, 1 or more; fewer where the rate
             is below 2,000 a second.
+        dry_run: publishes nothing, and only counts what would be published, at no rate. Of the
+            checkpoint, it takes where to begin, and leaves it as it is.
         at_once: how many aggregates are read at a time, where there is no log.
         checkpoint: keeps how far the pour has come. Started again, it goes on after the last batch
             that was taken, and reads and sorts the events anew for that. A pour that has ended
@@ -110,14 +115,16 @@ async def pour_event_store_collection_events(
     for each in stores:
         message_channel.get_source_event_store(each.event_store_id)
     wanted = TimestampFilter(from_, to)
-    publisher = Publisher(message_channel, rate_limit=rate_limit, batch_size=batch_size)
+    publisher = Publisher(
+        message_channel, rate_limit=rate_limit, batch_size=batch_size, dry_run=dry_run
+    )
     operation = {
         "operation": "pour events",
         "event stores": describe_scans(stores),
         "message channel": message_channel.message_channel_id,
         "timestamps": wanted.to_json(),
     }
-    async with open_journal(checkpoint, operation) as journal:
+    async with open_journal(checkpoint, operation, dry_run=dry_run) as journal:
         pour = _Pour(stores, publisher, journal, wanted, on_progress)
         return await pour.run(at_once)
 

@@ -29,6 +29,7 @@ async def pour_aggregate_events(
     to: datetime | None = None,
     rate_limit: float | None = None,
     batch_size: int = 100,
+    dry_run: bool = False,
     checkpoint: Checkpoint | None = None,
     on_progress: ProgressHook = report_nothing,
 ) -> PouredEvents:
@@ -50,6 +51,8 @@ async def pour_aggregate_events(
         to: leaves out events after this moment.
         rate_limit: the most messages a second, evenly; more than 0, also a fraction.
         batch_size: the most messages that are published together, 1 or more.
+        dry_run: publishes nothing, and only counts what would be published, at no rate. Of the
+            checkpoint, it takes where to begin, and leaves it as it is.
         checkpoint: keeps how far the pour has come, as for `pour_event_store_events`.
         on_progress: is told after each batch.
 
@@ -66,7 +69,9 @@ async def pour_aggregate_events(
     wanted = TimestampFilter(from_, to)
     query = _Query(min_version, max_version, limit, reverse)
     query.check()
-    publisher = Publisher(message_channel, rate_limit=rate_limit, batch_size=batch_size)
+    publisher = Publisher(
+        message_channel, rate_limit=rate_limit, batch_size=batch_size, dry_run=dry_run
+    )
     operation = {
         "operation": "pour aggregate",
         "event stores": [store_id],
@@ -75,7 +80,7 @@ async def pour_aggregate_events(
         "options": [*query],
         "timestamps": wanted.to_json(),
     }
-    async with open_journal(checkpoint, operation) as journal:
+    async with open_journal(checkpoint, operation, dry_run=dry_run) as journal:
         pour = _Pour(event_store, publisher, journal, wanted, on_progress)
         return await pour.run(aggregate_id, query)
 

@@ -31,6 +31,7 @@ async def pour_event_store_aggregate_ids(
     reverse: bool = False,
     rate_limit: float | None = None,
     batch_size: int = 100,
+    dry_run: bool = False,
     checkpoint: Checkpoint | None = None,
     on_progress: ProgressHook = report_nothing,
 ) -> PouredAggregateIds:
@@ -46,6 +47,8 @@ async def pour_event_store_aggregate_ids(
         reverse: begins with the latest.
         rate_limit: the most messages a second, evenly; more than 0, also a fraction.
         batch_size: the most messages that are published together, 1 or more.
+        dry_run: publishes nothing, and only counts what would be published, at no rate. Of the
+            checkpoint, it takes where to begin, and leaves it as it is.
         checkpoint: keeps how far the pour has come, as for `pour_event_store_events`.
         on_progress: is told after each batch.
 
@@ -61,7 +64,9 @@ async def pour_event_store_aggregate_ids(
     if limit is not None:
         check_limit(limit)
     bounds = TimestampFilter(initial_event_after, initial_event_before)
-    publisher = Publisher(message_channel, rate_limit=rate_limit, batch_size=batch_size)
+    publisher = Publisher(
+        message_channel, rate_limit=rate_limit, batch_size=batch_size, dry_run=dry_run
+    )
     operation = {
         "operation": "pour aggregate ids",
         "event stores": [event_store.event_store_id],
@@ -69,7 +74,7 @@ async def pour_event_store_aggregate_ids(
         "options": [limit, reverse],
         "timestamps": bounds.to_json(),
     }
-    async with open_journal(checkpoint, operation) as journal:
+    async with open_journal(checkpoint, operation, dry_run=dry_run) as journal:
         pour = _Pour(event_store, message_channel, publisher, journal, on_progress)
         return await pour.run(bounds, limit, reverse=reverse)
 

@@ -18,8 +18,8 @@ Phase: TypeAlias = Literal[
 - ``scanning``, before a pour: all events are read, to sort them;
 - ``pouring``: the messages that the channel took;
 - ``migrating``: the events of the source that were carried, or dropped;
-- ``verifying``: the aggregates that were compared, or the events of an archive that were checked,
-  as before an import;
+- ``verifying``: the events of the source that were compared, or those of an archive that were
+  checked, as before an import;
 - ``exporting`` and ``importing``: the events of the archive;
 - ``checking``: the events of the store;
 - ``loading``, in a check with the reducer: the aggregates that were loaded.

@@ -20,16 +20,23 @@ class Publisher:
         message_channel: the channel.
         rate_limit: the most messages a second; ``None`` is no limit.
         batch_size: the most messages of a batch.
+        dry_run: makes the messages, and publishes none.
 
     Raises:
         ValueError: an option is out of its bounds.
     """
 
     def __init__(
-        self, message_channel: MessageChannel[Any], *, rate_limit: float | None, batch_size: int
+        self,
+        message_channel: MessageChannel[Any],
+        *,
+        rate_limit: float | None,
+        batch_size: int,
+        dry_run: bool,
     ) -> None:
         check_whole("batch_size", batch_size, 1)
         self._channel = message_channel
+        self._dry_run = dry_run
         self._rate = RateLimit(rate_limit)
         self.batch_size = self._rate.bound_batch(batch_size)
 
@@ -59,7 +66,7 @@ class Publisher:
         Raises:
             MessagePublishError: names the messages that were not taken; all others were.
         """
-        if messages:
+        if messages and not self._dry_run:
             await self._rate.wait(len(messages))
             await self._channel.publish_records(messages, replay=True)
 

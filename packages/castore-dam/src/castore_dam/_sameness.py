@@ -19,19 +19,34 @@ def are_equal(first: EventRecord, second: EventRecord) -> bool:
 
 
 def _are_equal(first: JSONValue | Absent, second: JSONValue | Absent) -> bool:
+    """Compare two values of any depth, from the outside to the inside."""
+    pending = [(first, second)]
+    while pending:
+        one, other = pending.pop()
+        if type(one) is not type(other):
+            if not _are_equal_numbers(one, other):
+                return False
+        elif isinstance(one, dict) and isinstance(other, dict):
+            if one.keys() != other.keys():
+                return False
+            pending += [(each, other[key]) for key, each in one.items()]
+        elif isinstance(one, list) and isinstance(other, list):
+            if len(one) != len(other):
+                return False
+            pending += zip(one, other, strict=True)
+        elif one != other:
+            return False
+    return True
+
+
+def _are_equal_numbers(first: JSONValue | Absent, second: JSONValue | Absent) -> bool:
     match first, second:
-        case dict(), dict():
-            return first.keys() == second.keys() and all(
-                _are_equal(item, second[key]) for key, item in first.items()
-            )
-        case list(), list():
-            return len(first) == len(second) and all(map(_are_equal, first, second))
         case (float(), int()) if second is not True and second is not False:
             return _is_of(second, first)
         case (int(), float()) if first is not True and first is not False:
             return _is_of(first, second)
         case _:
-            return type(first) is type(second) and first == second
+            return False
 
 
 def _is_of(integer: int, number: float) -> bool:

@@ -30,7 +30,13 @@ _MAX_STEPS: Final = 100_000  # pairs of schemas: unions of unions could take for
 
 def compare_schemas(old: JSONSchema, new: JSONSchema) -> list[Difference]:
     """Return all differences of two schemas, in the order of the old one."""
-    before, now = SchemaDocument(old), SchemaDocument(new)
+    try:
+        return _compare_documents(SchemaDocument(old), SchemaDocument(new))
+    except RecursionError:
+        return [Difference.unknown((), "the schemas are nested too deeply to be compared")]
+
+
+def _compare_documents(before: SchemaDocument, now: SchemaDocument) -> list[Difference]:
     if to_key(before.root) == to_key(now.root):
         return []
     comparison = _Comparison(before, now)

@@ -31,7 +31,7 @@ _ANNOTATIONS = frozenset(
         "writeOnly",
     }
 )
-_SCHEMA = frozenset(
+ONE_SCHEMA: Final = frozenset(
     {
         "additionalProperties",
         "contains",
@@ -46,8 +46,8 @@ _SCHEMA = frozenset(
         "unevaluatedProperties",
     }
 )
-_SCHEMAS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
-_NAMED_SCHEMAS = frozenset(
+SCHEMA_LISTS: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
+NAMED_SCHEMAS: Final = frozenset(
     {"$defs", "definitions", "dependentSchemas", "patternProperties", "properties"}
 )
 DEFINITIONS: Final = frozenset({"$defs", "definitions"})
@@ -197,11 +197,11 @@ class SchemaDocument:
             return self._locate(value, base)
         if name == "discriminator" and isinstance(value, Mapping):  # of OpenAPI
             return cast("Mapping[str, Any]", value).get("propertyName")
-        if name in _SCHEMA:
+        if name in ONE_SCHEMA:
             return self._normalize(value, base)
-        if name in _SCHEMAS and isinstance(value, list):
+        if name in SCHEMA_LISTS and isinstance(value, list):
             return [self._normalize(each, base) for each in cast("Sequence[Any]", value)]
-        if name in _NAMED_SCHEMAS and isinstance(value, Mapping):
+        if name in NAMED_SCHEMAS and isinstance(value, Mapping):
             named = cast("Mapping[str, Any]", value)
             return {key: self._normalize(each, base) for key, each in named.items()}
         return value
@@ -243,12 +243,12 @@ def _join(base: str, reference: str) -> str:
 
 def _find_subschemas(keywords: Mapping[str, Any]) -> Iterator[tuple[Pointer, Any]]:
     for name, value in keywords.items():
-        if name in _SCHEMA:
+        if name in ONE_SCHEMA:
             yield (name,), value
-        elif name in _SCHEMAS and isinstance(value, list):
+        elif name in SCHEMA_LISTS and isinstance(value, list):
             for index, each in enumerate(cast("Sequence[Any]", value)):
                 yield (name, str(index)), each
-        elif name in _NAMED_SCHEMAS and isinstance(value, Mapping):
+        elif name in NAMED_SCHEMAS and isinstance(value, Mapping):
             for key, each in cast("Mapping[str, Any]", value).items():
                 yield (name, key), each
 

@@ -164,5 +164,5 @@ def _get_type(value: Any) -> str:
             return "array"
         case dict():
             return "object"
-        case _:
-            return "integer" if value == int(value) else "fraction"
+        case _:  # numbers that are too large for JSON are read as infinity
+            return "fraction" if isinstance(value, float) and value % 1 != 0 else "integer"

@@ -8,13 +8,14 @@ import asyncio
 import pickle
 import tempfile
 from bisect import bisect_left
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
 from operator import attrgetter
 from sys import getsizeof
-from typing import IO, Final, NamedTuple, TypeAlias, cast
+from typing import IO, Any, Final, NamedTuple, TypeAlias, cast
 
 from castore_core import LogEntry, LogPosition
+from castore_dam._flattening import flatten, restore
 
 SortKey: TypeAlias = tuple[datetime, int, LogPosition]
 """A moment, the number of a scan, and the position in it: the first fields of a `SortedEvent`."""
@@ -97,16 +98,42 @@ class EventSorter:
         self._events.sort()
         for begin in range(0, len(self._events), _CHUNK):
             events = self._events[begin : begin + _CHUNK]
-            start = self._file.tell()
-            pickle.dump(events, self._file, pickle.HIGHEST_PROTOCOL)
-            self._chunks.append(_Chunk(events[0].key, start, self._file.tell() - start))
+            packed = _pack(events)
+            self._chunks.append(_Chunk(events[0].key, self._file.tell(), len(packed)))
+            self._file.write(packed)
         self._events, self._size = [], 0
 
     def _load(self, chunk: _Chunk) -> list[SortedEvent]:
         assert self._file is not None  # noqa: S101 the chunk is in it
         self._file.seek(chunk.start)
-        events: list[SortedEvent] = pickle.loads(self._file.read(chunk.size))  # noqa: S301 we made it
-        return events
+        return _unpack(self._file.read(chunk.size))
+
+
+class _FlatEvents(NamedTuple):
+    """Events, some of which are nested too deeply for `pickle`: their values are flattened."""
+
+    events: list[SortedEvent]
+
+
+def _pack(events: list[SortedEvent]) -> bytes:
+    try:
+        return pickle.dumps(events, pickle.HIGHEST_PROTOCOL)
+    except RecursionError:
+        flat = _FlatEvents([_change_values(each, flatten) for each in events])
+        return pickle.dumps(flat, pickle.HIGHEST_PROTOCOL)
+
+
+def _unpack(packed: bytes) -> list[SortedEvent]:
+    value: list[SortedEvent] | _FlatEvents = pickle.loads(packed)  # noqa: S301 we made it
+    if isinstance(value, _FlatEvents):
+        return [_change_values(each, restore) for each in value.events]
+    return value
+
+
+def _change_values(event: SortedEvent, change: Callable[[Any], Any]) -> SortedEvent:
+    entry, record = event.event, event.event.record
+    changed = record._replace(payload=change(record.payload), metadata=change(record.metadata))
+    return event._replace(event=entry._replace(record=changed))
 
 
 def _measure(event: SortedEvent) -> int:

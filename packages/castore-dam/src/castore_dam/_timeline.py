@@ -34,11 +34,12 @@ class Timeline:
         return self._sorter.count
 
     async def gather(self, see: Callable[[Sequence[LogEntry]], None]) -> AsyncGenerator[int]:
-        """Read all the scans, and yield how many events were gathered after each page.
+        """Read all the scans, and yield how many events were read after each page.
 
         Args:
             see: is told of the events of each page, wanted or not.
         """
+        read = 0
         for number, scan in enumerate(self._scans):
             order = VersionOrder(number, scan)
             self._orders.append(order)
@@ -46,7 +47,8 @@ class Timeline:
                 async for page in pages:
                     see(page.events)
                     await self._add(order.make_keys(page.events))
-                    yield self.count
+                    read += len(page.events)
+                    yield read
             async with aclosing(order.read_late()) as late:
                 async for event in late:
                     await self._add([event])

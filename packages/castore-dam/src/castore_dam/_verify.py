@@ -174,7 +174,7 @@ class _Run:
         async with aclosing(ids), aclosing(compared):
             async for each in compared:
                 self._tally.add(each)
-                self._report(Progress("verifying", self._tally.aggregates))
+                self._report(Progress("verifying", self._tally.read))
 
     async def _compare_new(self, aggregate_id: str) -> _Compared:
         """Compare an aggregate of the target, unless the source has named it already."""

@@ -13,7 +13,7 @@ from castore_dam._cli._options import Names, Rate, describe_stores, make_checkpo
 from castore_dam._cli._tracking import BEGINS_ANEW, PASSES_OVER, Tracking, advise, count_events
 from castore_dam._compression import find_compression
 from castore_dam._export import export_event_store
-from castore_dam._import import ImportedArchive, import_event_store
+from castore_dam._import import ImportedArchive, check_rereadable, import_event_store
 from castore_dam.errors import InvalidArchiveError
 
 
@@ -68,7 +68,7 @@ async def import_(
     No event is replaced. Those that are there already are passed over.
 
     Args:
-        file: The archive.
+        file: The archive. It is read twice, so that it cannot be a pipe.
         address: The event stores.
         store: Import this store, and leave out the others; it may be given several times.
         archived_id: STORE=ID: the events of the store have this id in the archive. With it, event
@@ -77,6 +77,7 @@ async def import_(
         rate_limit: The most events a second that are written, evenly; also a fraction.
         checkpoint: Keep in this file how far it has come. The same command goes on from there.
     """
+    _check_rereadable(file)
     _check_suffix(file)
     async with open_stores(address, store_ids=store) as stores:
         archived_ids = _find_ids(stores, archived_id, picks=bool(store))
@@ -142,6 +143,13 @@ async def _import(file: Path, stores: Sequence[EventStore], **options: Any) -> I
 def _check_suffix(file: Path) -> None:
     try:
         find_compression(file)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _check_rereadable(file: Path) -> None:
+    try:
+        check_rereadable(file)
     except ValueError as error:
         raise UsageError(str(error)) from None
 

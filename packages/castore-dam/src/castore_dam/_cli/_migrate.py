@@ -1,15 +1,16 @@
 """`castore dam migrate` and `verify`: carry the events of a store to another storage."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from castore_cli import Address, ExitCode, Limit, Terminal, UsageError, open_object, open_store
+from castore_cli import Address, ExitCode, Limit, Terminal, UsageError, open_object, open_stores
 from castore_core import EventStore
-from castore_dam._cli._options import Rate, describe_stores, make_checkpoint
+from castore_dam._cli._options import Names, Rate, describe_stores, make_checkpoint
 from castore_dam._cli._tracking import PASSES_OVER, Tracking, advise, count_events
-from castore_dam._migrate import Migration, migrate_event_store
+from castore_dam._migrate import Migration
+from castore_dam._migrate_collection import Pair, migrate_event_store_collection
 from castore_dam._transform import Transform
 from castore_dam._verify import Content, Difference, Verification, verify_migration
 from castore_dam.errors import SourceGapError
@@ -22,7 +23,7 @@ async def migrate(
     target: Address,
     /,
     *,
-    store: str | None = None,
+    store: Names = (),
     transform: Address | None = None,
     allow_gaps: bool = False,
     dry_run: bool = False,
@@ -32,15 +33,15 @@ async def migrate(
     verify: bool = False,
     terminal: Terminal,
 ) -> ExitCode:
-    """Carry all the events of a store to another one, as they are stored.
+    """Carry all the events of stores to others, as they are stored.
 
     No event of the target is replaced. Those that it has already are left as they are, so that
     the same command goes on after a failure, and carries what is new when it is run later.
 
     Args:
-        source: The event store to read.
-        target: The event store to write to.
-        store: The id of the event store, where the addresses name several.
+        source: The event stores to read.
+        target: The event stores to write to: one for one, or of the same ids.
+        store: Carry the events of this store; it may be given several times.
         transform: A function that is given each event, and returns the one that takes its place.
         allow_gaps: Carry aggregates in which a version is missing, too.
         dry_run: Write nothing, and count what would be written.
@@ -53,13 +54,13 @@ async def migrate(
         raise UsageError("--verify and --dry-run exclude each other")
     async with _open(source, target, store, transform) as stores:
         if not dry_run:
-            old = describe_stores(source, [stores.source])
-            new = describe_stores(target, [stores.target])
+            old = describe_stores(source, stores.sources)
+            new = describe_stores(target, [each for _, each in stores.pairs])
             terminal.confirm(f"write the events of {old} to {new}")
         advice = None if dry_run else advise(checkpoint, PASSES_OVER)
-        total = None if _exists(checkpoint) else await count_events(terminal, [stores.source])
+        total = None if _exists(checkpoint) else await count_events(terminal, stores.sources)
         with Tracking(terminal, total=total, advice=advice) as tracking:
-            migration = await _migrate(
+            migrations = await _migrate(
                 stores,
                 allow_gaps=allow_gaps,
                 dry_run=dry_run,
@@ -68,7 +69,8 @@ async def migrate(
                 checkpoint=make_checkpoint(checkpoint),
                 on_progress=tracking.report,
             )
-        terminal.show(_describe(migration) | {"isDryRun": dry_run})
+        for name, migration in migrations.items():
+            terminal.show({"eventStoreId": name, **_describe(migration), "isDryRun": dry_run})
         return await _verify(stores, concurrency, terminal) if verify else ExitCode.OK
 
 
@@ -77,19 +79,19 @@ async def verify(
     target: Address,
     /,
     *,
-    store: str | None = None,
+    store: Names = (),
     transform: Address | None = None,
     concurrency: Limit = 10,
     terminal: Terminal,
 ) -> ExitCode:
-    """Compare the events of two stores, after a migration: counts and hashes of all aggregates.
+    """Compare the events of stores, after a migration: counts and hashes of all aggregates.
 
     The exit code is 3 where they differ.
 
     Args:
-        source: The event store that was migrated.
-        target: The event store that it was migrated to.
-        store: The id of the event store, where the addresses name several.
+        source: The event stores that were migrated.
+        target: The event stores that they were migrated to.
+        store: Compare this store; it may be given several times.
         transform: The function that the migration had.
         concurrency: How many aggregates are compared at a time, 10 by default.
     """
@@ -98,34 +100,54 @@ async def verify(
 
 
 class _Stores(NamedTuple):
-    source: EventStore
-    target: EventStore
+    pairs: Sequence[Pair]
     transform: Transform | None
+
+    @property
+    def sources(self) -> list[EventStore]:
+        """The stores that are read."""
+        return [each for each, _ in self.pairs]
 
 
 @asynccontextmanager
 async def _open(
-    source: str, target: str, store_id: str | None, transform: str | None
+    source: str, target: str, store_ids: Sequence[str], transform: str | None
 ) -> AsyncGenerator[_Stores]:
     async with (
-        open_store(source, store_id=store_id) as old,
-        open_store(target, store_id=store_id) as new,
+        open_stores(source, store_ids=store_ids) as olds,
+        open_stores(target, store_ids=store_ids) as news,
     ):
-        if old.get_storage_adapter() is new.get_storage_adapter() and (
-            old.event_store_id == new.event_store_id
-        ):
-            raise UsageError(f"{source!r} and {target!r} are one event store on one storage")
+        pairs = _pair(target, olds, news)
+        for old, new in pairs:
+            if old.get_storage_adapter() is new.get_storage_adapter() and (
+                old.event_store_id == new.event_store_id
+            ):
+                raise UsageError(f"{source!r} and {target!r} are one event store on one storage")
         if transform is None:
-            yield _Stores(old, new, None)
+            yield _Stores(pairs, None)
             return
         async with open_object(transform, _TRANSFORM) as function:
-            yield _Stores(old, new, function)
+            yield _Stores(pairs, function)
 
 
-async def _migrate(stores: _Stores, **options: Any) -> Migration:
+def _pair(target: str, olds: Sequence[EventStore], news: Sequence[EventStore]) -> Sequence[Pair]:
+    """Return each store with its target: the only one, or else the one of the same id."""
+    if len(olds) == len(news) == 1:
+        return [(olds[0], news[0])]
+    by_id = {each.event_store_id: each for each in news}
+    for each in olds:
+        if each.event_store_id not in by_id:
+            raise UsageError(
+                f"{target!r} has no event store {each.event_store_id!r}, and several stores are "
+                "paired by their ids: choose some with --store"
+            )
+    return [(each, by_id[each.event_store_id]) for each in olds]
+
+
+async def _migrate(stores: _Stores, **options: Any) -> Mapping[str, Migration]:
     try:
-        return await migrate_event_store(
-            stores.source, stores.target, transform=stores.transform, **options
+        return await migrate_event_store_collection(
+            stores.pairs, transform=stores.transform, **options
         )
     except SourceGapError as error:
         error.add_note("that is --allow-gaps on the command line")
@@ -133,20 +155,25 @@ async def _migrate(stores: _Stores, **options: Any) -> Migration:
 
 
 async def _verify(stores: _Stores, concurrency: int, terminal: Terminal) -> ExitCode:
-    with Tracking(terminal) as tracking:
-        verification = await verify_migration(
-            stores.source,
-            stores.target,
-            transform=stores.transform,
-            at_once=concurrency,
-            on_progress=tracking.report,
-        )
-    _show(verification, terminal)
-    return ExitCode.OK if verification.is_equal else ExitCode.FOUND
+    are_equal = True
+    for source, target in stores.pairs:
+        total = await count_events(terminal, [source])
+        with Tracking(terminal, total=total) as tracking:
+            verification = await verify_migration(
+                source,
+                target,
+                transform=stores.transform,
+                at_once=concurrency,
+                on_progress=tracking.report,
+            )
+        _show(source.event_store_id, verification, terminal)
+        are_equal = are_equal and verification.is_equal
+    return ExitCode.OK if are_equal else ExitCode.FOUND
 
 
-def _show(verification: Verification, terminal: Terminal) -> None:
+def _show(event_store_id: str, verification: Verification, terminal: Terminal) -> None:
     values = {
+        "eventStoreId": event_store_id,
         "aggregateCount": verification.aggregate_count,
         "expectedEventCount": verification.expected_event_count,
         "foundEventCount": verification.found_event_count,

@@ -24,7 +24,7 @@ from castore_core import (
     format_timestamp,
 )
 from castore_dam._cli._options import Names, Rate, make_checkpoint
-from castore_dam._cli._tracking import BEGINS_ANEW, Tracking, advise
+from castore_dam._cli._tracking import BEGINS_ANEW, Tracking, advise, count_events
 from castore_dam._pour import pour_event_store_collection_events
 from castore_dam._pour_aggregate import pour_aggregate_events
 from castore_dam._pour_ids import pour_event_store_aggregate_ids
@@ -47,6 +47,7 @@ async def pour(
     to: Moment | None = None,
     rate_limit: Rate | None = None,
     batch_size: Limit = 100,
+    dry_run: bool = False,
     concurrency: Limit = 10,
     checkpoint: Path | None = None,
     terminal: Terminal,
@@ -64,6 +65,7 @@ async def pour(
             midnight.
         rate_limit: The most messages a second, evenly; also a fraction.
         batch_size: The most messages that are published together, 100 by default.
+        dry_run: Publish nothing, and count what would be published.
         concurrency: How many aggregates are read at a time, 10 by default, where there is no log.
         checkpoint: Keep in this file how far it has come. The same command goes on from there.
     """
@@ -75,7 +77,7 @@ async def pour(
         open_stores(source, store_ids=store) as stores,
         open_object(channel, _CHANNEL) as message_channel,
     ):
-        options = _Options(from_, to, rate_limit, batch_size, concurrency, checkpoint)
+        options = _Options(from_, to, rate_limit, batch_size, dry_run, concurrency, checkpoint)
         pour = _Pour(stores, message_channel, options, terminal)
         if ids:
             await pour.pour_ids()
@@ -90,6 +92,7 @@ class _Options(NamedTuple):
     end: Moment | None
     rate_limit: float | None
     batch_size: int
+    dry_run: bool
     concurrency: int
     checkpoint: Path | None
 
@@ -110,11 +113,13 @@ class _Pour:
         self._terminal = terminal
         path = options.checkpoint
         self._had_checkpoint = path is not None and path.exists()
-        self._tracking = Tracking(terminal, advice=advise(path, BEGINS_ANEW))
+        advice = None if options.dry_run else advise(path, BEGINS_ANEW)
+        self._tracking = Tracking(terminal, advice=advice)
 
     async def pour_all(self) -> None:
         """Pour the events of all stores."""
         self._confirm("the events")
+        self._tracking.expect(await count_events(self._terminal, self._stores))
         with self._tracking:
             poured = await pour_event_store_collection_events(
                 self._stores,
@@ -168,6 +173,8 @@ class _Pour:
         return self._stores[0]
 
     def _confirm(self, subject: str) -> None:
+        if self._options.dry_run:
+            return
         self._channel.get_message_channel_adapter()
         for each in self._stores:
             self._channel.get_source_event_store(each.event_store_id)
@@ -178,6 +185,7 @@ class _Pour:
         return {
             "rate_limit": self._options.rate_limit,
             "batch_size": self._options.batch_size,
+            "dry_run": self._options.dry_run,
             "checkpoint": make_checkpoint(self._options.checkpoint),
             "on_progress": self._tracking.report,
         }
@@ -188,7 +196,7 @@ class _Pour:
             self._terminal.say(f"{path!r} says that all of it was poured: delete it to begin anew")
         if not self._terminal.is_json:
             values = {key: _to_text(each) for key, each in values.items() if key != "scans"}
-        self._terminal.show(values)
+        self._terminal.show({**values, "isDryRun": self._options.dry_run})
 
 
 def _describe_events(poured: PouredEvents) -> dict[str, Any]:

@@ -55,6 +55,10 @@ class Tracking:
             place = "" if self._last is None else f" {_describe(self._last)}"
             self._terminal.say(f"stopped{place}: {self._advice}")
 
+    def expect(self, total: int | None) -> None:
+        """Take how many events the first phase has, before it begins."""
+        self._total = total
+
     def report(self, progress: Progress) -> None:
         """Show how far it is: a `ProgressHook`."""
         if self._bar is None or progress.phase != self._phase:
