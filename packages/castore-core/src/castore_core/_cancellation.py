@@ -1,7 +1,6 @@
 """Tasks: which errors end one, and work that a cancellation of its caller must not cut short."""
 
 import asyncio
-import sys
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
@@ -69,16 +68,6 @@ def _get_error(task: asyncio.Task[Any]) -> BaseException | None:
 def begin(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     """Return a task that begins after its caller went on, with an eager task factory too."""
     return asyncio.Task(work, loop=asyncio.get_running_loop())
-
-
-def begin_now(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    """Return a task that has run up to its first wait, which spares it a turn of the event loop.
-
-    Before Python 3.12, it begins after its caller went on.
-    """
-    if sys.version_info >= (3, 12):
-        return asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
-    return begin(work)
 
 
 def is_cancelled() -> bool:

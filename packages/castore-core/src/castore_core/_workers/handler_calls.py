@@ -4,9 +4,9 @@ import asyncio
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from time import perf_counter
-from typing import Final, cast
+from typing import Final
 
-from castore_core._cancellation import begin_now
+from castore_core._cancellation import begin
 from castore_core._operations import Destination, describe_message_handling
 from castore_core._telemetry import Observation, installed
 from castore_core._workers.handler_function import HandlerFunction
@@ -57,12 +57,12 @@ class HandlerCalls:
         """Call the handler, and return how that ended; it never raises what the handler does."""
         if self._is_stopped:
             return CallResult(Ending.STOPPED, 0.0)
-        call = _Call(self._function)
+        call = _Call(self._function, arguments)
         if self._timeout is not None:
             call.end_after(self._timeout, self._grace)
         self._running.add(call)
         try:
-            return await call.run(arguments)
+            return await call.wait()
         finally:
             self._running.discard(call)
 
@@ -92,9 +92,7 @@ class HandlerCalls:
 class _Call:
     """One call, in a task of its own: only so can it be given up."""
 
-    _task: asyncio.Task[None]
-
-    def __init__(self, function: HandlerFunction) -> None:
+    def __init__(self, function: HandlerFunction, arguments: tuple[object, ...]) -> None:
         self._function = function
         self._loop = asyncio.get_running_loop()
         self._began = perf_counter()
@@ -103,11 +101,11 @@ class _Call:
         self._cancelled_for: Ending | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._result: asyncio.Future[CallResult] = self._loop.create_future()
+        self._task = begin(self._run(arguments))
 
-    async def run(self, arguments: tuple[object, ...]) -> CallResult:
-        """Begin the call, and wait until it ended, or was given up."""
+    async def wait(self) -> CallResult:
+        """Wait until the call ended, or was given up."""
         try:
-            self._task = begin_now(self._run(arguments))
             return await self._result
         except asyncio.CancelledError:  # the event loop ends
             self._task.cancel()
@@ -145,8 +143,7 @@ class _Call:
         except BaseException as error:
             self._end(error)
             if isinstance(error, (KeyboardInterrupt, SystemExit)):
-                task = cast("asyncio.Task[None]", asyncio.current_task())
-                task.add_done_callback(_retrieve)
+                self._task.add_done_callback(_retrieve)
                 raise  # the event loop raises it, too
         else:
             self._end(None)

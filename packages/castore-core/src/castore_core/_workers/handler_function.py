@@ -43,8 +43,6 @@ class HandlerFunction:
         """
         while inspect.isawaitable(result):
             result = await result
-        if result is None:
-            return
         if inspect.isgenerator(result) or inspect.isasyncgen(result):
             raise TypeError("the handler returned a generator, whose body never ran")
 
