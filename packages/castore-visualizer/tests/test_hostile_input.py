@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from math import inf
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
 from castore_core import (
+    LOG_START,
     ConnectedEventStore,
     Event,
     EventRecord,
@@ -86,33 +88,42 @@ def hide_all(field: Field, value: JSONValue) -> JSONValue:
 
 
 class FailingStorage:
-    """A storage one method of which raises an error that quotes a value."""
+    """A storage one method of which raises an error that quotes a value, some times or always."""
 
-    def __init__(self, method: str, error: Exception) -> None:
+    def __init__(self, method: str, error: Exception, *, times: float = inf) -> None:
         self._storage = InMemoryEventStorageAdapter()
         self._method = method
         self._error = error
+        self._left = times
 
     def __getattr__(self, name: str) -> Any:
-        async def fail(*_: Any, **__: Any) -> None:
-            raise self._error
+        method = getattr(self._storage, name)
 
-        return fail if name == self._method else getattr(self._storage, name)
+        async def fail(*values: Any, **options: Any) -> Any:
+            self._left -= 1
+            if self._left >= 0:
+                raise self._error
+            return await method(*values, **options)
+
+        return fail if name == self._method else method
 
 
 class EndlessLog:
-    """A log that has a new event whenever it is read."""
+    """A log that has new events whenever it is read."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
 
     async def get_last_position(self) -> str:
         """Return a place."""
         return "0"
 
     async def read_events(self, store_ids: Any, position: str, limit: int) -> LogSlice:
-        """Return one event."""
-        del limit
-        record = EventRecord("a", int(position) + 1, "NOTED", datetime.now(UTC))
-        following = str(record.version)
-        return LogSlice([LogEntry(following, store_ids[0], record)], following)
+        """Return as many events as it has each time."""
+        numbers = range(int(position) + 1, int(position) + 1 + min(self._count, limit))
+        records = [EventRecord("a", each, "NOTED", datetime.now(UTC)) for each in numbers]
+        entries = [LogEntry(str(each.version), store_ids[0], each) for each in records]
+        return LogSlice(entries, entries[-1].position)
 
 
 class FailingFollower:
@@ -418,6 +429,50 @@ async def test_live_updates_leave_out_very_many_events() -> None:
     await messages.aclose()
 
 
+async def read_until(messages: AsyncGenerator[str, None], text: str) -> list[str]:
+    """Return the messages up to one with a text."""
+    found = [await anext(messages)]
+    while text not in found[-1]:
+        found.append(await anext(messages))
+    return found
+
+
+async def test_live_updates_tell_of_no_gap_where_nothing_is_left_out() -> None:
+    """A browser that has missed as many events as are made up for has them all."""
+    storage = InMemoryEventStorageAdapter()
+    notes = open_notes(storage)
+    for version in range(1, 501):
+        await notes.push_event(Noted("ada", version, payload={}, metadata={}))
+
+    messages = follow([(storage, ["NOTES"])], pack([LOG_START]))
+    found = [await anext(messages) for _ in range(1 + 500 + 5 + 1)]  # each batch ends with a sign
+    await notes.push_event(Noted("bo", 1, payload={}, metadata={}))
+    found += await asyncio.wait_for(read_until(messages, "data: bo"), 5)
+    await messages.aclose()
+    assert 500 == sum("data: ada" in each for each in found)
+    assert not any("there are more" in each for each in found)
+
+
+async def test_live_updates_after_a_gap_are_as_many_as_before_it() -> None:
+    """Where events come faster than they are shown, some are shown between two gaps."""
+    log: Any = EndlessLog(100)
+    messages = follow([(log, ["NOTES"])])
+    for _ in range(2):
+        found = await read_until(messages, "there are more")
+        assert 500 == sum("data: a" in each for each in found)
+    await messages.aclose()
+
+
+async def test_live_updates_go_on_after_a_storage_was_down() -> None:
+    """A position that the storage cannot check at once is kept: nothing is lost after it."""
+    storage = FailingStorage("get_last_position", StorageError("down"), times=1)
+    await open_notes(storage).push_event(Noted("ada", 1, payload={}, metadata={}))
+    messages = follow([(storage, ["NOTES"])], pack([LOG_START]))
+    assert [LOG_START] == unpack(get_id(await anext(messages)), 1)
+    assert "data: ada" in await anext(messages)
+    await messages.aclose()
+
+
 @pytest.mark.parametrize("position", ["", "9" * 40, "nonsense", "é"])
 async def test_live_updates_from_any_position(position: str) -> None:
     """The position of another log, or of one that was lost, is no reason to show nothing."""
@@ -529,7 +584,7 @@ async def test_live_updates_end_with_a_browser_that_left(world: Any) -> None:
 
 async def test_events_that_nobody_wants_show_that_the_browser_is_there() -> None:
     """A message follows each batch, so that a connection that is gone is found out."""
-    log: Any = EndlessLog()
+    log: Any = EndlessLog(1)
     messages = stream([(log, ["NOTES"])], lambda _: None, after=[None], gap="")
     assert (await anext(messages)).startswith("retry: 2000\n")
     assert (await asyncio.wait_for(anext(messages), 1)).endswith("\n: still here\n\n")
