@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -133,6 +133,7 @@ class FailingFollower:
 
     def __init__(self, parked: int = 1) -> None:
         self.walked = 0
+        self.was_closed_by_reader = False
         self.parked = [
             ParkedEvent(f"{each:06}", "NOTES", "a", each, "NOTED", datetime.now(UTC), 1, FAILURE)
             for each in range(1, parked + 1)
@@ -146,14 +147,18 @@ class FailingFollower:
         """Return one group."""
         return [Group(self.parked)] if self.parked else []
 
-    async def iter_parked_events(self, *, after: str = "") -> AsyncIterator[ParkedEvent]:
+    async def iter_parked_events(self, *, after: str = "") -> AsyncGenerator[ParkedEvent]:
         """Walk those that follow a position, which some storages check."""
         if after == "nonsense":
             raise InvalidLogPositionError(after, "it is no number")
-        for each in self.parked:
-            if each.position > after:
-                self.walked += 1
-                yield each
+        reader = asyncio.current_task()
+        try:
+            for each in self.parked:
+                if each.position > after:
+                    self.walked += 1
+                    yield each
+        finally:
+            self.was_closed_by_reader = asyncio.current_task() is reader
 
     async def retry_parked_events(self, *, kind: str | None = None) -> int:
         """Take all."""
@@ -343,6 +348,13 @@ def test_parked_events_are_paged(serve: Any) -> None:
     assert follower.walked <= 250 + 2  # that there is more is seen by reading one more
 
 
+def test_a_page_ends_the_walk_that_it_leaves(serve: Any) -> None:
+    """A page that needs no more parked events closes their reader, and leaves it to nobody."""
+    follower: Any = FailingFollower(250)
+    serve(projections=[follower]).get("/projections/parked?name=letters")
+    assert follower.was_closed_by_reader
+
+
 def test_parked_events_of_a_kind_are_searched(serve: Any) -> None:
     """A search for a rare kind ends after some thousand events, and goes on when asked."""
     follower: Any = FailingFollower(4_000)
@@ -461,6 +473,38 @@ async def test_live_updates_after_a_gap_are_as_many_as_before_it() -> None:
         found = await read_until(messages, "there are more")
         assert 500 == sum("data: a" in each for each in found)
     await messages.aclose()
+
+
+class HoldingLog(InMemoryEventStorageAdapter):
+    """A log that holds back its last event, and shows it to those who read backwards."""
+
+    async def get_last_position(self) -> str:
+        """Return the position of the last event but one."""
+        _, before, *_ = (await self.read_events_backwards()).entries
+        return before.position
+
+
+def find_seen(page: str) -> list[Any]:
+    """Return the positions from which a page is live."""
+    found = re.search(r"[?&]seen=([\w-]+)", unescape(page))
+    assert found is not None
+    return unpack(found[1], 1)
+
+
+def test_a_page_is_live_from_where_nothing_is_held_back() -> None:
+    """An event that is held back may have earlier ones beside it, which the page does not show."""
+    log = HoldingLog()
+    notes = open_notes(log)
+    for version in (1, 2, 3):
+        asyncio.run(notes.push_event(Noted("ada", version, payload={}, metadata={})))
+    assert [asyncio.run(log.get_last_position())] == find_seen(visit(notes, "/log").text)
+
+
+def test_a_page_of_one_store_is_live_from_the_end_of_all(world: Any) -> None:
+    """A store whose last event is old makes no gap, also where the whole log was searched."""
+    world.do(world.pokemons.push_event(PokemonLeveledUp("pikachu", 4)))
+    page = visit(world.stores, "/log?store=TRAINERS&whole=1").text
+    assert [world.do(world.adapter.get_last_position())] == find_seen(page)
 
 
 async def test_live_updates_go_on_after_a_storage_was_down() -> None:
