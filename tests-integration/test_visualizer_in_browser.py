@@ -13,9 +13,10 @@ import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from browsing import PHONE, WIDE, find_chromium, open_browser, open_page, serving
-from castore_core import Event, EventStore, utc_now
+from castore_core import LOG_START, Event, EventStore, utc_now
 from castore_in_memory import InMemoryEventStorageAdapter
 from castore_visualizer import create_app
+from castore_visualizer._page_tokens import pack
 from git_history.git import Repository
 from pokemon import PokemonAppeared, PokemonLeveledUp
 from showcase import make_pokemon_app, make_pokemon_stores, open_git_history, open_shop_app
@@ -194,6 +195,22 @@ async def test_a_live_log_misses_nothing(site: Site) -> None:
     await expect(versions).to_have_text(["26"])
     await page.evaluate(SHOW, "visible")
     await expect(versions).to_have_text(["28", "27", "26"])
+
+
+async def test_a_live_log_shows_nothing_twice(site: Site) -> None:
+    """An event that the page shows already, and that comes again, is neither shown nor counted."""
+    page = site.page
+    start = pack([LOG_START])
+
+    async def begin_early(route: Route) -> None:
+        await site.stores[0].push_event(PokemonLeveledUp("pikachu", 26))
+        await route.continue_(url=re.sub("seen=[^&]*", f"seen={start}", route.request.url))
+
+    await page.route(re.compile("/log/live"), begin_early)
+    await site.visit("/log?store=POKEMONS&id=pikachu")
+    await expect(page.locator("#live tr.new td.n")).to_have_text(["26"])
+    await expect(page.locator("#live td.n")).to_have_text([str(26 - each) for each in range(26)])
+    await expect(page.get_by_role("status")).to_have_text("live · 1 new")
 
 
 async def test_a_command_is_rehearsed_and_then_run(site: Site) -> None:

@@ -47,7 +47,7 @@ def read(
 def test_an_overlay_is_read_as_a_storage_that_has_both(
     last_stored: int, pending_versions: set[int], options: dict[str, Any]
 ) -> None:
-    """Whatever is asked for, the pending events are found as if they were stored."""
+    """Pending events are found as if they were stored, with any options."""
     stored = [make_event(each, "STORED") for each in range(1, last_stored + 1)]
     pending = [make_event(each, "PENDING") for each in pending_versions]
     both = {each.version: each for each in [*stored, *pending]}

@@ -13,6 +13,7 @@ from castore_core import (
     check_log_query,
     format_position,
     is_event_log,
+    is_reversible_event_log,
     parse_position,
 )
 from castore_in_memory import InMemoryEventStorageAdapter
@@ -112,3 +113,19 @@ def test_a_storage_with_a_log_is_told_from_others() -> None:
     without_log = WrappedStorage(InMemoryEventStorageAdapter())
     told = [is_event_log(each) for each in (InMemoryEventStorageAdapter(), without_log, None)]
     assert [True, False, False] == told
+
+
+def test_a_log_that_is_read_from_its_end_is_told_from_others() -> None:
+    """A storage adapter is a reversible log where it is a log, and has the method, too."""
+
+    class ForwardsLog:
+        async def read_events(self) -> None:
+            """Read nothing."""
+
+    class BackwardsOnly:
+        async def read_events_backwards(self) -> None:
+            """Read nothing."""
+
+    others = (ForwardsLog(), BackwardsOnly(), None)
+    told = [is_reversible_event_log(each) for each in (InMemoryEventStorageAdapter(), *others)]
+    assert [True, False, False, False] == told

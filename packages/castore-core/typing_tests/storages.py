@@ -16,7 +16,9 @@ from castore_core import (
     LogPosition,
     LogSlice,
     ParkedEvent,
+    ReversibleEventLog,
     is_event_log,
+    is_reversible_event_log,
 )
 
 
@@ -153,3 +155,6 @@ async def read_what_may_be_a_log(storage_adapter: EventStorageAdapter) -> None:
     if is_event_log(storage_adapter):
         assert_type(storage_adapter, EventLog)
         await storage_adapter.get_last_position()
+    if is_reversible_event_log(storage_adapter):
+        assert_type(storage_adapter, ReversibleEventLog)
+        await storage_adapter.read_events_backwards()

@@ -3,10 +3,11 @@
 import asyncio
 import base64
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from math import inf
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
 from castore_core import (
+    LOG_START,
     ConnectedEventStore,
     Event,
     EventRecord,
@@ -86,33 +88,42 @@ def hide_all(field: Field, value: JSONValue) -> JSONValue:
 
 
 class FailingStorage:
-    """A storage one method of which raises an error that quotes a value."""
+    """A storage one method of which raises an error that quotes a value, some times or always."""
 
-    def __init__(self, method: str, error: Exception) -> None:
+    def __init__(self, method: str, error: Exception, *, times: float = inf) -> None:
         self._storage = InMemoryEventStorageAdapter()
         self._method = method
         self._error = error
+        self._left = times
 
     def __getattr__(self, name: str) -> Any:
-        async def fail(*_: Any, **__: Any) -> None:
-            raise self._error
+        method = getattr(self._storage, name)
 
-        return fail if name == self._method else getattr(self._storage, name)
+        async def fail(*values: Any, **options: Any) -> Any:
+            self._left -= 1
+            if self._left >= 0:
+                raise self._error
+            return await method(*values, **options)
+
+        return fail if name == self._method else method
 
 
 class EndlessLog:
-    """A log that has a new event whenever it is read."""
+    """A log that has new events whenever it is read."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
 
     async def get_last_position(self) -> str:
         """Return a place."""
         return "0"
 
     async def read_events(self, store_ids: Any, position: str, limit: int) -> LogSlice:
-        """Return one event."""
-        del limit
-        record = EventRecord("a", int(position) + 1, "NOTED", datetime.now(UTC))
-        following = str(record.version)
-        return LogSlice([LogEntry(following, store_ids[0], record)], following)
+        """Return as many events as it has each time."""
+        numbers = range(int(position) + 1, int(position) + 1 + min(self._count, limit))
+        records = [EventRecord("a", each, "NOTED", datetime.now(UTC)) for each in numbers]
+        entries = [LogEntry(str(each.version), store_ids[0], each) for each in records]
+        return LogSlice(entries, entries[-1].position)
 
 
 class FailingFollower:
@@ -122,6 +133,7 @@ class FailingFollower:
 
     def __init__(self, parked: int = 1) -> None:
         self.walked = 0
+        self.was_closed_by_reader = False
         self.parked = [
             ParkedEvent(f"{each:06}", "NOTES", "a", each, "NOTED", datetime.now(UTC), 1, FAILURE)
             for each in range(1, parked + 1)
@@ -135,14 +147,18 @@ class FailingFollower:
         """Return one group."""
         return [Group(self.parked)] if self.parked else []
 
-    async def iter_parked_events(self, *, after: str = "") -> AsyncIterator[ParkedEvent]:
+    async def iter_parked_events(self, *, after: str = "") -> AsyncGenerator[ParkedEvent]:
         """Walk those that follow a position, which some storages check."""
         if after == "nonsense":
             raise InvalidLogPositionError(after, "it is no number")
-        for each in self.parked:
-            if each.position > after:
-                self.walked += 1
-                yield each
+        reader = asyncio.current_task()
+        try:
+            for each in self.parked:
+                if each.position > after:
+                    self.walked += 1
+                    yield each
+        finally:
+            self.was_closed_by_reader = asyncio.current_task() is reader
 
     async def retry_parked_events(self, *, kind: str | None = None) -> int:
         """Take all."""
@@ -332,6 +348,13 @@ def test_parked_events_are_paged(serve: Any) -> None:
     assert follower.walked <= 250 + 2  # that there is more is seen by reading one more
 
 
+def test_a_page_ends_the_walk_that_it_leaves(serve: Any) -> None:
+    """A page that needs no more parked events closes their reader, and leaves it to nobody."""
+    follower: Any = FailingFollower(250)
+    serve(projections=[follower]).get("/projections/parked?name=letters")
+    assert follower.was_closed_by_reader
+
+
 def test_parked_events_of_a_kind_are_searched(serve: Any) -> None:
     """A search for a rare kind ends after some thousand events, and goes on when asked."""
     follower: Any = FailingFollower(4_000)
@@ -415,6 +438,82 @@ async def test_live_updates_leave_out_very_many_events() -> None:
     while "data: bo" not in found[-1]:
         found.append(await anext(messages))
     assert 500 == sum("data: ada" in each for each in found)
+    await messages.aclose()
+
+
+async def read_until(messages: AsyncGenerator[str, None], text: str) -> list[str]:
+    """Return the messages up to one with a text."""
+    found = [await anext(messages)]
+    while text not in found[-1]:
+        found.append(await anext(messages))
+    return found
+
+
+async def test_live_updates_tell_of_no_gap_where_nothing_is_left_out() -> None:
+    """A browser that has missed as many events as are made up for has them all."""
+    storage = InMemoryEventStorageAdapter()
+    notes = open_notes(storage)
+    for version in range(1, 501):
+        await notes.push_event(Noted("ada", version, payload={}, metadata={}))
+
+    messages = follow([(storage, ["NOTES"])], pack([LOG_START]))
+    found = [await anext(messages) for _ in range(1 + 500 + 5 + 1)]  # each batch ends with a sign
+    await notes.push_event(Noted("bo", 1, payload={}, metadata={}))
+    found += await asyncio.wait_for(read_until(messages, "data: bo"), 5)
+    await messages.aclose()
+    assert 500 == sum("data: ada" in each for each in found)
+    assert not any("there are more" in each for each in found)
+
+
+async def test_live_updates_after_a_gap_are_as_many_as_before_it() -> None:
+    """Where events come faster than they are shown, some are shown between two gaps."""
+    log: Any = EndlessLog(100)
+    messages = follow([(log, ["NOTES"])])
+    for _ in range(2):
+        found = await read_until(messages, "there are more")
+        assert 500 == sum("data: a" in each for each in found)
+    await messages.aclose()
+
+
+class HoldingLog(InMemoryEventStorageAdapter):
+    """A log that holds back its last event, and shows it to those who read backwards."""
+
+    async def get_last_position(self) -> str:
+        """Return the position of the last event but one."""
+        _, before, *_ = (await self.read_events_backwards()).entries
+        return before.position
+
+
+def find_seen(page: str) -> list[Any]:
+    """Return the positions from which a page is live."""
+    found = re.search(r"[?&]seen=([\w-]+)", unescape(page))
+    assert found is not None
+    return unpack(found[1], 1)
+
+
+def test_a_page_is_live_from_where_nothing_is_held_back() -> None:
+    """An event that is held back may have earlier ones beside it, which the page does not show."""
+    log = HoldingLog()
+    notes = open_notes(log)
+    for version in (1, 2, 3):
+        asyncio.run(notes.push_event(Noted("ada", version, payload={}, metadata={})))
+    assert [asyncio.run(log.get_last_position())] == find_seen(visit(notes, "/log").text)
+
+
+def test_a_page_of_one_store_is_live_from_the_end_of_all(world: Any) -> None:
+    """A store whose last event is old makes no gap, also where the whole log was searched."""
+    world.do(world.pokemons.push_event(PokemonLeveledUp("pikachu", 4)))
+    page = visit(world.stores, "/log?store=TRAINERS&whole=1").text
+    assert [world.do(world.adapter.get_last_position())] == find_seen(page)
+
+
+async def test_live_updates_go_on_after_a_storage_was_down() -> None:
+    """A position that the storage cannot check at once is kept: nothing is lost after it."""
+    storage = FailingStorage("get_last_position", StorageError("down"), times=1)
+    await open_notes(storage).push_event(Noted("ada", 1, payload={}, metadata={}))
+    messages = follow([(storage, ["NOTES"])], pack([LOG_START]))
+    assert [LOG_START] == unpack(get_id(await anext(messages)), 1)
+    assert "data: ada" in await anext(messages)
     await messages.aclose()
 
 
@@ -529,7 +628,7 @@ async def test_live_updates_end_with_a_browser_that_left(world: Any) -> None:
 
 async def test_events_that_nobody_wants_show_that_the_browser_is_there() -> None:
     """A message follows each batch, so that a connection that is gone is found out."""
-    log: Any = EndlessLog()
+    log: Any = EndlessLog(1)
     messages = stream([(log, ["NOTES"])], lambda _: None, after=[None], gap="")
     assert (await anext(messages)).startswith("retry: 2000\n")
     assert (await asyncio.wait_for(anext(messages), 1)).endswith("\n: still here\n\n")

@@ -14,6 +14,7 @@ from castore_core import (
     LogPosition,
     ReversibleEventLog,
     is_event_log,
+    is_reversible_event_log,
 )
 
 _PAGE: Final = 500
@@ -105,4 +106,4 @@ async def _read_backwards(
 
 
 def _is_reversible(log: EventLog) -> TypeGuard[ReversibleEventLog]:
-    return hasattr(log, "read_events_backwards")
+    return is_reversible_event_log(log)

@@ -95,6 +95,7 @@ from castore_core._storage import (
     LogSlice,
     ReversibleEventLog,
     is_event_log,
+    is_reversible_event_log,
 )
 from castore_core._store import EventStore
 from castore_core._timestamp import Clock, format_timestamp, parse_timestamp, use_clock, utc_now
@@ -271,6 +272,7 @@ __all__ = [
     "get_event_metadata",
     "group_command",
     "is_event_log",
+    "is_reversible_event_log",
     "join_violations",
     "name_type",
     "one",

@@ -289,3 +289,8 @@ class ReversibleEventLog(EventLog, Protocol):
 def is_event_log(storage_adapter: object) -> TypeGuard[EventLog]:
     """Tell whether a storage adapter is an `EventLog`, too: whether it has ``read_events``."""
     return hasattr(storage_adapter, "read_events")
+
+
+def is_reversible_event_log(storage_adapter: object) -> TypeGuard[ReversibleEventLog]:
+    """Tell whether a storage adapter is a log that has ``read_events_backwards``, too."""
+    return is_event_log(storage_adapter) and hasattr(storage_adapter, "read_events_backwards")

@@ -11,6 +11,7 @@ from castore_core import (
     LogEntry,
     LogPosition,
     ReversibleEventLog,
+    is_reversible_event_log,
 )
 from castore_test_tools._event_log_base import EventLogContract, LoggingStorageAdapter, read_log
 from castore_test_tools._running import push_in_order
@@ -73,7 +74,7 @@ class BackwardsContract(EventLogContract):
 
 
 def _find_reversible(log: EventLog) -> ReversibleEventLog | None:
-    return cast("Any", log) if hasattr(log, "read_events_backwards") else None
+    return log if is_reversible_event_log(log) else None
 
 
 def _plain(found: Any) -> tuple[tuple[LogEntry, ...], LogPosition]:

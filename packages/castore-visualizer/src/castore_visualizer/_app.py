@@ -81,16 +81,22 @@ def create_app(
         TypeError: a store is none.
     """
     inventory = Inventory.collect(event_stores, projections, message_channels, commands)
+    site = Site(inventory, Masking(mask), allow_writes=allow_writes, title=title)
+    return build_app(site, _list_middleware(token, authorize, allowed_hosts))
+
+
+def build_app(site: Site, middleware: Sequence[Middleware]) -> Starlette:
+    """Return an application that shows a site behind some middleware."""
     app = Starlette(
         routes=_ROUTES,
-        middleware=_list_middleware(token, authorize, allowed_hosts),
+        middleware=middleware,
         exception_handlers={
             HTTPException: _show_error,
             CastoreError: _show_castore_error,
             Exception: _show_failure,
         },
     )
-    app.state.site = Site(inventory, Masking(mask), allow_writes=allow_writes, title=title)
+    app.state.site = site
     return app
 
 

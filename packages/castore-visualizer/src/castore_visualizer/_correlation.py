@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from castore_core import LOG_START, LogEntry, LogPosition, ReversibleEventLog
 from castore_visualizer._events import find_correlation_id
-from castore_visualizer._storage_failures import PATIENCE, StorageFailure, attempt
+from castore_visualizer._storage_failures import StorageFailure, attempt
 
 MOST_LOOKED_AT: Final = 2_000
 """How many events are looked at on either side of a place in the log."""
@@ -37,17 +37,19 @@ async def find_correlated(
     logs: Sequence[tuple[ReversibleEventLog, list[str]]],
     correlation_id: str,
     near: Place | None,
-    most: int = MOST_LOOKED_AT,
+    most: int,
+    patience: float,
 ) -> Correlated:
     """Find the events of a correlation near a place of the log, or among the latest ones.
 
     Storages have no index of metadata: at most ``most`` events are read on either side.
+    Each storage has ``patience`` seconds to answer, or any time where more was asked for.
     """
     found: dict[tuple[int, LogPosition], LogEntry] = {}
     failures: list[StorageFailure] = []
     looked_at = 0
-    patience = PATIENCE if most <= MOST_LOOKED_AT else None  # more was asked for, and may last
-    readings = (attempt(_read_around(*each, near, most), patience) for each in logs)
+    limit = patience if most <= MOST_LOOKED_AT else None
+    readings = (attempt(_read_around(*each, near, most), limit) for each in logs)
     for number, entries in enumerate(await asyncio.gather(*readings)):
         if isinstance(entries, Exception):
             failures.append(StorageFailure(logs[number][1], entries))

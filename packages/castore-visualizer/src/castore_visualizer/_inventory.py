@@ -9,7 +9,7 @@ from castore_core import (
     EventStore,
     MessageChannel,
     ReversibleEventLog,
-    is_event_log,
+    is_reversible_event_log,
 )
 from castore_core.sync import Facade
 from castore_visualizer._commands import AnyCommand, get_command_name
@@ -72,9 +72,7 @@ class Inventory:
 def find_log(store: EventStore) -> ReversibleEventLog | None:
     """Return the storage adapter of a store, if it is a log that is read backwards, too."""
     adapter = store.storage_adapter
-    if not is_event_log(adapter) or not hasattr(adapter, "read_events_backwards"):
-        return None
-    return cast("ReversibleEventLog", adapter)
+    return adapter if is_reversible_event_log(adapter) else None
 
 
 def _unwrap(store: object) -> EventStore:

@@ -1,14 +1,20 @@
 """Live updates: events as they are pushed, as server-sent events."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Final, NamedTuple, cast
 
 from starlette.responses import StreamingResponse
 from starlette.types import Send
 
-from castore_core import InvalidLogPositionError, LogEntry, LogPosition, ReversibleEventLog
+from castore_core import (
+    LOG_START,
+    InvalidLogPositionError,
+    LogEntry,
+    LogPosition,
+    ReversibleEventLog,
+)
 from castore_visualizer._page_tokens import pack
 from castore_visualizer._storage_failures import attempt
 
@@ -31,6 +37,14 @@ class LiveResponse(StreamingResponse):
             await super().stream_response(send)
 
 
+async def find_ends(
+    logs: Iterable[tuple[ReversibleEventLog, list[str]]],
+) -> list[LogPosition | None]:
+    """Return the ends of some logs; ``None`` where one does not tell it at once."""
+    ends = await asyncio.gather(*(attempt(log.get_last_position(), _PATIENCE) for log, _ in logs))
+    return [None if isinstance(each, Exception) else each for each in ends]
+
+
 async def stream(
     logs: Sequence[tuple[ReversibleEventLog, list[str]]],
     to_html: Callable[[LogEntry], str | None],
@@ -40,18 +54,19 @@ async def stream(
 ) -> AsyncGenerator[str, None]:
     """Give the events that follow some positions, one for each log, as messages with their HTML.
 
-    ``None`` is the end of a log. The id of a message tells where a stream after it goes on. Where
-    very many events follow, those are left out, and ``gap`` is sent instead of them. A storage
-    that fails is asked again: where it failed at once, from its end at that time on.
+    ``None`` is the end of a log, and so is a position beyond it. The id of a message tells where a
+    stream after it goes on. Where very many events follow, those are left out, and ``gap`` is sent
+    instead of them. A storage that fails is asked again, and goes on from its position; one
+    without a position begins at its end when it answers.
     """
     queue: asyncio.Queue[_News] = asyncio.Queue(_BATCH)
-    positions = await asyncio.gather(
-        *(_find_start(log, position) for (log, _), position in zip(logs, after, strict=True))
-    )
-    tasks = [
-        asyncio.create_task(_follow(log, store_ids, positions[place], place, queue))
-        for place, (log, store_ids) in enumerate(logs)
+    followers = [
+        _Follower(place, *log, position, queue)
+        for place, (log, position) in enumerate(zip(logs, after, strict=True))
     ]
+    await asyncio.gather(*(attempt(each.start(), _PATIENCE) for each in followers))
+    positions = [each.position for each in followers]
+    tasks = [asyncio.create_task(each.run()) for each in followers]
     try:
         yield f"retry: 2000\nid: {pack(positions)}\n\n"
         while True:
@@ -74,41 +89,69 @@ class _News(NamedTuple):
     is_gap: bool = False
 
 
-async def _find_start(log: ReversibleEventLog, position: LogPosition | None) -> LogPosition | None:
-    """Return a position, at most the end of the log, or ``None`` where it cannot be read now."""
-    end = await attempt(log.get_last_position(), _PATIENCE)
-    if isinstance(end, Exception):
-        return None
-    return end if position is None else min(position, end)
+class _Follower:
+    """Follows one log from a position on, or from its end, and puts its events into a queue."""
 
+    def __init__(
+        self,
+        place: int,
+        log: ReversibleEventLog,
+        store_ids: list[str],
+        position: LogPosition | None,
+        queue: asyncio.Queue[_News],
+    ) -> None:
+        self.position = position
+        self._place = place
+        self._log = log
+        self._store_ids = store_ids
+        self._queue = queue
+        self._has_started = False
+        self._left = _MOST_MISSED  # events, before others are left out
 
-async def _follow(
-    log: ReversibleEventLog,
-    store_ids: list[str],
-    position: LogPosition | None,
-    place: int,
-    queue: asyncio.Queue[_News],
-) -> None:
-    left = _MOST_MISSED
-    while True:
-        try:
-            if position is None or left <= 0:
-                position = await log.get_last_position()
-                await queue.put(_News(place, position, is_gap=left <= 0))
-            found = await log.read_events(store_ids, position, _BATCH)
-            for each in found.entries:
-                await queue.put(_News(place, each.position, each))
-            # Also where nobody wants the events: the browser may have left.
-            await queue.put(_News(place, found.position))
-            left = left - _BATCH if len(found.entries) == _BATCH else _MOST_MISSED
-            if found.position == position:
-                await log.wait_for_events(position, _POLL_INTERVAL)
-            position = found.position
-        except InvalidLogPositionError:
-            position = None  # it was one of the address
-        except Exception:  # noqa: BLE001 storages are the user's: it is asked again
-            await asyncio.sleep(_POLL_INTERVAL)
-            await queue.put(_News(place, position))
+    async def start(self) -> None:
+        """Find the position to read from, which is at most the end of the log."""
+        end = await self._log.get_last_position()
+        self.position = end if self.position is None else min(self.position, end)
+        self._has_started = True
+
+    async def run(self) -> None:
+        """Put the events into the queue as they come, until this is cancelled."""
+        while True:
+            try:
+                if not self._has_started:
+                    await self.start()
+                await self._read()
+            except InvalidLogPositionError:  # it was one of the address
+                self.position, self._has_started = None, False
+            except Exception:  # noqa: BLE001 storages are the user's: it is asked again
+                await asyncio.sleep(_POLL_INTERVAL)
+                await self._put()
+
+    async def _read(self) -> None:
+        """Read some events, or wait a while where there are none."""
+        found = await self._log.read_events(self._store_ids, self.position or LOG_START, _BATCH)
+        if found.entries and self._left <= 0:
+            await self._skip()
+            return
+        is_at_end = found.position == self.position
+        for each in found.entries:
+            self.position = each.position
+            await self._put(each)
+        self.position = found.position
+        # Also where nobody wants the events: the browser may have left.
+        await self._put()
+        self._left = self._left - _BATCH if len(found.entries) == _BATCH else _MOST_MISSED
+        if is_at_end:
+            await self._log.wait_for_events(found.position, _POLL_INTERVAL)
+
+    async def _skip(self) -> None:
+        """Go on at the end of the log, and leave out the events before it."""
+        self.position = await self._log.get_last_position()
+        self._left = _MOST_MISSED
+        await self._put(is_gap=True)
+
+    async def _put(self, entry: LogEntry | None = None, *, is_gap: bool = False) -> None:
+        await self._queue.put(_News(self._place, self.position, entry, is_gap))
 
 
 def _to_data(html: str) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from castore_core import EventStore, ListedAggregate, LogPosition, ReversibleEventLog
-from castore_visualizer._storage_failures import PATIENCE, attempt
+from castore_visualizer._storage_failures import attempt
 
 _MARGIN: Final = 20
 """So many aggregates that began later lie between the moment and the place."""
@@ -16,15 +16,17 @@ async def find_places(
     logs: Iterable[tuple[ReversibleEventLog, list[str]]],
     stores: Mapping[str, EventStore],
     moment: datetime,
+    patience: float,
 ) -> list[LogPosition | None]:
     """Return a place of each log, before which the events up to a moment are; ``None`` is the end.
 
     Aggregates are listed by the moments at which they began, and so lead to places quickly. Events
-    that were pushed long after their timestamps may lie behind. A storage that fails has its end.
+    that were pushed long after their timestamps may lie behind. A storage that fails, or does not
+    answer for ``patience`` seconds, has its end.
     """
     places = await asyncio.gather(
         *(
-            attempt(_find_first(log, [stores[each] for each in store_ids], moment), PATIENCE)
+            attempt(_find_first(log, [stores[each] for each in store_ids], moment), patience)
             for log, store_ids in logs
         )
     )

@@ -13,7 +13,7 @@ from castore_core import (
     LogPosition,
     ReversibleEventLog,
 )
-from castore_visualizer._storage_failures import PATIENCE, StorageFailure, attempt
+from castore_visualizer._storage_failures import StorageFailure, attempt
 
 MOST_LOOKED_AT: Final = 3_000
 """How many events a page looks at, at most, to find those that a filter wants."""
@@ -64,7 +64,7 @@ class LogPage(NamedTuple):
 
     ``looked_at`` is the number of events that were read, ``reached`` the timestamp of the last.
     ``failures`` are the errors of logs that could not be read, or not further, as far as their
-    stores are wanted. ``latest`` is where each log began; ``None`` where it could not be read.
+    stores are wanted.
     """
 
     entries: Sequence[LogEntry]
@@ -72,7 +72,6 @@ class LogPage(NamedTuple):
     looked_at: int
     reached: datetime | None
     failures: Sequence[StorageFailure]
-    latest: list[LogPosition | None]
 
 
 class _Cursor:
@@ -89,7 +88,6 @@ class _Cursor:
         self._store_ids = store_ids
         self._patience = patience
         self.before = before
-        self.latest: LogPosition | None = None
         self.error: Exception | None = None
         self._entries: list[LogEntry] = []
 
@@ -129,8 +127,6 @@ class _Cursor:
         self._entries = list(found.entries)[::-1]
         if not self._entries:
             self.before = LOG_START
-        if self.latest is None:
-            self.latest = self._entries[-1].position if self._entries else LOG_START
         self._is_last = found.position == LOG_START
 
 
@@ -139,18 +135,20 @@ async def read_page(
     log_filter: LogFilter,
     before: Sequence[LogPosition | None],
     limit: int,
+    patience: float,
 ) -> LogPage:
     """Read the events that precede some positions, one for each log, the latest first.
 
-    The order is that of each log; between logs, that of the timestamps. A log that fails ends
-    there, and the others go on.
+    The order is that of each log; between logs, that of the timestamps. A log that fails, or does
+    not answer for ``patience`` seconds, ends there, and the others go on; where the whole log is
+    searched, it may take as long as it needs.
 
     Raises:
         InvalidLogPositionError: a position is none of its log.
     """
-    patience = None if log_filter.searches_whole_log else PATIENCE
+    limit_of_each = None if log_filter.searches_whole_log else patience
     cursors = [
-        _Cursor(log, _choose(store_ids, log_filter), position, patience)
+        _Cursor(log, _choose(store_ids, log_filter), position, limit_of_each)
         for (log, store_ids), position in zip(logs, before, strict=True)
     ]
     await asyncio.gather(*(each.peek(limit) for each in cursors))  # one that is slow delays none
@@ -164,7 +162,6 @@ async def read_page(
         looked_at,
         reached,
         [each for each in failures if each is not None],
-        [each.latest for each in cursors],
     )
 
 

@@ -10,16 +10,21 @@ from castore_core import EventStore
 from castore_visualizer._counts import EventCounts
 from castore_visualizer._inventory import Inventory
 from castore_visualizer._masking import Masking
+from castore_visualizer._storage_failures import PATIENCE
 
 
 @dataclass(frozen=True)
 class Site:
-    """The parts of a visualizer, and whether it may write."""
+    """The parts of a visualizer, and whether it may write.
+
+    ``patience`` is in seconds: so long a page waits for a storage.
+    """
 
     inventory: Inventory
     masking: Masking
     allow_writes: bool
     title: str
+    patience: float = PATIENCE
     counts: EventCounts = field(default_factory=EventCounts)
     _sent: deque[str] = field(default_factory=lambda: deque(maxlen=1_000))
 

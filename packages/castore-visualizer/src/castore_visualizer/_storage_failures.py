@@ -10,7 +10,7 @@ from castore_visualizer._masking import Masking
 T = TypeVar("T")
 
 PATIENCE: Final = 10.0
-"""Seconds that a page waits for a storage, before it shows the others without it."""
+"""Seconds that a page waits for a storage by default, before it shows the others without it."""
 
 
 class NoAnswerError(Exception):

@@ -22,7 +22,8 @@ async def show_correlation(request: Request) -> Response:
     near = _get_place(request)
     found = None
     if correlation_id:
-        found = await find_correlated(site.inventory.list_logs(), correlation_id, near, most)
+        logs = site.inventory.list_logs()
+        found = await find_correlated(logs, correlation_id, near, most, site.patience)
     events = [show_entry(site, each) for each in found.entries] if found else []
     return render(
         request,

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from castore_core import InvalidLogPositionError, LogEntry, LogPosition
 from castore_visualizer._events import show_entry
 from castore_visualizer._inventory import find_log
-from castore_visualizer._live import LiveResponse, stream
+from castore_visualizer._live import LiveResponse, find_ends, stream
 from castore_visualizer._log_places import find_places
 from castore_visualizer._log_reading import LogFilter, read_page
 from castore_visualizer._page_tokens import pack, unpack
@@ -29,9 +29,12 @@ async def show_log(request: Request) -> Response:
     stores = site.inventory.stores
     before = unpack(token, len(logs))
     if log_filter.before is not None and not token:
-        before = await find_places(logs, stores, log_filter.before)
+        before = await find_places(logs, stores, log_filter.before, site.patience)
+    is_live = not token and log_filter.before is None and bool(logs)
+    # Before the page: it may show events beyond the end, and lack some that come before those.
+    seen = await find_ends(logs) if is_live else []
     try:
-        page = await read_page(logs, log_filter, before, PAGE_SIZE)
+        page = await read_page(logs, log_filter, before, PAGE_SIZE, site.patience)
     except InvalidLogPositionError as error:
         raise HTTPException(400, "The page token is of another visualizer.") from error
     return render(
@@ -43,9 +46,9 @@ async def show_log(request: Request) -> Response:
         failures=show_failures(site.masking, page.failures),
         has_jumped=not token and any(before),
         end=pack([None] * len(logs)),
-        seen=pack(page.latest),
+        seen=pack(seen),
         next_page=None if page.following is None else pack(page.following),
-        is_live=not token and log_filter.before is None and bool(logs),
+        is_live=is_live,
         types=sorted({kind.type for each in stores.values() for kind in each.event_types}),
         without_log=[name for name, each in stores.items() if find_log(each) is None],
     )

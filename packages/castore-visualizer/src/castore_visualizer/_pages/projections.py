@@ -1,7 +1,8 @@
 """Projections and relays: how far they have come, and what is parked."""
 
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any, Final, NamedTuple, cast
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -100,12 +101,14 @@ async def change_parked(request: Request) -> Response:
 async def _read_page(follower: LogFollower, kind: str, after: LogPosition) -> _Page:
     events: list[ParkedEvent] = []
     looked_at, reached = 0, after
-    async for each in follower.iter_parked_events(after=after):
-        if len(events) == MOST_SHOWN or looked_at == MOST_LOOKED_AT:
-            return _Page(events, reached, looked_at)
-        looked_at, reached = looked_at + 1, each.position
-        if _is_of_kind(each, kind):
-            events.append(each)
+    parked = cast("AsyncGenerator[ParkedEvent]", follower.iter_parked_events(after=after))
+    async with aclosing(parked):
+        async for each in parked:
+            if len(events) == MOST_SHOWN or looked_at == MOST_LOOKED_AT:
+                return _Page(events, reached, looked_at)
+            looked_at, reached = looked_at + 1, each.position
+            if _is_of_kind(each, kind):
+                events.append(each)
     return _Page(events, None, looked_at)
 
 

@@ -17,7 +17,6 @@ from castore_visualizer._rates import NEWEST, compute_rates
 from castore_visualizer._rendering import render
 from castore_visualizer._site import Site, get_site
 from castore_visualizer._storage_failures import (
-    PATIENCE,
     StorageFailure,
     attempt,
     show_failures,
@@ -105,7 +104,7 @@ async def _find_in_stores(
     failures: list[StorageFailure] = []
     stores = site.inventory.stores
     readings = (
-        attempt(find_last_version(each, aggregate_id), PATIENCE) for each in stores.values()
+        attempt(find_last_version(each, aggregate_id), site.patience) for each in stores.values()
     )
     for store_id, version in zip(stores, await asyncio.gather(*readings), strict=True):
         if isinstance(version, Exception):
@@ -151,4 +150,4 @@ async def _count(
 
 async def _read_latest(site: Site, limit: int) -> LogPage:
     logs = site.inventory.list_logs()
-    return await read_page(logs, LogFilter(), [None] * len(logs), limit)
+    return await read_page(logs, LogFilter(), [None] * len(logs), limit, site.patience)

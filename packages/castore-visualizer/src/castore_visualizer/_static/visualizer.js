@@ -173,10 +173,22 @@
 
   // Lists
 
+  const findEvent = (row) => row?.querySelector("a.id")?.href;
+
+  // An event that was pushed while the page was made is on it, and is told of, too.
+  function isShownBelow(row) {
+    const event = findEvent(row);
+    return event && [...row.parentElement.children].some((each) => each !== row && findEvent(each) === event);
+  }
+
   let arrived = 0;
   document.addEventListener("htmx:sse:after:message", (event) => {
     const rows = event.target.closest("[data-live]");
     if (!rows) return;
+    if (isShownBelow(rows.firstElementChild)) {
+      rows.firstElementChild.remove();
+      return;
+    }
     while (rows.children.length > MOST_ROWS) rows.lastElementChild.remove();
     if (!rows.firstElementChild?.matches(".gap")) arrived += 1;
     document.querySelector(".empty")?.remove();
