@@ -154,6 +154,7 @@ class BookmarkCheckpoint:
 
         Raises:
             CheckpointInUseError: another operation holds it.
+            TimeoutError: the storage did not answer at the end of the block. The lease runs out.
         """
         if self._held is not None:
             raise CheckpointInUseError(self._id)
