@@ -60,6 +60,7 @@ copies = make_notes(new.storage_adapter, event_store_id="COPIES")
 both = [old, copies]
 spare = SQLEventStorageAdapter(create_engine({spare!r}), allow_gaps=True)
 others = [each.using(spare) for each in both]
+twins = [old, old.using(spare)]
 queue = NotificationMessageQueue(
     "QUEUE", source_event_stores=both, message_channel_adapter=adapter
 )

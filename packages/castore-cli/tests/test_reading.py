@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from castore_cli._logs import find_last_entries, find_place_of
+from castore_cli._logs import find_last_entries, find_position_before
 from castore_command import CommandResult, call_castore
 from castore_core import EventRecord
 from castore_in_memory import InMemoryEventStorageAdapter
@@ -251,7 +251,9 @@ def test_tail_of_a_log_that_is_read_forwards(capsys: pytest.CaptureFixture[str])
 
     assert ["order-1/2", f"{EVIL}/1"] == _name_all(since)
     assert (2, "") == (last.code, last.output)
-    assert "error: ForwardLog has no log that is read from its end\n" == last.errors
+    assert (
+        "error: --last needs a log that can be read from its end, which ForwardLog cannot\n"
+    ) == last.errors
 
 
 @pytest.mark.parametrize("option", [["--from-start"], ["--since", "2026-01-01"]], ids=str)
@@ -263,7 +265,7 @@ def test_tail_begins_at_one_place(capsys: pytest.CaptureFixture[str], option: li
     assert "--last excludes --from-start and --since" in result.errors
 
 
-async def test_the_place_of_a_moment() -> None:
+async def test_the_position_before_a_moment() -> None:
     """It looks back past many earlier events, and not past 10,000 of them."""
     adapter = InMemoryEventStorageAdapter()
     moment = datetime(2026, 1, 1, tzinfo=UTC)
@@ -275,8 +277,8 @@ async def test_the_place_of_a_moment() -> None:
 
     async def count_found() -> int:
         end = await adapter.get_last_position()
-        place = await find_place_of(moment, adapter, ["ORDERS"], end)
-        return await adapter.count_events(["ORDERS"], place)
+        position = await find_position_before(moment, adapter, ["ORDERS"], end)
+        return await adapter.count_events(["ORDERS"], position)
 
     await push("older", 20, moment - timedelta(days=2))
     await push("first", 1, moment)

@@ -35,6 +35,7 @@ from castore_dam import (
     pour_event_store_collection_events,
     pour_event_store_events,
 )
+from castore_dam._held_lease import HeldLease
 from castore_in_memory import InMemoryBookmarkStorageAdapter, InMemoryEventStorageAdapter
 from notes import make_notes
 from pouring import accept, at, attach, push_notes
@@ -309,16 +310,17 @@ async def test_a_lease_that_runs_out_within_a_save() -> None:
         assert "begun" == await checkpoint.load()
 
 
-async def test_a_lease_that_cannot_be_extended_for_a_while() -> None:
+@pytest.mark.parametrize("error", [StorageError("the database is away"), OSError()], ids=repr)
+async def test_a_lease_that_cannot_be_extended_for_a_while(error: Exception) -> None:
     """A storage that fails now and then does not end an operation, nor lose its lease."""
     bookmarks = FailingBookmarks()
     first, second = (
         BookmarkCheckpoint(bookmarks, "pour", lease_duration=SHORT_LEASE) for _ in range(2)
     )
     async with first.hold():
-        bookmarks.fails = True
+        bookmarks.error = error
         await asyncio.sleep(SHORT_LEASE.total_seconds() / 2)
-        bookmarks.fails = False
+        bookmarks.error = None
         await asyncio.sleep(SHORT_LEASE.total_seconds())
         with pytest.raises(CheckpointInUseError):
             async with second.hold():
@@ -329,15 +331,48 @@ async def test_a_lease_that_cannot_be_extended_for_a_while() -> None:
 class FailingBookmarks(InMemoryBookmarkStorageAdapter):
     """Gives no leases for a while."""
 
-    fails = False
+    error: Exception | None = None
 
     async def acquire_lease(
         self, bookmark_id: str, owner: str, duration: timedelta
     ) -> Lease | None:
         """Take or extend a lease."""
-        if self.fails:
-            raise StorageError("the database is away")
+        if self.error is not None:
+            raise self.error
         return await super().acquire_lease(bookmark_id, owner, duration)
+
+
+class HangingBookmarks(InMemoryBookmarkStorageAdapter):
+    """Answers after the first lease no call until it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hangs = asyncio.Event()
+        self.may_answer = asyncio.Event()
+        self._calls = 0
+
+    async def acquire_lease(
+        self, bookmark_id: str, owner: str, duration: timedelta
+    ) -> Lease | None:
+        """Take or extend a lease."""
+        self._calls += 1
+        if self._calls > 1:
+            self.hangs.set()
+            await self.may_answer.wait()
+        return await super().acquire_lease(bookmark_id, owner, duration)
+
+
+async def test_a_renewal_that_hangs_ends_with_its_operation() -> None:
+    """The lease is not extended for ever by an operation that has ended."""
+    bookmarks = HangingBookmarks()
+    held = HeldLease(bookmarks, "pour", SHORT_LEASE, longest_call=0.01)
+    with pytest.raises(TimeoutError):
+        async with held.keep():
+            await bookmarks.hangs.wait()
+    bookmarks.may_answer.set()
+    await asyncio.sleep(2 * SHORT_LEASE.total_seconds())
+    async with BookmarkCheckpoint(bookmarks, "pour").hold() as free:
+        assert free is None
 
 
 async def test_a_cancelled_save_ends_before_the_lock(tmp_path: Path) -> None:

@@ -122,6 +122,7 @@ def test_many_differences(program: Program) -> None:
     ("words", "code", "message"),
     [
         ([":old", ":old"], 2, "are one event store on one storage"),
+        ([":twins", ":new"], 2, "two event stores have the id 'NOTES'"),
         ([":old", ":new", "--verify", "--dry-run"], 2, "exclude each other"),
         ([":old", ":new", "--transform", ":nothing"], 2, "has no attribute 'nothing'"),
         ([":old", ":new", "--transform", ":both"], 2, "name an object of Callable"),

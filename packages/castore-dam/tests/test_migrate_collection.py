@@ -93,6 +93,8 @@ async def test_a_dry_run(checkpoint: Checkpoint) -> None:
         ([(0, 1, 0), (0, 1, 1)], "two event stores have the id 'FIRST'"),
         ([(0, 1, 0), (1, 1, 0)], "have one target"),
         ([(0, 1, 0), (1, 0, 1)], "are one event store"),
+        ([(0, 0, 1), (1, 1, 1)], "the target 'SECOND' is the source of another pair"),
+        ([(0, 1, 0), (1, 0, 0)], "the target 'FIRST' is the source of another pair"),
     ],
     ids=str,
 )

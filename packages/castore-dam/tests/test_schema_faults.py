@@ -10,7 +10,7 @@ import pytest
 
 from castore_dam import InvalidEventSchemasError, diff_event_schemas, load_event_schemas
 
-JUNK: list[Any] = [None, True, -1, 0, 1e400, "", "http://[", [], [[]], [None], {}, {"a": None}]
+JUNK: list[Any] = [None, True, -1, 0, 1e400, "", "//[", [], [[]], [None], {}, {"a": None}, {1: {}}]
 
 SCHEMA: dict[str, Any] = {
     "$id": "urn:lamps",
@@ -74,6 +74,7 @@ def find_paths(value: Any) -> Iterator[tuple[Any, ...]]:
         ({"properties": []}, "/properties is not an object"),
         ({"properties": {"a": {"enum": 1}}}, "/properties/a/enum is not a list"),
         ({"properties": {"a": {"anyOf": [7]}}}, "/properties/a/anyOf/0 is no schema"),
+        ({"$defs": {"a/b": {"properties": {"~": 1}}}}, "/$defs/a~1b/properties/~0 is no schema"),
         ({"type": 5}, "/type is not a text, or a list of texts"),
         ({"minLength": "3"}, "/minLength is not a number"),
         ({"multipleOf": 0}, "/multipleOf is not a number greater than 0"),
@@ -110,7 +111,7 @@ def test_file_of_brackets(tmp_path: Path) -> None:
 
 
 def test_no_malformed_value_is_anything_but_refused_or_compared() -> None:
-    """Whatever stands in the place of a part, no other error than the documented one is raised."""
+    """Junk in the place of any part raises the documented error, or is compared."""
     whole = describe(SCHEMA)
     assert "full" == diff_event_schemas(whole, copy.deepcopy(whole)).verdict
     refused = 0

@@ -56,7 +56,8 @@ async def find_last_entries(
         UsageError: the log cannot be read from its end.
     """
     if not _is_reversible(log):
-        raise UsageError(f"{type(log).__name__} has no log that is read from its end")
+        name = type(log).__name__
+        raise UsageError(f"--last needs a log that can be read from its end, which {name} cannot")
     found: list[LogEntry] = []
     async with aclosing(_read_backwards(log, event_store_ids, end)) as entries:
         async for each in entries:
@@ -67,7 +68,7 @@ async def find_last_entries(
     return found[::-1]
 
 
-async def find_place_of(
+async def find_position_before(
     moment: datetime, log: EventLog, event_store_ids: Sequence[str], end: LogPosition
 ) -> LogPosition:
     """Return a position that the entries since a moment follow, up to an end.

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from castore_cli._addresses import Address
 from castore_cli._finding import open_stores
 from castore_cli._limits import Limit
-from castore_cli._logs import find_last_entries, find_place_of, get_log
+from castore_cli._logs import find_last_entries, find_position_before, get_log
 from castore_cli._moments import Moment
 from castore_cli._records import to_row
 from castore_cli._terminal import Terminal
@@ -97,7 +97,7 @@ class _Tail:
         end = await self._log.get_last_position()
         if self._wanted.since is None:
             return end
-        return await find_place_of(self._wanted.since, self._log, self._event_store_ids, end)
+        return await find_position_before(self._wanted.since, self._log, self._event_store_ids, end)
 
     async def find_last(self, count: int, end: str) -> Sequence[LogEntry]:
         """Return the last events up to a position."""

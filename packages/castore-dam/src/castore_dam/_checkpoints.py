@@ -17,7 +17,7 @@ from castore_dam._replacing import replace_durably
 from castore_dam.errors import CheckpointInUseError, InvalidCheckpointError
 
 _LEASE = timedelta(minutes=1)
-_LONGEST_CALL = 60.0  # seconds that a cancelled operation waits for its last write
+_LONGEST_CALL = 60.0  # seconds that an operation waits for a write, or to give its lease back
 
 
 class Checkpoint(Protocol):
@@ -154,10 +154,13 @@ class BookmarkCheckpoint:
 
         Raises:
             CheckpointInUseError: another operation holds it.
+            TimeoutError: the storage did not answer at the end of the block. The lease runs out.
         """
         if self._held is not None:
             raise CheckpointInUseError(self._id)
-        self._held = HeldLease(self._bookmarks, self._id, self._duration)
+        self._held = HeldLease(
+            self._bookmarks, self._id, self._duration, longest_call=_LONGEST_CALL
+        )
         try:
             async with self._held.keep():
                 yield

@@ -2,16 +2,16 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, Final, TypeAlias, TypeGuard, cast
+from typing import Any, Final, TypeAlias, cast
 
 from castore_core import Event, EventStore
 from castore_dam._event_stores import check_event_stores
 from castore_dam._schema_annotations import AnnotationSchemas
-from castore_dam._schema_faults import find_fault
+from castore_dam._schema_faults import find_fault, is_object
 from castore_dam.errors import InvalidEventSchemasError
 
 EventSchemas: TypeAlias = dict[str, Any]
@@ -81,28 +81,24 @@ def check_event_schemas(schemas: object) -> EventSchemas:
     Raises:
         InvalidEventSchemasError: it is in another.
     """
-    if not _is_mapping(schemas) or schemas.get("format") != FORMAT:
+    if not is_object(schemas) or schemas.get("format") != FORMAT:
         raise InvalidEventSchemasError("the format is not castore-event-schemas")
     version, stores = schemas.get("formatVersion"), schemas.get("eventStores")
     if version != FORMAT_VERSION:
         raise InvalidEventSchemasError(f"the format has version {version!r}, and 1 is known")
-    if not _is_mapping(stores):
+    if not is_object(stores):
         raise InvalidEventSchemasError("eventStores is no object")
     for event_store_id, store in stores.items():
         _check_store(event_store_id, store)
     return cast("EventSchemas", schemas)
 
 
-def _is_mapping(value: object) -> TypeGuard[Mapping[str, object]]:
-    return isinstance(value, Mapping)
-
-
 def _check_store(event_store_id: str, store: object) -> None:
-    types = store.get("eventTypes") if _is_mapping(store) else None
-    if not _is_mapping(types):
+    types = store.get("eventTypes") if is_object(store) else None
+    if not is_object(types):
         raise InvalidEventSchemasError(f"event store {event_store_id!r} has no object eventTypes")
     for event_type, schema in types.items():
-        fault = find_fault(schema) if _is_mapping(schema) else "it is no object"
+        fault = find_fault(schema) if is_object(schema) else "it is no object"
         if fault is not None:
             raise InvalidEventSchemasError(
                 f"the schema of event type {event_type!r} of event store {event_store_id!r} is no "

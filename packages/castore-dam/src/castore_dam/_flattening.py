@@ -39,7 +39,8 @@ def flatten(value: JSONValue | Absent) -> Flattened:
 def restore(flattened: Flattened) -> Any:
     """Return the value that `flatten` took."""
     built: list[Any] = []
-    for part in reversed(flattened.parts):  # what a container holds, first to last, then itself
+    # the parts of a container come first to last, then the container
+    for part in reversed(flattened.parts):
         if isinstance(part, _Object):
             built.append(dict(zip(part.keys, _take(built, len(part.keys)), strict=True)))
         elif isinstance(part, _Array):

@@ -7,14 +7,13 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import uuid4
 
-from castore_core import BookmarkStorageAdapter, CastoreError, Lease, LeaseLostError
+from castore_core import BookmarkStorageAdapter, Lease, LeaseLostError
 from castore_core.workers import begin, finish
 from castore_dam.errors import CheckpointInUseError
 
 _ATTEMPTS: Final = 3
 _RENEWALS: Final = 3  # in the time of a lease
 _SHORTEST_PAUSE: Final = 0.01  # seconds between two of them
-_LONGEST_CALL: Final = 60.0  # seconds that a cancelled operation waits for its last write
 
 
 class HeldLease:
@@ -22,14 +21,26 @@ class HeldLease:
 
     A lease that ran out, as on a machine that was asleep, is taken again where nobody has moved
     the bookmark meanwhile.
+
+    Args:
+        bookmarks: keeps the bookmark.
+        bookmark_id: names it.
+        duration: how long it is kept from others after a crash.
+        longest_call: seconds that an operation waits at its end for a call of the storage.
     """
 
     def __init__(
-        self, bookmarks: BookmarkStorageAdapter[Any], bookmark_id: str, duration: timedelta
+        self,
+        bookmarks: BookmarkStorageAdapter[Any],
+        bookmark_id: str,
+        duration: timedelta,
+        *,
+        longest_call: float,
     ) -> None:
         self._bookmarks = bookmarks
         self._id = bookmark_id
         self._duration = duration
+        self._longest_call = longest_call
         self._owner = uuid4().hex
         self._lease: Lease | None = None
         self._position: str | None = None
@@ -42,6 +53,7 @@ class HeldLease:
 
         Raises:
             CheckpointInUseError: another operation has it.
+            TimeoutError: the storage did not answer at the end of the block. The lease runs out.
         """
         renewal: asyncio.Task[None] | None = None
         try:
@@ -49,7 +61,7 @@ class HeldLease:
             renewal = begin(self._renew())
             yield
         finally:
-            await finish(self._release(renewal), within=_LONGEST_CALL)
+            await finish(self._release(renewal), within=self._longest_call)
 
     async def read(self) -> str | None:
         """Return the position of the bookmark, or ``None`` where there is none yet."""
@@ -81,18 +93,20 @@ class HeldLease:
         while not self._is_lost:
             await asyncio.sleep(pause)
             async with self._lock:
-                with suppress(CastoreError):  # the next attempt, or the next move, tells
+                with suppress(Exception):  # the next attempt, or the next move, tells
                     await self._extend()
 
     async def _release(self, renewal: asyncio.Task[None] | None) -> None:
         """Extend the lease no longer, and give it back unless it was lost."""
-        async with self._lock:
-            if renewal is not None:  # it is in no call now, as the lock shows
+        try:
+            async with self._lock:  # so that the renewal is in no call
+                # It may be had although the first call was cancelled, and returned nothing.
+                if not self._is_lost and (lease := await self._acquire()) is not None:
+                    await self._bookmarks.release_lease(lease)
+        finally:
+            if renewal is not None:  # it waits, or hangs in a call
                 renewal.cancel()
                 await asyncio.gather(renewal, return_exceptions=True)
-            # It may be had although the first call was cancelled, and returned nothing.
-            if not self._is_lost and (lease := await self._acquire()) is not None:
-                await self._bookmarks.release_lease(lease)
 
     async def _extend(self) -> Lease:
         if self._is_lost:

@@ -29,13 +29,12 @@ async def migrate_event_store_collection(
 ) -> dict[str, Migration]:
     """Carry all the events of several stores to others, one store after the other.
 
-    It does what `migrate_event_store` does, for each pair in turn, with the same options: see
-    there also for what is raised. Where one fails, those before it are carried, and the same call
-    goes on.
+    It does what `migrate_event_store` does, for each pair in turn, with the same options. Where
+    one fails, those before it are carried, and the same call goes on.
 
     Args:
-        event_stores: pairs of a source and its target. No two sources have one id, and no two
-            targets are one.
+        event_stores: pairs of a source and its target. No two sources have one id, no two targets
+            are one, and no target is a source.
         transform: is given the events of all sources.
         allow_gaps: as for one store.
         dry_run: as for one store.
@@ -46,8 +45,14 @@ async def migrate_event_store_collection(
 
     Returns:
         The results by the ids of the sources.
+
+    Raises:
+        TypeError: one is no event store.
+        ValueError: there is no pair, two sources have one id, two targets are one, or a target is
+            a source, of its own pair or of another. Nothing is written then.
+        CastoreError, TypeError, ValueError: as `migrate_event_store` raises them.
     """
-    pairs = _check_pairs(event_stores)
+    pairs = check_pairs(event_stores)
     operation = {
         "operation": "migrate several",
         "event stores": [[each.event_store_id for each in pair] for pair in pairs],
@@ -94,17 +99,26 @@ class _Part:
         await self._journal.save({**self._journal.state, self._key: state})
 
 
-def _check_pairs(event_stores: Iterable[Pair]) -> Sequence[Pair]:
-    """Refuse pairs of which one would write into the other's target, before anything is written.
+def check_pairs(event_stores: Iterable[Pair]) -> Sequence[Pair]:
+    """Return pairs of which none writes to a store of another.
 
     Raises:
-        TypeError, ValueError: see `migrate_event_store_collection`.
+        TypeError: one is no event store.
+        ValueError: there is no pair, two sources have one id, two targets are one, or a target is
+            a source, of its own pair or of another.
     """
     pairs = tuple(event_stores)
     check_event_stores([source for source, _ in pairs])
     for pair in pairs:
         check_migration(*pair)
-    targets = {(id(each.get_storage_adapter()), each.event_store_id) for _, each in pairs}
+    sources = {_get_place(source) for source, _ in pairs}
+    targets = {_get_place(target) for _, target in pairs}
     if len(targets) < len(pairs):
         raise ValueError("two event stores have one target")
+    for _, event_store_id in sources & targets:
+        raise ValueError(f"the target {event_store_id!r} is the source of another pair")
     return pairs
+
+
+def _get_place(event_store: EventStore) -> tuple[int, str]:
+    return id(event_store.get_storage_adapter()), event_store.event_store_id

@@ -16,7 +16,7 @@ Phase: TypeAlias = Literal[
 """The parts of operations, in which `Progress` counts events unless something else is said:
 
 - ``scanning``, before a pour: all events are read, to sort them;
-- ``pouring``: the messages that the channel took;
+- ``pouring``: the messages that the channel took, or would take, in a dry run;
 - ``migrating``: the events of the source that were carried, or dropped;
 - ``verifying``: the events of the source that were compared, or those of an archive that were
   checked, as before an import;

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from castore_dam._event_schemas import check_event_schemas
+from castore_dam._json_pointers import format_pointer
 from castore_dam._schema_comparison import compare_schemas
 from castore_dam._schema_differences import ChangeKind, Difference
 
@@ -139,7 +140,7 @@ class _StoreDiff:
         return SchemaChange(
             event_store_id=self._event_store_id,
             event_type=event_type,
-            path=_to_pointer(difference.path),
+            path=format_pointer(difference.path),
             kind=difference.kind,
             reason=difference.reason,
             verdict=_to_verdict(
@@ -179,7 +180,3 @@ def _to_verdict(*, backward: bool, forward: bool) -> Verdict:
     if backward:
         return "full" if forward else "backward"
     return "forward" if forward else "breaking"
-
-
-def _to_pointer(path: tuple[str, ...]) -> str:
-    return "".join(f"/{step.replace('~', '~0').replace('/', '~1')}" for step in path)

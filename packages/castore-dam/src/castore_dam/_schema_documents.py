@@ -5,11 +5,10 @@ from typing import Any, Final, NamedTuple, TypeAlias, cast
 from urllib.parse import unquote, urldefrag, urljoin
 
 from castore_core import JSONSchema
+from castore_dam._json_pointers import Pointer, parse_pointer
 
 Schema: TypeAlias = dict[str, Any]
 """Keywords of a schema in one form: ``True`` is `ANYTHING`, ``False`` is `NOTHING`."""
-
-Pointer: TypeAlias = tuple[str, ...]
 
 ANYTHING: Final[Schema] = {}
 NOTHING: Final[Schema] = {"enum": []}
@@ -31,7 +30,7 @@ _ANNOTATIONS = frozenset(
         "writeOnly",
     }
 )
-ONE_SCHEMA: Final = frozenset(
+_ONE_SCHEMA: Final = frozenset(
     {
         "additionalProperties",
         "contains",
@@ -171,7 +170,7 @@ class SchemaDocument:
         for name in ("$anchor", "$dynamicAnchor"):
             if name in keywords:
                 self._anchors[base, keywords[name]] = pointer
-        for steps, each in _find_subschemas(keywords):
+        for steps, each in find_subschemas(keywords):
             self._index(each, base, pointer + steps)
 
     def _normalize(self, schema: Any, base: str) -> Any:
@@ -197,7 +196,7 @@ class SchemaDocument:
             return self._locate(value, base)
         if name == "discriminator" and isinstance(value, Mapping):  # of OpenAPI
             return cast("Mapping[str, Any]", value).get("propertyName")
-        if name in ONE_SCHEMA:
+        if name in _ONE_SCHEMA:
             return self._normalize(value, base)
         if name in SCHEMA_LISTS and isinstance(value, list):
             return [self._normalize(each, base) for each in cast("Sequence[Any]", value)]
@@ -214,10 +213,7 @@ class SchemaDocument:
             return self._anchors.get((uri, fragment), reference)
         if uri not in self._resources:
             return reference
-        steps = [
-            step.replace("~1", "/").replace("~0", "~") for step in unquote(fragment)[1:].split("/")
-        ]
-        return (*self._resources[uri], *steps)
+        return self._resources[uri] + parse_pointer(unquote(fragment))
 
 
 def to_key(value: Any) -> object:
@@ -241,9 +237,10 @@ def _join(base: str, reference: str) -> str:
     return base + reference if reference.startswith("#") else urljoin(base, reference)
 
 
-def _find_subschemas(keywords: Mapping[str, Any]) -> Iterator[tuple[Pointer, Any]]:
+def find_subschemas(keywords: Mapping[str, Any]) -> Iterator[tuple[Pointer, Any]]:
+    """Yield the schemas that a schema holds, each with its place there."""
     for name, value in keywords.items():
-        if name in ONE_SCHEMA:
+        if name in _ONE_SCHEMA:
             yield (name,), value
         elif name in SCHEMA_LISTS and isinstance(value, list):
             for index, each in enumerate(cast("Sequence[Any]", value)):

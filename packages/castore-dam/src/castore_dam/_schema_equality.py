@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, cast
 
-from castore_dam._schema_documents import DEFINITIONS, Pointer, Schema, SchemaDocument, to_key
+from castore_dam._json_pointers import Pointer
+from castore_dam._schema_documents import DEFINITIONS, Schema, SchemaDocument, to_key
 
 AreSame: TypeAlias = Callable[[Any, Any], bool]
 """Tells whether a value of a keyword of the old document is equal to one of the new document."""

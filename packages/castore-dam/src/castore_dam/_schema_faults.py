@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeGuard, cast
 from urllib.parse import urlsplit
 
-from castore_dam._schema_documents import NAMED_SCHEMAS, ONE_SCHEMA, SCHEMA_LISTS
+from castore_dam._json_pointers import Pointer, format_pointer
+from castore_dam._schema_documents import NAMED_SCHEMAS, SCHEMA_LISTS, find_subschemas
 
 
 class _Form(NamedTuple):
@@ -19,45 +20,28 @@ class _Form(NamedTuple):
 def find_fault(schema: object) -> str | None:
     """Return the first fault of a schema, with the JSON pointer of its place, if there is any."""
     try:
-        return next(_find_faults(schema, ""), None)
+        return next(_find_faults(schema, ()), None)
     except RecursionError:
         return "it is nested too deeply"
 
 
-def _find_faults(schema: object, pointer: str) -> Iterator[str]:
+def _find_faults(schema: object, pointer: Pointer) -> Iterator[str]:
     if isinstance(schema, bool):
         return
-    if not _is_object(schema):
-        yield f"{pointer} is no schema: an object, true or false"
+    if not is_object(schema):
+        yield f"{format_pointer(pointer)} is no schema: an object, true or false"
         return
     for name, value in schema.items():
-        yield from _find_faults_of_keyword(name, value, f"{pointer}/{name}")
+        form = _FORMS.get(name)
+        if form is not None and not form.fits(value):
+            yield f"{format_pointer((*pointer, name))} is not {form.name}"
+    for steps, each in find_subschemas(schema):
+        yield from _find_faults(each, pointer + steps)
 
 
-def _find_faults_of_keyword(name: str, value: object, pointer: str) -> Iterator[str]:
-    form = _find_form(name)
-    if form is not None and not form.fits(value):
-        yield f"{pointer} is not {form.name}"
-    elif name in ONE_SCHEMA:
-        yield from _find_faults(value, pointer)
-    elif name in SCHEMA_LISTS:
-        for index, each in enumerate(cast("Sequence[object]", value)):
-            yield from _find_faults(each, f"{pointer}/{index}")
-    elif name in NAMED_SCHEMAS:
-        for key, each in cast("Mapping[str, object]", value).items():
-            yield from _find_faults(each, f"{pointer}/{key}")
-
-
-def _find_form(keyword: str) -> _Form | None:
-    if keyword in SCHEMA_LISTS:
-        return _LIST
-    if keyword in NAMED_SCHEMAS:
-        return _OBJECT
-    return _FORMS.get(keyword)
-
-
-def _is_object(value: object) -> TypeGuard[Mapping[str, object]]:
-    return isinstance(value, Mapping)
+def is_object(value: object) -> TypeGuard[Mapping[str, object]]:
+    """Tell whether a value is an object of JSON, whose keys are texts."""
+    return isinstance(value, Mapping) and all(map(_is_text, cast("Mapping[object, object]", value)))
 
 
 def _is_text(value: object) -> bool:
@@ -95,15 +79,17 @@ def _is_reference(value: object) -> bool:
 
 
 def _is_discriminator(value: object) -> bool:  # of OpenAPI
-    return _is_object(value) and _is_text(value.get("propertyName"))
+    return is_object(value) and _is_text(value.get("propertyName"))
 
 
 _LIST: Final = _Form("a list", _is_list)
-_OBJECT: Final = _Form("an object", _is_object)
+_OBJECT: Final = _Form("an object", is_object)
 _NUMBER: Final = _Form("a number", _is_number)
 _TEXT: Final = _Form("a text", _is_text)
 _REFERENCE: Final = _Form("a URI reference", _is_reference)
 _FORMS: Final[Mapping[str, _Form]] = {
+    **dict.fromkeys(SCHEMA_LISTS, _LIST),
+    **dict.fromkeys(NAMED_SCHEMAS, _OBJECT),
     "$anchor": _TEXT,
     "$dynamicAnchor": _TEXT,
     "$id": _REFERENCE,

@@ -10,7 +10,7 @@ from castore_core import EventStore
 from castore_dam._cli._options import Names, Rate, describe_stores, make_checkpoint
 from castore_dam._cli._tracking import PASSES_OVER, Tracking, advise, count_events
 from castore_dam._migrate import Migration
-from castore_dam._migrate_collection import Pair, migrate_event_store_collection
+from castore_dam._migrate_collection import Pair, check_pairs, migrate_event_store_collection
 from castore_dam._transform import Transform
 from castore_dam._verify import Content, Difference, Verification, verify_migration
 from castore_dam.errors import SourceGapError
@@ -117,12 +117,10 @@ async def _open(
         open_stores(source, store_ids=store_ids) as olds,
         open_stores(target, store_ids=store_ids) as news,
     ):
-        pairs = _pair(target, olds, news)
-        for old, new in pairs:
-            if old.get_storage_adapter() is new.get_storage_adapter() and (
-                old.event_store_id == new.event_store_id
-            ):
-                raise UsageError(f"{source!r} and {target!r} are one event store on one storage")
+        try:
+            pairs = check_pairs(_pair(target, olds, news))
+        except ValueError as error:
+            raise UsageError(f"{source!r} does not fit {target!r}: {error}") from error
         if transform is None:
             yield _Stores(pairs, None)
             return
