@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import Final, TypeGuard
+from typing import Final
 
 from castore_cli.errors import UsageError
 from castore_core import (
@@ -55,7 +55,7 @@ async def find_last_entries(
     Raises:
         UsageError: the log cannot be read from its end.
     """
-    if not _is_reversible(log):
+    if not is_reversible_event_log(log):
         name = type(log).__name__
         raise UsageError(f"--last needs a log that can be read from its end, which {name} cannot")
     found: list[LogEntry] = []
@@ -76,7 +76,7 @@ async def find_position_before(
     Timestamps may run backwards in a log: it looks back until 10,000 entries in a row are earlier.
     A log that cannot be read from its end is read from its start.
     """
-    if not _is_reversible(log):
+    if not is_reversible_event_log(log):
         return LOG_START
     earlier: list[LogPosition] = []
     async with aclosing(_read_backwards(log, event_store_ids, end)) as entries:
@@ -104,7 +104,3 @@ async def _read_backwards(
             if each.position <= end:
                 yield each
         before = found.position
-
-
-def _is_reversible(log: EventLog) -> TypeGuard[ReversibleEventLog]:
-    return is_reversible_event_log(log)
