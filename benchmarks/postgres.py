@@ -28,7 +28,14 @@ from projections import (
     ProjectingHere,
 )
 from sizes import BATCH, PAGE, WRITERS, Measurements, Sizes, name_of_size, push_versions
-from with_asyncpg import Asyncpg, AsyncpgHeld, AsyncpgPool, AsyncpgReducer
+from with_asyncpg import (
+    Asyncpg,
+    AsyncpgChecked,
+    AsyncpgHeld,
+    AsyncpgPool,
+    AsyncpgReducer,
+    SQLAlchemyChecked,
+)
 from with_castore_postgres import CastoreAsyncpg, CastorePsycopg
 from with_eventsourcing import EventSourcingPostgres
 from with_node import CastoreOnNode, EvtStoreOnNode, OnNode, find_node
@@ -81,13 +88,14 @@ async def measure_pushes(sizes: Sizes) -> Measurements:
     async def ask(node: OnNode, number: int) -> float:
         return await node.push([make_id(f"push {number}")], sizes.pushes)
 
+    kinds = get_kinds([Asyncpg, AsyncpgChecked, SQLAlchemyChecked], EVENTSOURCING)
     async with (
-        opened_on_server(get_kinds([Asyncpg], EVENTSOURCING)) as contestants,
+        opened_on_server(kinds) as contestants,
         opened_on_server(get_node_kinds()) as nodes,
     ):
         jobs = _make_jobs(contestants, run, nodes, ask)
         seconds = await interleave(jobs, rounds=sizes.rounds, operations=sizes.pushes)
-    targets = [Target(OURS, BARE, 1.5)]
+    targets = [Target(OURS, BARE, 1.5), Target(OURS, SQLAlchemyChecked.name, 1.0)]
     yield _measure("push", "push, one by one", seconds, targets)
 
 

@@ -1,12 +1,13 @@
 """The driver asyncpg with orjson: what a careful user would write by hand."""
 
 import asyncio
+import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeAlias, cast
 
 import orjson
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from castore_sql import SQLEventStorageAdapter
 from orders import reduce_row
@@ -18,6 +19,22 @@ CONNECTIONS = 16
 INSERT = """
 INSERT INTO event (aggregate_name, aggregate_id, version, type, data, timestamp)
 VALUES ($1, $2, $3, $4, $5, $6)
+"""
+# As castore does: a version needs the one before it, and what was written can be told later.
+INSERT_CHECKED = """
+INSERT INTO event (aggregate_name, aggregate_id, version, type, data, timestamp, write_token)
+SELECT * FROM (SELECT
+  CAST($1 AS TEXT) AS aggregate_name, CAST($2 AS TEXT) AS aggregate_id,
+  CAST($3 AS BIGINT) AS version, CAST($4 AS TEXT), CAST($5 AS JSONB),
+  CAST($6 AS TIMESTAMPTZ), CAST($7 AS BIGINT)
+) AS pushed
+WHERE pushed.version = 1 OR EXISTS (
+  SELECT FROM event AS stored
+  WHERE stored.aggregate_name = pushed.aggregate_name AND stored.aggregate_id = pushed.aggregate_id
+    AND stored.version BETWEEN pushed.version - 1 AND pushed.version
+)
+ON CONFLICT (aggregate_name, aggregate_id, version) DO NOTHING
+RETURNING version
 """
 SELECT_EVENTS = """
 SELECT aggregate_id, version, type, timestamp, data, metadata FROM event
@@ -46,6 +63,11 @@ def make_row(aggregate_id: str, version: int, payload: ItemPayload) -> Row:
     event_type = PLACED if version == 1 else ITEM_ADDED
     data = orjson.dumps(payload).decode()
     return STORE, aggregate_id, version, event_type, data, datetime.now(UTC)
+
+
+def make_checked_row(aggregate_id: str, version: int, payload: ItemPayload) -> tuple[Any, ...]:
+    """Return the values of `INSERT_CHECKED`."""
+    return *make_row(aggregate_id, version, payload), secrets.randbits(63)
 
 
 class Asyncpg:
@@ -123,6 +145,43 @@ class AsyncpgReducer(Asyncpg):
             order = reduce_row(order, row[0], row[1], row[2], orjson.loads(row[4]))
         assert order is not None
         return order.version
+
+
+class AsyncpgChecked(Asyncpg):
+    """One connection that is held, and a statement that checks what castore's does."""
+
+    name = "asyncpg, checked"
+
+    async def push(self, aggregate_id: str, version: int, payload: ItemPayload) -> None:
+        """Insert a row after the version before it."""
+        row = make_checked_row(aggregate_id, version, payload)
+        assert await self._connection.fetch(INSERT_CHECKED, *row)
+
+
+class SQLAlchemyChecked(AsyncpgChecked):
+    """The same statement on an async engine with its defaults."""
+
+    name = "SQLAlchemy, checked"
+    _engine: AsyncEngine
+
+    async def open(self, schema: Schema) -> None:
+        """Make the engine."""
+        await super().open(schema)
+        args = schema.get_connect_args("asyncpg")
+        engine = create_async_engine(schema.get_url("asyncpg"), connect_args=args)
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def close(self) -> None:
+        """Dispose of it."""
+        await self._engine.dispose()
+        await super().close()
+
+    async def push(self, aggregate_id: str, version: int, payload: ItemPayload) -> None:
+        """Insert a row on a connection of the pool."""
+        row = make_checked_row(aggregate_id, version, payload)
+        async with self._engine.connect() as connection:
+            result = await connection.exec_driver_sql(INSERT_CHECKED, row)
+            assert result.fetchall()
 
 
 class AsyncpgHeld(Asyncpg):
