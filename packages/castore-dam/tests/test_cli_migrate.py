@@ -123,6 +123,7 @@ def test_many_differences(program: Program) -> None:
     [
         ([":old", ":old"], 2, "are one event store on one storage"),
         ([":twins", ":new"], 2, "two event stores have the id 'NOTES'"),
+        ([":old", ":twins"], 2, "has two event stores of one id"),
         ([":old", ":new", "--verify", "--dry-run"], 2, "exclude each other"),
         ([":old", ":new", "--transform", ":nothing"], 2, "has no attribute 'nothing'"),
         ([":old", ":new", "--transform", ":both"], 2, "name an object of Callable"),
@@ -139,7 +140,7 @@ def test_many_differences(program: Program) -> None:
     ids=str,
 )
 def test_failures(program: Program, words: list[str], code: int, message: str) -> None:
-    """What is wrong is one line, and no secret."""
+    """A failure is told in one line, without a secret."""
     result = program.call("migrate", *words, "--yes")
 
     assert (code, "") == (result.code, result.output)

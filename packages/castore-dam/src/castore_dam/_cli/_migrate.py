@@ -133,6 +133,8 @@ def _pair(target: str, olds: Sequence[EventStore], news: Sequence[EventStore]) -
     if len(olds) == len(news) == 1:
         return [(olds[0], news[0])]
     by_id = {each.event_store_id: each for each in news}
+    if len(by_id) < len(news):
+        raise UsageError(f"{target!r} has two event stores of one id: name one of them")
     for each in olds:
         if each.event_store_id not in by_id:
             raise UsageError(
